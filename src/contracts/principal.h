@@ -1,0 +1,21 @@
+// Who asks. Made by governance/identity from credentials; an argument of every call that touches tenant data.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace stoa {
+
+enum class Role { kViewer, kDeveloper, kOperator, kAdmin };  // ascending: each may do what the ones before may
+
+// All ids are non-empty for a real principal; a default-constructed Principal belongs to no tenant and sees nothing.
+struct Principal {
+  std::string id;        // "user_..." or "key_..." of a service account: what ledger, audit and traces record
+  std::string tenant;    // "tenant_..."
+  std::string project;   // "proj_..." the call acts in
+  std::string user;      // the user's name that access lists of documents mention; may be empty for a service account
+  std::vector<std::string> groups;  // group names of that user, sorted
+  Role role = Role::kViewer;
+};
+
+}  // namespace stoa

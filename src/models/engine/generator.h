@@ -1,0 +1,32 @@
+// The port behind which every source of generated text stands: the local engine, and later remote providers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "contracts/call.h"
+#include "contracts/chat.h"
+
+namespace stoa::models {
+
+// Receives the stream of one request on the calling thread. Return false to stop generating.
+using DeltaSink = std::function<bool(const ChatDelta&)>;
+
+// Thread-safe: many calls at once. A call blocks until the answer is complete, the sink stops it, call.cancel is set or
+// call.deadline passes. Failures before the first delta and after it both come back as the Error.
+class Generator {
+ public:
+  virtual ~Generator() = default;
+
+  // Errors: kInvalidArgument (bad options), kTooLarge (prompt exceeds the context; the message says both lengths),
+  // kResourceExhausted (queue full), kDeadlineExceeded, kCancelled, kUnavailable (shutting down).
+  virtual Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) = 0;
+
+  // Tokens that `request` would put into the prompt; used for reservations and limits.
+  virtual Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const = 0;
+  virtual int context_length() const = 0;
+};
+
+}  // namespace stoa::models
