@@ -1,0 +1,139 @@
+// The operations of transformer inference on the CPU, on top of the kernels of one instruction set and a thread pool.
+// Everything is row-major float32 unless said otherwise; "rows" are tokens. Strides are in elements, between rows.
+//
+// Matrix products quantise the input rows to 8 bits in blocks of 32 (as other GGUF engines do) when the weights are a block format,
+// and use the float rows as they are when the weights are F32, F16 or BF16.
+//
+// A Compute belongs to one thread at a time (it owns scratch memory); several may share a ThreadPool.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "models/compute/cpu.h"
+#include "models/compute/kernels.h"
+#include "models/compute/kv_cache.h"
+#include "models/compute/thread_pool.h"
+#include "models/formats/dtype.h"
+
+namespace stoa::models {
+
+// A weight matrix as it lies in the file: `rows` outputs by `cols` inputs, rows one after the other. Not owned.
+struct Weights {
+  DType dtype = DType::kF32;
+  int rows = 0;
+  int cols = 0;
+  const std::byte* data = nullptr;
+};
+
+// True for the types the kernels take: F32, F16, BF16 and the block formats.
+bool can_compute(DType dtype);
+
+// Checks once at load time what the operations then rely on: a supported type, cols a multiple of the block (and of 16), positive
+// sizes, and `bytes` long enough for the rows.
+Result<Weights> make_weights(DType dtype, std::int64_t rows, std::int64_t cols, std::span<const std::byte> bytes);
+
+// One product of Compute::matmul: y[row] = x[row] * w^T (+ bias) (+ y[row] if accumulate).
+struct Product {
+  const Weights* w = nullptr;
+  float* y = nullptr;
+  std::int64_t y_stride = 0;  // at least w->rows
+  const float* bias = nullptr;
+  bool accumulate = false;
+};
+
+enum class RopeStyle : std::uint8_t {
+  kInterleaved,  // pairs (0,1), (2,3)...: "NORM" in GGUF, llama
+  kHalves,       // pairs (0,d/2), (1,d/2+1)...: "NEOX" in GGUF, qwen
+};
+
+// Angles of rotary embedding: position p turns pair i by p * base^(-2i/dim) / factors[i].
+class Rope {
+ public:
+  // `dim` even: how many leading elements of each head are turned. `factors` is empty or has dim/2 values. `scale` multiplies the
+  // position (linear scaling, 1 / factor).
+  Rope(RopeStyle style, int dim, double base, std::span<const float> factors = {}, double scale = 1.0);
+
+  RopeStyle style() const { return style_; }
+  int dim() const { return static_cast<int>(frequencies_.size()) * 2; }
+  // Writes cos and sin of the dim/2 angles of this position.
+  void angles(std::int64_t position, float* cosines, float* sines) const;
+
+ private:
+  RopeStyle style_;
+  std::vector<double> frequencies_;
+};
+
+// New rows of one sequence in an attention call. Query row i stands at position first_position + i; keys and values of positions
+// 0 .. first_position + rows - 1 are in the pages already (Compute::store_kv).
+struct AttentionSequence {
+  const float* q = nullptr;    // [rows][heads][head_dim]
+  float* out = nullptr;        // same shape
+  std::int64_t q_stride = 0;   // between rows of q; at least heads * head_dim
+  std::int64_t out_stride = 0;
+  int rows = 0;
+  int first_position = 0;
+  const std::byte* const* pages = nullptr;  // pages_for(first_position + rows) pointers
+};
+
+struct AttentionShape {
+  int heads = 0;       // a multiple of layout.kv_heads
+  int layer = 0;
+  float scale = 0;     // usually 1 / sqrt(head_dim)
+  bool causal = true;  // false: every row sees positions 0 .. first_position + rows - 1 (BERT)
+  int window = 0;      // > 0: a row sees only the last `window` positions, itself included
+};
+
+class Compute {
+ public:
+  Compute(ThreadPool& pool, Isa isa);
+
+  Isa isa() const { return isa_; }
+  ThreadPool& pool() { return pool_; }
+
+  // All products of the same input x [m][cols] in one parallel region: Q, K and V; gate and up. Every w->cols equals `cols`.
+  void matmul(const float* x, std::int64_t x_stride, int m, int cols, std::span<const Product> products);
+
+  // Row `indices[i]` of w into out + i * stride, as float32 (embedding lookup). The caller has checked the indices.
+  void lookup(const Weights& w, std::span<const std::int32_t> indices, float* out, std::int64_t stride);
+
+  // out = x / sqrt(mean(x^2) + eps) * weight. In place allowed. Several heads of one row: call with rows = tokens * heads.
+  void rms_norm(const float* x, std::int64_t x_stride, const float* weight, float eps, int rows, int n, float* out, std::int64_t out_stride);
+  // out = (x - mean) / sqrt(variance + eps) * weight + bias. In place allowed.
+  void layer_norm(const float* x, std::int64_t x_stride, const float* weight, const float* bias, float eps, int rows, int n, float* out,
+                  std::int64_t out_stride);
+  // y += x, elementwise over rows * n contiguous values.
+  void add(const float* x, float* y, std::int64_t count);
+  // gate = silu(gate) * up
+  void silu_mul(float* gate, const float* up, std::int64_t count);
+  // x = gelu(x): with erf (BERT), or the tanh approximation.
+  void gelu(float* x, std::int64_t count, bool tanh_form = false);
+
+  // Turns `heads` heads of head_dim in each row, in place; row i stands at positions[i].
+  void rope(const Rope& rope, std::span<const std::int32_t> positions, float* x, std::int64_t stride, int heads, int head_dim);
+
+  // Writes keys and values of `rows` consecutive positions from first_position into the sequence's pages.
+  // k, v: [rows][kv_heads][head_dim] with these strides between rows.
+  void store_kv(const KvLayout& layout, int layer, std::byte* const* pages, int first_position, int rows, const float* k, std::int64_t k_stride,
+                const float* v, std::int64_t v_stride);
+
+  // Softmax(q k^T * scale) v for all sequences in one parallel region.
+  void attention(const KvLayout& layout, const AttentionShape& shape, std::span<const AttentionSequence> sequences);
+
+  // In place over one row.
+  void softmax(float* x, int n);
+  // The index of the largest value, the first of equals.
+  int argmax(const float* x, int n) const;
+
+ private:
+  ThreadPool& pool_;
+  Isa isa_;
+  const Kernels& kernels_;
+  std::vector<std::byte> quantized_;               // the quantised input of the current matmul
+  std::vector<std::vector<std::byte>> per_thread_;  // panels of unpacked weights
+};
+
+}  // namespace stoa::models

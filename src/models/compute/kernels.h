@@ -1,0 +1,125 @@
+// The table of kernels that each instruction set fills. Engine code uses Compute (compute.h); this is the layer below it, where one
+// call does one thread's share of an operation. Each entry has a plain scalar version, which is the definition, and fast twins that
+// agree with it within the bound written beside the entry (u = 2^-24, the unit roundoff of float32).
+//
+// Block formats of weights, as in GGUF files (little endian, f16 scales; q are the stored integers of 32 values, in order):
+//   Q4_0  d, 16 bytes: value i is the low nibble of byte i, value i+16 the high one     w = d (q - 8)
+//   Q4_1  d, m, 16 bytes as Q4_0                                                        w = d q + m
+//   Q5_0  d, 32 high bits (bit i of value i), 16 bytes of low nibbles                   w = d (q - 16)
+//   Q5_1  d, m, high bits, nibbles                                                      w = d q + m
+//   Q8_0  d, 32 signed bytes                                                            w = d q
+// and of 256 values, divided into sub-blocks with scales of their own:
+//   Q4_K  d, dmin, 12 bytes with 8 pairs (scale, min) of 6 bits, 128 bytes: of each 32 bytes the low nibbles are one sub-block of
+//         32 values, the high nibbles the next                                          w = d scale q - dmin min
+//   Q5_K  d, dmin, 12 bytes, 32 bytes of high bits (bit j of byte i: sub-block j), 128 bytes as Q4_K
+//   Q6_K  128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales (16 values each), d    w = d scale (q - 32)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "models/compute/cpu.h"
+#include "models/compute/kv_cache.h"
+#include "models/formats/dtype.h"
+
+namespace stoa::models {
+
+inline constexpr int kBlock = 32;        // values that share a scale in quantised activations
+inline constexpr int kGroupBlocks = 4;   // blocks handled together
+inline constexpr int kGroup = kBlock * kGroupBlocks;
+
+// Activations of 128 consecutive inputs in 8 bits: x = scale * q, scale = max|x| / 127 of each block. The order of q suits weights
+// whose nibbles hold values i and i + 16: first the lower halves of the four blocks, then the upper halves. Blocks beyond the end of
+// a row are zero. The sums serve the formats with a minimum or an offset: sum over a block of (d q + m) x = d sum(q x) + m sum(x).
+struct alignas(64) ActivationGroup {
+  std::int8_t q[kGroup];
+  float scale_sum[2 * kGroupBlocks];  // the four scales, then the four values scale * sum(q)
+  float low_sum[kGroupBlocks];        // scale * sum(q) of the lower 16 values (Q6_K has a scale for each 16)
+  float unused[4];
+};
+
+constexpr int groups_of(int cols) { return (cols + kGroup - 1) / kGroup; }
+
+// A share of a matrix product: rows of W (row-major, row_bytes apart) times m rows of x into y (y[i * y_stride + row]).
+struct MatmulTile {
+  DType dtype = DType::kF32;
+  const std::byte* w = nullptr;
+  std::size_t row_bytes = 0;
+  int rows = 0;
+  int cols = 0;
+  const void* x = nullptr;      // const ActivationGroup* for block formats, const float* for F32, F16, BF16
+  std::int64_t x_stride = 0;    // in elements of that type
+  int m = 0;
+  float* y = nullptr;
+  std::int64_t y_stride = 0;
+  const float* bias = nullptr;  // rows values, or none
+  bool accumulate = false;
+  std::byte* scratch = nullptr; // matmul_scratch_bytes(cols), 64-byte aligned
+};
+
+// Weight rows that the fast kernels unpack at a time, and the room that takes.
+inline constexpr int kPanelRows = 16;
+inline constexpr int kPanelBlockBytes = kPanelRows * kBlock + 4 * kPanelRows * static_cast<int>(sizeof(float));
+inline constexpr int kPanels = 2;
+constexpr std::size_t matmul_scratch_bytes(int cols) {
+  return static_cast<std::size_t>(groups_of(cols)) * kGroupBlocks * kPanelBlockBytes * kPanels;
+}
+
+// A share of attention: up to kAttentionRows (token, head) pairs that read the same KV head.
+inline constexpr int kAttentionRows = 32;
+struct AttentionTile {
+  const float* q = nullptr;  // token t, head h at q + t * q_stride + h * head_dim
+  float* out = nullptr;
+  std::int64_t q_stride = 0;
+  std::int64_t out_stride = 0;
+  int tokens = 0;
+  int heads = 0;  // tokens * heads <= kAttentionRows
+  int head_dim = 0;
+  int first_position = 0;  // of token 0
+  int positions = 0;       // how many positions have keys; a causal row sees fewer
+  bool causal = true;
+  int window = 0;
+  float scale = 0;
+  KvType type = KvType::kF16;
+  const std::byte* const* pages = nullptr;
+  std::size_t k_offset = 0;  // of this layer and KV head inside a page
+  std::size_t v_offset = 0;
+};
+
+struct Kernels {
+  // n is a multiple of 32. q may differ by one where x / scale is within 1e-4 of a tie; scales and sums relative 4u.
+  void (*quantize)(const float* x, int n, ActivationGroup* out);
+  // |fast - plain| <= (cols + 16) u sum|w x| for each output.
+  void (*matmul)(const MatmulTile& tile);
+  // The tile's softmax(q k^T scale) v: 1e-5 max|v| for scores below 80 in magnitude.
+  void (*attention)(const AttentionTile& tile);
+  // Relative 1e-5 of the largest output.
+  void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int n, float* out);
+  // Exact.
+  void (*add)(const float* x, float* y, std::int64_t n);
+  // Absolute 1e-6 (1 + |result|).
+  void (*silu_mul)(float* gate, const float* up, std::int64_t n);
+  void (*gelu_erf)(float* x, std::int64_t n);
+  void (*gelu_tanh)(float* x, std::int64_t n);
+  // Relative 1e-5.
+  void (*softmax)(float* x, int n);
+  // Exact: the first of the largest. NaN never wins; 0 where all are NaN.
+  int (*argmax)(const float* x, int n);
+  // Turns pairs of `heads` heads of head_dim; `half` angles. Exact up to fused rounding: 4u (|a| + |b|).
+  void (*rope_interleaved)(float* x, int heads, int head_dim, const float* cosines, const float* sines, int half);
+  void (*rope_halves)(float* x, int heads, int head_dim, const float* cosines, const float* sines, int half);
+  // Round to nearest even; exact.
+  void (*to_f16)(const float* x, std::uint16_t* out, int n);
+};
+
+// The kernels of a set that supported_isas() names.
+const Kernels& kernels(Isa isa);
+
+// One row of n stored values of any type can_compute() names as float32; n a multiple of the type's block.
+void dequantize_row(DType dtype, const std::byte* src, int n, float* out);
+
+float f16_to_f32(std::uint16_t bits);
+std::uint16_t f32_to_f16(float value);  // round to nearest even
+
+}  // namespace stoa::models
