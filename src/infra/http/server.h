@@ -1,0 +1,69 @@
+// HTTP/1.1 server. Connections are handled by coroutines on a few I/O threads; handlers are plain blocking functions on a bounded
+// pool of workers. Keep-alive, pipelining, chunked streams, TLS, limits on everything, drain on stop.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "infra/http/router.h"
+
+namespace stoa::infra {
+
+struct HttpServerOptions {
+  std::string address = "127.0.0.1";  // IPv4 or IPv6 literal
+  std::uint16_t port = 0;             // 0 = let the system pick; HttpServer::port() tells
+  std::string tls_certificate;        // PEM chain; both empty = plain HTTP
+  std::string tls_key;                // PEM key
+
+  int io_threads = 1;
+  int workers = 64;                   // handlers running at once
+  std::size_t queue = 256;            // requests waiting for a worker; beyond: 503 with Retry-After
+  std::size_t max_connections = 10000;  // beyond: closed at once
+
+  std::size_t max_header = 16u << 10;    // request line and fields; beyond: 431
+  std::uint64_t max_body = 8u << 20;     // default of a route; beyond: 413
+  std::uint64_t max_buffered = 1u << 30;  // bodies of all connections together; beyond: 503
+  std::size_t send_buffer = 256u << 10;  // of one connection; Responder::write waits beyond it
+
+  std::chrono::milliseconds header_timeout{10'000};  // from the first byte of a request to its last header; then 408
+  std::chrono::milliseconds body_timeout{60'000};    // for the body; then 408
+  std::chrono::milliseconds idle_timeout{75'000};    // between requests
+  std::chrono::milliseconds write_timeout{30'000};   // without the client taking a byte
+};
+
+struct HttpServerStats {
+  std::uint64_t connections = 0;  // open now
+  std::uint64_t accepted = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t refused = 0;      // 503 for want of a worker or buffer, and connections beyond the limit
+  std::uint64_t working = 0;      // handlers running now
+};
+
+// Thread-safe. All timeouts are checked several times a second, so they are not exact to the millisecond.
+class HttpServer {
+ public:
+  // Binds, listens and serves. Errors: kUnavailable when the address cannot be bound (named, with a hint), kInvalidArgument
+  // for a bad address or certificate.
+  static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, Router router);
+  ~HttpServer();  // stop(0)
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  std::uint16_t port() const;
+  std::string url() const;  // "http://127.0.0.1:8080"
+  const Router& router() const;
+  HttpServerStats stats() const;
+
+  // Stops accepting, lets running requests end within `drain`, then closes every connection (their handlers see the client
+  // gone) and waits for the handlers to return. Again is harmless.
+  void stop(std::chrono::milliseconds drain);
+
+ private:
+  struct Impl;
+  explicit HttpServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stoa::infra
