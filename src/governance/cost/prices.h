@@ -1,0 +1,45 @@
+// Prices as data: share/prices.yaml. Money is integer micro-units of one currency (1,000,000 = 1.00).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "contracts/chat.h"
+
+namespace stoa::governance {
+
+// Micro-units. Sums and products that do not fit are errors, never wrapped.
+using Money = std::int64_t;
+std::string format_money(Money amount, std::string_view currency);  // "0.001234 USD"
+
+struct Price {
+  std::string model;                      // exact name, or "*" for every other local model
+  Money per_compute_second = 0;
+  Money per_million_input_tokens = 0;
+  Money per_million_cached_tokens = 0;    // cached ones instead of the input price
+  Money per_million_output_tokens = 0;
+};
+
+class PriceBook {
+ public:
+  static Result<PriceBook> load(const std::filesystem::path& file);
+  static Result<PriceBook> parse(std::string_view yaml, std::string_view name);
+
+  const std::string& currency() const { return currency_; }
+  const std::string& as_of() const { return as_of_; }    // date of the prices, as in the file
+  const std::string& source() const { return source_; }
+  // The model's price, else that of "*"; kNotFound when neither is there.
+  Result<Price> price(std::string_view model) const;
+  // Each part rounded up to a whole micro-unit, then added. Negative counts are kInvalidArgument.
+  Result<Money> cost(std::string_view model, const Usage& usage) const;
+
+ private:
+  std::string currency_, as_of_, source_;
+  std::vector<Price> prices_;
+};
+
+}  // namespace stoa::governance

@@ -1,0 +1,98 @@
+// Tenants, their projects, users, groups and API keys; and from a bearer key, the Principal it stands for.
+// Changes take the acting principal, are decided by governance/access, and are written to the audit log in the same transaction.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "contracts/principal.h"
+#include "governance/audit/audit.h"
+#include "infra/sql/sql.h"
+
+namespace stoa::governance {
+
+struct Tenant {
+  std::string id, name;
+  Micros created = 0;
+};
+struct Project {
+  std::string id, tenant, name;
+  Micros created = 0;
+};
+struct User {
+  std::string id, tenant, name;     // the name is what access lists mention; unique in the tenant
+  std::vector<std::string> groups;  // names, sorted
+  bool disabled = false;            // then none of the user's keys works
+  Micros created = 0;
+};
+
+struct NewKey {
+  std::string project;             // id, or name inside the actor's tenant
+  std::string user;                // name; empty for a service account
+  std::string label;               // what the key is for, 0..128 bytes
+  Role role = Role::kDeveloper;    // at most the actor's own
+  std::optional<Micros> expires;   // absent: never
+};
+struct ApiKey {
+  std::string id;                  // "key_..."
+  std::string prefix;              // the part that may be shown: "sk-stoa-<prefix>-..."
+  std::string tenant, project, user, label;
+  Role role = Role::kViewer;
+  Micros created = 0;
+  std::optional<Micros> expires, revoked, last_used;  // last use to the minute
+};
+struct IssuedKey {
+  ApiKey key;
+  std::string secret;  // the whole key; shown once, stored nowhere
+};
+
+// Names of tenants, projects, users and groups: 1..128 bytes of letters, digits and ._@+- (those of access lists).
+// Thread-safe. Errors besides those of the store: kInvalidArgument, kNotFound, kConflict (name taken), kPermissionDenied.
+class Identity {
+ public:
+  // `secret` keys the hashes of the API keys (load_server_secret). What is passed by reference outlives the object.
+  static Result<std::unique_ptr<Identity>> open(infra::SqlDatabase& database, AuditLog& audit, Bytes secret,
+                                                const Clock& clock = Clock::system());
+  virtual ~Identity() = default;
+
+  // From "sk-stoa-..." (without "Bearer "). kUnauthenticated, with one and the same message, for every key that does not work.
+  virtual Result<Principal> authenticate(std::string_view key) = 0;
+
+  // The tenant "default" with its project "default": made when absent, so it may be called at every start.
+  struct Default {
+    Tenant tenant;
+    Project project;
+  };
+  virtual Result<Default> ensure_default() = 0;
+  // Who works on the data folder itself, through the command line: an admin of the default project, without a key.
+  virtual Result<Principal> local_operator() = 0;
+
+  virtual Result<Tenant> create_tenant(const Principal& actor, std::string_view name) = 0;
+  virtual Result<Project> create_project(const Principal& actor, std::string_view name) = 0;  // in the actor's tenant
+  virtual Result<std::vector<Project>> projects(const Principal& actor) = 0;
+  virtual Result<User> create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups = {}) = 0;
+  virtual Result<User> set_groups(const Principal& actor, std::string_view user, std::vector<std::string> groups) = 0;
+  virtual Status disable_user(const Principal& actor, std::string_view user, bool disabled) = 0;
+  virtual Result<std::vector<User>> users(const Principal& actor) = 0;
+
+  virtual Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) = 0;
+  virtual Result<std::vector<ApiKey>> keys(const Principal& actor) = 0;  // of the actor's project, newest first
+  // By id or prefix. Works at once in this process, and within kCacheSeconds in others that share the store.
+  virtual Status revoke_key(const Principal& actor, std::string_view id_or_prefix) = 0;
+
+  static constexpr int kCacheSeconds = 5;
+};
+
+// The installation's secret in <home>/secrets/api-keys, made once with mode 0600 in a folder of mode 0700. kUnavailable when it cannot
+// be read or others may read it: a new one would make every issued key useless.
+Result<Bytes> load_server_secret(const std::filesystem::path& home);
+
+}  // namespace stoa::governance
