@@ -1,0 +1,36 @@
+// A whole file as read-only memory, backed by the page cache.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <utility>
+
+#include "base/result.h"
+
+namespace stoa::models {
+
+// Movable; the bytes stay at their address until destruction. Immutable, so any thread may read. A file that another process
+// truncates while it is mapped faults on access: model files are replaced by rename, never written in place.
+class MappedFile {
+ public:
+  // Errors: kNotFound, kPermissionDenied, kInvalidArgument (not a regular file), kUnavailable (the system refused).
+  static Result<MappedFile> open(const std::filesystem::path& path);
+
+  MappedFile() = default;  // empty
+  MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~MappedFile();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace stoa::models
