@@ -1,0 +1,297 @@
+#include "gateway/api/openai/chat_json.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/utf8.h"
+
+namespace stoa::gateway::openai {
+namespace {
+
+constexpr std::size_t kMaxMessages = 2048, kMaxParts = 256, kMaxStops = 16, kMaxBiases = 1024;
+constexpr std::int64_t kMaxTokens = 1 << 20;
+
+struct Refusal {
+  std::string_view key, next_step;
+};
+
+// Known fields of the protocol that would change the answer if they were silently ignored.
+constexpr Refusal kRefused[] = {
+    {"tools", "tool calls are not served on chat completions; leave it out, or use file_search on /v1/responses"},
+    {"functions", "function calls are not served; leave it out"},
+    {"audio", "this server answers with text only"},
+    {"prediction", "leave it out"},
+    {"web_search_options", "this server does not search the web"},
+};
+
+Status refuse_unserved(const Fields& body) {
+  for (const Refusal& refusal : kRefused) {
+    const Json* value = body.get(refusal.key);
+    const bool empty_list = value != nullptr && value->is_array() && value->get_array().empty();
+    if (value != nullptr && !empty_list) return body.unsupported(refusal.key, refusal.next_step);
+  }
+  STOA_TRY(modalities, body.texts("modalities", 4));
+  for (const std::string& modality : modalities)
+    if (modality != "text") return body.unsupported("modalities", "this server answers with text only");
+  STOA_TRY(format, body.object("response_format"));
+  if (format != nullptr) {
+    const Fields fields(*format, body.path("response_format"));
+    STOA_TRY(type, fields.required_text("type"));
+    if (type != "text") return fields.unsupported("type", "only 'text' is served; ask for JSON in the prompt");
+  }
+  return {};
+}
+
+Result<ChatMessage> parse_message(const Json& item, const std::string& path) {
+  const JsonObject* object = item.if_object();
+  if (object == nullptr) return fail(error(ErrorCode::kInvalidArgument, "'{}' must be an object", path).with_param(path));
+  const Fields fields(*object, path);
+  STOA_TRY(role, fields.required_text("role"));
+  if (role == "developer") role = "system";  // the newer name of the same role
+  if (role != "system" && role != "user" && role != "assistant") {
+    if (role == "tool" || role == "function") return fields.unsupported("role", "tool results are not served on chat completions");
+    return fields.wrong("role", "one of system, developer, user, assistant");
+  }
+  if (const Json* calls = fields.get("tool_calls"); calls != nullptr)
+    return fields.unsupported("tool_calls", "tool calls are not served on chat completions");
+  STOA_TRY(content, parse_content(fields, "content", {"text"}));
+  return ChatMessage{std::move(role), std::move(content)};
+}
+
+JsonArray bytes_json(std::string_view text) {
+  JsonArray bytes;
+  for (const unsigned char byte : text) bytes.emplace_back(static_cast<std::int64_t>(byte));
+  return bytes;
+}
+
+JsonObject logprob_json(std::string_view token, float logprob) {
+  JsonObject out;
+  out["token"] = to_valid_utf8(token);
+  out["logprob"] = logprob;
+  out["bytes"] = bytes_json(token);
+  return out;
+}
+
+Json logprobs_json(const AnswerHead& head, const std::vector<TokenLogprob>& tokens) {
+  if (!head.logprobs) return nullptr;
+  JsonArray content;
+  for (const TokenLogprob& token : tokens) {
+    JsonObject entry = logprob_json(token.text, token.logprob);
+    JsonArray top;
+    for (const auto& [text, logprob] : token.top) top.emplace_back(logprob_json(text, logprob));
+    entry["top_logprobs"] = std::move(top);
+    content.emplace_back(std::move(entry));
+  }
+  JsonObject out;
+  out["content"] = std::move(content);
+  out["refusal"] = nullptr;
+  return out;
+}
+
+JsonObject head_json(const AnswerHead& head, std::string_view object) {
+  JsonObject out;
+  out["id"] = head.id;
+  out["object"] = object;
+  out["created"] = head.created;
+  out["model"] = head.model;
+  out["service_tier"] = "default";
+  out["system_fingerprint"] = nullptr;
+  return out;
+}
+
+JsonObject chunk(const AnswerHead& head, int index, JsonObject delta, Json logprobs, Json finish, bool usage_later) {
+  JsonObject choice;
+  choice["index"] = index;
+  choice["delta"] = std::move(delta);
+  choice["logprobs"] = std::move(logprobs);
+  choice["finish_reason"] = std::move(finish);
+  JsonObject out = head_json(head, "chat.completion.chunk");
+  JsonArray choices;
+  choices.emplace_back(std::move(choice));
+  out["choices"] = std::move(choices);
+  if (usage_later) out["usage"] = nullptr;
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types) {
+  const Json* value = message.get(key);
+  if (value == nullptr) return message.wrong(key, "a string or a list of text parts; it is required");
+  if (value->is_string()) return std::string(value->get_string());
+  if (!value->is_array()) return message.wrong(key, "a string or a list of text parts");
+  STOA_TRY(parts, message.array(key, kMaxParts));
+  std::string text;
+  for (std::size_t i = 0; i < parts->size(); ++i) {
+    const std::string path = fmt::format("{}[{}]", message.path(key), i);
+    const JsonObject* object = (*parts)[i].if_object();
+    if (object == nullptr) return fail(error(ErrorCode::kInvalidArgument, "'{}' must be an object", path).with_param(path));
+    const Fields part(*object, path);
+    STOA_TRY(type, part.required_text("type"));
+    if (std::ranges::find(text_types, type) == text_types.end())
+      return part.unsupported("type", fmt::format("parts of type '{}' are not served, only text", type));
+    STOA_TRY(piece, part.text("text"));
+    if (!piece) return part.wrong("text", "a string; it is required");
+    text += *piece;
+  }
+  return text;
+}
+
+Result<SamplingOptions> parse_sampling(const Fields& body) {
+  SamplingOptions out;
+  STOA_TRY(temperature, body.number_or("temperature", 0, 2, out.temperature));
+  STOA_TRY(top_p, body.number_or("top_p", 0, 1, out.top_p));
+  STOA_TRY(top_k, body.integer_or("top_k", 0, 1 << 20, out.top_k));
+  STOA_TRY(min_p, body.number_or("min_p", 0, 1, out.min_p));
+  STOA_TRY(repetition, body.number_or("repetition_penalty", 0.01, 10, out.repetition_penalty));
+  STOA_TRY(presence, body.number_or("presence_penalty", -2, 2, out.presence_penalty));
+  STOA_TRY(frequency, body.number_or("frequency_penalty", -2, 2, out.frequency_penalty));
+  STOA_TRY(seed, body.integer("seed", INT64_MIN, INT64_MAX));
+  out.temperature = temperature;
+  out.top_p = top_p;
+  out.top_k = static_cast<int>(top_k);
+  out.min_p = min_p;
+  out.repetition_penalty = repetition;
+  out.presence_penalty = presence;
+  out.frequency_penalty = frequency;
+  if (seed) out.seed = static_cast<std::uint64_t>(*seed);
+  STOA_TRY(bias, body.object("logit_bias"));
+  if (bias == nullptr) return out;
+  if (bias->size() > kMaxBiases) return body.wrong("logit_bias", fmt::format("an object of at most {} tokens", kMaxBiases));
+  for (const auto& [key, value] : *bias) {
+    std::int32_t token = 0;
+    const auto [end, code] = std::from_chars(key.data(), key.data() + key.size(), token);
+    const bool numeric = code == std::errc() && end == key.data() + key.size() && token >= 0;
+    const double amount = value.is_number() ? value.to_number<double>() : 1000;
+    if (!numeric || amount < -100 || amount > 100) return body.wrong("logit_bias", "an object of token ids and numbers from -100 to 100");
+    out.logit_bias[token] = static_cast<float>(amount);
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> parse_stop(const Fields& body) {
+  STOA_TRY(stops, body.texts("stop", kMaxStops));
+  for (const std::string& stop : stops)
+    if (stop.empty()) return body.wrong("stop", "a string or a list of strings, none of them empty");
+  return std::move(stops);
+}
+
+Result<ChatCall> parse_chat(const JsonObject& object) {
+  const Fields body(object);
+  STOA_CHECK(refuse_unserved(body));
+  ChatCall call;
+  STOA_TRY(model, body.required_text("model"));
+  call.request.model = std::move(model);
+  STOA_TRY(messages, body.array("messages", kMaxMessages));
+  if (messages == nullptr || messages->empty()) return body.wrong("messages", "a non-empty list; it is required");
+  for (std::size_t i = 0; i < messages->size(); ++i) {
+    STOA_TRY(message, parse_message((*messages)[i], fmt::format("messages[{}]", i)));
+    call.request.messages.push_back(std::move(message));
+  }
+  STOA_TRY(sampling, parse_sampling(body));
+  call.request.sampling = std::move(sampling);
+  STOA_TRY(logprobs, body.flag_or("logprobs", false));
+  STOA_TRY(top, body.integer("top_logprobs", 0, 20));
+  if (top && !logprobs) return body.wrong("top_logprobs", "left out unless 'logprobs' is true");
+  if (logprobs) call.request.sampling.logprobs = static_cast<int>(top.value_or(0));
+  STOA_TRY(max_tokens, body.integer_or("max_tokens", 1, kMaxTokens, 0));
+  STOA_TRY(max_completion, body.integer_or("max_completion_tokens", 1, kMaxTokens, max_tokens));
+  call.request.max_tokens = static_cast<int>(max_completion);
+  STOA_TRY(stops, parse_stop(body));
+  call.request.stop = std::move(stops);
+  STOA_TRY(choices, body.integer_or("n", 1, kMaxChoices, 1));
+  call.choices = static_cast<int>(choices);
+  STOA_TRY(stream, body.flag_or("stream", false));
+  call.stream = stream;
+  STOA_TRY(options, body.object("stream_options"));
+  if (options != nullptr) {
+    if (!stream) return body.wrong("stream_options", "left out unless 'stream' is true");
+    STOA_TRY(include_usage, Fields(*options, "stream_options").flag_or("include_usage", false));
+    call.include_usage = include_usage;
+  }
+  STOA_TRY(user, body.text_or("user", ""));
+  call.user = std::move(user);
+  STOA_TRY(metadata, body.metadata());
+  call.metadata = std::move(metadata);
+  return call;
+}
+
+std::string_view finish_name(FinishReason reason) { return reason == FinishReason::kLength ? "length" : "stop"; }
+
+JsonObject stoa_json(const UsageReport& report) {
+  const Usage& usage = report.usage;
+  const std::int64_t decode_micros = usage.total_micros - usage.first_token_micros;
+  const bool measurable = usage.completion_tokens > 1 && decode_micros > 0;
+  JsonObject out;
+  out["request_id"] = report.request_id;
+  out["trace_id"] = report.trace_id;
+  out["cost_micro_usd"] = report.cost_micro_usd;
+  out["time_to_first_token_ms"] = static_cast<double>(usage.first_token_micros) / 1e3;
+  out["tokens_per_second"] = measurable ? static_cast<double>(usage.completion_tokens - 1) * 1e6 / static_cast<double>(decode_micros) : 0.0;
+  out["queue_ms"] = static_cast<double>(usage.queue_micros) / 1e3;
+  return out;
+}
+
+JsonObject usage_json(const UsageReport& report) {
+  const Usage& usage = report.usage;
+  JsonObject prompt, completion, out;
+  prompt["cached_tokens"] = usage.cached_tokens;
+  prompt["audio_tokens"] = 0;
+  completion["reasoning_tokens"] = 0;
+  completion["audio_tokens"] = 0;
+  completion["accepted_prediction_tokens"] = 0;
+  completion["rejected_prediction_tokens"] = 0;
+  out["prompt_tokens"] = usage.prompt_tokens;
+  out["completion_tokens"] = usage.completion_tokens;
+  out["total_tokens"] = usage.prompt_tokens + usage.completion_tokens;
+  out["prompt_tokens_details"] = std::move(prompt);
+  out["completion_tokens_details"] = std::move(completion);
+  out["stoa"] = stoa_json(report);
+  return out;
+}
+
+JsonObject chat_json(const AnswerHead& head, const std::vector<Choice>& choices, const UsageReport& usage) {
+  JsonArray list;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    JsonObject message, choice;
+    message["role"] = "assistant";
+    message["content"] = choices[i].text;
+    message["refusal"] = nullptr;
+    choice["index"] = i;
+    choice["message"] = std::move(message);
+    choice["logprobs"] = logprobs_json(head, choices[i].logprobs);
+    choice["finish_reason"] = finish_name(choices[i].finish);
+    list.emplace_back(std::move(choice));
+  }
+  JsonObject out = head_json(head, "chat.completion");
+  out["choices"] = std::move(list);
+  out["usage"] = usage_json(usage);
+  return out;
+}
+
+JsonObject chat_role_chunk(const AnswerHead& head, int index, bool usage_later) {
+  JsonObject delta;
+  delta["role"] = "assistant";
+  delta["content"] = "";
+  delta["refusal"] = nullptr;
+  return chunk(head, index, std::move(delta), nullptr, nullptr, usage_later);
+}
+
+JsonObject chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& piece, bool usage_later) {
+  JsonObject delta;
+  delta["content"] = piece.text;
+  return chunk(head, index, std::move(delta), logprobs_json(head, piece.logprobs), nullptr, usage_later);
+}
+
+JsonObject chat_finish_chunk(const AnswerHead& head, int index, FinishReason reason, bool usage_later) {
+  return chunk(head, index, {}, nullptr, Json(finish_name(reason)), usage_later);
+}
+
+JsonObject chat_usage_chunk(const AnswerHead& head, const UsageReport& usage) {
+  JsonObject out = head_json(head, "chat.completion.chunk");
+  out["choices"] = JsonArray();
+  out["usage"] = usage_json(usage);
+  return out;
+}
+
+}  // namespace stoa::gateway::openai

@@ -1,0 +1,66 @@
+// Chat completions: the wire's JSON <-> contracts/chat.h. Nothing outside this folder sees the JSON.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "contracts/chat.h"
+#include "gateway/api/openai/fields.h"
+
+namespace stoa::gateway::openai {
+
+inline constexpr int kMaxChoices = 4;
+
+struct ChatCall {
+  ChatRequest request;
+  int choices = 1;  // `n`
+  bool stream = false;
+  bool include_usage = false;
+  std::string user;
+  Metadata metadata;
+};
+
+// Errors: kInvalidArgument with `param`; fields that ask for tools, images, audio or structured output say so.
+Result<ChatCall> parse_chat(const JsonObject& body);
+
+// Sampling fields that chat, completions and responses share, with OpenAI's ranges plus top_k, min_p, repetition_penalty.
+Result<SamplingOptions> parse_sampling(const Fields& body);
+Result<std::vector<std::string>> parse_stop(const Fields& body);
+// The text of a message: a string, or a list of parts whose types are all in `text_types`.
+Result<std::string> parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types);
+
+// What a request measured, in every dialect answer under "usage" and its extension "stoa".
+struct UsageReport {
+  Usage usage;
+  std::string request_id;
+  std::string trace_id;
+  std::int64_t cost_micro_usd = 0;
+};
+
+// One finished alternative of an answer.
+struct Choice {
+  std::string text;
+  std::vector<TokenLogprob> logprobs;
+  FinishReason finish = FinishReason::kStop;
+};
+
+struct AnswerHead {
+  std::string id;
+  std::int64_t created = 0;  // seconds
+  std::string model;
+  bool logprobs = false;
+};
+
+std::string_view finish_name(FinishReason reason);  // "stop" or "length"
+JsonObject usage_json(const UsageReport& report);   // chat and completions
+JsonObject stoa_json(const UsageReport& report);
+
+JsonObject chat_json(const AnswerHead& head, const std::vector<Choice>& choices, const UsageReport& usage);
+// Chunks of a stream, in the order role, text..., finish, and (when asked) usage.
+JsonObject chat_role_chunk(const AnswerHead& head, int index, bool usage_later);
+JsonObject chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& delta, bool usage_later);
+JsonObject chat_finish_chunk(const AnswerHead& head, int index, FinishReason reason, bool usage_later);
+JsonObject chat_usage_chunk(const AnswerHead& head, const UsageReport& usage);
+
+}  // namespace stoa::gateway::openai

@@ -1,0 +1,25 @@
+// Errors as the OpenAI clients read them. Statuses come from base/error_table.h alone.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace stoa::gateway::openai {
+
+struct WireError {
+  int status = 500;
+  bool retryable = false;  // becomes the header x-should-retry
+  JsonObject body;         // {"error": {message, type, param, code}}
+};
+
+WireError to_wire(const Error& error);
+
+// A prompt that does not fit the model: clients expect 400 with the code context_length_exceeded, not 413.
+Error context_overflow(Error engine_error, std::string_view param);
+
+// No such model, or none that this principal may use.
+Error unknown_model(std::string_view model);
+
+}  // namespace stoa::gateway::openai

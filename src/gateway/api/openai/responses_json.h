@@ -1,0 +1,94 @@
+// Responses: the wire's JSON <-> one request for an answer, and the record of an answer that is shown, streamed and stored.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "contracts/chat.h"
+#include "contracts/retrieval.h"
+#include "gateway/api/openai/chat_json.h"
+#include "gateway/api/openai/filter_json.h"
+
+namespace stoa::gateway::openai {
+
+// The one tool that is served: search in vector stores before answering.
+struct FileSearchTool {
+  std::vector<std::string> stores;  // "vs_..."
+  int max_results = 10;
+  double score_threshold = 0;
+  std::optional<data::AttributeFilter> filter;
+  Json declared;  // as the caller wrote it, echoed back
+};
+
+struct ResponseCall {
+  ChatRequest request;  // model, sampling, max_tokens; messages hold this call's input only
+  std::string instructions;
+  std::string previous_response_id;
+  std::optional<FileSearchTool> file_search;
+  bool search_allowed = true;   // tool_choice is not "none"
+  bool include_results = false; // include: ["file_search_call.results"]
+  bool truncate = false;        // truncation: "auto" drops the oldest turns that do not fit
+  bool extractive = false;      // metadata {"stoa.answer": "extractive"}: quote the passages, do not generate
+  bool store = true;
+  bool stream = false;
+  Metadata metadata;
+};
+
+Result<ResponseCall> parse_response_call(const JsonObject& body);
+
+// A place in the answer and the place in a document that supports it. Offsets count code points of the text.
+struct Annotation {
+  std::int64_t begin = 0, end = 0;
+  Passage passage;
+  std::string quote;
+  std::string url;  // opens the document there; may be empty
+};
+
+struct SearchHit {
+  Passage passage;
+  JsonObject attributes;
+};
+
+struct SearchCall {
+  std::string id;  // "fs_..."
+  std::string query;
+  std::vector<SearchHit> hits;
+  bool done = false;
+};
+
+enum class ResponseStatus { kInProgress, kCompleted, kIncomplete, kFailed };
+
+// Everything that GET /v1/responses/{id} shows.
+struct ResponseRecord {
+  std::string id;          // "resp_..."
+  std::string message_id;  // "msg_..."
+  std::int64_t created = 0;
+  ResponseStatus status = ResponseStatus::kInProgress;
+  std::optional<SearchCall> search;
+  std::string text;
+  std::vector<Annotation> annotations;
+  bool message_done = false;       // the message item exists once the answer is whole
+  std::string mode;                // "generative", "extractive", or empty for a plain answer
+  std::optional<Error> error;
+  std::optional<UsageReport> usage;
+};
+
+std::string_view status_name(ResponseStatus status);
+JsonObject response_json(const ResponseCall& call, const ResponseRecord& record);
+JsonObject annotation_json(const Annotation& annotation);
+JsonObject message_item_json(const ResponseRecord& record);
+JsonObject search_item_json(const SearchCall& search, bool include_results);
+JsonObject content_part_json(const std::string& text, const std::vector<Annotation>& annotations);
+// The input as items with ids, which GET /v1/responses/{id}/input_items lists.
+JsonArray input_items_json(const std::vector<ChatMessage>& messages);
+// What a stored response adds to the history of the next one: its input items, then its text.
+Result<std::vector<ChatMessage>> stored_turn(const JsonArray& input_items, const JsonObject& response);
+
+// "ch-source.html" of a passage: what file citations call the file.
+std::string file_name(const Passage& passage);
+// Adds document_id, title, section, anchor and page: where the passage can be opened.
+void add_place(JsonObject& out, const Passage& passage);
+
+}  // namespace stoa::gateway::openai

@@ -1,0 +1,59 @@
+// Answers that stand on passages: every sentence of the text is supported by a place that can be opened.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "contracts/call.h"
+#include "contracts/chat.h"
+#include "contracts/retrieval.h"
+
+namespace stoa::gateway {
+
+enum class AnswerMode { kGenerative, kExtractive };
+std::string_view answer_mode_name(AnswerMode mode);  // "generative", "extractive"
+
+struct GroundingRequest {
+  std::string question;
+  std::string instructions;           // the caller's own, may be empty
+  std::vector<ChatMessage> history;   // earlier turns, oldest first
+  std::vector<Passage> passages;      // what retrieval found for this principal, best first
+  ChatRequest options;                // model, max_tokens, sampling and stop strings; its messages are not read
+};
+
+// Bytes [begin, end) of the answer's text are supported by `quote`, a literal part of passages[passage].text.
+struct Citation {
+  std::size_t begin = 0, end = 0;
+  std::size_t passage = 0;
+  std::string quote;
+  double support = 0;  // 0..1
+};
+
+struct GroundedAnswer {
+  std::string text;
+  std::vector<Citation> citations;  // in the order of the text; none when the passages do not answer
+  std::vector<Passage> passages;    // those of the request
+  bool answered = false;            // false: the text says that the documents do not answer
+  int dropped_sentences = 0;        // generated, but not supported by any passage
+  AnswerMode mode = AnswerMode::kExtractive;
+  FinishReason finish = FinishReason::kStop;
+  Usage usage;
+};
+
+// Receives the text as it becomes certain: pieces in order, together equal to GroundedAnswer::text. False stops.
+using TextSink = std::function<bool(std::string_view)>;
+
+// Thread-safe. Errors: those of the generator and the embedder; kCancelled when the sink stops.
+class Answerer {
+ public:
+  virtual ~Answerer() = default;
+  virtual Result<GroundedAnswer> answer(const Call& call, const GroundingRequest& request, const TextSink& sink) = 0;
+};
+
+// What to search for: the last question, with the one before it when the last is too short to stand alone ("and for libraries?").
+std::string search_query(const std::vector<ChatMessage>& history, const std::string& question);
+
+}  // namespace stoa::gateway

@@ -1,0 +1,34 @@
+// Cutting text into sentences and sentences into the words that carry their meaning.
+#pragma once
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stoa::gateway {
+
+// A byte range of a text, without surrounding white space.
+struct Sentence {
+  std::size_t begin = 0, end = 0;
+  std::string_view in(std::string_view text) const { return text.substr(begin, end - begin); }
+};
+
+// Sentences end at . ! ? (and their CJK forms) before white space, at blank lines and before list items. Abbreviations and
+// numbers do not end one. At most `max` sentences; what follows belongs to the last.
+std::vector<Sentence> split_sentences(std::string_view text, std::size_t max = 4096);
+
+// Lower-case words without their English inflection, without function words. Numbers and names with inner punctuation
+// ("2.0-1", "debian/rules") stay whole.
+std::set<std::string> content_words(std::string_view text);
+
+// Parts of content_words that contain a digit: what an answer must not change.
+std::set<std::string> numbers_of(std::string_view text);
+// True when the text says "not", "never", "no", "cannot" or the like.
+bool is_negated(std::string_view text);
+
+// Share of `words` that `in` has too; 1 when `words` is empty.
+double coverage(const std::set<std::string>& words, const std::set<std::string>& in);
+
+}  // namespace stoa::gateway
