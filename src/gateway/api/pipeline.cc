@@ -1,0 +1,181 @@
+#include "gateway/api/pipeline.h"
+
+#include "base/error_table.h"
+#include "base/id.h"
+#include "base/log.h"
+
+namespace stoa::gateway {
+namespace {
+
+constexpr std::size_t kMaxKey = 256;
+const std::vector<double> kSeconds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
+
+std::int64_t micros_since(SteadyTime start) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Looking at what the server offers is not worth a row of the audit log, unless it is refused.
+bool is_audited(governance::Action action) {
+  return action != governance::Action::kModelList && action != governance::Action::kSystemRead;
+}
+
+}  // namespace
+
+Result<std::string> bearer_key(const infra::HttpRequest& request) {
+  constexpr std::string_view kScheme = "bearer ";
+  const std::string_view header = request.headers.get("authorization");
+  if (header.empty())
+    return fail(error(ErrorCode::kUnauthenticated, "no API key was sent").with_hint("send it as 'Authorization: Bearer sk-stoa-...'"));
+  if (header.size() <= kScheme.size() || !infra::equals_ignoring_case(header.substr(0, kScheme.size()), kScheme))
+    return fail(error(ErrorCode::kUnauthenticated, "the Authorization header is not of the form 'Bearer <key>'"));
+  const std::string_view key = header.substr(kScheme.size());
+  if (key.size() > kMaxKey) return fail(ErrorCode::kUnauthenticated, "the API key is longer than any key of this server");
+  return std::string(key);
+}
+
+RequestScope::RequestScope(const Pipeline& pipeline, const infra::HttpRequest& request, infra::Responder& responder)
+    : pipeline_(pipeline), request_(request), responder_(responder), trace_(Trace::new_trace_id(), pipeline.parts_.clock),
+      start_(std::chrono::steady_clock::now()) {
+  call_.request_id = new_id("req");
+  call_.trace = &trace_;
+  call_.deadline = Deadline::after(pipeline.parts_.timeout);
+  call_.cancel = responder.cancelled();
+  finished_.request_id = call_.request_id;
+  finished_.method = request.method;
+  finished_.route = request.route;
+  finished_.started = pipeline.parts_.clock.now();
+}
+
+Result<governance::Permit> RequestScope::allow(governance::Action action, const governance::Resource& resource) {
+  return governance::check_access(call_.principal, action, resource);
+}
+
+Status RequestScope::reserve(std::string_view kind, std::string_view model, const Usage& estimate) {
+  Span span = call_.span("cost reserve");
+  STOA_TRY(cost, pipeline_.parts_.ledger.prices().cost(model, estimate));
+  STOA_TRY(reservation, pipeline_.parts_.ledger.reserve(call_, kind, model, cost));
+  reservation_ = std::move(reservation);
+  finished_.kind = kind;
+  finished_.model = model;
+  return {};
+}
+
+Result<governance::Money> RequestScope::settle(const Usage& usage) {
+  Span span = call_.span("cost settle");
+  finished_.usage = usage;
+  STOA_TRY(cost, pipeline_.parts_.ledger.settle(reservation_, usage));
+  finished_.cost = cost;
+  return cost;
+}
+
+void RequestScope::add_headers(infra::HttpHeaders& headers) const {
+  headers.set("x-request-id", call_.request_id);
+  headers.set("x-stoa-trace-id", trace_.id());
+  headers.set("openai-processing-ms", std::to_string(micros_since(start_) / 1000));
+  if (finished_.cost > 0) headers.set("x-stoa-cost-micro-usd", std::to_string(finished_.cost));
+}
+
+void RequestScope::start_stream(std::string_view type) {
+  infra::HttpHeaders headers{{"content-type", std::string(type)}, {"cache-control", "no-cache"}, {"x-accel-buffering", "no"}};
+  add_headers(headers);
+  finished_.status = 200;
+  responder_.start(finished_.status, std::move(headers));
+}
+
+bool RequestScope::write(std::string_view piece) { return responder_.write(piece); }
+void RequestScope::end_stream() { responder_.finish(); }
+
+Status Pipeline::route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
+                       const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options) const {
+  Endpoint endpoint{action, std::move(resource), error_body, std::move(handler)};
+  return router.add(std::move(method), std::move(pattern),
+                    [this, endpoint = std::move(endpoint)](const infra::HttpRequest& request, infra::Responder& responder) {
+                      run(endpoint, request, responder);
+                    },
+                    options);
+}
+
+Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& endpoint, RequestScope& scope) const {
+  {
+    Span span = scope.call_.span("authenticate");
+    STOA_TRY(key, bearer_key(scope.request_));
+    STOA_TRY(principal, parts_.identity.authenticate(key));
+    scope.call_.principal = std::move(principal);
+  }
+  {
+    Span span = scope.call_.span("access");
+    STOA_CHECK(scope.allow(endpoint.action, endpoint.resource));
+  }
+  return endpoint.handler(scope);
+}
+
+void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const {
+  RequestScope scope(*this, request, responder);
+  {
+    Span root = scope.call_.span(request.method + " " + request.route);
+    root.set("http.request.method", request.method);
+    root.set("http.route", request.route);
+    auto result = attempt(endpoint, scope);
+    scope.reservation_.release();
+    infra::HttpResponse response;
+    if (!result) {
+      const Error& error = result.error();
+      scope.finished_.error = error;
+      response = endpoint.error_body(error);
+      response.headers.set("x-should-retry", error_info(error.code).retryable ? "true" : "false");
+      if (error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable) response.headers.set("retry-after", "1");
+      if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss)
+        log_error("request failed", error, {{"request_id", scope.call_.request_id}, {"route", request.route}});
+    } else if (*result) {
+      response = std::move(**result);
+    }
+    if (scope.finished_.error) root.fail(scope.finished_.error->message);
+    if (!responder.started()) {
+      scope.finished_.status = response.status;
+      scope.add_headers(response.headers);
+      responder.send(std::move(response));
+    } else if (!result) {
+      responder.abort();  // the handler left its stream open: no proper end may follow
+    }
+    root.set("http.response.status_code", static_cast<std::int64_t>(scope.finished_.status));
+  }
+  record(endpoint, scope);
+}
+
+void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
+  FinishedRequest& finished = scope.finished_;
+  finished.principal = scope.call_.principal;
+  finished.duration_micros = micros_since(scope.start_);
+  count(scope);
+  const bool known = !finished.principal.id.empty();
+  if (known && (finished.error || is_audited(endpoint.action))) {
+    auto entry = governance::AuditEntry::of(scope.call_, governance::action_name(endpoint.action), finished.method + " " + scope.request_.path);
+    if (finished.error) {
+      entry.outcome = finished.error->code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
+      entry.reason = error_info(finished.error->code).name;
+    }
+    if (auto status = parts_.audit.append(std::move(entry)); !status)
+      log_error("audit entry lost", status.error(), {{"request_id", finished.request_id}});
+  }
+  if (parts_.observer) parts_.observer(finished, scope.trace_);
+}
+
+void Pipeline::count(const RequestScope& scope) const {
+  const FinishedRequest& finished = scope.finished_;
+  parts_.metrics.counter("stoa_http_requests_total", "Requests answered, by route and status.",
+                         {{"method", finished.method}, {"route", finished.route}, {"status", std::to_string(finished.status)}}).add();
+  parts_.metrics.histogram("stoa_http_request_seconds", "Time from the start of the handler to its end.", kSeconds, {{"route", finished.route}})
+      .observe(static_cast<double>(finished.duration_micros) / 1e6);
+  if (finished.model.empty()) return;
+  const auto tokens = [&](const char* direction, std::int64_t amount) {
+    parts_.metrics.counter("stoa_tokens_total", "Tokens processed, by model and direction.", {{"model", finished.model}, {"direction", direction}})
+        .add(static_cast<double>(amount));
+  };
+  tokens("input", finished.usage.prompt_tokens);
+  tokens("output", finished.usage.completion_tokens);
+  if (finished.usage.first_token_micros > 0)
+    parts_.metrics.histogram("stoa_time_to_first_token_seconds", "From submission of a prompt to its first token.", kSeconds, {{"model", finished.model}})
+        .observe(static_cast<double>(finished.usage.first_token_micros) / 1e6);
+}
+
+}  // namespace stoa::gateway

@@ -1,0 +1,130 @@
+// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, record, audit.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/metrics.h"
+#include "contracts/call.h"
+#include "contracts/chat.h"
+#include "governance/access/access.h"
+#include "governance/audit/audit.h"
+#include "governance/cost/ledger.h"
+#include "governance/identity/identity.h"
+#include "infra/http/router.h"
+
+namespace stoa::gateway {
+
+// What is known of a request when it has ended: the source of its stored trace and of the event RequestFinished.
+struct FinishedRequest {
+  std::string request_id, method, route;
+  Principal principal;          // default-constructed when authentication failed
+  int status = 0;               // of the response; 200 for a stream that failed later, then `error` says why
+  std::optional<Error> error;
+  std::string kind, model;      // of the work that was settled; may be empty
+  Usage usage;
+  governance::Money cost = 0;
+  std::string answer_id;        // "chatcmpl_...", "resp_..."; what ratings refer to
+  Micros started = 0;
+  std::int64_t duration_micros = 0;
+};
+
+// Called after the response is out, on the handler's thread. The trace's spans are complete.
+using RequestObserver = std::function<void(const FinishedRequest&, const Trace&)>;
+// An error as the body of one dialect. The pipeline adds the headers that all responses carry.
+using ErrorBody = std::function<infra::HttpResponse(const Error&)>;
+
+// One request on its way. Made by Pipeline; lives on the handler's stack.
+class RequestScope {
+ public:
+  const infra::HttpRequest& request() const { return request_; }
+  const Call& call() const { return call_; }
+  const Principal& principal() const { return call_.principal; }
+  const Trace& trace() const { return trace_; }
+  Micros started() const { return finished_.started; }
+
+  // Decides on something beyond the route's own action. A refusal is audited.
+  Result<governance::Permit> allow(governance::Action action, const governance::Resource& resource);
+  Status allow(governance::Action action, std::string name) {
+    auto permit = allow(action, governance::Resource::of(principal(), std::move(name)));
+    return permit ? Status{} : std::unexpected(std::move(permit).error());
+  }
+
+  // Sets aside what `estimate` would cost; kResourceExhausted when the budget does not hold it. One reservation at a time.
+  Status reserve(std::string_view kind, std::string_view model, const Usage& estimate);
+  // Writes the usage row and gives the cost, also for work that ended early: what was computed is paid.
+  Result<governance::Money> settle(const Usage& usage);
+
+  void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
+  // An error that came after the stream began: recorded like one that came before.
+  void set_error(const Error& error) { finished_.error = error; }
+  governance::Money cost() const { return finished_.cost; }
+
+  // Streams. start_stream sends the status and the headers of all responses with content-type `type`; write is false when the
+  // client has gone. end_stream closes properly; a handler that returns an error without it has its connection cut instead.
+  void start_stream(std::string_view type);
+  bool write(std::string_view piece);
+  void end_stream();
+  bool streaming() const { return responder_.started(); }
+
+ private:
+  friend class Pipeline;
+  RequestScope(const class Pipeline& pipeline, const infra::HttpRequest& request, infra::Responder& responder);
+  void add_headers(infra::HttpHeaders& headers) const;
+
+  const Pipeline& pipeline_;
+  const infra::HttpRequest& request_;
+  infra::Responder& responder_;
+  Trace trace_;
+  Call call_;
+  FinishedRequest finished_;
+  governance::Reservation reservation_;
+  SteadyTime start_;
+};
+
+// Returns the response, or an error that the dialect's ErrorBody words. A handler that streamed returns std::nullopt, and ends
+// its stream itself in its dialect's way, errors included.
+using ApiHandler = std::function<Result<std::optional<infra::HttpResponse>>(RequestScope&)>;
+
+// Parts outlive the pipeline, and the pipeline the server. Thread-safe.
+struct PipelineParts {
+  governance::Identity& identity;
+  governance::Ledger& ledger;
+  governance::AuditLog& audit;
+  Metrics& metrics;
+  RequestObserver observer;  // may be empty
+  const Clock& clock = Clock::system();
+  milliseconds timeout{600'000};  // of one request
+};
+
+class Pipeline {
+ public:
+  explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+
+  // Adds a route whose caller must be allowed `action` in its project. `resource` names the kind of thing for decision and audit.
+  Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
+               const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options = {}) const;
+
+ private:
+  friend class RequestScope;
+  struct Endpoint {
+    governance::Action action;
+    std::string resource;
+    ErrorBody error_body;
+    ApiHandler handler;
+  };
+  void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
+  Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
+  void record(const Endpoint& endpoint, RequestScope& scope) const;
+  void count(const RequestScope& scope) const;
+
+  PipelineParts parts_;
+};
+
+// The key of "Authorization: Bearer <key>"; kUnauthenticated says what is missing.
+Result<std::string> bearer_key(const infra::HttpRequest& request);
+
+}  // namespace stoa::gateway
