@@ -1,0 +1,142 @@
+// Collections (the vector stores of the OpenAI API) and the documents in them: rows in SQL, original bytes in the blob store,
+// and the in-memory index kept equal to the rows.
+//
+// Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever
+// brought a document in may also see it in lists and remove it (not search it). What may not be seen is kNotFound, and no count
+// or size includes it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "contracts/access_list.h"
+#include "contracts/call.h"
+#include "contracts/retrieval.h"
+#include "data/index/attributes.h"
+#include "data/index/index.h"
+#include "infra/blob/blob.h"
+#include "infra/sql/sql.h"
+
+namespace stoa::data {
+
+struct CollectionSpec {
+  std::string name;                              // up to 256 bytes; may be empty; need not be unique
+  std::map<std::string, std::string> metadata;   // at most 16, keys up to 64 bytes, values up to 512
+  std::optional<int> expires_after_days;         // 1..365, counted from the last use
+};
+
+struct DocumentCounts {
+  std::int64_t in_progress = 0, completed = 0, failed = 0, cancelled = 0, total = 0;
+  std::int64_t bytes = 0;   // of the originals of completed documents
+  std::int64_t chunks = 0;
+};
+
+struct Collection {
+  std::string id;  // "vs_..."
+  std::string project;
+  std::string name;
+  std::map<std::string, std::string> metadata;
+  std::optional<int> expires_after_days;
+  Micros created = 0;
+  Micros last_active = 0;
+  std::optional<Micros> expires;
+  bool expired = false;
+  DocumentCounts counts;  // of the documents the caller sees
+};
+
+struct CollectionChange {
+  std::optional<std::string> name;
+  std::optional<std::map<std::string, std::string>> metadata;
+  std::optional<std::optional<int>> expires_after_days;  // outer: change it; inner: to this, or to never
+};
+
+enum class DocumentStatus { kInProgress, kCompleted, kFailed, kCancelled };
+std::string_view to_string(DocumentStatus status);  // in_progress completed failed cancelled
+
+struct Document {
+  std::string id;          // "doc_..."
+  std::string collection;
+  std::string source;      // name of the folder or feed it came from; "files" for attached files
+  std::string path;        // name inside its source
+  std::string file_id;     // "file-..." for attached files, else empty
+  std::string title;
+  std::string content_type;
+  std::string digest;      // of the original bytes
+  std::int64_t bytes = 0;
+  std::int64_t chunks = 0;
+  AccessList access;
+  Attributes attributes;
+  DocumentStatus status = DocumentStatus::kInProgress;
+  ErrorCode error_code = ErrorCode::kInternal;  // of a failed one
+  std::string error;
+  Micros created = 0;
+};
+
+// One page of a listing. `after` is the id of the last item of the page before.
+struct PageRequest {
+  std::size_t limit = 20;  // 1..100
+  std::string after;
+  bool ascending = false;  // by time of creation
+};
+template <class T>
+struct Page {
+  std::vector<T> items;
+  bool more = false;
+};
+
+struct DocumentContent {
+  Document document;
+  Bytes bytes;
+};
+
+class Catalog {
+ public:
+  Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, const Clock& clock = Clock::system());
+
+  // Brings the tables up to date and fills the index from the rows. Vectors of another model than `embedding_model` (empty:
+  // none) are left out; their passages are found by text until they are ingested again. Call once, before anything else.
+  Status open(const std::string& embedding_model);
+
+  Result<Collection> create_collection(const Call& call, const CollectionSpec& spec);
+  Result<Collection> collection(const Call& call, const std::string& id);
+  // The oldest collection of that name in the caller's project.
+  Result<Collection> find_collection(const Call& call, const std::string& name);
+  Result<Page<Collection>> collections(const Call& call, const PageRequest& page = {});
+  Result<Collection> change_collection(const Call& call, const std::string& id, const CollectionChange& change);
+  // With all its documents, also those the caller does not see.
+  Status remove_collection(const Call& call, const std::string& id);
+
+  Result<Page<Document>> documents(const Call& call, const std::string& collection, const PageRequest& page = {},
+                                   std::optional<DocumentStatus> status = {});
+  Result<Document> document(const Call& call, const std::string& id);
+  Result<Document> document_of_file(const Call& call, const std::string& collection, const std::string& file_id);
+  Result<Document> set_attributes(const Call& call, const std::string& document, const Attributes& attributes);
+  Status remove_document(const Call& call, const std::string& id);
+  // Text of the document as it was indexed, chunk by chunk in reading order.
+  Result<std::vector<std::string>> document_text(const Call& call, const std::string& id);
+  // The original bytes, for opening a citation. Readers only.
+  Result<DocumentContent> open_document(const Call& call, const std::string& id);
+
+  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. Marks collections as used.
+  Result<std::vector<Passage>> passages(const Call& call, std::span<const Hit> hits);
+  // The collections among `ids` that may be searched. kNotFound for one that is not the caller's or has expired.
+  Status check_searchable(const Call& call, std::span<const std::string> ids);
+
+ private:
+  friend class Ingest;  // writes documents; shares the rows and the index with this class
+
+  infra::SqlDatabase& sql_;
+  infra::BlobStore& blobs_;
+  Index& index_;
+  const Clock& clock_;
+};
+
+}  // namespace stoa::data
