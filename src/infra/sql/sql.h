@@ -54,7 +54,7 @@ class SqlRow {
   Status read(T&... out) const {
     Status status;
     std::size_t index = 0;
-    ((status = status ? read_column(index++, out) : std::move(status)), ...);
+    ((status ? void(status = read_column(index++, out)) : void()), ...);
     return status;
   }
 
