@@ -50,7 +50,7 @@ enum class RopeStyle : std::uint8_t {
   kHalves,       // pairs (0,d/2), (1,d/2+1)...: "NEOX" in GGUF, qwen
 };
 
-// Angles of rotary embedding: position p turns pair i by p * base^(-2i/dim) / factors[i].
+// The frequencies of rotary embedding: position p turns pair i by p * base^(-2i/dim) / factors[i].
 class Rope {
  public:
   // `dim` even: how many leading elements of each head are turned. `factors` is empty or has dim/2 values. `scale` multiplies the
@@ -59,12 +59,28 @@ class Rope {
 
   RopeStyle style() const { return style_; }
   int dim() const { return static_cast<int>(frequencies_.size()) * 2; }
-  // Writes cos and sin of the dim/2 angles of this position.
-  void angles(std::int64_t position, float* cosines, float* sines) const;
+  const std::vector<double>& frequencies() const { return frequencies_; }
 
  private:
   RopeStyle style_;
   std::vector<double> frequencies_;
+};
+
+// Cosines and sines for the rows of one batch: computed once, used by every layer for queries and keys.
+class RopeAngles {
+ public:
+  void set(const Rope& rope, std::span<const std::int32_t> positions);
+
+  RopeStyle style() const { return style_; }
+  int half() const { return half_; }
+  int rows() const { return half_ == 0 ? 0 : static_cast<int>(values_.size()) / (2 * half_); }
+  const float* cosines(int row) const { return values_.data() + static_cast<std::size_t>(row) * 2 * static_cast<std::size_t>(half_); }
+  const float* sines(int row) const { return cosines(row) + half_; }
+
+ private:
+  RopeStyle style_ = RopeStyle::kInterleaved;
+  int half_ = 0;
+  std::vector<float> values_;
 };
 
 // New rows of one sequence in an attention call. Query row i stands at position first_position + i; keys and values of positions
@@ -112,8 +128,8 @@ class Compute {
   // x = gelu(x): with erf (BERT), or the tanh approximation.
   void gelu(float* x, std::int64_t count, bool tanh_form = false);
 
-  // Turns `heads` heads of head_dim in each row, in place; row i stands at positions[i].
-  void rope(const Rope& rope, std::span<const std::int32_t> positions, float* x, std::int64_t stride, int heads, int head_dim);
+  // Turns `heads` heads of head_dim in each of angles.rows() rows, in place.
+  void rope(const RopeAngles& angles, float* x, std::int64_t stride, int heads, int head_dim);
 
   // Writes keys and values of `rows` consecutive positions from first_position into the sequence's pages.
   // k, v: [rows][kv_heads][head_dim] with these strides between rows.
@@ -129,11 +145,18 @@ class Compute {
   int argmax(const float* x, int n) const;
 
  private:
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+
+  // Runs fn on row ranges: in parallel where rows * n makes that worth while.
+  void rows_in_parallel(int rows, std::int64_t n, RangeFn fn);
+
   ThreadPool& pool_;
   Isa isa_;
   const Kernels& kernels_;
-  std::vector<std::byte> quantized_;               // the quantised input of the current matmul
-  std::vector<std::vector<std::byte>> per_thread_;  // panels of unpacked weights
+  std::vector<ActivationGroup> quantized_;     // the input of the current product, in 8 bits
+  std::vector<std::vector<Line>> per_thread_;  // unpacked weights
 };
 
 }  // namespace stoa::models

@@ -1,0 +1,49 @@
+#include "models/compute/cpu.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace stoa::models {
+
+CpuFeatures detect_cpu() {
+  CpuFeatures features;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  features.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  features.avx512 = features.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+#endif
+  return features;
+}
+
+std::string_view isa_name(Isa isa) {
+  switch (isa) {
+    case Isa::kPlain: return "plain";
+    case Isa::kAvx2: return "avx2";
+    case Isa::kAvx512: return "avx512";
+  }
+  return "unknown";
+}
+
+std::vector<Isa> supported_isas() {
+  const CpuFeatures features = detect_cpu();
+  std::vector<Isa> isas = {Isa::kPlain};
+  if (features.avx2) isas.push_back(Isa::kAvx2);
+  if (features.avx512) isas.push_back(Isa::kAvx512);
+  return isas;
+}
+
+Isa best_isa() { return supported_isas().back(); }
+
+Result<Isa> choose_isa(std::string_view name) {
+  if (name.empty() || name == "auto") return best_isa();
+  std::vector<std::string_view> names;
+  for (const Isa isa : supported_isas()) {
+    if (isa_name(isa) == name) return isa;
+    names.push_back(isa_name(isa));
+  }
+  return fail(error(ErrorCode::kInvalidArgument, "instruction set '{}' is not one this machine can run", name)
+                  .with_hint(fmt::format("use one of: auto, {}", fmt::join(names, ", "))));
+}
+
+}  // namespace stoa::models

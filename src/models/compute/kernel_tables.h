@@ -1,0 +1,12 @@
+// The tables behind kernels(Isa), one for each file of kernels.
+#pragma once
+
+#include "models/compute/kernels.h"
+
+namespace stoa::models {
+
+const Kernels& plain_kernels();
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+
+}  // namespace stoa::models

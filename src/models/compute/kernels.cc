@@ -1,0 +1,16 @@
+#include "models/compute/kernels.h"
+
+#include "models/compute/kernel_tables.h"
+
+namespace stoa::models {
+
+const Kernels& kernels(Isa isa) {
+  switch (isa) {
+    case Isa::kPlain: return plain_kernels();
+    case Isa::kAvx2: return avx2_kernels();
+    case Isa::kAvx512: return avx512_kernels();
+  }
+  return plain_kernels();
+}
+
+}  // namespace stoa::models
