@@ -89,7 +89,7 @@ struct AttentionTile {
 struct Kernels {
   // n is a multiple of 32. q may differ by one where x / scale is within 1e-4 of a tie; scales and sums relative 4u.
   void (*quantize)(const float* x, int n, ActivationGroup* out);
-  // |fast - plain| <= (cols + 16) u sum|w x| for each output.
+  // |fast - plain| <= (cols / 16 + 16) u max|w| sum|x| for each output, over its row of W and of (quantised) x.
   void (*matmul)(const MatmulTile& tile);
   // The tile's softmax(q k^T scale) v: 1e-5 max|v| for scores below 80 in magnitude.
   void (*attention)(const AttentionTile& tile);

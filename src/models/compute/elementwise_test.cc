@@ -1,0 +1,193 @@
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "models/compute/compute.h"
+#include "models/compute/test_weights.h"
+
+namespace stoa::models {
+namespace {
+
+constexpr int kLengths[] = {1, 7, 15, 16, 17, 31, 33, 64, 100, 576};
+
+// `run` fills out from x with one set of kernels; fast sets must agree with the plain one within absolute + relative * |plain|,
+// where `relative_to_largest` measures against the largest plain result instead.
+struct Operation {
+  const char* name;
+  std::function<void(const Kernels&, const std::vector<float>& x, const std::vector<float>& y, std::vector<float>& out)> run;
+  double absolute;
+  double relative;
+  bool relative_to_largest;
+};
+
+TEST(Elementwise, FastKernelsEqualThePlainOnes) {
+  const Operation operations[] = {
+      {"rms_norm", [](auto& k, auto& x, auto& y, auto& out) { k.rms_norm(x.data(), y.data(), 1e-5f, static_cast<int>(x.size()), out.data()); }, 0, 1e-5, true},
+      {"layer_norm", [](auto& k, auto& x, auto& y, auto& out) { k.layer_norm(x.data(), y.data(), x.data(), 1e-5f, static_cast<int>(x.size()), out.data()); }, 1e-6, 1e-5, true},
+      {"add", [](auto& k, auto& x, auto& y, auto& out) { out = y; k.add(x.data(), out.data(), static_cast<int>(x.size())); }, 0, 0, false},
+      {"silu_mul", [](auto& k, auto& x, auto& y, auto& out) { out = x; k.silu_mul(out.data(), y.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
+      {"gelu_erf", [](auto& k, auto& x, auto&, auto& out) { out = x; k.gelu_erf(out.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
+      {"gelu_tanh", [](auto& k, auto& x, auto&, auto& out) { out = x; k.gelu_tanh(out.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
+      {"softmax", [](auto& k, auto& x, auto&, auto& out) { out = x; k.softmax(out.data(), static_cast<int>(x.size())); }, 1e-9, 1e-5, false},
+  };
+  std::mt19937 random(4);
+  for (const Isa isa : supported_isas()) {
+    for (const Operation& operation : operations) {
+      for (const int n : kLengths) {
+        for (const float size : {0.1f, 1.0f, 8.0f}) {
+          const auto x = test::random_floats(random, static_cast<std::size_t>(n), size);
+          const auto y = test::random_floats(random, static_cast<std::size_t>(n));
+          std::vector<float> expected(x.size()), actual(x.size());
+          operation.run(kernels(Isa::kPlain), x, y, expected);
+          operation.run(kernels(isa), x, y, actual);
+          double largest = 0;
+          for (const float v : expected) largest = std::max(largest, std::fabs(static_cast<double>(v)));
+          for (std::size_t i = 0; i < x.size(); ++i) {
+            const double scale = operation.relative_to_largest ? largest : std::fabs(static_cast<double>(expected[i]));
+            ASSERT_NEAR(actual[i], expected[i], operation.absolute + operation.relative * scale)
+                << operation.name << " " << isa_name(isa) << " n=" << n << " x=" << x[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Elementwise, ExtremesStayFinite) {
+  for (const Isa isa : supported_isas()) {
+    std::vector<float> gate = {-1000, -100, -88.5f, 0, 88.5f, 100, 1000};
+    std::vector<float> one(gate.size(), 1.0f);
+    std::vector<float> erf = gate;
+    std::vector<float> tanh = gate;
+    std::vector<float> soft = gate;
+    kernels(isa).silu_mul(gate.data(), one.data(), static_cast<std::int64_t>(gate.size()));
+    kernels(isa).gelu_erf(erf.data(), static_cast<std::int64_t>(erf.size()));
+    kernels(isa).gelu_tanh(tanh.data(), static_cast<std::int64_t>(tanh.size()));
+    kernels(isa).softmax(soft.data(), static_cast<int>(soft.size()));
+    for (const auto& v : {gate, erf, tanh}) {
+      EXPECT_NEAR(v[0], 0, 1e-6) << isa_name(isa);
+      EXPECT_NEAR(v[1], 0, 1e-6) << isa_name(isa);
+      EXPECT_EQ(v[3], 0) << isa_name(isa);
+      EXPECT_EQ(v[6], 1000) << isa_name(isa);
+    }
+    EXPECT_EQ(soft[6], 1) << isa_name(isa);
+    EXPECT_EQ(soft[0], 0) << isa_name(isa);
+  }
+}
+
+TEST(Argmax, FirstOfTheLargest) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity();
+  struct Case {
+    std::vector<float> x;
+    int expected;
+  };
+  std::vector<float> longer(100, -2.0f);
+  longer[40] = longer[77] = 3.0f;
+  const Case cases[] = {{{1}, 0}, {{-3, -1, -2}, 1}, {{2, 5, 5}, 1}, {{nan, 1, nan}, 1}, {{nan, nan}, 0}, {{-inf, -inf}, 0}, {{0, inf, 1}, 1}, {longer, 40}};
+  for (const Isa isa : supported_isas()) {
+    for (const Case& c : cases) EXPECT_EQ(kernels(isa).argmax(c.x.data(), static_cast<int>(c.x.size())), c.expected) << isa_name(isa);
+  }
+}
+
+TEST(Quantize, AgreesWithPlainAndKeepsValues) {
+  std::mt19937 random(5);
+  for (const Isa isa : supported_isas()) {
+    for (const int n : {32, 64, 96, 128, 160, 576}) {
+      auto x = test::random_floats(random, static_cast<std::size_t>(n));
+      std::fill_n(x.begin(), 32, 0.0f);  // a block of zeros has scale zero
+      const auto groups = static_cast<std::size_t>(groups_of(n));
+      std::vector<ActivationGroup> expected(groups), actual(groups);
+      kernels(Isa::kPlain).quantize(x.data(), n, expected.data());
+      kernels(isa).quantize(x.data(), n, actual.data());
+      for (std::size_t g = 0; g < groups; ++g) {
+        for (int i = 0; i < kGroup; ++i) ASSERT_LE(std::abs(actual[g].q[i] - expected[g].q[i]), 1) << isa_name(isa) << " n=" << n;
+        for (int i = 0; i < 2 * kGroupBlocks; ++i) {
+          const float largest = expected[g].scale_sum[i % kGroupBlocks];
+          ASSERT_NEAR(actual[g].scale_sum[i], expected[g].scale_sum[i], i < kGroupBlocks ? largest * 0x1p-22 : largest * 1.001);
+        }
+      }
+      // The value behind position 5 of the second block, where there is one.
+      if (n >= 64) {
+        const ActivationGroup& first = actual[0];
+        EXPECT_NEAR(first.q[16 + 5] * first.scale_sum[1], x[37], first.scale_sum[1] * 0.51);
+      }
+    }
+  }
+}
+
+TEST(Rope, TurnsPairsByTheirAngle) {
+  // Position 3, base 100, four dimensions: angles 3 and 0.3.
+  const std::vector<float> x = {1, 2, 3, 4, 9, 9};
+  const auto turned = [&](float a, float b, double angle) {
+    return std::pair{a * std::cos(angle) - b * std::sin(angle), b * std::cos(angle) + a * std::sin(angle)};
+  };
+  ThreadPool pool(1);
+  for (const Isa isa : supported_isas()) {
+    Compute compute(pool, isa);
+    for (const RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalves}) {
+      const Rope rope(style, 4, 100.0);
+      const std::int32_t positions[] = {3};
+      RopeAngles angles;
+      angles.set(rope, positions);
+      std::vector<float> y = x;
+      compute.rope(angles, y.data(), 6, 1, 6);
+      const bool halves = style == RopeStyle::kHalves;
+      const auto [a0, b0] = turned(x[0], x[halves ? 2 : 1], 3.0);
+      const auto [a1, b1] = turned(x[halves ? 1 : 2], x[3], 0.3);
+      const std::vector<double> expected = halves ? std::vector<double>{a0, a1, b0, b1, 9, 9} : std::vector<double>{a0, b0, a1, b1, 9, 9};
+      for (std::size_t i = 0; i < 6; ++i) EXPECT_NEAR(y[i], expected[i], 1e-5) << isa_name(isa) << " " << i;
+    }
+  }
+}
+
+TEST(Rope, FactorsAndScaleDivideTheAngle) {
+  const float factors[] = {2.0f, 4.0f};
+  const Rope rope(RopeStyle::kHalves, 4, 10000.0, factors, 0.5);
+  EXPECT_DOUBLE_EQ(rope.frequencies()[0], 0.25);
+  EXPECT_DOUBLE_EQ(rope.frequencies()[1], 0.5 * 0.01 / 4);
+}
+
+TEST(Rope, FastKernelsEqualThePlainOnes) {
+  std::mt19937 random(6);
+  ThreadPool pool(2);
+  Compute plain(pool, Isa::kPlain);
+  for (const Isa isa : supported_isas()) {
+    Compute compute(pool, isa);
+    for (const RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalves}) {
+      for (const int dim : {2, 16, 20, 64, 80}) {
+        const int head_dim = 80, heads = 3, rows = 100;
+        const Rope rope(style, dim, 10000.0);
+        std::vector<std::int32_t> positions;
+        for (int i = 0; i < rows; ++i) positions.push_back(i * 37);
+        RopeAngles angles;
+        angles.set(rope, positions);
+        auto expected = test::random_floats(random, static_cast<std::size_t>(rows * heads * head_dim));
+        auto actual = expected;
+        plain.rope(angles, expected.data(), heads * head_dim, heads, head_dim);
+        compute.rope(angles, actual.data(), heads * head_dim, heads, head_dim);
+        for (std::size_t i = 0; i < actual.size(); ++i) ASSERT_NEAR(actual[i], expected[i], 2e-6) << isa_name(isa) << " dim " << dim;
+      }
+    }
+  }
+}
+
+TEST(ToF16, EqualsPlain) {
+  std::mt19937 random(8);
+  for (const Isa isa : supported_isas()) {
+    for (const int n : kLengths) {
+      auto x = test::random_floats(random, static_cast<std::size_t>(n), 100.0f);
+      x[0] = 1e-7f;
+      std::vector<std::uint16_t> expected(x.size()), actual(x.size());
+      kernels(Isa::kPlain).to_f16(x.data(), expected.data(), n);
+      kernels(isa).to_f16(x.data(), actual.data(), n);
+      EXPECT_EQ(actual, expected) << isa_name(isa) << " n=" << n;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stoa::models

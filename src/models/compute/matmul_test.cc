@@ -1,0 +1,174 @@
+#include <algorithm>
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "models/compute/compute.h"
+#include "models/compute/test_weights.h"
+
+namespace stoa::models {
+namespace {
+
+struct Shape {
+  int rows;
+  int cols;
+};
+
+std::string describe(Isa isa, DType dtype, Shape shape, int m) {
+  return fmt::format("{} {} {}x{} m={}", isa_name(isa), dtype_info(dtype).name, shape.rows, shape.cols, m);
+}
+
+// The bound stated in kernels.h for one output.
+double bound(DType dtype, const std::byte* w_row, const float* x, int cols) {
+  std::vector<float> w(static_cast<std::size_t>(cols));
+  dequantize_row(dtype, w_row, cols, w.data());
+  double largest = 0;
+  double sum = 0;
+  for (int i = 0; i < cols; ++i) {
+    largest = std::max(largest, std::fabs(static_cast<double>(w[static_cast<std::size_t>(i)])));
+    sum += std::fabs(static_cast<double>(x[i]));
+  }
+  return (cols / 16.0 + 16) * 0x1p-24 * largest * sum;
+}
+
+// Tile by tile, so that plain and fast see the same quantised input.
+void check_tile(Isa isa, DType dtype, Shape shape, int m, std::mt19937& random) {
+  const std::vector<std::byte> weights = test::random_weights(random, dtype, shape.rows, shape.cols);
+  const std::vector<float> x = test::random_floats(random, static_cast<std::size_t>(m * shape.cols));
+  const std::vector<float> bias = test::random_floats(random, static_cast<std::size_t>(shape.rows));
+  const int groups = groups_of(shape.cols);
+  std::vector<ActivationGroup> quantized(static_cast<std::size_t>(groups * m));
+  for (int i = 0; i < m; ++i) kernels(Isa::kPlain).quantize(x.data() + i * shape.cols, shape.cols, quantized.data() + i * groups);
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  std::vector<Line> scratch(matmul_scratch_bytes(shape.cols) / sizeof(Line));
+  const bool floats = dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+  const std::size_t row_bytes = dtype_bytes(dtype, static_cast<std::size_t>(shape.cols));
+  for (const bool accumulate : {false, true}) {
+    const int stride = shape.rows + 3;
+    std::vector<float> expected(static_cast<std::size_t>(m * stride), 0.5f);
+    std::vector<float> actual = expected;
+    MatmulTile tile = {.dtype = dtype, .w = weights.data(), .row_bytes = row_bytes, .rows = shape.rows, .cols = shape.cols,
+                       .x = floats ? static_cast<const void*>(x.data()) : quantized.data(), .x_stride = floats ? shape.cols : groups, .m = m,
+                       .y = expected.data(), .y_stride = stride, .bias = accumulate ? nullptr : bias.data(), .accumulate = accumulate,
+                       .scratch = scratch.data()->bytes};
+    kernels(Isa::kPlain).matmul(tile);
+    tile.y = actual.data();
+    kernels(isa).matmul(tile);
+    for (int i = 0; i < m; ++i) {
+      for (int r = 0; r < stride; ++r) {
+        const auto at = static_cast<std::size_t>(i * stride + r);
+        if (r >= shape.rows) {
+          ASSERT_EQ(actual[at], 0.5f) << "written past the rows: " << describe(isa, dtype, shape, m);
+          continue;
+        }
+        const double allowed = 1.1 * bound(dtype, weights.data() + static_cast<std::size_t>(r) * row_bytes, x.data() + i * shape.cols, shape.cols) + 1e-6;
+        ASSERT_NEAR(actual[at], expected[at], allowed) << describe(isa, dtype, shape, m) << " row " << r << " of input " << i;
+      }
+    }
+  }
+}
+
+TEST(Matmul, FastKernelsEqualThePlainOne) {
+  std::mt19937 random(1);
+  for (const Isa isa : supported_isas()) {
+    if (isa == Isa::kPlain) continue;
+    for (const DType dtype : test::kTypes) {
+      const int block = std::max<int>(dtype_info(dtype).block_values, 16);
+      for (const int m : {1, 2, 3, 4, 5, 8, 15, 16, 17}) {
+        for (const Shape shape : {Shape{1, block}, Shape{3, 3 * block}, Shape{16, 4 * block}, Shape{37, 5 * block}, Shape{33, 7 * block}}) {
+          check_tile(isa, dtype, shape, m, random);
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+// Through Compute: cutting into chunks, several products of one input, threads.
+TEST(Matmul, ProductsOfOneInputAreWhole) {
+  std::mt19937 random(2);
+  ThreadPool pool(3);
+  Compute plain(pool, Isa::kPlain);
+  for (const Isa isa : supported_isas()) {
+    Compute compute(pool, isa);
+    for (const int m : {1, 3, 7, 70, 200}) {
+      const int cols = 256;
+      const std::vector<float> x = test::random_floats(random, static_cast<std::size_t>(m * cols));
+      const Shape shapes[] = {{50, cols}, {5, cols}, {100, cols}};
+      const DType dtypes[] = {DType::kQ4_1, DType::kF16, DType::kQ6_K};
+      std::vector<std::vector<std::byte>> bytes;
+      std::vector<Weights> weights;
+      std::vector<std::vector<float>> actual, expected;
+      std::vector<Product> fast_products, plain_products;
+      for (int p = 0; p < 3; ++p) {
+        bytes.push_back(test::random_weights(random, dtypes[p], shapes[p].rows, cols));
+        weights.push_back(make_weights(dtypes[p], shapes[p].rows, cols, bytes.back()).value());
+        actual.emplace_back(static_cast<std::size_t>(m * shapes[p].rows), 1.0f);
+        expected.push_back(actual.back());
+      }
+      for (std::size_t p = 0; p < 3; ++p) {
+        fast_products.push_back({.w = &weights[p], .y = actual[p].data(), .y_stride = shapes[p].rows, .accumulate = p == 1});
+        plain_products.push_back({.w = &weights[p], .y = expected[p].data(), .y_stride = shapes[p].rows, .accumulate = p == 1});
+      }
+      compute.matmul(x.data(), cols, m, cols, fast_products);
+      plain.matmul(x.data(), cols, m, cols, plain_products);
+      for (std::size_t p = 0; p < 3; ++p) {
+        const double largest = std::fabs(*std::ranges::max_element(expected[p], {}, [](float v) { return std::fabs(v); }));
+        for (std::size_t i = 0; i < actual[p].size(); ++i) {
+          ASSERT_NEAR(actual[p][i], expected[p][i], 0.002 * largest) << isa_name(isa) << " m=" << m << " product " << p << " at " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Weights, RefusesWhatKernelsCannotRead) {
+  std::vector<std::byte> bytes(1000);
+  struct Case {
+    DType dtype;
+    std::int64_t rows, cols;
+    bool good;
+    ErrorCode code;
+  };
+  const Case cases[] = {
+      {DType::kQ4_1, 10, 32, true, {}},
+      {DType::kQ4_1, 10, 48, false, ErrorCode::kUnsupported},
+      {DType::kQ4_1, 51, 32, false, ErrorCode::kDataLoss},
+      {DType::kF32, 2, 24, false, ErrorCode::kUnsupported},
+      {DType::kI32, 2, 32, false, ErrorCode::kUnsupported},
+      {DType::kF32, 0, 32, false, ErrorCode::kInvalidArgument},
+      {DType::kF32, 2, -32, false, ErrorCode::kInvalidArgument},
+      {DType::kF32, std::int64_t{1} << 40, 32, false, ErrorCode::kInvalidArgument},
+      {DType::kQ6_K, 1, 256, true, {}},
+      {DType::kQ6_K, 1, 288, false, ErrorCode::kUnsupported},
+  };
+  for (const Case& c : cases) {
+    const auto made = make_weights(c.dtype, c.rows, c.cols, bytes);
+    EXPECT_EQ(made.has_value(), c.good) << dtype_info(c.dtype).name << " " << c.rows << "x" << c.cols;
+    if (!made) {
+      EXPECT_EQ(made.error().code, c.code) << made.error().message;
+    }
+  }
+}
+
+TEST(Lookup, GivesTheRowsAsked) {
+  std::mt19937 random(3);
+  ThreadPool pool(2);
+  Compute compute(pool, best_isa());
+  const auto bytes = test::random_weights(random, DType::kQ8_0, 9, 64);
+  const Weights w = make_weights(DType::kQ8_0, 9, 64, bytes).value();
+  const std::int32_t indices[] = {8, 0, 3, 3};
+  std::vector<float> out(4 * 70, -1.0f);
+  compute.lookup(w, indices, out.data(), 70);
+  for (std::size_t i = 0; i < 4; ++i) {
+    std::vector<float> row(64);
+    dequantize_row(DType::kQ8_0, bytes.data() + static_cast<std::size_t>(indices[i]) * 68, 64, row.data());
+    EXPECT_TRUE(std::equal(row.begin(), row.end(), out.begin() + static_cast<std::ptrdiff_t>(i * 70)));
+    EXPECT_EQ(out[i * 70 + 64], -1.0f);
+  }
+}
+
+}  // namespace
+}  // namespace stoa::models
