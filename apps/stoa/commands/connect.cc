@@ -1,6 +1,7 @@
 #include "commands/connect.h"
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace stoa::cli {
 namespace {
@@ -20,10 +21,19 @@ ApiClient connect(const Global& global) {
   return {url, global.key.empty() ? from_environment("STOA_API_KEY") : global.key};
 }
 
-std::string home_folder(const Global& global) {
-  if (!global.home.empty()) return global.home;
-  if (auto home = from_environment("STOA_HOME"); !home.empty()) return home;
-  return from_environment("HOME") + "/.local/share/stoa";
+std::string config_file(const Global& global) {
+  if (!global.config.empty()) return global.config;
+  std::string home = global.home.empty() ? from_environment("STOA_HOME") : global.home;
+  if (home.empty()) home = from_environment("HOME") + "/.local/share/stoa";
+  const std::string file = home + "/stoa.yaml";
+  std::error_code absent;
+  return std::filesystem::exists(file, absent) ? file : std::string();
+}
+
+Result<infra::Config> load_config(const Global& global) {
+  STOA_TRY(config, infra::load_config(config_file(global)));
+  if (!global.home.empty()) config.home = global.home;
+  return std::move(config);
 }
 
 }  // namespace stoa::cli

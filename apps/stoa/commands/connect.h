@@ -6,12 +6,16 @@
 #include "base/result.h"
 #include "commands/api_client.h"
 #include "commands/commands.h"
+#include "infra/config/config.h"
 
 namespace stoa::cli {
 
 ApiClient connect(const Global& global);
 
-// --home, else STOA_HOME, else ~/.local/share/stoa.
-std::string home_folder(const Global& global);
+// The configuration file that applies: --config, else stoa.yaml in the data folder where it exists, else empty.
+std::string config_file(const Global& global);
+
+// Defaults, that file, the environment, and --home over all.
+Result<infra::Config> load_config(const Global& global);
 
 }  // namespace stoa::cli
