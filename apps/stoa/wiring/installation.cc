@@ -1,0 +1,28 @@
+#include "wiring/installation.h"
+
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::wiring {
+
+Result<Installation> Installation::open(const std::filesystem::path& home) {
+  std::error_code problem;
+  const bool made = std::filesystem::create_directories(home, problem);
+  if (problem)
+    return fail(error(ErrorCode::kUnavailable, "cannot create the data folder {}: {}", home.string(), problem.message())
+                    .with_hint("choose another one with --home or STOA_HOME"));
+  if (made) std::filesystem::permissions(home, std::filesystem::perms::owner_all, problem);
+
+  Installation installation;
+  installation.home = home;
+  STOA_TRY(database, infra::open_sqlite(home / "stoa.db"));
+  installation.database = std::move(database);
+  STOA_TRY(audit, governance::AuditLog::open(*installation.database));
+  installation.audit = std::move(audit);
+  STOA_TRY(secret, governance::load_server_secret(home));
+  STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, std::move(secret)));
+  installation.identity = std::move(identity);
+  STOA_CHECK(installation.identity->ensure_default());
+  return installation;
+}
+
+}  // namespace stoa::wiring
