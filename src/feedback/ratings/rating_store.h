@@ -38,10 +38,10 @@ struct Rating {
 };
 
 struct RatingFilter {
-  std::string answer_id, model, principal;  // empty: all
+  std::string answer_id{}, model{}, principal{};  // empty: all
   bool good_only = false, bad_only = false, corrected_only = false;
   Micros from = 0, until = INT64_MAX;       // [from, until)
-  std::string after;                        // id of the last rating of the page before
+  std::string after{};                      // id of the last rating of the page before
   std::size_t limit = 100;                  // 1 to 10,000
 };
 

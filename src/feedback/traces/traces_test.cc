@@ -68,7 +68,7 @@ TEST_F(TraceTest, KeepsWhatItWasGiven) {
   ASSERT_TRUE(store->record(record(2)));
   ASSERT_TRUE(store->flush(soon()));
   const Principal ann = principal("proj_a");
-  for (const std::string id : {fmt::format("{:032x}", 2), std::string("req_2"), std::string("resp_2")}) {
+  for (const auto& id : {fmt::format("{:032x}", 2), std::string("req_2"), std::string("resp_2")}) {
     const auto trace = store->get(permit(ann), id);
     ASSERT_TRUE(trace) << id << ": " << trace.error().message;
     EXPECT_EQ(trace->model, "even");
