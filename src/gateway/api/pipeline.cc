@@ -68,6 +68,11 @@ Result<governance::Money> RequestScope::settle(const Usage& usage) {
   return cost;
 }
 
+void RequestScope::set_content(std::string input, std::string output) {
+  finished_.input = std::move(input);
+  finished_.output = std::move(output);
+}
+
 void RequestScope::add_headers(infra::HttpHeaders& headers) const {
   headers.set("x-request-id", call_.request_id);
   headers.set("x-stoa-trace-id", trace_.id());

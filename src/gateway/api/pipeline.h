@@ -28,6 +28,7 @@ struct FinishedRequest {
   Usage usage;
   governance::Money cost = 0;
   std::string answer_id;        // "chatcmpl_...", "resp_..."; what ratings refer to
+  std::string input, output;    // the question and the answer, for ratings and for traces that keep content; may be empty
   Micros started = 0;
   std::int64_t duration_micros = 0;
 };
@@ -59,6 +60,7 @@ class RequestScope {
   Result<governance::Money> settle(const Usage& usage);
 
   void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
+  void set_content(std::string input, std::string output);
   // An error that came after the stream began: recorded like one that came before.
   void set_error(const Error& error) { finished_.error = error; }
   governance::Money cost() const { return finished_.cost; }

@@ -1,9 +1,8 @@
 #include "gateway/api/openai/responses_json.h"
 
-#include <fmt/ranges.h>
-
 #include "base/id.h"
 #include "gateway/api/openai/errors.h"
+#include "gateway/api/openai/places.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -203,21 +202,11 @@ std::string_view status_name(ResponseStatus status) {
   return "failed";
 }
 
-std::string file_name(const Passage& passage) { return passage.path.empty() ? passage.title : passage.path; }
-
-void add_place(JsonObject& out, const Passage& passage) {
-  out["document_id"] = passage.document_id;
-  out["title"] = passage.title;
-  out["section"] = fmt::format("{}", fmt::join(passage.section, " > "));
-  out["anchor"] = passage.anchor;
-  out["page"] = passage.page > 0 ? Json(passage.page) : Json(nullptr);
-}
-
 JsonObject annotation_json(const Annotation& annotation) {
   JsonObject out;
   out["type"] = "file_citation";
   out["index"] = annotation.end;
-  out["file_id"] = annotation.passage.file_id;
+  out["file_id"] = wire_file_id(annotation.passage);
   out["filename"] = file_name(annotation.passage);
   out["start_index"] = annotation.begin;
   out["end_index"] = annotation.end;
@@ -263,7 +252,7 @@ JsonObject search_item_json(const SearchCall& search, bool include_results) {
   JsonArray results;
   for (const SearchHit& hit : search.hits) {
     JsonObject result;
-    result["file_id"] = hit.passage.file_id;
+    result["file_id"] = wire_file_id(hit.passage);
     result["filename"] = file_name(hit.passage);
     result["score"] = hit.passage.score;
     result["attributes"] = hit.attributes;

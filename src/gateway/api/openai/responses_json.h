@@ -18,7 +18,7 @@ struct FileSearchTool {
   std::vector<std::string> stores;  // "vs_..."
   int max_results = 10;
   double score_threshold = 0;
-  std::optional<data::AttributeFilter> filter;
+  std::optional<data::Filter> filter;
   Json declared;  // as the caller wrote it, echoed back
 };
 
@@ -85,10 +85,5 @@ JsonObject content_part_json(const std::string& text, const std::vector<Annotati
 JsonArray input_items_json(const std::vector<ChatMessage>& messages);
 // What a stored response adds to the history of the next one: its input items, then its text.
 Result<std::vector<ChatMessage>> stored_turn(const JsonArray& input_items, const JsonObject& response);
-
-// "ch-source.html" of a passage: what file citations call the file.
-std::string file_name(const Passage& passage);
-// Adds document_id, title, section, anchor and page: where the passage can be opened.
-void add_place(JsonObject& out, const Passage& passage);
 
 }  // namespace stoa::gateway::openai

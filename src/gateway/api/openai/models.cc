@@ -1,0 +1,46 @@
+#include "gateway/api/openai/models.h"
+
+#include "gateway/api/openai/errors.h"
+
+namespace stoa::gateway::openai {
+namespace {
+
+JsonObject model_json(const ServedModel& model) {
+  JsonObject stoa, out;
+  stoa["kind"] = model.generator != nullptr ? "generator" : "embedder";
+  if (model.generator != nullptr) stoa["context_length"] = model.generator->context_length();
+  if (model.embedder != nullptr) stoa["dimensions"] = model.embedder->dimensions();
+  out["id"] = model.id;
+  out["object"] = "model";
+  out["created"] = model.created;
+  out["owned_by"] = model.owner;
+  out["stoa"] = std::move(stoa);
+  return out;
+}
+
+Reply list(const ServedModels& models) {
+  JsonArray data;
+  for (const ServedModel& model : models.all()) data.emplace_back(model_json(model));
+  JsonObject out;
+  out["object"] = "list";
+  out["data"] = std::move(data);
+  return ok_json(out);
+}
+
+Reply show(const ServedModels& models, std::string_view id) {
+  const ServedModel* model = models.find(id);
+  if (model == nullptr) return fail(unknown_model(id));
+  return ok_json(model_json(*model));
+}
+
+}  // namespace
+
+Status register_models(infra::Router& router, const Dependencies& dependencies) {
+
+  STOA_CHECK(dependencies.pipeline.route(router, "GET", "/v1/models", governance::Action::kModelList, "models", error_response,
+                            [&models = dependencies.models](RequestScope&) { return list(models); }));
+  return dependencies.pipeline.route(router, "GET", "/v1/models/{model...}", governance::Action::kModelList, "model", error_response,
+                        [&models = dependencies.models](RequestScope& scope) { return show(models, scope.request().path_param("model")); });
+}
+
+}  // namespace stoa::gateway::openai

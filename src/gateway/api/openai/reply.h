@@ -1,0 +1,21 @@
+// What handlers of this dialect return, and how errors look on the wire.
+#pragma once
+
+#include <optional>
+
+#include "base/json.h"
+#include "infra/http/router.h"
+
+namespace stoa::gateway::openai {
+
+// The response, nothing when it was streamed, or an error.
+using Reply = Result<std::optional<infra::HttpResponse>>;
+
+inline Reply ok_json(const JsonObject& body) { return infra::HttpResponse::json(200, dump_json(body)); }
+
+infra::HttpResponse error_response(const Error& error);
+
+// For errors that arise before a handler runs (no such route, body too large): Router::set_error_renderer.
+infra::HttpResponse transport_error(const infra::HttpRequest& request, int status, const Error& error);
+
+}  // namespace stoa::gateway::openai

@@ -1,0 +1,221 @@
+#include "gateway/api/openai/response_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <span>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "gateway/api/openai/errors.h"
+#include "gateway/api/openai/generation.h"
+#include "gateway/api/openai/places.h"
+#include "gateway/grounding/extractive.h"
+#include "gateway/grounding/generative.h"
+
+namespace stoa::gateway::openai {
+namespace {
+
+constexpr std::string_view kPrompt = "input";
+constexpr std::int64_t kMicrosPerPromptToken = 1'000, kMicrosPerToken = 20'000;  // for reservations
+
+std::int64_t code_points(std::string_view text) {
+  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+}
+
+std::string last_question(const std::vector<ChatMessage>& messages) {
+  const auto last = std::find_if(messages.rbegin(), messages.rend(), [](const ChatMessage& message) { return message.role == "user"; });
+  return last == messages.rend() ? std::string() : last->content;
+}
+
+}  // namespace
+
+ResponseRun::ResponseRun(const Dependencies& dependencies, RequestScope& scope, ResponseCall call)
+    : dependencies_(dependencies), scope_(scope), call_(std::move(call)), stream_(scope),
+      events_(call_, record_, [this](std::string_view type, const JsonObject& event) { return stream_.send(event, type); }) {
+  record_.id = new_id("resp");
+  record_.message_id = new_id("msg");
+  record_.created = scope.started() / 1'000'000;
+  scope.set_answer_id(record_.id);
+}
+
+Reply ResponseRun::run() {
+  STOA_CHECK(prepare());
+  Status status = answer();
+  if (!status && !begun_) return std::unexpected(std::move(status).error());
+  if (!status) {
+    record_.status = ResponseStatus::kFailed;
+    record_.error = status.error();
+    scope_.set_error(status.error());
+  }
+  if (scope_.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "the client went away");
+  if (auto stored = store(); !stored) {
+    if (!begun_) return std::unexpected(std::move(stored).error());
+    log_error("response not stored", stored.error(), {{"response", record_.id}});
+    record_.status = ResponseStatus::kFailed;
+    record_.error = stored.error();
+    scope_.set_error(stored.error());
+  }
+  if (!call_.stream) return ok_json(response_json(call_, record_));
+  events_.end();
+  stream_.end();
+  return std::nullopt;
+}
+
+Status ResponseRun::prepare() {
+  const bool searches = call_.file_search && call_.search_allowed;
+  const bool any_generator = std::ranges::any_of(dependencies_.models.all(), [](const ServedModel& model) { return model.generator != nullptr; });
+  auto right = scope_.allow(governance::Action::kModelUse, governance::Resource::of(scope_.principal(), "model " + call_.request.model));
+  // Whoever may read documents but not use models gets the passages themselves; so does everyone while no model is loaded.
+  if (searches && (call_.extractive || !right || !any_generator)) {
+    generator_ = nullptr;
+  } else {
+    if (!right) return fail(std::move(right).error());
+    STOA_TRY(generator, dependencies_.models.generator(call_.request.model));
+    generator_ = generator;
+  }
+  if (!call_.previous_response_id.empty()) {
+    STOA_TRY(messages, dependencies_.responses.history(scope_.principal(), call_.previous_response_id));
+    history_ = std::move(messages);
+  }
+  return {};
+}
+
+Status ResponseRun::answer() {
+  const std::string question = last_question(call_.request.messages);
+  scope_.set_content(question, {});
+  const bool searches = call_.file_search && call_.search_allowed;
+  if (searches && question.empty()) return fail(error(ErrorCode::kInvalidArgument, "file_search needs a message of the role 'user' in 'input'").with_param("input"));
+  STOA_CHECK(searches ? answer_from_documents() : answer_from_model());
+  scope_.set_content(question, record_.text);
+  return {};
+}
+
+Status ResponseRun::begin_events() {
+  if (begun_ || !call_.stream) return {};
+  begun_ = true;
+  if (!events_.begin()) return fail(ErrorCode::kCancelled, "the client went away");
+  return {};
+}
+
+bool ResponseRun::say(std::string_view text) {
+  record_.text += text;
+  if (scope_.call().cancel.cancelled()) return false;
+  return !call_.stream || (begin_events() && events_.text(text));
+}
+
+Status ResponseRun::search(const std::string& question) {
+  const FileSearchTool& tool = *call_.file_search;
+  record_.search = SearchCall{.id = new_id("fs"), .query = question, .hits = {}, .done = false};
+  data::SearchOptions options{.k = static_cast<std::size_t>(tool.max_results), .mode = data::SearchMode::kHybrid, .filter = tool.filter.value_or(data::Filter{}),
+                              .min_score = tool.score_threshold};
+  Span span = scope_.call().span("retrieval");
+  auto found = dependencies_.retriever.search(scope_.call(), tool.stores, question, options);
+  if (!found) {
+    Error error = std::move(found).error();
+    if (error.param.empty() && error.code == ErrorCode::kNotFound) error.param = "tools[0].vector_store_ids";
+    return fail(std::move(error));
+  }
+  passages_ = std::move(*found);
+  span.set("stoa.retrieval.passages", static_cast<std::int64_t>(passages_.size()));
+  span.end();
+  STOA_CHECK(begin_events());
+  if (call_.stream && !events_.search_begin()) return fail(ErrorCode::kCancelled, "the client went away");
+  for (const Passage& passage : passages_) {
+    SearchHit hit{.passage = passage, .attributes = {}};
+    if (call_.include_results) {
+      STOA_TRY(document, dependencies_.catalog.document(scope_.call(), passage.document_id));
+      hit.attributes = attributes_json(document.attributes);
+    }
+    record_.search->hits.push_back(std::move(hit));
+  }
+  record_.search->done = true;
+  if (call_.stream && !events_.search_end()) return fail(ErrorCode::kCancelled, "the client went away");
+  return {};
+}
+
+Status ResponseRun::answer_from_documents() {
+  const GroundingSettings& settings = dependencies_.grounding;
+  Usage estimate;
+  if (generator_ != nullptr) {
+    estimate.prompt_tokens = settings.prompt_tokens;
+    estimate.completion_tokens = settings.answer_tokens;
+    estimate.compute_micros = estimate.prompt_tokens * kMicrosPerPromptToken + estimate.completion_tokens * kMicrosPerToken;
+  }
+  STOA_CHECK(scope_.reserve("response", generator_ != nullptr ? call_.request.model : "extractive", estimate));
+  const auto start = std::chrono::steady_clock::now();
+  GroundingRequest request{.question = last_question(call_.request.messages), .instructions = call_.instructions, .history = history_, .passages = {},
+                           .options = call_.request};
+  STOA_CHECK(search(search_query(history_, request.question)));
+  const auto searched = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  request.passages = passages_;
+  const TextSink sink = [this](std::string_view text) { return say(text); };
+  Result<GroundedAnswer> answer = generator_ == nullptr
+      ? ExtractiveAnswerer(settings, dependencies_.embedder).answer(scope_.call(), request, sink)
+      : GenerativeAnswerer(settings, *generator_, dependencies_.embedder).answer(scope_.call(), request, sink);
+  if (!answer) return fail(context_overflow(std::move(answer).error(), kPrompt));
+  record_.mode = answer_mode_name(answer->mode);
+  cite(*answer);
+  answer->usage.compute_micros += searched;
+  answer->usage.total_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  return finish(answer->usage, FinishReason::kStop);
+}
+
+void ResponseRun::cite(const GroundedAnswer& answer) {
+  for (const Citation& citation : answer.citations) {
+    const Passage& passage = answer.passages[citation.passage];
+    record_.annotations.push_back({.begin = code_points(std::string_view(answer.text).substr(0, citation.begin)),
+                                   .end = code_points(std::string_view(answer.text).substr(0, citation.end)),
+                                   .passage = passage,
+                                   .quote = citation.quote,
+                                   .url = place_url(dependencies_.public_url, passage)});
+  }
+}
+
+// With truncation "auto" the oldest turns make room; the instructions and the last message stay.
+Status ResponseRun::fit(ChatRequest& request) {
+  if (!call_.truncate) return {};
+  const std::size_t first = call_.instructions.empty() ? 0 : 1;
+  const std::int64_t room = generator_->context_length() - std::max(request.max_tokens, 16);
+  while (request.messages.size() > first + 1) {
+    STOA_TRY(tokens, generator_->count_prompt_tokens(request));
+    if (tokens <= room) return {};
+    request.messages.erase(request.messages.begin() + static_cast<std::ptrdiff_t>(first));
+  }
+  return {};
+}
+
+Status ResponseRun::answer_from_model() {
+  ChatRequest request = call_.request;
+  request.messages.clear();
+  if (!call_.instructions.empty()) request.messages.push_back({"system", call_.instructions});
+  std::ranges::copy(history_, std::back_inserter(request.messages));
+  std::ranges::copy(call_.request.messages, std::back_inserter(request.messages));
+  STOA_CHECK(fit(request));
+  Generation generation;
+  add_choices(generation, request, 1);
+  STOA_CHECK(reserve_generation(scope_, *generator_, generation, "response", kPrompt));
+  FinishReason finish_reason = FinishReason::kStop;
+  const GenerationSink sink{.delta = [this](int, const ChatDelta& delta) { return say(delta.text); },
+                            .done = [&](int, FinishReason reason) {
+                              finish_reason = reason;
+                              return true;
+                            }};
+  STOA_TRY(outcome, run_generation(scope_.call(), *generator_, generation, sink, kPrompt));
+  return finish(outcome.usage, finish_reason);
+}
+
+Status ResponseRun::finish(const Usage& usage, FinishReason reason) {
+  STOA_CHECK(scope_.settle(usage));
+  record_.usage = report_usage(scope_, usage);
+  record_.message_done = true;
+  record_.status = reason == FinishReason::kLength ? ResponseStatus::kIncomplete : ResponseStatus::kCompleted;
+  return begin_events();
+}
+
+Status ResponseRun::store() {
+  if (!call_.store) return {};
+  return dependencies_.responses.put(scope_.principal(), {.id = record_.id, .previous = call_.previous_response_id,
+                                                          .response = response_json(call_, record_), .input = input_items_json(call_.request.messages)});
+}
+
+}  // namespace stoa::gateway::openai

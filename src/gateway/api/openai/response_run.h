@@ -1,0 +1,47 @@
+// One run of POST /v1/responses: history, search, answer, record.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/api/openai/dependencies.h"
+#include "gateway/api/openai/responses_events.h"
+#include "gateway/api/openai/sse_stream.h"
+#include "gateway/grounding/answerer.h"
+
+namespace stoa::gateway::openai {
+
+// Lives on the handler's stack.
+class ResponseRun {
+ public:
+  ResponseRun(const Dependencies& dependencies, RequestScope& scope, ResponseCall call);
+
+  Reply run();
+
+ private:
+  Status prepare();                   // model, rights, history
+  Status answer();                    // search and generation into record_
+  Status answer_from_documents();
+  Status answer_from_model();
+  Status search(const std::string& question);
+  Status fit(ChatRequest& request);   // truncation
+  void cite(const GroundedAnswer& answer);
+  bool say(std::string_view text);
+  Status finish(const Usage& usage, FinishReason finish);
+  Status begin_events();
+  Status store();
+
+  const Dependencies& dependencies_;
+  RequestScope& scope_;
+  ResponseCall call_;
+  models::Generator* generator_ = nullptr;  // null: quote
+  std::vector<ChatMessage> history_;
+  ResponseRecord record_;
+  std::vector<Passage> passages_;
+  SseStream stream_;
+  ResponseEvents events_;
+  bool begun_ = false;
+};
+
+}  // namespace stoa::gateway::openai

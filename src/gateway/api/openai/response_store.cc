@@ -1,0 +1,70 @@
+#include "gateway/api/openai/response_store.h"
+
+#include <algorithm>
+
+#include "gateway/api/openai/responses_json.h"
+
+namespace stoa::gateway::openai {
+namespace {
+
+constexpr infra::Migration kMigrations[] = {{1, R"(
+CREATE TABLE openai_responses (
+  id TEXT PRIMARY KEY, project TEXT NOT NULL, principal TEXT NOT NULL, previous TEXT NOT NULL, response TEXT NOT NULL, input TEXT NOT NULL,
+  created INTEGER NOT NULL);
+CREATE INDEX openai_responses_by_time ON openai_responses (created);
+)"}};
+
+}  // namespace
+
+Status ResponseStore::open() { return sql_.migrate("openai_responses", kMigrations); }
+
+Status ResponseStore::put(const Principal& principal, const StoredResponse& response) {
+  const Micros now = clock_.now();
+  return sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(transaction.execute("DELETE FROM openai_responses WHERE created < ?", {now - kRetention}));
+    STOA_CHECK(transaction.execute("INSERT INTO openai_responses (id, project, principal, previous, response, input, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                                   {response.id, principal.project, principal.id, response.previous, dump_json(response.response),
+                                    dump_json(response.input), now}));
+    return {};
+  });
+}
+
+Result<StoredResponse> ResponseStore::find(const Principal& principal, std::string_view id) {
+  StoredResponse out{.id = std::string(id), .previous = {}, .response = {}, .input = {}};
+  STOA_TRY(row, sql_.query_one("SELECT previous, response, input FROM openai_responses WHERE id = ? AND project = ? AND principal = ? AND created >= ?",
+                               {out.id, principal.project, principal.id, clock_.now() - kRetention}));
+  if (!row) return fail(error(ErrorCode::kNotFound, "no response '{}'", id).with_param("response_id"));
+  std::string response, input;
+  STOA_CHECK(row->read(out.previous, response, input));
+  STOA_TRY(response_value, parse_json(response));
+  STOA_TRY(input_value, parse_json(input));
+  out.response = std::move(response_value.as_object());
+  out.input = std::move(input_value.as_array());
+  return out;
+}
+
+Status ResponseStore::remove(const Principal& principal, std::string_view id) {
+  STOA_TRY(removed, sql_.execute("DELETE FROM openai_responses WHERE id = ? AND project = ? AND principal = ?",
+                                 {std::string(id), principal.project, principal.id}));
+  if (removed == 0) return fail(error(ErrorCode::kNotFound, "no response '{}'", id).with_param("response_id"));
+  return {};
+}
+
+Result<std::vector<ChatMessage>> ResponseStore::history(const Principal& principal, std::string_view id) {
+  std::vector<std::vector<ChatMessage>> turns;
+  for (std::string next(id); !next.empty();) {
+    if (turns.size() >= static_cast<std::size_t>(kMaxTurns))
+      return fail(error(ErrorCode::kInvalidArgument, "the conversation before '{}' has more than {} responses", id, kMaxTurns)
+                      .with_param("previous_response_id").with_hint("begin a new one, or send the messages that matter as input"));
+    auto stored = find(principal, next);
+    if (!stored) return fail(std::move(stored).error().with_param("previous_response_id"));
+    STOA_TRY(turn, stored_turn(stored->input, stored->response));
+    turns.push_back(std::move(turn));
+    next = stored->previous;
+  }
+  std::vector<ChatMessage> messages;
+  for (auto turn = turns.rbegin(); turn != turns.rend(); ++turn) std::ranges::move(*turn, std::back_inserter(messages));
+  return messages;
+}
+
+}  // namespace stoa::gateway::openai

@@ -1,0 +1,38 @@
+// The models that callers can name, and what answers for each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/index/embedder.h"
+#include "models/engine/generator.h"
+
+namespace stoa::gateway::openai {
+
+// Exactly one of the two ports is set; both outlive the server.
+struct ServedModel {
+  std::string id;                // "smollm2-135m-instruct"
+  std::int64_t created = 0;      // seconds
+  std::string owner = "stoa";
+  models::Generator* generator = nullptr;
+  data::Embedder* embedder = nullptr;
+};
+
+// Fixed once the server runs.
+class ServedModels {
+ public:
+  explicit ServedModels(std::vector<ServedModel> models) : models_(std::move(models)) {}
+
+  const std::vector<ServedModel>& all() const { return models_; }
+  const ServedModel* find(std::string_view id) const;
+  // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of the other kind.
+  Result<models::Generator*> generator(std::string_view id) const;
+  Result<data::Embedder*> embedder(std::string_view id) const;
+
+ private:
+  std::vector<ServedModel> models_;
+};
+
+}  // namespace stoa::gateway::openai
