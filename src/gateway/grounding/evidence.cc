@@ -22,6 +22,7 @@ bool includes_all(const std::set<std::string>& in, const std::set<std::string>& 
 
 Result<Evidence> Evidence::collect(const Call& call, data::Embedder* embedder, const GroundingSettings& settings,
                                    std::string_view question, std::span<const Passage> passages) {
+  passages = passages.first(std::min(passages.size(), static_cast<std::size_t>(settings.max_passages)));
   Evidence evidence(embedder, settings, passages);
   for (std::size_t p = 0; p < passages.size(); ++p) {
     for (const Sentence place : split_sentences(passages[p].text)) {

@@ -36,7 +36,7 @@ class Evidence {
  public:
   static constexpr std::size_t kMaxSentences = 64;
 
-  // `embedder` may be null: then only words count. The passages outlive the evidence.
+  // `embedder` may be null: then only words count. Reads the first settings.max_passages passages, which outlive the evidence.
   static Result<Evidence> collect(const Call& call, data::Embedder* embedder, const GroundingSettings& settings,
                                   std::string_view question, std::span<const Passage> passages);
 

@@ -1,8 +1,10 @@
 // How grounded answers are worded and bounded. The values are data: share/prompts.yaml.
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
@@ -24,8 +26,9 @@ struct GroundingSettings {
   double semantic_support = 0.7;  // ... the cosine to it, with half of lexical_support
 };
 
-// Reads the section `grounding` of the file's text. kInvalidArgument names a missing key or a value out of range.
-Result<GroundingSettings> parse_grounding_settings(std::string_view yaml);
+// Reads the section `grounding`; `name` stands for the file in errors. kInvalidArgument names a missing or unknown key, or a value out
+// of range.
+Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::string_view name);
 
 // `pattern` with each "{name}" of `values` replaced. Other braces stay.
 std::string fill_template(std::string_view pattern, std::initializer_list<std::pair<std::string_view, std::string_view>> values);

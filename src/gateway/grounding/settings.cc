@@ -1,0 +1,85 @@
+#include "gateway/grounding/settings.h"
+
+#include <array>
+
+#include "infra/config/yaml.h"
+
+namespace stoa::gateway {
+namespace {
+
+constexpr std::array<std::string_view, 13> kKeys{"system",        "passage",       "user",          "no_answer",        "max_passages",
+                                                 "passage_bytes", "prompt_tokens", "answer_tokens", "max_sentences",    "quoted_sentences",
+                                                 "relevance",     "lexical_support", "semantic_support"};
+
+Status read(const infra::YamlNode& map, std::string_view key, std::string& out) {
+  STOA_TRY(node, map.at(key));
+  STOA_TRY(text, node->text());
+  if (text.empty()) return fail(node->wrong(fmt::format("'{}' must not be empty", key)));
+  out = std::move(text);
+  return {};
+}
+
+Status read(const infra::YamlNode& map, std::string_view key, int& out, int max) {
+  STOA_TRY(node, map.at(key));
+  STOA_TRY(number, node->integer(1, max));
+  out = static_cast<int>(number);
+  return {};
+}
+
+Status read(const infra::YamlNode& map, std::string_view key, double& out) {
+  STOA_TRY(node, map.at(key));
+  STOA_TRY(number, node->number());
+  if (number < 0 || number > 1) return fail(node->wrong(fmt::format("'{}' must be from 0 to 1", key)));
+  out = number;
+  return {};
+}
+
+Status requires_fields(const infra::YamlNode& map, std::string_view key, const std::string& text, std::initializer_list<std::string_view> fields) {
+  for (const std::string_view field : fields)
+    if (!text.contains(field)) return fail(map.wrong(fmt::format("'{}' must contain {}", key, field)));
+  return {};
+}
+
+}  // namespace
+
+Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::string_view name) {
+  STOA_TRY(document, infra::parse_yaml(yaml, name));
+  STOA_TRY(node, document.at("grounding"));
+  const infra::YamlNode& map = *node;
+  STOA_CHECK(map.only(kKeys));
+  GroundingSettings out;
+  STOA_CHECK(read(map, "system", out.system));
+  STOA_CHECK(read(map, "passage", out.passage));
+  STOA_CHECK(read(map, "user", out.user));
+  STOA_CHECK(read(map, "no_answer", out.no_answer));
+  STOA_CHECK(read(map, "max_passages", out.max_passages, 20));
+  STOA_CHECK(read(map, "passage_bytes", out.passage_bytes, 100'000));
+  STOA_CHECK(read(map, "prompt_tokens", out.prompt_tokens, 1'000'000));
+  STOA_CHECK(read(map, "answer_tokens", out.answer_tokens, 100'000));
+  STOA_CHECK(read(map, "max_sentences", out.max_sentences, 100));
+  STOA_CHECK(read(map, "quoted_sentences", out.quoted_sentences, 20));
+  STOA_CHECK(read(map, "relevance", out.relevance));
+  STOA_CHECK(read(map, "lexical_support", out.lexical_support));
+  STOA_CHECK(read(map, "semantic_support", out.semantic_support));
+  STOA_CHECK(requires_fields(map, "passage", out.passage, {"{text}"}));
+  STOA_CHECK(requires_fields(map, "user", out.user, {"{passages}", "{question}"}));
+  return out;
+}
+
+std::string fill_template(std::string_view pattern, std::initializer_list<std::pair<std::string_view, std::string_view>> values) {
+  std::string out;
+  for (std::size_t i = 0; i < pattern.size();) {
+    bool replaced = false;
+    for (const auto& [name, value] : values) {
+      if (pattern[i] != '{' || !pattern.substr(i + 1).starts_with(name) || i + 1 + name.size() >= pattern.size() || pattern[i + 1 + name.size()] != '}') continue;
+      out += value;
+      i += name.size() + 2;
+      replaced = true;
+      break;
+    }
+    if (!replaced) out += pattern[i++];
+  }
+  return out;
+}
+
+}  // namespace stoa::gateway
