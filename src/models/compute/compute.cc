@@ -20,7 +20,7 @@ constexpr std::int64_t kRun = 1024;
 // Products with up to three rows of x are bound by memory: chunks only have to be even. With more, a chunk is what one thread
 // unpacks at a time.
 constexpr int kFewRows = 3;
-constexpr int kChunksPerThread = 4;
+constexpr int kChunksPerThread = 2;
 constexpr int kPanelChunk = kPanels * kPanelRows;
 constexpr int kLeastColumns = 64;
 
@@ -45,7 +45,7 @@ Cut cut_products(std::span<const Product> products, int m, int threads) {
   }
   for (const Product& product : products) cut.row_chunks += ceil_div(product.w->rows, cut.rows);
   if (m > kLeastColumns) {
-    const int wanted = ceil_div(static_cast<std::int64_t>(threads) * 2 * kChunksPerThread, cut.row_chunks);
+    const int wanted = ceil_div(static_cast<std::int64_t>(threads) * 4 * kChunksPerThread, cut.row_chunks);
     cut.column_chunks = std::clamp(wanted, 1, m / kLeastColumns);
   }
   // Whole tiles of eight, so that only the last part has a remainder.
@@ -119,7 +119,7 @@ Compute::Compute(ThreadPool& pool, Isa isa)
 
 void Compute::rows_in_parallel(int rows, std::int64_t n, RangeFn fn) {
   const bool worth = rows > 1 && rows * n >= kParallelValues;
-  const std::int64_t grain = worth ? std::max<std::int64_t>(kParallelValues / 4 / n, ceil_div(rows, pool_.threads() * 2 * kChunksPerThread)) : rows;
+  const std::int64_t grain = worth ? std::max<std::int64_t>(kParallelValues / 4 / n, ceil_div(rows, pool_.threads() * 4 * kChunksPerThread)) : rows;
   if (!worth) return fn(0, rows, 0);
   pool_.parallel_for(rows, grain, fn);
 }

@@ -40,6 +40,7 @@ inline float max4(__m128 v) {
 // Eight rows of eight 32-bit values, transposed in place.
 inline void transpose8(__m256i v[8]) {
   __m256i a[8];
+#pragma GCC unroll 8
   for (int i = 0; i < 4; ++i) {
     a[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
     a[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
@@ -217,13 +218,16 @@ struct Avx2 {
   // Sixteen rows of sixteen 32-bit values, transposed in place.
   static void transpose16(I v[16]) {
     __m256i q[4][8];
+#pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       q[0][i] = v[i].a;
       q[1][i] = v[i].b;
       q[2][i] = v[i + 8].a;
       q[3][i] = v[i + 8].b;
     }
+#pragma GCC unroll 4
     for (auto& part : q) transpose8(part);
+#pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       v[i] = {q[0][i], q[2][i]};
       v[i + 8] = {q[1][i], q[3][i]};

@@ -93,17 +93,20 @@ struct Avx512 {
   }
   static void transpose16(I v[16]) {
     I a[16];
+#pragma GCC unroll 8
     for (int i = 0; i < 8; ++i) {
       a[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
       a[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
     }
     I b[16];  // b[4g + c]: chunk k holds column 4k + c of rows 4g .. 4g+3
+#pragma GCC unroll 8
     for (int g = 0; g < 4; ++g) {
       b[4 * g] = _mm512_unpacklo_epi64(a[4 * g], a[4 * g + 2]);
       b[4 * g + 1] = _mm512_unpackhi_epi64(a[4 * g], a[4 * g + 2]);
       b[4 * g + 2] = _mm512_unpacklo_epi64(a[4 * g + 1], a[4 * g + 3]);
       b[4 * g + 3] = _mm512_unpackhi_epi64(a[4 * g + 1], a[4 * g + 3]);
     }
+#pragma GCC unroll 8
     for (int c = 0; c < 4; ++c) {
       const I low = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x44);         // chunks 0 1 of rows 0-3, then of rows 4-7
       const I low2 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x44);

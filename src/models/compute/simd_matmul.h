@@ -15,6 +15,7 @@ namespace stoa::models {
 namespace {
 
 inline constexpr int kDirectRows = 3;  // more rows of x than this go through panels
+inline constexpr int kPrefetchDistance = 4096;  // bytes, beyond the rows being read
 
 template <class S, bool kSigned>
 inline typename S::I dot(typename S::I acc, typename S::I w, typename S::I x) {
@@ -63,8 +64,11 @@ void direct_rows(const MatmulTile& t, int row) {
   const auto* w = reinterpret_cast<const Byte*>(t.w) + static_cast<std::size_t>(row) * t.row_bytes;
   const int blocks = t.cols / kBlock;
   const int whole = blocks / kGroupBlocks;
+  const Byte* ahead = w + kRows * t.row_bytes + kPrefetchDistance;
   DirectSum<S, Fmt> sums[kRows][kColumns];
   for (int g = 0; g < whole; ++g) {
+    // Rows lie one after the other, so these loops together read one stretch of memory. Hardware loses track of several rows at once.
+    for (int i = 0; i < kRows * Fmt::kBytes; i += 64) __builtin_prefetch(ahead + g * kRows * Fmt::kBytes + i);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       GroupWeights<S> group;
@@ -124,6 +128,7 @@ void unpack_panel(const MatmulTile& t, int first_row, std::byte* panel) {
     typename S::I low[kPanelRows];
     typename S::I high[kPanelRows];
     __m128 scale[kPanelRows], min[kPanelRows], scale_high[kPanelRows];
+#pragma GCC unroll 16
     for (int r = 0; r < kPanelRows; ++r) {
       const int row = first_row + r < t.rows ? first_row + r : t.rows - 1;
       const Byte* p = w + static_cast<std::size_t>(row) * t.row_bytes;
