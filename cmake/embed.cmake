@@ -1,4 +1,5 @@
 # cmake -D OUTPUT=assets.cc -D FILES=a|b|c -P embed.cmake: a C++ source that defines stoa::gateway::console_assets().
+cmake_minimum_required(VERSION 3.25)
 string(REPLACE "|" ";" files "${FILES}")
 set(arrays "")
 set(rows "")
