@@ -1,4 +1,5 @@
-# cmake -D OUTPUT=assets.cc -D FILES=a|b|c -P embed.cmake: a C++ source that defines stoa::gateway::console_assets().
+# cmake -D OUTPUT=x.cc -D HEADER=a/b.h -D NAMESPACE=n -D FUNCTION=f -D FILES=a|b|c -P embed.cmake
+# Writes a C++ source that defines std::span<const EmbeddedFile> n::f(), declared in HEADER.
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "|" ";" files "${FILES}")
 set(arrays "")
@@ -12,4 +13,4 @@ foreach(file IN LISTS files)
   string(APPEND rows "  {\"${name}\", {reinterpret_cast<const char*>(kFile${index}), sizeof(kFile${index})}},\n")
   math(EXPR index "${index} + 1")
 endforeach()
-file(WRITE ${OUTPUT} "#include \"gateway/console/assets.h\"\n\nnamespace stoa::gateway {\nnamespace {\n\n${arrays}\nconst ConsoleAsset kAssets[] = {\n${rows}};\n\n}  // namespace\n\nstd::span<const ConsoleAsset> console_assets() { return kAssets; }\n\n}  // namespace stoa::gateway\n")
+file(WRITE ${OUTPUT} "#include \"${HEADER}\"\n\nnamespace ${NAMESPACE} {\nnamespace {\n\n${arrays}\nconst EmbeddedFile kFiles[] = {\n${rows}};\n\n}  // namespace\n\nstd::span<const EmbeddedFile> ${FUNCTION}() { return kFiles; }\n\n}  // namespace ${NAMESPACE}\n")

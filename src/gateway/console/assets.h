@@ -1,16 +1,10 @@
-// The files of web/ inside the binary; the definitions are generated while building.
+// The files of web/ inside the binary; the definition is generated while building.
 #pragma once
 
-#include <span>
-#include <string_view>
+#include "base/embedded.h"
 
 namespace stoa::gateway {
 
-struct ConsoleAsset {
-  std::string_view name;   // "index.html", "console.css", "console.js"
-  std::string_view bytes;
-};
-
-std::span<const ConsoleAsset> console_assets();
+std::span<const EmbeddedFile> console_assets();  // index.html, console.css, console.js
 
 }  // namespace stoa::gateway

@@ -15,7 +15,7 @@ std::string_view type_of(std::string_view name) {
   return "text/html; charset=utf-8";
 }
 
-infra::HttpResponse respond(const ConsoleAsset& asset) {
+infra::HttpResponse respond(const EmbeddedFile& asset) {
   infra::HttpResponse response;
   response.body = asset.bytes;
   response.headers = {{"Content-Type", std::string(type_of(asset.name))},
