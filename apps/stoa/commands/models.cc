@@ -1,0 +1,127 @@
+// Verbs that act on the models of this machine: pull, models.
+#include "commands/commands.h"
+
+#include <chrono>
+#include <cstdlib>
+
+#include "base/json.h"
+#include "commands/connect.h"
+#include "commands/terminal.h"
+#include "models/registry/pull.h"
+#include "wiring/defaults.h"
+
+namespace stoa::cli {
+namespace {
+
+std::string from_environment(const char* name, std::string fallback = {}) {
+  const char* value = std::getenv(name);
+  return value == nullptr || *value == '\0' ? std::move(fallback) : std::string(value);
+}
+
+struct Local {
+  infra::Config config;
+  models::Catalog catalog;
+  models::ModelStore store;
+};
+
+Result<Local> open_local(const Global& global) {
+  STOA_TRY(config, load_config(global));
+  STOA_TRY(file, wiring::data_file(config.models.catalog, "models.yaml"));
+  STOA_TRY(catalog, models::parse_catalog(file.text, file.name));
+  return Local{config, std::move(catalog), models::ModelStore(config.home)};
+}
+
+// A name of the catalog, or a source by itself.
+Result<models::CatalogModel> wanted(const Local& local, const std::string& name, const PullOptions& options) {
+  if (name.contains("://")) {
+    if (options.sha256.empty() && !options.unpinned)
+      return fail(error(ErrorCode::kInvalidArgument, "{} is not in the catalog, so nothing says what its bytes should be", name)
+                      .with_hint("give --sha256 DIGEST, or --unpinned to accept whatever comes"));
+    return models::model_of_source(name, options.sha256);
+  }
+  if (const auto* model = local.catalog.find(name); model != nullptr) return *model;
+  std::string known;
+  for (const auto& model : local.catalog.models) known += (known.empty() ? "" : ", ") + model.name;
+  return fail(error(ErrorCode::kNotFound, "model '{}' is not in the catalog", name).with_hint("there are: " + known + "; or give a source such as hf://..."));
+}
+
+JsonObject to_json(const models::StoredModel& model) {
+  JsonArray files;
+  for (const auto& file : model.files) files.push_back(JsonObject{{"name", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}, {"source", file.source}});
+  return {{"id", model.name}, {"kind", model.kind}, {"license", model.license}, {"bytes", model.bytes()}, {"folder", model.folder.string()}, {"files", files}};
+}
+
+Result<models::StoredModel> pull_one(const Local& local, const std::string& name, const PullOptions& options, infra::HttpClient& http) {
+  STOA_TRY(model, wanted(local, name, options));
+  Progress progress;
+  const auto start = std::chrono::steady_clock::now();
+  models::PullOptions pull;
+  pull.hugging_face = from_environment("HF_ENDPOINT", pull.hugging_face);
+  pull.hugging_face_token = from_environment("HF_TOKEN");
+  pull.progress = [&](const models::PullProgress& state) {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const std::string share = state.total == 0 ? "" : fmt::format(" of {} ({} %)", human_bytes(static_cast<std::int64_t>(state.total)), 100 * state.bytes / state.total);
+    progress.show(fmt::format("{} {}: {}{} at {}/s", model.name, state.file, human_bytes(static_cast<std::int64_t>(state.bytes)), share,
+                              human_bytes(static_cast<std::int64_t>(static_cast<double>(state.bytes) / std::max(seconds, .001)))));
+  };
+  return models::pull_model(model, local.store, http, pull);
+}
+
+}  // namespace
+
+int pull(const Global& global, const PullOptions& options) {
+  auto local = open_local(global);
+  if (!local) return report(local.error(), global.json);
+  infra::HttpClient http(infra::HttpClientOptions::from_environment());
+  JsonArray pulled;
+  for (const auto& name : options.models) {
+    const auto model = pull_one(*local, name, options, http);
+    if (!model) return report(model.error(), global.json);
+    pulled.push_back(to_json(*model));
+    if (!global.json) fmt::print("{} {} in {}\n", bold(model->name), human_bytes(static_cast<std::int64_t>(model->bytes())), model->folder.string());
+  }
+  if (global.json) fmt::print("{}\n", dump_json_pretty(JsonObject{{"data", pulled}}));
+  return kExitOk;
+}
+
+int models_list(const Global& global) {
+  const auto local = open_local(global);
+  if (!local) return report(local.error(), global.json);
+  const auto stored = local->store.list();
+  if (!stored) return report(stored.error(), global.json);
+  JsonArray array;
+  std::vector<std::vector<std::string>> rows{{"model", "kind", "size", "license", "state"}};
+  for (const auto& model : *stored) {
+    JsonObject object = to_json(model);
+    object["state"] = "here";
+    array.push_back(object);
+    rows.push_back({model.name, model.kind, human_bytes(static_cast<std::int64_t>(model.bytes())), model.license, good("here")});
+  }
+  for (const auto& model : local->catalog.models) {
+    if (std::ranges::find(*stored, model.name, &models::StoredModel::name) != stored->end()) continue;
+    std::uint64_t bytes = 0;
+    for (const auto& file : model.files) bytes += file.bytes;
+    array.push_back(JsonObject{{"id", model.name}, {"kind", model.kind}, {"license", model.license}, {"bytes", bytes}, {"about", model.about}, {"state", "catalog"}});
+    rows.push_back({model.name, model.kind, human_bytes(static_cast<std::int64_t>(bytes)), model.license, dim("stoa pull " + model.name)});
+  }
+  fmt::print("{}", global.json ? dump_json_pretty(JsonObject{{"data", array}}) + "\n" : table(rows));
+  return kExitOk;
+}
+
+int models_verify(const Global& global, const std::string& name) {
+  const auto local = open_local(global);
+  if (!local) return report(local.error(), global.json);
+  if (const Status verified = local->store.verify(name); !verified) return report(verified.error(), global.json);
+  fmt::print("{}\n", global.json ? dump_json(JsonObject{{"id", name}, {"verified", true}}) : name + ": " + good("ok"));
+  return kExitOk;
+}
+
+int models_remove(const Global& global, const std::string& name) {
+  const auto local = open_local(global);
+  if (!local) return report(local.error(), global.json);
+  if (const Status removed = local->store.remove(name); !removed) return report(removed.error(), global.json);
+  fmt::print("{}\n", global.json ? dump_json(JsonObject{{"id", name}, {"removed", true}}) : name + " is removed");
+  return kExitOk;
+}
+
+}  // namespace stoa::cli
