@@ -1,0 +1,165 @@
+#include "models/engine/local_generator.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "base/log.h"
+#include "models/engine/prompt.h"
+
+namespace stoa::models {
+namespace {
+
+constexpr std::size_t kMaxStops = 16;
+constexpr std::size_t kMaxStopBytes = 1024;
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+Status check_stops(const std::vector<std::string>& stops) {
+  if (stops.size() > kMaxStops) {
+    return fail(error(ErrorCode::kInvalidArgument, "there are {} stop strings, but at most {} are allowed", stops.size(), kMaxStops).with_param("stop"));
+  }
+  for (const auto& stop : stops) {
+    if (stop.empty()) return fail(error(ErrorCode::kInvalidArgument, "a stop string is empty").with_param("stop"));
+    if (stop.size() > kMaxStopBytes) {
+      return fail(error(ErrorCode::kInvalidArgument, "a stop string has {} bytes, but at most {} are allowed", stop.size(), kMaxStopBytes).with_param("stop"));
+    }
+  }
+  return {};
+}
+
+std::string_view finish_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kError: return "error";
+  }
+  return "error";
+}
+
+}  // namespace
+
+// In order of construction: each part refers to those before it.
+struct LocalGenerator::Loaded {
+  Loaded(GgufFile f, Tokenizer t) : file(std::move(f)), tokenizer(std::move(t)) {}
+
+  GgufFile file;
+  Tokenizer tokenizer;
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<KvPool> pool;
+  std::unique_ptr<PromptBuilder> prompts;
+  std::unique_ptr<Scheduler> scheduler;
+  ModelReport report;
+};
+
+LocalGenerator::LocalGenerator(std::unique_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {}
+LocalGenerator::~LocalGenerator() = default;
+
+Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesystem::path& path, std::string name, const EngineOptions& options,
+                                                            ThreadPool& threads, Metrics& metrics) {
+  const auto begin = std::chrono::steady_clock::now();
+  STOA_TRY(file, GgufFile::open(path));
+  auto tokenizer = Tokenizer::from_gguf(file);
+  if (!tokenizer) return fail(std::move(tokenizer.error()).in(path.string()));
+  auto loaded = std::make_unique<Loaded>(std::move(file), std::move(*tokenizer));
+  auto& l = *loaded;
+  STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa));
+  l.decoder = std::make_unique<Decoder>(std::move(decoder));
+  const auto& config = l.decoder->config();
+  if (l.tokenizer.size() > config.vocabulary) {
+    return fail(ErrorCode::kDataLoss, "{}: the tokenizer has {} tokens, but token_embd.weight only {} rows", path.string(), l.tokenizer.size(),
+                config.vocabulary);
+  }
+  STOA_TRY(pool, KvPool::create(l.decoder->kv_layout(), options.kv_bytes));
+  l.pool = std::make_unique<KvPool>(std::move(pool));
+  STOA_TRY(chat_template, l.file.get_string_or("tokenizer.chat_template", ""));
+  l.prompts = std::make_unique<PromptBuilder>(l.tokenizer, chat_template);
+  l.scheduler = std::make_unique<Scheduler>(*l.decoder, *l.pool, l.tokenizer, options.scheduler, metrics, name);
+
+  std::error_code ignored;
+  auto& r = l.report;
+  r = {.architecture = config.architecture, .name = std::move(name), .weight_type = std::string(dtype_info(l.decoder->weight_type()).name),
+       .isa = std::string(isa_name(options.isa)), .file_bytes = std::filesystem::file_size(path, ignored),
+       .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads()};
+  if (options.context_length > 0) r.context_length = std::min(r.context_length, options.context_length);
+  r.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  log(LogLevel::kInfo, "model loaded",
+      {{"model", r.name}, {"file", path.string()}, {"architecture", r.architecture}, {"weights", r.weight_type}, {"isa", r.isa},
+       {"threads", std::int64_t{r.threads}}, {"bytes", static_cast<std::int64_t>(r.file_bytes)}, {"context", std::int64_t{r.context_length}},
+       {"kv_pages", std::int64_t{l.pool->pages()}}, {"seconds", r.load_seconds}});
+  return std::unique_ptr<LocalGenerator>(new LocalGenerator(std::move(loaded)));
+}
+
+const ModelReport& LocalGenerator::report() const { return loaded_->report; }
+int LocalGenerator::context_length() const { return loaded_->report.context_length; }
+void LocalGenerator::stop(std::chrono::milliseconds drain) { loaded_->scheduler->stop(drain); }
+
+Result<std::int64_t> LocalGenerator::count_prompt_tokens(const ChatRequest& request) const {
+  STOA_TRY(tokens, loaded_->prompts->tokens(request));
+  return static_cast<std::int64_t>(tokens.size());
+}
+
+Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& request) const {
+  STOA_CHECK(check_stops(request.stop));
+  STOA_CHECK(check_sampling(request.sampling, loaded_->report.vocabulary));
+  if (request.max_tokens < 0) {
+    return fail(error(ErrorCode::kInvalidArgument, "max_tokens is {}, but has to be at least 1", request.max_tokens).with_param("max_tokens"));
+  }
+  STOA_TRY(prompt, loaded_->prompts->tokens(request));
+  const int size = static_cast<int>(std::min<std::size_t>(prompt.size(), 1u << 30));
+  const int room = context_length() - size;
+  if (room < 1) {
+    return fail(error(ErrorCode::kTooLarge, "the prompt has {} tokens, but the model's context is {} tokens and the answer needs at least one of them",
+                      prompt.size(), context_length())
+                    .with_hint("Shorten the prompt or choose a model with a longer context.")
+                    .with_param(request.messages.empty() ? "prompt" : "messages"));
+  }
+  return Generation{.cancel = call.cancel,
+                    .deadline = call.deadline,
+                    .prompt = std::move(prompt),
+                    .max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room),
+                    .ignore_eos = request.ignore_eos,
+                    .stop = request.stop,
+                    .sampling = request.sampling,
+                    .seed = request.sampling.seed ? *request.sampling.seed : random_seed()};
+}
+
+Result<ChatOutcome> LocalGenerator::generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) {
+  const std::string operation = request.messages.empty() ? "text_completion" : "chat";
+  Span span = call.span(operation + " " + loaded_->report.name);
+  span.set("gen_ai.operation.name", operation);
+  span.set("gen_ai.provider.name", std::string("stoa"));
+  span.set("gen_ai.request.model", request.model);
+  const auto failed = [&](Error error) {
+    span.fail(error.message);
+    return fail(std::move(error));
+  };
+
+  auto generation = prepare(call, request);
+  if (!generation) return failed(std::move(generation.error()));
+  auto outbox = loaded_->scheduler->submit(std::move(*generation));
+  if (!outbox) return failed(std::move(outbox.error()));
+  bool reading = true;
+  while (auto delta = (*outbox)->pop()) {
+    if (reading && !sink(*delta)) {
+      reading = false;
+      (*outbox)->abandon();
+    }
+  }
+  auto outcome = (*outbox)->outcome();
+  if (!outcome) return failed(std::move(outcome.error()));
+  const auto& usage = outcome->usage;
+  span.set("gen_ai.usage.input_tokens", usage.prompt_tokens);
+  span.set("gen_ai.usage.output_tokens", usage.completion_tokens);
+  span.set("gen_ai.response.finish_reasons", std::string(finish_name(outcome->finish)));
+  span.set("stoa.queue_micros", usage.queue_micros);
+  span.set("stoa.first_token_micros", usage.first_token_micros);
+  span.set("stoa.compute_micros", usage.compute_micros);
+  return outcome;
+}
+
+}  // namespace stoa::models

@@ -1,0 +1,61 @@
+// The Generator over a model that this process computes itself: a GGUF file, mapped into memory.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "models/compute/cpu.h"
+#include "models/compute/thread_pool.h"
+#include "models/engine/generator.h"
+#include "models/engine/scheduler.h"
+
+namespace stoa::models {
+
+struct EngineOptions {
+  Isa isa = best_isa();
+  std::size_t kv_bytes = std::size_t{1} << 30;  // address space for keys and values; memory is taken as it is used
+  int context_length = 0;                       // 0: the model's own; otherwise at most that
+  SchedulerOptions scheduler;
+};
+
+// What was found when the model was loaded.
+struct ModelReport {
+  std::string architecture, name, weight_type, isa;
+  std::size_t file_bytes = 0;
+  int context_length = 0, vocabulary = 0, threads = 0;
+  double load_seconds = 0;
+};
+
+// Thread-safe, as Generator says. No call may be running when it is destroyed; stop() ends those that are.
+class LocalGenerator final : public Generator {
+ public:
+  // Reads headers and builds the tokenizer; weights stay in the file until they are used. `name` is what callers call the
+  // model. `threads` and `metrics` outlive the generator; several models may share one thread pool.
+  // Errors: those of GgufFile, Tokenizer, Decoder and KvPool.
+  static Result<std::unique_ptr<LocalGenerator>> load(const std::filesystem::path& file, std::string name, const EngineOptions& options,
+                                                      ThreadPool& threads, Metrics& metrics);
+  ~LocalGenerator() override;
+
+  // A started request that call.cancel or the sink stops is no error: it comes back as kCancelled with its usage, to be charged.
+  Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) override;
+  Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override;
+  int context_length() const override;
+
+  const ModelReport& report() const;
+  // Takes no more requests, waits up to `drain` for running ones, then ends them with kUnavailable.
+  void stop(std::chrono::milliseconds drain);
+
+ private:
+  struct Loaded;
+  explicit LocalGenerator(std::unique_ptr<Loaded> loaded);
+  Result<Generation> prepare(const Call& call, const ChatRequest& request) const;
+
+  std::unique_ptr<Loaded> loaded_;
+};
+
+}  // namespace stoa::models

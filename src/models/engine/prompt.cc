@@ -1,0 +1,109 @@
+#include "models/engine/prompt.h"
+
+#include <algorithm>
+
+#include "base/time.h"
+
+namespace stoa::models {
+namespace {
+
+// Put behind the first byte of a control token's text in a message, and taken out again when the rendered text is encoded.
+// U+FDD0 is a noncharacter: Unicode reserves it for such use inside a program, and no text that people exchange has it.
+constexpr std::string_view kMark = "\xEF\xB7\x90";
+
+Result<ChatTemplate> parse_template(std::string_view source) {
+  if (source.empty()) {
+    return fail(error(ErrorCode::kUnsupported, "the model has no chat template").with_hint("Use it for plain completions, or take an instruct model."));
+  }
+  auto parsed = ChatTemplate::parse(std::string(source));
+  if (!parsed) return fail(std::move(parsed.error()).in("the model's chat template"));
+  return parsed;
+}
+
+std::string without_marks(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const auto at = text.find(kMark);
+    out += text.substr(0, at);
+    if (at == std::string_view::npos) return out;
+    text.remove_prefix(at + kMark.size());
+  }
+}
+
+}  // namespace
+
+PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, std::string_view source) : tokenizer_(tokenizer), template_(parse_template(source)) {
+  for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
+    if (tokenizer.is_control(id) && tokenizer.token_text(id).size() > 1) controls_.emplace_back(tokenizer.token_text(id), id);
+  }
+  for (const auto& [text, id] : controls_) first_bytes_.set(static_cast<unsigned char>(text.front()));
+  std::ranges::stable_sort(controls_, [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+}
+
+Result<std::vector<std::int32_t>> PromptBuilder::tokens(const ChatRequest& request) const {
+  std::vector<std::int32_t> out;
+  const auto bos = tokenizer_.special().bos;
+  const bool adds_bos = tokenizer_.adds_bos() && bos != kNoToken;
+  if (adds_bos) out.push_back(bos);
+  if (request.messages.empty()) {
+    tokenizer_.encode(request.prompt, {.add_special = false, .parse_special = true}, out);
+    if (out.empty()) return fail(error(ErrorCode::kInvalidArgument, "the prompt is empty").with_param("prompt"));
+    return out;
+  }
+  if (!template_) return fail(template_.error());
+  auto messages = request.messages;
+  for (auto& message : messages) message.content = disarm(message.content);
+  const auto text_of = [&](TokenId id) { return id == kNoToken ? std::string() : std::string(tokenizer_.token_text(id)); };
+  TemplateInput input;
+  input.messages = messages;
+  input.bos_token = adds_bos ? std::string() : text_of(bos);
+  input.eos_token = text_of(tokenizer_.special().eos);
+  input.now = Clock::system().now();
+  auto rendered = template_->render(input);
+  if (!rendered) return fail(std::move(rendered.error()).with_param("messages"));
+  encode(*rendered, out);
+  if (out.empty()) return fail(error(ErrorCode::kInvalidArgument, "the messages are empty").with_param("messages"));
+  return out;
+}
+
+// Length and id of the control token that `text` begins with; 0 when it begins with none.
+std::size_t PromptBuilder::control_at(std::string_view text, std::int32_t& token) const {
+  if (text.empty() || !first_bytes_.test(static_cast<unsigned char>(text.front()))) return 0;
+  for (const auto& [name, id] : controls_) {
+    if (text.starts_with(name)) {
+      token = id;
+      return name.size();
+    }
+  }
+  return 0;
+}
+
+std::string PromptBuilder::disarm(std::string_view content) const {
+  const std::string plain = without_marks(content);
+  std::string out;
+  std::int32_t token = 0;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    out += plain[i];
+    if (control_at(std::string_view(plain).substr(i), token) > 0) out += kMark;
+  }
+  return out;
+}
+
+void PromptBuilder::encode(std::string_view text, std::vector<std::int32_t>& out) const {
+  const EncodeOptions as_text{.add_special = false, .parse_special = false};
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    std::int32_t token = 0;
+    const auto size = control_at(text.substr(i), token);
+    if (size == 0) {
+      ++i;
+      continue;
+    }
+    if (i > begin) tokenizer_.encode(without_marks(text.substr(begin, i - begin)), as_text, out);
+    out.push_back(token);
+    begin = i += size;
+  }
+  if (begin < text.size()) tokenizer_.encode(without_marks(text.substr(begin)), as_text, out);
+}
+
+}  // namespace stoa::models
