@@ -4,6 +4,7 @@
 #include <chrono>
 #include <fstream>
 #include <numeric>
+#include <optional>
 #include <sstream>
 #include <utility>
 

@@ -81,6 +81,8 @@ Scheduler::Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer,
   thread_ = std::thread([this] { run(); });
 }
 
+Scheduler::~Scheduler() { stop(std::chrono::milliseconds(0)); }
+
 Result<std::shared_ptr<Outbox>> Scheduler::submit(Generation generation) {
   auto outbox = std::make_shared<Outbox>(static_cast<std::size_t>(options_.outbox), [this] {
     {

@@ -56,7 +56,7 @@ class Scheduler {
  public:
   // All references outlive the scheduler; `model` labels the metrics. The thread runs from construction.
   Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer, SchedulerOptions options, Metrics& metrics, const std::string& model);
-  ~Scheduler() { stop(std::chrono::milliseconds(0)); }
+  ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 

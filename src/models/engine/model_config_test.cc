@@ -1,0 +1,147 @@
+#include "models/engine/model_config.h"
+
+#include <gtest/gtest.h>
+
+#include "models/engine/decoder.h"
+#include "models/engine/tiny_model.h"
+
+namespace stoa::models {
+namespace {
+
+// The smallest file that read_decoder_config accepts, with one key changed.
+Result<DecoderConfig> read(const std::function<void(GgufWriter&)>& change, const char* architecture = "llama", const std::string& skip = "") {
+  GgufWriter writer;
+  writer.add_string("general.architecture", architecture);
+  const std::pair<const char*, std::uint32_t> numbers[] = {
+      {"block_count", 2}, {"embedding_length", 64}, {"attention.head_count", 4}, {"feed_forward_length", 128}, {"context_length", 512}};
+  for (const auto& [key, value] : numbers) {
+    if (key != skip) writer.add_u32(std::string(architecture) + "." + key, value);
+  }
+  if (skip != "token_embd") {
+    const std::vector<std::byte> data(32 * 64 * 4);
+    const std::int64_t shape[] = {32, 64};
+    writer.add_tensor("token_embd.weight", DType::kF32, shape, data);
+  }
+  change(writer);
+  const auto bytes = writer.finish();
+  auto file = GgufFile::parse(bytes, "test.gguf");
+  if (!file) return fail(file.error());
+  return read_decoder_config(*file);
+}
+
+TEST(DecoderConfig, ReadsDefaultsAndVariants) {
+  const auto plain = read([](GgufWriter&) {});
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_EQ(plain->head_dim, 16);
+  EXPECT_EQ(plain->kv_heads, 4);
+  EXPECT_EQ(plain->rope_dim, 16);
+  EXPECT_EQ(plain->vocabulary, 32);
+  EXPECT_EQ(plain->rope_style, RopeStyle::kInterleaved);
+  EXPECT_EQ(plain->context_length, 512);
+
+  const auto qwen = read([](GgufWriter&) {}, "qwen2");
+  ASSERT_TRUE(qwen);
+  EXPECT_EQ(qwen->rope_style, RopeStyle::kHalves);
+
+  const auto variant = read([](GgufWriter& w) {
+    w.add_u32("llama.attention.head_count_kv", 2);
+    w.add_u32("llama.attention.sliding_window", 100);
+    w.add_string("llama.rope.scaling.type", "linear");
+    w.add_f32("llama.rope.scaling.factor", 4);
+    w.add_f32("llama.rope.freq_base", 500000);
+  });
+  ASSERT_TRUE(variant) << variant.error().message;
+  EXPECT_EQ(variant->kv_heads, 2);
+  EXPECT_EQ(variant->context_length, 100);
+  EXPECT_DOUBLE_EQ(variant->rope_scale, 0.25);
+  EXPECT_DOUBLE_EQ(variant->rope_base, 500000);
+}
+
+TEST(DecoderConfig, NamesWhatIsWrong) {
+  const struct {
+    const char* architecture;
+    std::function<void(GgufWriter&)> change;
+    const char* skip;
+    ErrorCode code;
+    const char* mentions;
+  } cases[] = {
+      {"gemma9", [](GgufWriter&) {}, "", ErrorCode::kUnsupported, "gemma9"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.expert_count", 8); }, "", ErrorCode::kUnsupported, "mixtures of experts"},
+      {"llama", [](GgufWriter& w) { w.add_string("llama.rope.scaling.type", "yarn"); }, "", ErrorCode::kUnsupported, "yarn"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.attention.head_count_kv", 3); }, "", ErrorCode::kDataLoss, "head_count_kv"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.attention.key_length", 24); }, "", ErrorCode::kDataLoss, "key_length"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.attention.value_length", 32); }, "", ErrorCode::kDataLoss, "value_length"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.rope.dimension_count", 15); }, "", ErrorCode::kDataLoss, "dimension_count"},
+      {"llama", [](GgufWriter&) {}, "block_count", ErrorCode::kNotFound, "llama.block_count"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.block_count", 1u << 30); }, "block_count", ErrorCode::kDataLoss, "block_count"},
+      {"llama", [](GgufWriter&) {}, "token_embd", ErrorCode::kDataLoss, "token_embd.weight"},
+  };
+  for (const auto& c : cases) {
+    const auto config = read(c.change, c.architecture, c.skip);
+    ASSERT_FALSE(config) << c.mentions;
+    EXPECT_EQ(config.error().code, c.code) << config.error().message;
+    EXPECT_NE(config.error().message.find(c.mentions), std::string::npos) << config.error().message;
+  }
+}
+
+TEST(DecoderLoad, NamesMissingAndIllShapedTensors) {
+  ThreadPool threads(1);
+  const auto load = [&](const std::vector<std::byte>& bytes) {
+    auto file = GgufFile::parse(bytes, "test.gguf");
+    EXPECT_TRUE(file);
+    return Decoder::load(*file, threads, Isa::kPlain);
+  };
+  TinyModel missing;
+  missing.leave_out = "blk.1.attn_k.weight";
+  const auto without = load(missing.build());
+  ASSERT_FALSE(without);
+  EXPECT_NE(without.error().message.find("blk.1.attn_k.weight is missing"), std::string::npos) << without.error().message;
+
+  GgufWriter writer;
+  TinyModel model;
+  model.leave_out = "output_norm.weight";
+  auto bytes = model.build();
+  auto file = GgufFile::parse(bytes, "part.gguf");
+  ASSERT_TRUE(file);
+  for (const auto& entry : file->metadata()) {
+    if (entry.type == GgufType::kString) writer.add_string(entry.key, entry.text);
+    if (entry.type == GgufType::kU32) writer.add_u32(entry.key, static_cast<std::uint32_t>(*file->get_int(entry.key)));
+  }
+  for (const auto& tensor : file->tensors()) writer.add_tensor(tensor.name, tensor.dtype, tensor.shape, tensor.data);
+  const std::vector<std::byte> data(100 * 4);
+  const std::int64_t shape[] = {100};
+  writer.add_tensor("output_norm.weight", DType::kF32, shape, data);
+  const auto ill = load(writer.finish());
+  ASSERT_FALSE(ill);
+  EXPECT_NE(ill.error().message.find("output_norm.weight has shape [100], expected [256]"), std::string::npos) << ill.error().message;
+}
+
+TEST(EncoderConfig, ReadsAndRefuses) {
+  const std::string good =
+      R"({"model_type":"bert","num_hidden_layers":2,"hidden_size":64,"num_attention_heads":4,"intermediate_size":128,)"
+      R"("vocab_size":100,"max_position_embeddings":32,"type_vocab_size":2,"layer_norm_eps":1e-12,"hidden_act":"gelu")";
+  const auto config = read_encoder_config(good + "}", "config.json");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->positions, 32);
+  EXPECT_FALSE(config->gelu_tanh);
+  const struct {
+    std::string json;
+    ErrorCode code;
+  } cases[] = {
+      {"[]", ErrorCode::kDataLoss},
+      {"{", ErrorCode::kInvalidArgument},
+      {R"({"model_type":"t5"})", ErrorCode::kUnsupported},
+      {R"({"model_type":"bert"})", ErrorCode::kDataLoss},
+      {R"({"model_type":"bert","hidden_act":"relu"})", ErrorCode::kUnsupported},
+      {R"({"model_type":"bert","num_hidden_layers":-1})", ErrorCode::kInvalidArgument},
+  };
+  for (const auto& c : cases) {
+    const auto bad = read_encoder_config(c.json, "config.json");
+    ASSERT_FALSE(bad) << c.json;
+    EXPECT_EQ(bad.error().code, c.code) << c.json << ": " << bad.error().message;
+    EXPECT_NE(bad.error().message.find("config.json"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace stoa::models
