@@ -95,6 +95,7 @@ void Decoder::prepare(std::span<const Segment> segments, const KvPool& pool) {
     for (const PageId page : segment.pages.first(used)) b.pages.push_back(pool.data(page));
   }
   b.rows = static_cast<int>(b.tokens.size());
+  angles_.set(rope_, b.positions);
 
   const auto& c = config_;
   const int q_size = c.heads * c.head_dim, qkv_size = q_size + 2 * c.kv_heads * c.head_dim;
@@ -151,8 +152,7 @@ void Decoder::attend(const Layer& layer, int index) {
   };
   norm_heads(q, c.heads, layer.q_norm);
   norm_heads(k, c.kv_heads, layer.k_norm);
-  compute_.rope(rope_, batch_.positions, q, stride, c.heads, c.head_dim);
-  compute_.rope(rope_, batch_.positions, k, stride, c.kv_heads, c.head_dim);
+  compute_.rope(angles_, q, stride, c.heads + c.kv_heads, c.head_dim);  // the heads of k stand behind those of q
 
   const KvLayout layout = kv_layout();
   std::int64_t row = 0;

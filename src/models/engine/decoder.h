@@ -68,6 +68,7 @@ class Decoder {
   std::vector<Layer> layers_;
 
   Batch batch_;
+  RopeAngles angles_;  // of the batch's positions
   // Activations, [rows][n]; they keep the size of the largest batch seen, which the scheduler bounds.
   std::vector<float> residual_, normed_, qkv_, attended_, gate_, up_, last_, logits_;
 };

@@ -1,0 +1,147 @@
+// For conformance tests and benchmarks: the engine behind a pipe. Reads one JSON object a line, writes one a line.
+//   engine_tool [--generator FILE.gguf] [--embedder FOLDER] [--threads N] [--isa NAME]
+//   {"prompt": "..."} or {"messages": [{"role", "content"}...]}, with "max_tokens", "logprobs", "ignore_eos"; greedy
+//     -> {"text", "tokens", "logprobs", "top": [[[text, logprob]...]...], "usage": {...}}
+//   {"texts": ["..."...]} -> {"embeddings": [[...]...], "tokens": [...]}
+//   a request that fails -> {"error": "..."}
+// The first line written is {"ready": true, "load_seconds": ...}.
+#include <chrono>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "models/engine/local_embedder.h"
+#include "models/engine/local_generator.h"
+
+namespace {
+
+using namespace stoa;
+using namespace stoa::models;
+
+Result<ChatRequest> read_request(const JsonObject& object) {
+  ChatRequest request;
+  request.sampling.temperature = 0;
+  STOA_TRY(prompt, read_string(object, "prompt"));
+  request.prompt = prompt.value_or("");
+  if (const auto* messages = find(object, "messages"); messages != nullptr && messages->is_array()) {
+    for (const auto& message : messages->get_array()) {
+      if (!message.is_object()) return fail(ErrorCode::kInvalidArgument, "a message is not an object");
+      STOA_TRY(role, read_string(message.get_object(), "role"));
+      STOA_TRY(content, read_string(message.get_object(), "content"));
+      request.messages.push_back({role.value_or("user"), content.value_or("")});
+    }
+  }
+  STOA_TRY(max_tokens, read_int(object, "max_tokens", 1, 1 << 20));
+  request.max_tokens = static_cast<int>(max_tokens.value_or(64));
+  STOA_TRY(logprobs, read_int(object, "logprobs", 0, 20));
+  request.sampling.logprobs = static_cast<int>(logprobs.value_or(-1));
+  STOA_TRY(ignore_eos, read_bool(object, "ignore_eos"));
+  request.ignore_eos = ignore_eos.value_or(false);
+  return request;
+}
+
+// Bytes of one token need not be UTF-8: they are written as Latin-1 characters, one a byte.
+std::string as_latin1(const std::string& bytes) {
+  std::string out;
+  for (const char byte : bytes) append_rune(out, static_cast<unsigned char>(byte));
+  return out;
+}
+
+Result<JsonObject> generate(LocalGenerator& generator, const JsonObject& object) {
+  STOA_TRY(request, read_request(object));
+  std::string text;
+  JsonArray tokens, logprobs, top;
+  STOA_TRY(outcome, generator.generate({}, request, [&](const ChatDelta& delta) {
+    text += delta.text;
+    for (const auto& logprob : delta.logprobs) {
+      tokens.push_back(logprob.token);
+      logprobs.push_back(logprob.logprob);
+      JsonArray row;
+      for (const auto& [bytes, value] : logprob.top) row.push_back(JsonArray{Json(as_latin1(bytes)), Json(value)});
+      top.push_back(std::move(row));
+    }
+    return true;
+  }));
+  const auto& usage = outcome.usage;
+  return JsonObject{{"text", text},
+                    {"tokens", std::move(tokens)},
+                    {"logprobs", std::move(logprobs)},
+                    {"top", std::move(top)},
+                    {"usage", JsonObject{{"prompt_tokens", usage.prompt_tokens},
+                                         {"completion_tokens", usage.completion_tokens},
+                                         {"compute_micros", usage.compute_micros},
+                                         {"first_token_micros", usage.first_token_micros},
+                                         {"total_micros", usage.total_micros}}}};
+}
+
+Result<JsonObject> embed(LocalEmbedder& embedder, const JsonArray& list) {
+  std::vector<std::string> texts;
+  for (const auto& text : list) {
+    if (!text.is_string()) return fail(ErrorCode::kInvalidArgument, "a text is not a string");
+    texts.emplace_back(text.get_string());
+  }
+  STOA_TRY(result, embedder.embed({}, texts));
+  JsonArray rows;
+  const auto width = static_cast<std::size_t>(result.dimensions);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    rows.push_back(JsonArray(result.values.begin() + static_cast<std::ptrdiff_t>(i * width), result.values.begin() + static_cast<std::ptrdiff_t>((i + 1) * width)));
+  }
+  return JsonObject{{"embeddings", std::move(rows)}, {"tokens", JsonArray(result.tokens.begin(), result.tokens.end())},
+                    {"compute_micros", result.compute_micros}};
+}
+
+Status serve(const std::map<std::string, std::string>& options) {
+  const auto option = [&](const char* name, const char* fallback) {
+    const auto found = options.find(name);
+    return found == options.end() ? std::string(fallback) : found->second;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  Metrics metrics;
+  ThreadPool threads(std::atoi(option("--threads", "2").c_str()));
+  STOA_TRY(isa, choose_isa(option("--isa", "auto")));
+  std::unique_ptr<LocalGenerator> generator;
+  std::unique_ptr<LocalEmbedder> embedder;
+  if (const auto path = option("--generator", ""); !path.empty()) {
+    EngineOptions engine;
+    engine.isa = isa;
+    STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, threads, metrics));
+    generator = std::move(loaded);
+  }
+  if (const auto path = option("--embedder", ""); !path.empty()) {
+    EmbedderOptions engine;
+    engine.isa = isa;
+    STOA_TRY(loaded, LocalEmbedder::load(path, "embedder", engine, threads, metrics));
+    embedder = std::move(loaded);
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::cout << dump_json(JsonObject{{"ready", true}, {"load_seconds", seconds}, {"isa", isa_name(isa)}, {"threads", threads.threads()}}) << std::endl;
+
+  const auto answer = [&](const std::string& line) -> Result<JsonObject> {
+    STOA_TRY(json, parse_json(line));
+    if (!json.is_object()) return fail(ErrorCode::kInvalidArgument, "a request is a JSON object");
+    const auto* texts = find(json.get_object(), "texts");
+    if (texts != nullptr && texts->is_array() && embedder != nullptr) return embed(*embedder, texts->get_array());
+    if (generator != nullptr) return generate(*generator, json.get_object());
+    return fail(ErrorCode::kInvalidArgument, "no model for this request was given on the command line");
+  };
+  for (std::string line; std::getline(std::cin, line);) {
+    const auto result = answer(line);
+    std::cout << dump_json(result ? Json(*result) : Json(JsonObject{{"error", result.error().message}})) << std::endl;
+  }
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::string> options;
+  for (int i = 1; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  const auto status = serve(options);
+  if (status) return 0;
+  std::cerr << "engine_tool: " << status.error().message << '\n';
+  return 1;
+}
