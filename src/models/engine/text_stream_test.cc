@@ -15,7 +15,7 @@ TEST(TextStream, ShowsWholeCharactersAndCutsStops) {
   const Case cases[] = {
       {"plain", {}, {"Hello", ", ", "world"}, {"Hello", ", ", "world", ""}, false},
       {"character over three pieces", {}, {"a\xE2", "\x82", "\xAC!"}, {"a", "", "\xE2\x82\xAC!", ""}, false},
-      {"unfinished at the end", {}, {"a\xF0\x9F"}, {"a", "\xEF\xBF\xBD"}, false},
+      {"unfinished at the end", {}, {"a\xF0\x9F"}, {"a", "\xEF\xBF\xBD\xEF\xBF\xBD"}, false},
       {"invalid byte", {}, {"a\xFFz"}, {"a\xEF\xBF\xBDz", ""}, false},
       {"stop inside a piece", {"END"}, {"one END two"}, {"one ", ""}, true},
       {"stop over pieces", {"\n\n"}, {"one\n", "\ntwo"}, {"one", "", ""}, true},

@@ -1,6 +1,7 @@
 // For tests: small models with random weights, as GGUF bytes that the readers accept, of every family and weight type.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -61,14 +62,15 @@ inline std::vector<std::byte> random_tensor(std::mt19937& random, DType dtype, s
     return bytes;
   }
   for (auto& byte : bytes) byte = static_cast<std::byte>(random() & 255u);
+  // Halves that give weights of about 0.05 around zero: the step and, where the type has one, the minimum.
+  constexpr struct { DType dtype; std::size_t step_at; std::uint16_t step, minimum; } kScales[] = {
+      {DType::kQ8_0, 0, 0x1000, 0},      {DType::kQ4_0, 0, 0x2000, 0},      {DType::kQ4_1, 0, 0x2000, 0xac00}, {DType::kQ5_0, 0, 0x1c00, 0},
+      {DType::kQ5_1, 0, 0x1c00, 0xac00}, {DType::kQ4_K, 0, 0x0c00, 0x1800}, {DType::kQ5_K, 0, 0x0800, 0x1800}, {DType::kQ6_K, 208, 0x0400, 0}};
+  const auto* scales = std::ranges::find(kScales, dtype, [](const auto& s) { return s.dtype; });
   const auto& info = dtype_info(dtype);
-  const std::size_t scale_at = dtype == DType::kQ6_K ? 208 : 0;
-  const bool has_minimum = dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K;
   for (std::size_t at = 0; at < bytes.size(); at += info.block_bytes) {
-    const std::uint16_t step = 0x1400, minimum = 0x2000;  // 2^-10, 2^-7
-    std::memcpy(bytes.data() + at + scale_at, &step, 2);
-    const std::uint16_t signed_minimum = dtype == DType::kQ4_1 || dtype == DType::kQ5_1 ? minimum | 0x8000u : minimum;
-    if (has_minimum) std::memcpy(bytes.data() + at + 2, &signed_minimum, 2);
+    std::memcpy(bytes.data() + at + scales->step_at, &scales->step, 2);
+    if (scales->minimum != 0) std::memcpy(bytes.data() + at + 2, &scales->minimum, 2);
   }
   return bytes;
 }
