@@ -1,0 +1,180 @@
+"""The engine against independent implementations: greedy text against llama.cpp, embeddings against a forward pass in numpy."""
+
+import json
+import math
+import os
+import struct
+import sys
+import unicodedata
+
+import numpy as np
+import pytest
+
+from engine_peer import SOURCE, Engine, find_model
+
+sys.path.insert(0, str(SOURCE / "bench" / "engine"))
+import llamacpp  # noqa: E402
+
+TOOL = os.environ.get("STOA_ENGINE_TOOL")
+GENERATOR = find_model("smollm2-135m-instruct", "*.gguf")
+EMBEDDER = find_model("all-minilm-l6-v2", "model.safetensors")
+needs_generator = pytest.mark.skipif(not TOOL or GENERATOR is None, reason="needs the engine tool and SmolLM2 in build/models")
+needs_embedder = pytest.mark.skipif(not TOOL or EMBEDDER is None, reason="needs the engine tool and all-MiniLM-L6-v2 in build/models")
+
+TOKENS = 64
+# Where the two part, the two most likely tokens must be this close to each other (in natural-log units) in both.
+CLOSE = 0.05
+SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+QUESTIONS = [
+    "What is the capital of France?", "Explain photosynthesis in two sentences.", "Write a haiku about the sea.", "How do I reverse a list in Python?",
+    "List three uses of copper.", "Translate 'good morning' into Spanish.", "What is 17 times 23?", "Who wrote Hamlet, and when?",
+    "Give me a recipe for pancakes.", "Why is the sky blue?", "Summarise the plot of Romeo and Juliet.", "What does HTTP status 404 mean?",
+]
+TEXTS = [
+    "The capital of France is", "Once upon a time, in a small village by the river,", "def fibonacci(n):\n    ", "#include <stdio.h>\n\nint main(void) {",
+    "The three laws of thermodynamics are", "In 1969, the first human", "La tour Eiffel se trouve", "1, 1, 2, 3, 5, 8, 13,", "SELECT name, age FROM",
+    "Water boils at 100 degrees Celsius because", "Dear Sir or Madam,\n\nI am writing to", "The mitochondria is the", "Die Hauptstadt von Deutschland ist",
+    "To be, or not to be,", "人工知能とは", "A 😀 in the text, and then",
+    # A long prompt: several pages of the cache, and chunks.
+    "The history of computing is a long one. " + "Machines that count, machines that sort, machines that remember. " * 40,
+]
+PROMPTS = TEXTS + [f"{SYSTEM}<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assistant\n" for q in QUESTIONS]
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with Engine(TOOL, "--generator", GENERATOR, "--threads", 2) as tool:
+        yield tool
+
+
+@pytest.fixture(scope="module")
+def peer():
+    return llamacpp.LlamaCpp(llamacpp.load_xllamacpp(), GENERATOR, threads=2)
+
+
+def peer_steps(peer, prompt, follow):
+    """Greedy steps of llama.cpp; once it parts from `follow`, stops. Yields (token, gap between the two largest logits)."""
+    peer.clear()
+    peer.decode(peer.tokenize(prompt))
+    for expected in follow:
+        logits = np.ctypeslib.as_array(peer.logits())
+        first, second = np.sort(np.partition(logits, -2)[-2:])[::-1]
+        token = int(np.argmax(logits))
+        yield token, float(first - second)
+        if token != expected:
+            return
+        peer.decode([token])
+
+
+@needs_generator
+@pytest.mark.parametrize("prompt", PROMPTS, ids=range(len(PROMPTS)))
+def test_greedy_text_equals_llama_cpp(engine, peer, prompt):
+    ours = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=2, ignore_eos=True)
+    assert len(ours["tokens"]) == TOKENS
+    assert ours["usage"]["prompt_tokens"] == len(peer.tokenize(prompt))
+    for index, (token, gap) in enumerate(peer_steps(peer, prompt, ours["tokens"])):
+        if token != ours["tokens"][index]:
+            top = ours["top"][index]
+            assert gap < CLOSE, f"parts at token {index}: ours {ours['tokens'][index]}, llama.cpp {token} with a lead of {gap:.3f}"
+            assert top[0][1] - top[1][1] < CLOSE, f"parts at token {index}, where our lead is {top[0][1] - top[1][1]:.3f}"
+
+
+@needs_generator
+def test_chat_template_gives_the_same_tokens(engine, peer):
+    for question in QUESTIONS:
+        rendered = f"{SYSTEM}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+        ours = engine.ask(messages=[{"role": "user", "content": question}], max_tokens=1)
+        assert ours["usage"]["prompt_tokens"] == len(peer.tokenize(rendered))
+
+
+class Bert:
+    """A plain BERT encoder in numpy, float64, reading the safetensors file itself."""
+
+    def __init__(self, folder):
+        self.config = json.loads((folder / "config.json").read_text())
+        data = (folder / "model.safetensors").read_bytes()
+        (size,) = struct.unpack("<Q", data[:8])
+        self.weights = {}
+        for name, entry in json.loads(data[8:8 + size]).items():
+            if name != "__metadata__" and entry["dtype"] == "F32":
+                begin, end = entry["data_offsets"]
+                self.weights[name] = np.frombuffer(data[8 + size + begin:8 + size + end], "<f4").reshape(entry["shape"]).astype(np.float64)
+        self.vocabulary = {token: i for i, token in enumerate((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())}
+
+    def words(self, text):
+        text = "".join(c for c in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(c) != "Mn")
+        out = ""
+        for c in text:
+            category = unicodedata.category(c)
+            if c.isspace() or category == "Zs":
+                out += " "
+            elif category in ("Cc", "Cf"):
+                continue
+            elif category.startswith("P") or (ord(c) < 128 and not c.isalnum()) or 0x4E00 <= ord(c) <= 0x9FFF:
+                out += f" {c} "
+            else:
+                out += c
+        return out.split()
+
+    def tokens(self, text, limit=256):
+        ids = []
+        for word in self.words(text):
+            pieces, begin = [], 0
+            while begin < len(word):
+                for end in range(len(word), begin, -1):
+                    piece = ("##" if begin else "") + word[begin:end]
+                    if piece in self.vocabulary:
+                        break
+                else:
+                    pieces = [self.vocabulary["[UNK]"]]
+                    break
+                pieces.append(self.vocabulary[piece])
+                begin = end
+            ids += pieces
+        return [self.vocabulary["[CLS]"], *ids[:limit - 2], self.vocabulary["[SEP]"]]
+
+    def dense(self, x, name):
+        return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
+
+    def norm(self, x, name):
+        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        return (x - mean) / np.sqrt(variance + self.config["layer_norm_eps"]) * self.weights[name + ".weight"] + self.weights[name + ".bias"]
+
+    def embed(self, text):
+        ids = self.tokens(text)
+        w = self.weights
+        x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.position_embeddings.weight"][:len(ids)] + w["embeddings.token_type_embeddings.weight"][0]
+        x = self.norm(x, "embeddings.LayerNorm")
+        heads = self.config["num_attention_heads"]
+        split = lambda y: y.reshape(len(ids), heads, -1).transpose(1, 0, 2)  # noqa: E731
+        for i in range(self.config["num_hidden_layers"]):
+            at = f"encoder.layer.{i}."
+            q, k, v = (split(self.dense(x, f"{at}attention.self.{name}")) for name in ("query", "key", "value"))
+            scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
+            chances = np.exp(scores - scores.max(-1, keepdims=True))
+            mixed = (chances / chances.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(len(ids), -1)
+            x = self.norm(x + self.dense(mixed, at + "attention.output.dense"), at + "attention.output.LayerNorm")
+            inner = self.dense(x, at + "intermediate.dense")
+            inner *= 0.5 * (1 + erf(inner / np.sqrt(2)))
+            x = self.norm(x + self.dense(inner, at + "output.dense"), at + "output.LayerNorm")
+        mean = x.mean(0)
+        return mean / np.linalg.norm(mean)
+
+
+erf = np.vectorize(math.erf)
+
+
+@needs_embedder
+def test_embeddings_equal_a_numpy_forward():
+    bert = Bert(EMBEDDER.parent)
+    texts = [
+        "", "Hello world", "The quick brown fox jumps over the lazy dog.", "Wie heißt die Hauptstadt von Frankreich?", "naïve café, déjà vu!",
+        "東京は日本の首都です", "x = [i**2 for i in range(10)]", "A sentence; with (many) marks -- and numbers: 3.14159, 2,718 & 42%.",
+        "word " * 100, "Long texts are cut at two hundred and fifty-six tokens. " * 40, "supercalifragilisticexpialidocious", "emoji 😀 here",
+    ]
+    with Engine(TOOL, "--embedder", EMBEDDER.parent, "--threads", 2) as tool:
+        answer = tool.ask(texts=texts)
+        assert answer["tokens"] == [len(bert.tokens(text)) for text in texts]
+        for text, ours in zip(texts, answer["embeddings"]):
+            cosine = float(np.dot(ours, bert.embed(text)) / np.linalg.norm(ours))
+            assert cosine >= 0.9999, f"{text[:40]!r}: cosine {cosine:.6f}"
