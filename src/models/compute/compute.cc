@@ -17,9 +17,7 @@ constexpr std::int64_t kParallelValues = 16384;
 // Elementwise operations see their values as rows of this many.
 constexpr std::int64_t kRun = 1024;
 
-// Products with up to three rows of x are bound by memory: chunks only have to be even. With more, a chunk is what one thread
-// unpacks at a time.
-constexpr int kFewRows = 3;
+// Products with few rows of x are bound by memory: chunks only have to be even. With more, a chunk is what one thread unpacks at a time.
 constexpr int kChunksPerThread = 2;
 constexpr int kPanelChunk = kPanels * kPanelRows;
 constexpr int kLeastColumns = 64;
@@ -39,7 +37,7 @@ Cut cut_products(std::span<const Product> products, int m, int threads) {
   for (const Product& product : products) total += product.w->rows;
   Cut cut;
   cut.rows = kPanelChunk;
-  if (m <= kFewRows) {
+  if (m <= kDirectRows) {
     const int even = ceil_div(total, static_cast<std::int64_t>(threads) * kChunksPerThread);
     cut.rows = std::max(kPanelRows, (even + 3) / 4 * 4);
   }
@@ -143,7 +141,7 @@ void Compute::matmul(const float* x, std::int64_t x_stride, int m, int cols, std
     const Weights& w = *product->w;
     const int row = chunk * cut.rows;
     std::vector<Line>& scratch = per_thread_[static_cast<std::size_t>(thread)];
-    if (const std::size_t lines = matmul_scratch_bytes(cols) / sizeof(Line); m > kFewRows && scratch.size() < lines) scratch.resize(lines);
+    if (const std::size_t lines = matmul_scratch_bytes(cols) / sizeof(Line); m > kDirectRows && scratch.size() < lines) scratch.resize(lines);
     const std::size_t row_bytes = dtype_bytes(w.dtype, static_cast<std::size_t>(cols));
     const void* input = is_float(w.dtype) ? static_cast<const void*>(x + column * x_stride)
                                           : quantized_.data() + static_cast<std::size_t>(column) * groups;

@@ -54,8 +54,11 @@ struct MatmulTile {
   std::int64_t y_stride = 0;
   const float* bias = nullptr;  // rows values, or none
   bool accumulate = false;
-  std::byte* scratch = nullptr; // matmul_scratch_bytes(cols), 64-byte aligned
+  std::byte* scratch = nullptr; // matmul_scratch_bytes(cols), 64-byte aligned; not needed for m <= kDirectRows
 };
+
+// Up to this many rows of x the fast kernels use the blocks as they lie in the file; with more it pays to unpack them first.
+inline constexpr int kDirectRows = 4;
 
 // Weight rows that the fast kernels unpack at a time, and the room that takes.
 inline constexpr int kPanelRows = 16;

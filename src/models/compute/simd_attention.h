@@ -28,22 +28,28 @@ inline typename S::F load_kv(const std::byte* block, std::int64_t element) {
   }
 }
 
+// Bytes of one dimension of K in a page.
+template <KvType type>
+inline constexpr int kKeyBytes = kPageTokens * (type == KvType::kF16 ? 2 : 4);
+
+// `ahead` is what will be read next: pages lie anywhere, and the hardware does not follow from one to another.
 template <class S, KvType type, int kRows>
-inline void scores(AttentionState& state, int row, const std::byte* k, int head_dim) {
+inline void scores(AttentionState& state, int row, const std::byte* k, const std::byte* ahead, int head_dim) {
   typename S::F sums[kRows][2];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = S::zero();
   for (int d = 0; d < head_dim; ++d) {
     const auto k0 = load_kv<S, type>(k, d * kPageTokens);
     const auto k1 = load_kv<S, type>(k, d * kPageTokens + 16);
-#pragma GCC unroll 4
+    __builtin_prefetch(ahead + d * kKeyBytes<type>);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const auto q = S::set1(state.q[row + r][d]);
       sums[r][0] = S::fma(q, k0, sums[r][0]);
       sums[r][1] = S::fma(q, k1, sums[r][1]);
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     S::store(state.weights[row + r], sums[r][0]);
     S::store(state.weights[row + r] + 16, sums[r][1]);
@@ -51,48 +57,48 @@ inline void scores(AttentionState& state, int row, const std::byte* k, int head_
 }
 
 template <class S, KvType type, int kRows, int kVectors>
-inline void add_values(AttentionState& state, int row, const std::byte* v, int dim, int head_dim, int positions) {
+inline void add_values(AttentionState& state, int row, const std::byte* v, const std::byte* ahead, int dim, int head_dim, int positions) {
   typename S::F sums[kRows][kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int c = 0; c < kVectors; ++c) sums[r][c] = S::load(state.sums[row + r] + dim + 16 * c);
   }
   for (int p = 0; p < positions; ++p) {
     typename S::F value[kVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int c = 0; c < kVectors; ++c) value[c] = load_kv<S, type>(v, p * head_dim + dim + 16 * c);
-#pragma GCC unroll 4
+    const std::byte* next = ahead + (p * head_dim + dim) * (type == KvType::kF16 ? 2 : 4);
+    __builtin_prefetch(next);
+    __builtin_prefetch(next + 64);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const auto weight = S::set1(state.weights[row + r][p]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int c = 0; c < kVectors; ++c) sums[r][c] = S::fma(weight, value[c], sums[r][c]);
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int c = 0; c < kVectors; ++c) S::store(state.sums[row + r] + dim + 16 * c, sums[r][c]);
   }
 }
 
 template <class S, KvType type, int kRows>
-inline void add_all_values(AttentionState& state, int row, const std::byte* v, int head_dim, int positions) {
+inline void add_all_values(AttentionState& state, int row, const std::byte* v, const std::byte* ahead, int head_dim, int positions) {
   int dim = 0;
-  for (; dim + 16 * S::kValueTile <= head_dim; dim += 16 * S::kValueTile) add_values<S, type, kRows, S::kValueTile>(state, row, v, dim, head_dim, positions);
-  for (; dim < head_dim; dim += 16) add_values<S, type, kRows, 1>(state, row, v, dim, head_dim, positions);
+  for (; dim + 16 * S::kValueTile <= head_dim; dim += 16 * S::kValueTile) add_values<S, type, kRows, S::kValueTile>(state, row, v, ahead, dim, head_dim, positions);
+  for (; dim < head_dim; dim += 16) add_values<S, type, kRows, 1>(state, row, v, ahead, dim, head_dim, positions);
 }
 
-// Calls fn.template operator()<n>(row) with tiles of kAttentionTile rows and then of what is left.
-template <class S, class Fn>
-inline void for_row_tiles(int rows, Fn fn) {
-  int row = 0;
-  for (; row + S::kAttentionTile <= rows; row += S::kAttentionTile) fn.template operator()<S::kAttentionTile>(row);
-  if constexpr (S::kAttentionTile > 2) {
-    if (rows - row == 3) return fn.template operator()<3>(row);
-    if (rows - row == 2) return fn.template operator()<2>(row);
+// Calls fn.template operator()<n>(row) with tiles of kAttentionTile rows and then with halves of that for what is left.
+template <class S, int kRows = S::kAttentionTile, class Fn>
+inline void for_row_tiles(int rows, Fn fn, int row = 0) {
+  for (; row + kRows <= rows; row += kRows) fn.template operator()<kRows>(row);
+  if constexpr (kRows > 1) {
+    if (row < rows) for_row_tiles<S, kRows / 2>(rows, fn, row);
   }
-  if (rows - row == 1) fn.template operator()<1>(row);
 }
 
 // Scores of positions begin..end-1 of the page become weights relative to the row's largest score so far.
@@ -145,7 +151,8 @@ void attention_typed(const AttentionTile& t) {
     const int filled = seen - base < kPageTokens ? seen - base : kPageTokens;
     const std::byte* k = t.pages[page] + t.k_offset;
     const std::byte* v = t.pages[page] + t.v_offset;
-    for_row_tiles<S>(rows, [&]<int kRows>(int row) { scores<S, type, kRows>(state, row, k, t.head_dim); });
+    const std::byte* next_k = (page + 1) * kPageTokens < seen ? t.pages[page + 1] + t.k_offset : k;
+    for_row_tiles<S>(rows, [&]<int kRows>(int row) { scores<S, type, kRows>(state, row, k, v, t.head_dim); });
     for (int r = 0; r < rows; ++r) {
       const int position = t.first_position + r / t.heads;
       const int end = t.causal && position + 1 - base < filled ? position + 1 - base : filled;
@@ -153,7 +160,7 @@ void attention_typed(const AttentionTile& t) {
       renew_row<S>(state, r, begin, end, t.head_dim);
     }
     // Rows beyond `filled` hold whatever was in the page, even NaN, so zero weights would not do.
-    for_row_tiles<S>(rows, [&]<int kRows>(int row) { add_all_values<S, type, kRows>(state, row, v, t.head_dim, filled); });
+    for_row_tiles<S>(rows, [&]<int kRows>(int row) { add_all_values<S, type, kRows>(state, row, v, next_k, t.head_dim, filled); });
   }
   for (int r = 0; r < rows; ++r) {
     float* out = t.out + (r / t.heads) * t.out_stride + (r % t.heads) * t.head_dim;

@@ -16,7 +16,7 @@ struct Avx512 {
   static constexpr int kColumnTile = 8;
   static constexpr int kFloatRows = 4;
   static constexpr int kFloatColumns = 4;
-  static constexpr int kAttentionTile = 4;
+  static constexpr int kAttentionTile = 6;
   static constexpr int kValueTile = 4;
   static constexpr bool kSignedBytes = false;
 

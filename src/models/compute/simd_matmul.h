@@ -14,7 +14,6 @@
 namespace stoa::models {
 namespace {
 
-inline constexpr int kDirectRows = 3;  // more rows of x than this go through panels
 inline constexpr int kPrefetchDistance = 4096;  // bytes, beyond the rows being read
 
 template <class S, bool kSigned>
@@ -93,11 +92,22 @@ void direct_rows(const MatmulTile& t, int row) {
 }
 
 template <class S, class Fmt, int kColumns>
-void direct(const MatmulTile& t) {
-  constexpr int kRows = 4 / kColumns;
+void direct_columns(const MatmulTile& t) {
+  constexpr int kRows = kColumns == 1 ? 4 : 2;
   int row = 0;
   for (; row + kRows <= t.rows; row += kRows) direct_rows<S, Fmt, kRows, kColumns>(t, row);
   for (; row < t.rows; ++row) direct_rows<S, Fmt, 1, kColumns>(t, row);
+}
+
+template <class S, class Fmt>
+void direct(const MatmulTile& t) {
+  static_assert(kDirectRows == 4);
+  switch (t.m) {
+    case 1: return direct_columns<S, Fmt, 1>(t);
+    case 2: return direct_columns<S, Fmt, 2>(t);
+    case 3: return direct_columns<S, Fmt, 3>(t);
+    default: return direct_columns<S, Fmt, 4>(t);
+  }
 }
 
 inline constexpr int kPanelScale = kPanelRows * kBlock;
@@ -133,6 +143,7 @@ void unpack_panel(const MatmulTile& t, int first_row, std::byte* panel) {
       const int row = first_row + r < t.rows ? first_row + r : t.rows - 1;
       const Byte* p = w + static_cast<std::size_t>(row) * t.row_bytes;
       GroupWeights<S> group;
+      for (int i = 0; i < Fmt::kBytes; i += 64) __builtin_prefetch(p + g * Fmt::kBytes + i + kPanelRows * t.row_bytes);
       if ((g + 1) * kGroupBlocks <= blocks) {
         Fmt::load(p, g, group);
       } else {
@@ -243,13 +254,7 @@ void panels(const MatmulTile& t) {
 template <class S, DType type>
 void block_matmul(const MatmulTile& t) {
   using Fmt = Format<S, type>;
-  static_assert(kDirectRows == 3);
-  switch (t.m) {
-    case 1: return direct<S, Fmt, 1>(t);
-    case 2: return direct<S, Fmt, 2>(t);
-    case 3: return direct<S, Fmt, 3>(t);
-    default: return panels<S, Fmt>(t);
-  }
+  return t.m <= kDirectRows ? direct<S, Fmt>(t) : panels<S, Fmt>(t);
 }
 
 template <class S, DType type>
