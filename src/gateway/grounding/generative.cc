@@ -51,7 +51,7 @@ class CheckedStream {
   bool take(std::string_view sentence) {
     if (stopped_) return false;
     const auto words = content_words(sentence);
-    if (!seen_.insert(words).second && !words.empty()) return stop();  // small models loop
+    if (!seen_.emplace(is_negated(sentence), words).second && !words.empty()) return stop();  // small models loop
     auto support = evidence_.support(call_, sentence);
     if (!support) {
       status_ = std::unexpected(std::move(support).error());
@@ -80,7 +80,7 @@ class CheckedStream {
   const TextSink& sink_;
   GroundedAnswer& answer_;
   std::string pending_;
-  std::set<std::set<std::string>> seen_;
+  std::set<std::pair<bool, std::set<std::string>>> seen_;  // negated or not, and what it speaks of
   Status status_;
   bool stopped_ = false;
 };

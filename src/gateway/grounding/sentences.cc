@@ -101,7 +101,8 @@ void for_words(std::string_view text, Visit visit) {
 // Enough to match "packages" with "package" and "installed" with "installing"; both sides go through it, so the stem need not be a word.
 std::string stem(std::string word) {
   if (word.ends_with("'s")) word.resize(word.size() - 2);
-  if (word.size() < 4 || std::ranges::any_of(word, is_digit)) return word;
+  const auto is_name = [](char c) { return is_digit(c) || joins_words(c); };  // "2.0-1", "debian/rules"
+  if (word.size() < 4 || std::ranges::any_of(word, is_name)) return word;
   if (word.ends_with("ies") && word.size() > 4) return word.substr(0, word.size() - 3) + "y";
   if (word.ends_with("sses") || word.ends_with("shes") || word.ends_with("ches") || word.ends_with("xes")) word.resize(word.size() - 2);
   else if (word.ends_with("s") && !word.ends_with("ss") && !word.ends_with("us") && !word.ends_with("is")) word.resize(word.size() - 1);

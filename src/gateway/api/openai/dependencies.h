@@ -7,6 +7,7 @@
 #include "data/retrieve/retriever.h"
 #include "data/sources/catalog.h"
 #include "data/sources/ingest.h"
+#include "gateway/api/document_links.h"
 #include "gateway/api/openai/file_store.h"
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/openai/response_store.h"
@@ -26,8 +27,9 @@ struct Dependencies {
   data::Embedder* embedder;  // for checking answers; null: words only
   FileStore& files;
   ResponseStore& responses;
+  const DocumentLinks& links;  // what citations point to
   GroundingSettings grounding;
-  std::string public_url;  // "http://127.0.0.1:8080": where links of citations point
+  std::string public_url;      // "http://127.0.0.1:8080": put before the links
   std::uint64_t max_upload = 512u << 20;
 };
 

@@ -1,5 +1,7 @@
 #include "gateway/api/openai/filter_json.h"
 
+#include <cmath>
+
 namespace stoa::gateway::openai {
 namespace {
 
@@ -71,7 +73,14 @@ Result<data::Attributes> parse_attributes(const Fields& body, std::string_view k
 
 JsonObject attributes_json(const data::Attributes& attributes) {
   JsonObject out;
-  for (const auto& [key, value] : attributes) std::visit([&](const auto& item) { out[key] = item; }, value);
+  for (const auto& [key, value] : attributes) {
+    const double* number = std::get_if<double>(&value);
+    if (number != nullptr && std::trunc(*number) == *number && std::abs(*number) < 9e15) {
+      out[key] = static_cast<std::int64_t>(*number);  // 2024, not 2.024E3
+    } else {
+      std::visit([&](const auto& item) { out[key] = item; }, value);
+    }
+  }
   return out;
 }
 

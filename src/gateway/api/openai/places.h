@@ -16,7 +16,5 @@ inline std::string wire_file_id(const Passage& passage) { return wire_file_id(pa
 std::string file_name(const Passage& passage);
 // Adds document_id, title, section, anchor and page.
 void add_place(JsonObject& out, const Passage& passage);
-// Opens the document at the place: <base>/v1/files/<id>/content#<anchor>.
-std::string place_url(const std::string& base, const Passage& passage);
 
 }  // namespace stoa::gateway::openai

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/generation.h"
-#include "gateway/api/openai/places.h"
 #include "gateway/grounding/extractive.h"
 #include "gateway/grounding/generative.h"
 
@@ -167,7 +166,7 @@ void ResponseRun::cite(const GroundedAnswer& answer) {
                                    .end = code_points(std::string_view(answer.text).substr(0, citation.end)),
                                    .passage = passage,
                                    .quote = citation.quote,
-                                   .url = place_url(dependencies_.public_url, passage)});
+                                   .url = dependencies_.public_url + dependencies_.links.path(scope_.principal(), passage.document_id, passage.anchor, passage.page)});
   }
 }
 
