@@ -1,0 +1,187 @@
+// The official JavaScript SDK against the real binary. ../server.py starts the server and ends it when its standard input closes.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import OpenAI, { toFile } from 'openai';
+
+const CHAT = 'smollm2-135m-instruct', EMBED = 'all-minilm-l6-v2';
+const QUESTION = [{ role: 'user', content: 'What is the capital of France? Answer in one word.' }];
+const here = dirname(fileURLToPath(import.meta.url));
+let process_, client, setup, store;
+
+const connect = (options = {}) => new OpenAI({ apiKey: setup.key, baseURL: setup.url + '/v1', maxRetries: 0, ...options });
+const say = (options = {}) => client.chat.completions.create({ model: CHAT, temperature: 0, max_tokens: 24, messages: QUESTION, ...options });
+const rejects = (promise, kind, more = {}) => assert.rejects(promise, (error) => {
+  assert.ok(error instanceof kind, String(error));
+  for (const [name, value] of Object.entries(more)) assert.equal(error[name], value);
+  return true;
+});
+
+before(async () => {
+  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', 'server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]();
+  const { value, done } = await lines.next();
+  assert.ok(!done, 'the server did not start');
+  setup = JSON.parse(value);
+  client = connect();
+  store = await client.vectorStores.create({ name: 'handbook' });
+  const file = await toFile(Buffer.from('# Handbook\n\n## Keys\n\nAn access key is rotated every ninety days by the security team.\n\n## Lunch\n\nLunch is served in the canteen from noon.\n'), 'handbook.md');
+  const uploaded = await client.files.create({ file, purpose: 'assistants' });
+  const attached = await client.vectorStores.files.createAndPoll(store.id, { file_id: uploaded.id, attributes: { kind: 'handbook' } });
+  assert.equal(attached.status, 'completed');
+  store.file = uploaded.id;
+}, { timeout: 90_000 });
+
+after(async () => {
+  process_?.stdin.end();
+  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
+});
+
+test('models are listed and shown', async () => {
+  const ids = [];
+  for await (const model of client.models.list()) ids.push(model.id);
+  assert.ok(ids.includes(CHAT) && ids.includes(EMBED));
+  assert.equal((await client.models.retrieve(CHAT)).object, 'model');
+  await rejects(client.models.retrieve('gpt-99'), OpenAI.NotFoundError, { code: 'model_not_found' });
+});
+
+test('chat answers with usage and a request id', async () => {
+  const { data, response } = await say().withResponse();
+  assert.match(data.choices[0].message.content, /Paris/);
+  assert.equal(data.usage.total_tokens, data.usage.prompt_tokens + data.usage.completion_tokens);
+  assert.match(data._request_id, /^req_/);
+  assert.equal(response.headers.get('x-request-id'), data._request_id);
+});
+
+test('a chat stream equals the plain answer', async () => {
+  let text = '', finish = null, usage = null;
+  for await (const chunk of await say({ stream: true, stream_options: { include_usage: true } })) {
+    text += chunk.choices[0]?.delta?.content ?? '';
+    finish = chunk.choices[0]?.finish_reason ?? finish;
+    usage = chunk.usage ?? usage;
+  }
+  assert.equal(text, (await say()).choices[0].message.content);
+  assert.equal(finish, 'stop');
+  assert.ok(usage.total_tokens > 0);
+});
+
+test('the chat stream helper assembles the message', async () => {
+  const stream = client.chat.completions.stream({ model: CHAT, temperature: 0, max_tokens: 24, messages: QUESTION });
+  assert.match(await stream.finalContent(), /Paris/);
+});
+
+test('stop, limits and logprobs', async () => {
+  const cut = await say({ max_tokens: 3, messages: [{ role: 'user', content: 'Tell me a story.' }] });
+  assert.equal(cut.choices[0].finish_reason, 'length');
+  assert.equal(cut.usage.completion_tokens, 3);
+  const probabilities = (await say({ logprobs: true, top_logprobs: 2 })).choices[0].logprobs.content;
+  assert.ok(probabilities.every((token) => token.logprob <= 0 && token.top_logprobs.length === 2));
+});
+
+test('several choices', async () => {
+  const answer = await say({ n: 2, temperature: 1.4, seed: 5 });
+  assert.deepEqual(answer.choices.map((choice) => choice.index), [0, 1]);
+});
+
+test('unicode survives a stream', async () => {
+  let text = '';
+  for await (const chunk of await say({ stream: true, max_tokens: 40, messages: [{ role: 'user', content: 'Repeat exactly: 🎉 naïve 東京 Привет' }] })) text += chunk.choices[0].delta.content ?? '';
+  assert.ok(!text.includes('\ufffd') && /[^\x00-\x7f]/.test(text));
+});
+
+test('completions', async () => {
+  const options = { model: CHAT, prompt: 'The capital of France is', temperature: 0, max_tokens: 5 };
+  const whole = (await client.completions.create(options)).choices[0].text;
+  assert.match(whole, /Paris/);
+  let text = '';
+  for await (const chunk of await client.completions.create({ ...options, stream: true })) text += chunk.choices[0].text;
+  assert.equal(text, whole);
+});
+
+test('embeddings: base64 by default, equal to float', async () => {
+  const vector = (await client.embeddings.create({ model: EMBED, input: 'hello' })).data[0].embedding;
+  const floats = (await client.embeddings.create({ model: EMBED, input: 'hello', encoding_format: 'float' })).data[0].embedding;
+  assert.equal(vector.length, 384);
+  vector.forEach((value, i) => assert.ok(Math.abs(value - floats[i]) < 1e-6));
+});
+
+test('errors have the classes of the SDK', async () => {
+  await rejects(connect({ apiKey: 'sk-stoa-wrong' }).models.list(), OpenAI.AuthenticationError, { code: 'invalid_api_key' });
+  await rejects(connect({ apiKey: setup.viewer_key }).chat.completions.create({ model: CHAT, messages: QUESTION }), OpenAI.PermissionDeniedError);
+  await rejects(say({ temperature: 9 }), OpenAI.BadRequestError, { param: 'temperature' });
+  await rejects(say({ model: 'gpt-99' }), OpenAI.NotFoundError, { code: 'model_not_found' });
+  await rejects(say({ messages: [{ role: 'user', content: 'word '.repeat(20000) }] }), OpenAI.BadRequestError, { code: 'context_length_exceeded' });
+});
+
+test('an aborted stream ends, and the server goes on', async () => {
+  const stream = await say({ stream: true, max_tokens: 2000, messages: [{ role: 'user', content: 'Write a very long story.' }] });
+  let count = 0;
+  for await (const _ of stream) if (++count === 3) stream.controller.abort();
+  assert.ok(count < 2000);
+  assert.match((await say()).choices[0].message.content, /Paris/);
+});
+
+test('files: upload, list, content, delete', async () => {
+  const file = await client.files.create({ file: await toFile(Buffer.from('Grüße'), 'grüße.txt'), purpose: 'user_data' });
+  assert.equal(await (await client.files.content(file.id)).text(), 'Grüße');
+  const ids = [];
+  for await (const item of client.files.list({ limit: 1 })) ids.push(item.id);
+  assert.ok(ids.includes(file.id) && ids.includes(store.file));
+  assert.equal((await client.files.delete(file.id)).deleted, true);
+  await rejects(client.files.retrieve(file.id), OpenAI.NotFoundError);
+});
+
+test('vector store search with a filter', async () => {
+  const found = (await client.vectorStores.search(store.id, { query: 'how often are keys rotated?' })).data;
+  assert.equal(found[0].file_id, store.file);
+  const none = (await client.vectorStores.search(store.id, { query: 'keys', filters: { type: 'eq', key: 'kind', value: 'other' } })).data;
+  assert.deepEqual(none, []);
+});
+
+test('responses: plain, stored, continued', async () => {
+  const first = await client.responses.create({ model: CHAT, input: 'My name is Zelda. Say hello to me.', temperature: 0, max_output_tokens: 24 });
+  assert.ok(['completed', 'incomplete'].includes(first.status) && first.output_text.length > 0);
+  const second = await client.responses.create({ model: CHAT, input: 'What is my name?', previous_response_id: first.id, temperature: 0, max_output_tokens: 24 });
+  assert.match(second.output_text, /Zelda/);
+  assert.equal((await client.responses.retrieve(second.id)).output_text, second.output_text);
+  const items = [];
+  for await (const item of client.responses.inputItems.list(second.id)) items.push(item.content[0].text);
+  assert.deepEqual(items, ['What is my name?']);
+  await client.responses.delete(first.id);
+  await rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError);
+});
+
+test('responses: stream with file search and citations', async () => {
+  const types = [], numbers = [];
+  let final = null, text = '';
+  const stream = await client.responses.create({
+    model: CHAT, input: 'How often is an access key rotated?', stream: true, temperature: 0,
+    tools: [{ type: 'file_search', vector_store_ids: [store.id] }],
+  });
+  for await (const event of stream) {
+    types.push(event.type);
+    numbers.push(event.sequence_number);
+    if (event.type === 'response.output_text.delta') text += event.delta;
+    if (event.type === 'response.completed') final = event.response;
+  }
+  assert.deepEqual(numbers, numbers.map((_, i) => i));
+  assert.deepEqual(types.slice(0, 2), ['response.created', 'response.in_progress']);
+  assert.ok(types.indexOf('response.file_search_call.completed') < types.indexOf('response.output_text.delta'));
+  assert.equal(types.at(-1), 'response.completed');
+  const content = final.output.at(-1).content[0];
+  assert.equal(content.text, text);
+  assert.match(text, /ninety days/);
+  assert.ok(content.annotations.length > 0 && content.annotations.every((note) => note.type === 'file_citation' && note.file_id === store.file));
+});
+
+test('eight streams at once', async () => {
+  const texts = await Promise.all(Array.from({ length: 8 }, async () => {
+    let text = '';
+    for await (const chunk of await say({ stream: true })) text += chunk.choices[0].delta.content ?? '';
+    return text;
+  }));
+  assert.ok(texts.every((text) => text.includes('Paris')));
+});
