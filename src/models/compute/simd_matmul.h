@@ -275,7 +275,11 @@ void float_cell(const MatmulTile& t, int row, int column) {
 #pragma GCC unroll 4
     for (int c = 0; c < kColumns; ++c) sums[r][c] = S::zero();
   }
+  [[maybe_unused]] const std::byte* ahead = w + kRows * t.row_bytes + kPrefetchDistance;
   for (int k = 0; k < t.cols; k += 16) {
+    if constexpr (kColumns == 1) {
+      for (int i = 0; i < 16 * kRows * kBytes; i += 64) __builtin_prefetch(ahead + k * kRows * kBytes + i);
+    }
     typename S::F v[kRows];
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) v[r] = load_floats<S, type>(w + static_cast<std::size_t>(r) * t.row_bytes + k * kBytes);
