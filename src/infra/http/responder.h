@@ -64,7 +64,6 @@ class MemoryResponder : public Responder {
   enum class State { kIdle, kStreaming, kFinished, kAborted };
   mutable std::mutex mutex_;
   State state_ = State::kIdle;
-  bool streamed_ = false;
   HttpResponse response_;
   std::vector<std::string> pieces_;
   CancelToken cancelled_;

@@ -1,0 +1,36 @@
+#include "infra/http/worker_pool.h"
+
+namespace stoa::infra {
+
+bool WorkerPool::submit(Job job) {
+  const std::size_t before = pending_.fetch_add(1);
+  if (before >= limit_ + backlog_ || !queue_.try_push(std::move(job))) {
+    pending_.fetch_sub(1);
+    return false;
+  }
+  std::lock_guard lock(mutex_);
+  if (before >= threads_.size() && threads_.size() < limit_ && !queue_.closed()) threads_.emplace_back([this] { work(); });
+  return true;
+}
+
+void WorkerPool::stop() {
+  queue_.close();
+  std::vector<std::thread> threads;
+  {
+    std::lock_guard lock(mutex_);
+    threads.swap(threads_);
+  }
+  for (auto& thread : threads) thread.join();
+}
+
+void WorkerPool::work() {
+  while (auto job = queue_.pop()) {
+    running_.fetch_add(1);
+    (*job)();
+    *job = nullptr;  // what the job holds is released before the thread counts as free
+    running_.fetch_sub(1);
+    pending_.fetch_sub(1);
+  }
+}
+
+}  // namespace stoa::infra
