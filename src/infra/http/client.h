@@ -22,9 +22,9 @@ struct HttpTimeouts {
 
 struct HttpClientRequest {
   std::string method = "GET";
-  std::string url;        // http:// or https://
-  HttpHeaders headers;    // Host, Content-Length and Connection are added
-  std::string body;
+  std::string url{};        // http:// or https://
+  HttpHeaders headers{};  // Host, Content-Length and Connection are added
+  std::string body{};
   HttpTimeouts timeouts{};
   CancelToken cancel{};   // looked at several times a second; a cancelled call returns kCancelled
   int max_redirects = 0;  // GET and HEAD only; Authorization is dropped when the origin changes
@@ -32,10 +32,10 @@ struct HttpClientRequest {
 };
 
 struct HttpClientOptions {
-  std::string ca_file;             // further trusted certificates (PEM), beside the system's
-  std::string http_proxy;          // "http://host:port" for http:// URLs; empty = none
-  std::string https_proxy;         // same for https:// (CONNECT)
-  std::string no_proxy;            // comma-separated hosts and domain suffixes, or "*"; loopback never goes through a proxy
+  std::string ca_file{};             // further trusted certificates (PEM), beside the system's
+  std::string http_proxy{};          // "http://host:port" for http:// URLs; empty = none
+  std::string https_proxy{};         // same for https:// (CONNECT)
+  std::string no_proxy{};            // comma-separated hosts and domain suffixes, or "*"; loopback never goes through a proxy
   std::size_t max_header = 64u << 10;
   std::size_t idle_per_host = 8;   // connections kept
   std::chrono::milliseconds keep_alive{30'000};

@@ -294,9 +294,12 @@ void Connection::ended() {
       error_code ec;
       self->socket_.shutdown(tcp::socket::shutdown_send, ec);
     });
-  } else if (last_) {
+  } else if (last_ && refused_) {
+    // Closing with bytes unread would reset the connection and could take the answer with it: see linger().
     error_code ec;
     socket_.shutdown(tcp::socket::shutdown_send, ec);
+  } else if (last_) {
+    close();
   }
   wake_.cancel();
 }

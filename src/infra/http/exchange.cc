@@ -145,7 +145,8 @@ void Exchange::sent() {
 void Exchange::gone() {
   {
     std::lock_guard lock(mutex_);
-    if (cancelled_.cancelled()) return;
+    const bool delivered = state_ == State::kFinished && out_.empty() && in_flight_ == 0;
+    if (delivered || cancelled_.cancelled()) return;
     cancelled_.cancel();
   }
   room_.notify_all();

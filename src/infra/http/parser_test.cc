@@ -58,7 +58,6 @@ TEST(RequestParser, AcceptsAndRefuses) {
       {"G\x01T / HTTP/1.1\r\n" + host + "\r\n", 400, ""},
       {"GET x HTTP/1.1\r\n" + host + "\r\n", 400, ""},
       {"GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400, ""},
-      {"GET / HTTP/1.1\nHost: h\n\n", 400, ""},
       {"POST / HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400, ""},
       {"POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400, ""},
       {"POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
@@ -80,7 +79,7 @@ TEST(RequestParser, AcceptsAndRefuses) {
       const Outcome outcome = parse(c.text, step);
       EXPECT_EQ(outcome.status, c.status) << c.text.substr(0, 100) << " in pieces of " << step;
       EXPECT_EQ(outcome.body, c.body) << c.text.substr(0, 100);
-      if (c.status == 0) EXPECT_EQ(outcome.used, c.text.size());
+      if (c.status == 0) { EXPECT_EQ(outcome.used, c.text.size()); }
     }
 }
 
@@ -136,7 +135,7 @@ TEST(ResponseParser, BodiesAndEnds) {
       if (status && c.end) status = parser.feed_end();
       EXPECT_EQ(status.has_value() && parser.done(), c.ok) << c.text;
       EXPECT_EQ(body, c.body) << c.text;
-      if (c.ok) EXPECT_EQ(parser.keep_alive(), c.keep_alive) << c.text;
+      if (c.ok) { EXPECT_EQ(parser.keep_alive(), c.keep_alive) << c.text; }
     }
 }
 

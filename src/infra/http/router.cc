@@ -130,7 +130,8 @@ void Router::run(const Route& route, const HttpRequest& request, Responder& resp
   std::string problem = "the handler gave no answer";
   try {
     route.handler(request, responder);
-    if (responder.started()) return responder.abort();  // of no effect on a finished answer, ends a stream left open
+    // Of no effect on a finished answer; ends a stream left open. Nobody waits for an answer once the client has gone.
+    if (responder.started() || responder.client_gone()) return responder.abort();
   } catch (const std::exception& thrown) {
     problem = thrown.what();
   } catch (...) {

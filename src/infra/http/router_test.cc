@@ -59,7 +59,7 @@ TEST(Router, FindsTheMostLiteralRoute) {
   for (const auto& c : cases) {
     const auto response = ask(router, c.method, c.target);
     EXPECT_EQ(response.status, c.status) << c.target;
-    if (c.status == 200) EXPECT_EQ(response.body, c.body) << c.target;
+    if (c.status == 200) { EXPECT_EQ(response.body, c.body) << c.target; }
   }
   const auto refused = ask(router, "PATCH", "/v1/files/x");
   EXPECT_EQ(refused.status, 405);

@@ -14,8 +14,8 @@ namespace stoa::infra {
 struct HttpServerOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6 literal
   std::uint16_t port = 0;             // 0 = let the system pick; HttpServer::port() tells
-  std::string tls_certificate;        // PEM chain; both empty = plain HTTP
-  std::string tls_key;                // PEM key
+  std::string tls_certificate{};        // PEM chain; both empty = plain HTTP
+  std::string tls_key{};                // PEM key
 
   int io_threads = 1;
   int workers = 64;                   // handlers running at once
