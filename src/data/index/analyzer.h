@@ -8,9 +8,8 @@
 
 namespace stoa::data {
 
-// NFKC and case folding (ICU), words of letters and digits (ideographs and kana one by one), then the English Snowball stemmer
-// for words of ASCII letters. No stop words are dropped: BM25's idf weighs them down, and dropping measured no better.
-// Not thread-safe: one per thread, or one behind a lock.
+// NFKC and case folding (ICU), runs of letters, digits and marks (ideographs, kana and Thai letters one by one), then the English
+// Snowball stemmer for words of ASCII letters. Not thread-safe: one per thread.
 class Analyzer {
  public:
   Analyzer();
@@ -19,9 +18,14 @@ class Analyzer {
   Analyzer& operator=(Analyzer&&) noexcept;
 
   std::vector<std::string> terms(std::string_view text);
+  // Terms to search for: without the function and question words of English, unless nothing else is left. Passages keep
+  // theirs, so that "to be or not to be" still finds its line.
+  std::vector<std::string> query_terms(std::string_view text);
 
  private:
   struct State;
+  std::vector<std::string> words(std::string_view text) const;
+  const std::string& stem(const std::string& word);
   std::unique_ptr<State> state_;
 };
 

@@ -48,6 +48,8 @@ struct Bm25Options {
 // Searches run side by side; writes to a collection are short and exclude only searches of that collection. Thread-safe.
 class Index {
  public:
+  class Segment;  // internal
+
   explicit Index(Bm25Options options = {});
   ~Index();
 
@@ -55,7 +57,7 @@ class Index {
   void remove_collection(const std::string& collection);
 
   // Adds the document or replaces the one with the same id, at once for all searches. kNotFound: no such collection;
-  // kInvalidArgument: vectors of another dimension than the collection's.
+  // kInvalidArgument: a vector of another dimension than those of passages with the same readers.
   Status put(const std::string& collection, IndexedDocument document);
   // New readers or attributes for the same chunks. kNotFound when the document is not there.
   Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes);
@@ -69,18 +71,18 @@ class Index {
   };
   // The k best passages, best first; equal scores in order of their keys. Passages without any word of the query are not found.
   std::vector<Hit> search_text(const Scope& scope, std::string_view query) const;
-  // `vector` of unit length. Empty when its dimension is not that of the collection.
+  // `vector` of unit length. Passages whose vectors have another dimension are not found.
   std::vector<Hit> search_vector(const Scope& scope, std::span<const float> vector) const;
 
  private:
-  class Segment;
   struct Collection;
   struct View;
-  std::vector<View> open(const Scope& scope) const;
+  View open(const Scope& scope) const;
 
   const Bm25Options options_;
   mutable std::shared_mutex mutex_;  // of the map
   std::map<std::string, std::shared_ptr<Collection>> collections_;
+  std::shared_ptr<Collection> find(const std::string& collection) const;
 };
 
 }  // namespace stoa::data

@@ -32,7 +32,7 @@ struct Chunk {
   std::string indexed_text() const { return prefix.empty() ? text : prefix + "\n" + text; }
 };
 
-// Chunks never cross a section, an anchor or a page. A paragraph that is too long is cut between sentences (ICU rules), a
+// Chunks never cross a section or a page; the anchor is that of their first block. A paragraph that is too long is cut between sentences (ICU rules), a
 // sentence that is too long between words. Errors: those of the counter; kTooLarge beyond max_chunks.
 Result<std::vector<Chunk>> chunk_document(const ParsedDocument& document, const TokenCounter& count, const ChunkOptions& options = {});
 

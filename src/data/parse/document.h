@@ -24,7 +24,8 @@ struct Block {
 };
 
 struct ParsedDocument {
-  std::string title;                // from the document itself, else its first heading, else the file's name
+  std::string title;                // from the document itself, else its first heading, else the name of the file
+  bool titled_by_name = false;      // the last of these
   std::string content_type;         // what it was read as: text/plain, text/markdown, text/html, application/pdf
   std::vector<Block> blocks;
   int pages = 0;                    // of paginated documents
@@ -35,7 +36,7 @@ struct ParseLimits {
   std::size_t max_bytes = 64u << 20;
   std::size_t max_text = 32u << 20;    // bytes of text taken out of a document
   std::size_t max_blocks = 200'000;
-  std::size_t max_depth = 512;         // of nested HTML elements; deeper text is kept, deeper structure is not
+  std::size_t max_depth = 1'000;       // of nested HTML elements
   int max_pages = 5'000;
   Deadline deadline;
 };

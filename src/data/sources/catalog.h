@@ -6,9 +6,10 @@
 // or size includes it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -131,12 +132,22 @@ class Catalog {
   Status check_searchable(const Call& call, std::span<const std::string> ids);
 
  private:
-  friend class Ingest;  // writes documents; shares the rows and the index with this class
+  friend class Ingest;        // writes documents; shares the rows and the index with this class
+  friend class IngestWorker;
+
+  // One transaction, with the index brought up to date before the next one begins: both see changes in one order.
+  Status write(const std::function<Status(infra::SqlTransaction&)>& work);
+  Status load_index(const std::string& embedding_model);
+  Result<DocumentCounts> count(const Call& call, const std::string& collection);
+  Result<Collection> with_counts(const Call& call, const infra::SqlRow& row);
+  // The document, when the caller may see it.
+  Result<Document> visible(const Call& call, const std::optional<infra::SqlRow>& row, const std::string& id) const;
 
   infra::SqlDatabase& sql_;
   infra::BlobStore& blobs_;
   Index& index_;
   const Clock& clock_;
+  std::mutex writes_;
 };
 
 }  // namespace stoa::data

@@ -5,13 +5,10 @@
 // readers only relabel it; other bytes replace it. One file that fails does not stop the rest.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -88,6 +85,8 @@ struct IngestLimits {
   std::size_t batch = 32;            // texts embedded at a time
 };
 
+class IngestWorker;
+
 // Thread-safe. One worker thread between start_worker() and stop_worker().
 class Ingest {
  public:
@@ -115,26 +114,11 @@ class Ingest {
   Result<Document> attach(const Call& call, const AttachSpec& spec);
 
  private:
-  struct Task;
-  struct Prepared;
-  void work();
-  Result<bool> step();  // one file; false when there is nothing to do
-  Result<std::optional<Task>> next_task();
-  Result<Prepared> prepare(const Task& task);
-  Status run(const Task& task);
-  Status finish_if_done(const std::string& job);
-  bool stopping() const;
+  Result<bool> has_bytes(const Call& call, const std::string& digest);
 
   Catalog& catalog_;
-  Embedder* const embedder_;
   const IngestLimits limits_;
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;      // there is work, or the worker is to stop
-  std::condition_variable advanced_;  // a file was finished
-  bool stop_ = true;
-  bool pending_ = false;
-  std::string last_job_;              // served last: jobs take turns
-  std::thread worker_;
+  std::unique_ptr<IngestWorker> worker_;
 };
 
 }  // namespace stoa::data

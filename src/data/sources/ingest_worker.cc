@@ -1,0 +1,321 @@
+#include "data/sources/ingest_worker.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "base/id.h"
+#include "base/log.h"
+
+namespace stoa::data {
+namespace {
+
+using infra::SqlRow;
+
+constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
+
+std::int64_t number(JobStatus status) { return static_cast<int>(status); }
+std::int64_t number(FileStatus status) { return static_cast<int>(status); }
+std::int64_t number(DocumentStatus status) { return static_cast<int>(status); }
+
+// Marks the file and adds to the job's sums, in the transaction of the work itself: after a crash both happened or neither did.
+// False when the job ended or the file was done meanwhile.
+Result<bool> record(infra::SqlTransaction& transaction, const std::string& job, std::int64_t ordinal, FileStatus status, const std::string& error) {
+  STOA_TRY(changed, transaction.execute("UPDATE ingest_files SET status = ?, error = ? WHERE job = ? AND ordinal = ? AND status = ? AND EXISTS "
+                                        "(SELECT 1 FROM ingest_jobs WHERE id = ? AND status = ?)",
+                                        {number(status), error, job, ordinal, number(FileStatus::kPending), job, number(JobStatus::kRunning)}));
+  if (changed == 0) return false;
+  STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET done = done + 1, failed = failed + ?, unchanged = unchanged + ? WHERE id = ?",
+                                 {std::int64_t{status == FileStatus::kFailed}, std::int64_t{status == FileStatus::kUnchanged}, job}));
+  return true;
+}
+
+}  // namespace
+
+Status IngestWorker::start() {
+  std::lock_guard lock(mutex_);
+  if (!stop_) return fail(ErrorCode::kConflict, "the ingest worker runs already");
+  stop_ = false;
+  pending_ = true;
+  cancel_ = CancelToken();
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+void IngestWorker::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    cancel_.cancel();
+  }
+  wake_.notify_all();
+  advanced_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void IngestWorker::wake() {
+  {
+    std::lock_guard lock(mutex_);
+    pending_ = true;
+  }
+  wake_.notify_all();
+}
+
+void IngestWorker::wait_for_progress(Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t seen = finished_;
+  // Half a second at most: the caller looks at the rows, which may have changed between its look and this wait.
+  const auto until = std::min(deadline.at, std::chrono::steady_clock::now() + std::chrono::milliseconds(500));
+  advanced_.wait_until(lock, until, [&] { return finished_ != seen || stop_; });
+}
+
+bool IngestWorker::stopping() const {
+  std::lock_guard lock(mutex_);
+  return stop_;
+}
+
+void IngestWorker::pause(milliseconds time) {
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, time, [&] { return stop_; });
+}
+
+void IngestWorker::run() {
+  milliseconds wait = kFirstPause;
+  while (!stopping()) {
+    Result<bool> worked = fail(ErrorCode::kInternal, "not run");
+    try {
+      worked = step();
+    } catch (const std::exception& exception) {
+      worked = fail(ErrorCode::kInternal, "{}", exception.what());
+    }
+    if (!worked) {
+      // The store itself fails (disk full, locked): nothing was recorded, so the same file is tried again, ever more slowly.
+      log_error("ingest waits", worked.error(), {{"pause_ms", std::int64_t{wait.count()}}});
+      pause(wait);
+      wait = std::min(wait * 2, kLongestPause);
+      continue;
+    }
+    wait = kFirstPause;
+    std::unique_lock lock(mutex_);
+    if (*worked) {
+      ++finished_;
+      lock.unlock();
+      advanced_.notify_all();
+      continue;
+    }
+    wake_.wait(lock, [&] { return stop_ || pending_; });
+    pending_ = false;
+  }
+}
+
+Result<bool> IngestWorker::step() {
+  STOA_TRY(job, next_job());
+  if (!job) return false;
+  last_job_ = job->id;
+  STOA_TRY(task, next_file(*job));
+  STOA_CHECK(task ? process(*task) : finish(*job));
+  return true;
+}
+
+Result<std::optional<IngestWorker::Job>> IngestWorker::next_job() {
+  for (const std::string& after : {last_job_, std::string()}) {
+    STOA_TRY(row, catalog_.sql_.query_one("SELECT id, collection, source, principal, access, attributes, prune, attach, chunk_tokens FROM ingest_jobs "
+                                          "WHERE status = ? AND id > ? ORDER BY id LIMIT 1",
+                                          {number(JobStatus::kRunning), after}));
+    if (!row) continue;
+    Job job;
+    std::string principal, access, attributes;
+    STOA_CHECK(row->read(job.id, job.collection, job.source, principal, access, attributes, job.prune, job.attach, job.chunk_tokens));
+    STOA_TRY(who, principal_from_json(principal));
+    STOA_TRY(list, AccessList::parse(access));
+    STOA_TRY(parsed, attributes_from_json(attributes));
+    job.principal = std::move(who);
+    job.access = std::move(list);
+    job.attributes = std::move(parsed);
+    return job;
+  }
+  return std::optional<Job>();
+}
+
+Result<std::optional<IngestWorker::Task>> IngestWorker::next_file(const Job& job) {
+  STOA_TRY(row, catalog_.sql_.query_one("SELECT ordinal, path, digest, bytes, content_type, document FROM ingest_files WHERE job = ? AND status = ? "
+                                        "ORDER BY ordinal LIMIT 1",
+                                        {job.id, number(FileStatus::kPending)}));
+  if (!row) return std::optional<Task>();
+  Task task;
+  task.job = job;
+  STOA_CHECK(row->read(task.ordinal, task.path, task.digest, task.bytes, task.content_type, task.document));
+  return task;
+}
+
+// The document this file replaces: of its path in its source, among those the job's principal may see. Another's document of the
+// same path is not touched, nor is it told of.
+Result<std::optional<StoredDocument>> IngestWorker::existing(const Task& task) {
+  const std::string by = task.job.attach ? "d.collection = ? AND d.id = ?" : "d.collection = ? AND d.source = ? AND d.path = ?";
+  infra::SqlParams params{task.job.collection};
+  if (task.job.attach) {
+    params.emplace_back(task.document);
+  } else {
+    params.insert(params.end(), {task.job.source, task.path});
+  }
+  STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT {} FROM documents d WHERE {} ORDER BY d.id", kDocumentColumns, by), params));
+  for (const auto& row : rows) {
+    STOA_TRY(stored, read_document(row));
+    if (may_see(task.job.principal, stored)) return std::move(stored);
+  }
+  return std::optional<StoredDocument>();
+}
+
+Status IngestWorker::process(const Task& task) {
+  STOA_TRY(old, existing(task));
+  const Document* document = old ? &old->document : nullptr;
+  if (task.job.attach && document == nullptr) {
+    return record_failure(task, error(ErrorCode::kNotFound, "the document was removed before it was read"));
+  }
+  if (document != nullptr && document->status == DocumentStatus::kCompleted && document->digest == task.digest && old->embedding_model == model()) {
+    return relabel(task, *old);
+  }
+  auto prepared = prepare(task);
+  if (stopping()) return {};  // not recorded: the file is taken up again after the next start
+  if (!prepared) return record_failure(task, prepared.error());
+  return commit(task, old, std::move(*prepared));
+}
+
+Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
+  STOA_TRY(bytes, catalog_.blobs_.get(task.digest, limits_.parse.max_bytes));
+  ParseLimits parse = limits_.parse;
+  parse.deadline = Deadline::after(limits_.max_file_time);
+  Prepared prepared;
+  STOA_TRY(parsed, parse_document(bytes, task.path, task.content_type, parse));
+  prepared.parsed = std::move(parsed);
+  const TokenCounter counter = embedder_ == nullptr ? TokenCounter(approximate_tokens)
+                                                    : TokenCounter([this](const std::string& text) { return embedder_->count_tokens(text); });
+  ChunkOptions options = limits_.chunk;
+  if (embedder_ != nullptr) options.max_tokens = std::min(options.max_tokens, embedder_->max_tokens());
+  if (task.job.chunk_tokens > 0) options.max_tokens = std::min(options.max_tokens, task.job.chunk_tokens);
+  options.target_tokens = std::min(options.target_tokens, options.max_tokens);
+  STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
+  prepared.chunks = std::move(chunks);
+  prepared.parsed.blocks.clear();
+  if (embedder_ != nullptr) STOA_CHECK(embed(task, prepared));
+  return prepared;
+}
+
+Status IngestWorker::embed(const Task& task, Prepared& prepared) {
+  Call call;
+  call.principal = task.job.principal;
+  call.request_id = task.job.id;
+  call.deadline = Deadline::after(limits_.max_file_time);
+  call.cancel = cancel_;
+  for (std::size_t first = 0; first < prepared.chunks.size(); first += limits_.batch) {
+    if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
+    std::vector<std::string> texts;
+    for (std::size_t i = first; i < std::min(first + limits_.batch, prepared.chunks.size()); ++i) texts.push_back(prepared.chunks[i].indexed_text());
+    STOA_TRY(embedded, embedder_->embed(call, texts));
+    const auto width = static_cast<std::size_t>(embedded.dimensions);
+    if (width == 0 || embedded.values.size() != texts.size() * width) return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", model());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const auto begin = embedded.values.begin() + static_cast<std::ptrdiff_t>(i * width);
+      prepared.vectors.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(width));
+    }
+    for (const int tokens : embedded.tokens) prepared.tokens += tokens;
+    prepared.compute_micros += embedded.compute_micros;
+  }
+  return {};
+}
+
+Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared) {
+  const std::string id = old ? old->document.id : new_id("doc");
+  const AccessList& access = task.job.attach && old ? old->document.access : task.job.access;
+  const Attributes& attributes = task.job.attach && old ? old->document.attributes : task.job.attributes;
+  const auto count = static_cast<std::int64_t>(prepared.chunks.size());
+  IndexedDocument indexed{id, access, attributes, {}};
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(mine, record(transaction, task.job.id, task.ordinal, FileStatus::kDone, ""));
+    if (!mine) return {};
+    if (old) {
+      STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ?", {id}));
+      STOA_TRY(changed, transaction.execute("UPDATE documents SET title = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, attributes = ?, "
+                                            "status = ?, error = '', owner = ?, embedding_model = ? WHERE id = ?",
+                                            {prepared.parsed.title, prepared.parsed.content_type, task.digest, task.bytes, count, access.key(),
+                                             attributes_to_json(attributes), number(DocumentStatus::kCompleted), task.job.principal.id, model(), id}));
+      if (changed == 0) return fail(ErrorCode::kUnavailable, "the document {} was removed while its file was read", id);
+    } else {
+      STOA_CHECK(transaction.execute(
+          "INSERT INTO documents (id, collection, source, path, file_id, title, content_type, digest, bytes, chunks, access, attributes, status, "
+          "error_code, error, created, owner, embedding_model) VALUES (?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)",
+          {id, task.job.collection, task.job.source, task.path, prepared.parsed.title, prepared.parsed.content_type, task.digest, task.bytes, count,
+           access.key(), attributes_to_json(attributes), number(DocumentStatus::kCompleted), catalog_.clock_.now(), task.job.principal.id, model()}));
+    }
+    STOA_CHECK(transaction.execute("UPDATE chunk_keys SET last = last + ?", {count}));
+    STOA_TRY(last, transaction.query_one("SELECT last FROM chunk_keys"));
+    if (!last) return fail(ErrorCode::kDataLoss, "the table of chunk keys is empty");
+    STOA_TRY(top, last->get<std::int64_t>(0));
+    for (std::size_t i = 0; i < prepared.chunks.size(); ++i) {
+      Chunk& chunk = prepared.chunks[i];
+      const ChunkKey key = top - count + 1 + static_cast<std::int64_t>(i);
+      std::vector<float> vector = prepared.vectors.empty() ? std::vector<float>() : std::move(prepared.vectors[i]);
+      STOA_CHECK(transaction.execute(
+          "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          {key, new_id("chunk"), id, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, strings_to_json(chunk.section), chunk.anchor,
+           std::int64_t{chunk.page}, chunk.prefix, chunk.text, vector.empty() ? infra::SqlValue(nullptr) : infra::SqlValue(vector_to_bytes(vector))}));
+      indexed.chunks.push_back({key, chunk.indexed_text(), std::move(vector)});
+    }
+    STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET bytes = bytes + ?, chunks = chunks + ?, tokens = tokens + ?, compute_micros = compute_micros + ? WHERE id = ?",
+                                   {task.bytes, count, prepared.tokens, prepared.compute_micros, task.job.id}));
+    transaction.on_commit([&] {
+      if (auto put = catalog_.index_.put(task.job.collection, std::move(indexed)); !put) log_error("a document is stored but not searchable until the next start", put.error());
+    });
+    return {};
+  });
+}
+
+Status IngestWorker::relabel(const Task& task, const StoredDocument& old) {
+  const Document& document = old.document;
+  const bool same = task.job.attach || (document.access == task.job.access && document.attributes == task.job.attributes);
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(mine, record(transaction, task.job.id, task.ordinal, same ? FileStatus::kUnchanged : FileStatus::kDone, ""));
+    if (!mine || same) return {};
+    STOA_CHECK(transaction.execute("UPDATE documents SET access = ?, attributes = ?, owner = ? WHERE id = ?",
+                                   {task.job.access.key(), attributes_to_json(task.job.attributes), task.job.principal.id, document.id}));
+    transaction.on_commit([&] { (void)catalog_.index_.relabel(task.job.collection, document.id, task.job.access, task.job.attributes); });
+    return {};
+  });
+}
+
+Status IngestWorker::record_failure(const Task& task, const Error& error) {
+  log_error("a file was not ingested", error, {{"job", task.job.id}});
+  const std::string message = error.hint.empty() ? error.message : error.message + " (" + error.hint + ")";
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(mine, record(transaction, task.job.id, task.ordinal, FileStatus::kFailed, message));
+    if (!mine || !task.job.attach) return {};
+    STOA_CHECK(transaction.execute("UPDATE documents SET status = ?, error_code = ?, error = ? WHERE id = ?",
+                                   {number(DocumentStatus::kFailed), std::int64_t{static_cast<int>(error.code)}, message, task.document}));
+    return {};
+  });
+}
+
+Status IngestWorker::finish(const Job& job) {
+  std::vector<std::string> gone;
+  if (job.prune) {
+    STOA_CHECK(catalog_.sql_.for_each(
+        fmt::format("SELECT {} FROM documents d WHERE d.collection = ? AND d.source = ? AND NOT EXISTS "
+                    "(SELECT 1 FROM ingest_files f WHERE f.job = ? AND f.path = d.path)", kDocumentColumns),
+        {job.collection, job.source, job.id}, [&](const SqlRow& row) -> Result<bool> {
+          STOA_TRY(stored, read_document(row));
+          if (may_see(job.principal, stored)) gone.push_back(stored.document.id);
+          return true;
+        }));
+  }
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    for (const auto& id : gone) STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
+    STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ?, removed = ? WHERE id = ? AND status = ?",
+                                   {number(JobStatus::kCompleted), static_cast<std::int64_t>(gone.size()), job.id, number(JobStatus::kRunning)}));
+    if (job.attach) STOA_CHECK(transaction.execute("DELETE FROM ingest_jobs WHERE id = ?", {job.id}));  // its document tells the outcome
+    transaction.on_commit([&] {
+      for (const auto& id : gone) catalog_.index_.remove(job.collection, id);
+    });
+    return {};
+  });
+}
+
+}  // namespace stoa::data

@@ -1,0 +1,81 @@
+// The thread behind Ingest: takes one file of one job at a time, jobs in turns. Internal to this folder.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "data/sources/ingest.h"
+#include "data/sources/rows.h"
+
+namespace stoa::data {
+
+enum class FileStatus { kPending, kDone, kFailed, kUnchanged };
+
+class IngestWorker {
+ public:
+  IngestWorker(Catalog& catalog, Embedder* embedder, const IngestLimits& limits) : catalog_(catalog), embedder_(embedder), limits_(limits) {}
+  ~IngestWorker() { stop(); }
+
+  Status start();
+  void stop();
+  void wake();
+  // Until a file was finished since the last call of any thread, or the deadline.
+  void wait_for_progress(Deadline deadline);
+
+ private:
+  struct Job {
+    std::string id, collection, source;
+    Principal principal;
+    AccessList access;
+    Attributes attributes;
+    bool prune = false, attach = false;
+    int chunk_tokens = 0;
+  };
+  struct Task {
+    Job job;
+    std::int64_t ordinal = 0;
+    std::string path, digest, content_type, document;
+    std::int64_t bytes = 0;
+  };
+  struct Prepared {
+    ParsedDocument parsed;
+    std::vector<Chunk> chunks;
+    std::vector<std::vector<float>> vectors;  // empty without an embedder
+    std::int64_t tokens = 0, compute_micros = 0;
+  };
+
+  void run();
+  Result<bool> step();
+  Result<std::optional<Job>> next_job();
+  Result<std::optional<Task>> next_file(const Job& job);
+  Status process(const Task& task);
+  Result<std::optional<StoredDocument>> existing(const Task& task);
+  Result<Prepared> prepare(const Task& task);
+  Status embed(const Task& task, Prepared& prepared);
+  Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
+  Status relabel(const Task& task, const StoredDocument& old);
+  Status record_failure(const Task& task, const Error& error);
+  Status finish(const Job& job);
+  std::string model() const { return embedder_ == nullptr ? std::string() : embedder_->model(); }
+  bool stopping() const;
+  void pause(milliseconds time);
+
+  Catalog& catalog_;
+  Embedder* const embedder_;
+  const IngestLimits& limits_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_, advanced_;
+  bool stop_ = true, pending_ = false;
+  std::uint64_t finished_ = 0;
+  CancelToken cancel_;
+  std::string last_job_;  // served last: the next one has its turn
+  std::thread thread_;
+};
+
+}  // namespace stoa::data
