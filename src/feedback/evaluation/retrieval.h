@@ -16,7 +16,7 @@
 namespace stoa::feedback {
 
 struct Paragraph {
-  std::string id;     // "p00001.txt": the path it is ingested under
+  std::string id;     // "p000001.txt": the path it is ingested under
   std::string title;  // of its article
   std::string text;
 };
