@@ -23,9 +23,10 @@ struct Config {
     struct Tls {
       std::string cert, key;
     } tls;
-    std::int64_t workers = 4;
+    std::int64_t workers = 64;
     std::int64_t io_threads = 1;
     std::int64_t max_connections = 1024;
+    std::int64_t drain_seconds = 30;
   } server;
   struct Limits {
     std::int64_t body_bytes = 8 << 20;
