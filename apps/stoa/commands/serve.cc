@@ -1,0 +1,56 @@
+#include "commands/commands.h"
+
+#include <csignal>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "commands/connect.h"
+#include "commands/terminal.h"
+#include "wiring/node.h"
+
+namespace stoa::cli {
+namespace {
+
+constexpr std::chrono::seconds kDrain{30};
+
+// SIGINT and SIGTERM are blocked in every thread from the start and taken here by sigwait, so that no handler runs anywhere.
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+int serve(const Global& global, const ServeOptions& options) {
+  auto config = load_config(global);
+  if (!config) return report(config.error(), global.json);
+  if (!options.address.empty()) config->server.address = options.address;
+  if (options.port >= 0) config->server.port = options.port;
+  const auto level = parse_log_level(config->log.level);
+  if (!level) return report(level.error(), global.json);
+  configure_log(*level, config->log.format == "json" ? LogFormat::kJson : LogFormat::kText);
+
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  auto node = wiring::Node::start(*config);
+  if (!node) return report(node.error(), global.json);
+  if (is_terminal(STDOUT_FILENO))
+    fmt::print("Stoa listens on {}  (console: {}/console). Ctrl-C drains and stops.\n", bold((*node)->url()), (*node)->url());
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : "SIGTERM")}, {"seconds", std::int64_t{kDrain.count()}}});
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second signal ends the process at once
+  (*node)->stop(kDrain);
+  log(LogLevel::kInfo, "stopped");
+  return kExitOk;
+}
+
+}  // namespace stoa::cli

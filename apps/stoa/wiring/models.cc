@@ -1,0 +1,47 @@
+#include "wiring/models.h"
+
+#include <thread>
+
+#include "base/log.h"
+#include "models/registry/store.h"
+
+namespace stoa::wiring {
+namespace {
+
+int thread_count(const infra::Config& config) {
+  return config.engine.threads > 0 ? static_cast<int>(config.engine.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// The stored model, or nothing when none is configured or it is not on this machine.
+std::optional<models::StoredModel> stored(const models::ModelStore& store, const std::string& name, std::string_view without) {
+  if (name.empty()) return std::nullopt;
+  auto model = store.find(name);
+  if (model) return std::move(*model);
+  log(LogLevel::kWarning, "model is not on this machine", {{"model", name}, {"consequence", std::string(without)}, {"hint", "stoa pull " + name}});
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
+  Models loaded;
+  loaded.threads = std::make_unique<models::ThreadPool>(thread_count(config));
+  const models::ModelStore store(config.home);
+  if (const auto model = stored(store, config.models.generator, "answers quote passages instead of being written")) {
+    STOA_TRY(weights, model->weights());
+    models::EngineOptions options;
+    options.kv_bytes = static_cast<std::size_t>(config.engine.kv_bytes);
+    options.context_length = static_cast<int>(config.engine.context);
+    options.scheduler.slots = static_cast<int>(config.engine.slots);
+    options.scheduler.queue = static_cast<int>(config.engine.queue);
+    STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.threads, metrics));
+    loaded.generator = std::move(generator);
+  }
+  if (const auto model = stored(store, config.models.embedder, "search is by words only")) {
+    STOA_TRY(embedder, models::LocalEmbedder::load(model->folder, model->name, {}, *loaded.threads, metrics));
+    loaded.embedder = std::move(embedder);
+  }
+  return loaded;
+}
+
+}  // namespace stoa::wiring

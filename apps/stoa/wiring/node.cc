@@ -1,0 +1,236 @@
+#include "wiring/node.h"
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "data/index/index.h"
+#include "data/lake/lake.h"
+#include "data/retrieve/retriever.h"
+#include "data/sources/catalog.h"
+#include "data/sources/ingest.h"
+#include "feedback/ratings/ratings.h"
+#include "feedback/telemetry/process.h"
+#include "feedback/traces/store.h"
+#include "gateway/api/admin/admin.h"
+#include "gateway/api/document_links.h"
+#include "gateway/api/openai/dependencies.h"
+#include "gateway/api/pipeline.h"
+#include "gateway/console/console.h"
+#include "governance/cost/ledger.h"
+#include "infra/blob/disk/disk.h"
+#include "infra/http/server.h"
+#include "wiring/answers.h"
+#include "wiring/defaults.h"
+#include "wiring/installation.h"
+#include "wiring/models.h"
+
+namespace stoa::wiring {
+namespace {
+
+namespace api = gateway;
+
+data::IngestLimits ingest_limits(const infra::Config& config) {
+  data::IngestLimits limits;
+  limits.parse.max_bytes = static_cast<std::size_t>(config.ingest.max_file_bytes);
+  limits.chunk.target_tokens = static_cast<int>(config.chunk.tokens);
+  return limits;
+}
+
+infra::HttpServerOptions server_options(const infra::Config& config) {
+  infra::HttpServerOptions options;
+  options.address = config.server.address;
+  options.port = static_cast<std::uint16_t>(config.server.port);
+  options.tls_certificate = config.server.tls.cert;
+  options.tls_key = config.server.tls.key;
+  options.workers = static_cast<int>(config.server.workers);
+  options.io_threads = static_cast<int>(config.server.io_threads);
+  options.max_connections = static_cast<std::size_t>(config.server.max_connections);
+  options.max_body = static_cast<std::uint64_t>(config.limits.body_bytes);
+  return options;
+}
+
+std::vector<api::openai::ServedModel> served(const Models& models) {
+  std::vector<api::openai::ServedModel> served;
+  const std::int64_t now = Clock::system().now() / 1'000'000;
+  if (models.generator) served.push_back({models.generator->report().name, now, "stoa", models.generator.get(), nullptr});
+  if (models.embedder) served.push_back({models.embedder->model(), now, "stoa", nullptr, models.embedder.get()});
+  return served;
+}
+
+std::vector<api::admin::ModelStatus> model_status(const Models& models) {
+  std::vector<api::admin::ModelStatus> status;
+  if (models.generator) {
+    const auto& report = models.generator->report();
+    status.push_back({report.name, "generator", report.weight_type, report.isa, report.context_length});
+  }
+  if (models.embedder) {
+    const auto& report = models.embedder->report();
+    status.push_back({models.embedder->model(), "embedder", report.weight_type, report.isa, models.embedder->max_tokens()});
+  }
+  return status;
+}
+
+// A finished request as the trace store keeps it.
+feedback::TraceRecord trace_record(const api::FinishedRequest& request, const Trace& trace, const std::string& currency) {
+  feedback::TraceRecord record;
+  record.trace_id = trace.id();
+  record.request_id = request.request_id;
+  record.answer_id = request.answer_id;
+  record.tenant = request.principal.tenant;
+  record.project = request.principal.project;
+  record.principal = request.principal.id;
+  record.user = request.principal.user;
+  record.operation = request.method + " " + request.route;
+  record.model = request.model;
+  record.start = request.started;
+  record.end = request.started + request.duration_micros;
+  record.http_status = request.status;
+  if (request.error) record.error = error_info(request.error->code).name;
+  record.usage = request.usage;
+  record.cost = request.cost;
+  record.currency = currency;
+  record.spans = trace.records();
+  return record;
+}
+
+}  // namespace
+
+// In the order of making; destroyed in reverse, so that nothing outlives what it refers to.
+struct Node::Parts {
+  infra::Config config;
+  Metrics metrics;
+  Installation installation;
+  std::unique_ptr<infra::BlobStore> blobs;
+  std::unique_ptr<governance::PriceBook> prices;
+  std::unique_ptr<governance::Ledger> ledger;
+  std::unique_ptr<feedback::TraceStore> traces;
+  std::unique_ptr<feedback::RatingStore> ratings;
+  std::unique_ptr<feedback::ProcessMetrics> process;
+  Models models;
+  data::Index index;
+  std::unique_ptr<data::Catalog> catalog;
+  std::unique_ptr<data::Ingest> ingest;
+  std::unique_ptr<data::Retriever> retriever;
+  std::unique_ptr<data::Lake> lake;
+  std::unique_ptr<api::DocumentLinks> links;
+  std::unique_ptr<api::openai::FileStore> files;
+  std::unique_ptr<api::openai::ResponseStore> responses;
+  std::unique_ptr<api::openai::ServedModels> served_models;
+  std::unique_ptr<api::Pipeline> pipeline;
+  std::unique_ptr<api::openai::Dependencies> openai;
+  std::unique_ptr<api::admin::AdminParts> admin;
+  std::unique_ptr<infra::HttpServer> server;
+  std::string url;
+
+  Status open_stores();
+  Status open_data();
+  Status open_gateway();
+  Status listen();
+};
+
+Status Node::Parts::open_stores() {
+  STOA_TRY(opened, Installation::open(config.home));
+  installation = std::move(opened);
+  STOA_TRY(disk, infra::open_disk_blobs(installation.home / "blobs"));
+  blobs = std::move(disk);
+  STOA_TRY(price_file, data_file(config.cost.prices, "prices.yaml"));
+  STOA_TRY(book, governance::PriceBook::parse(price_file.text, price_file.name));
+  prices = std::make_unique<governance::PriceBook>(std::move(book));
+  STOA_TRY(opened_ledger, governance::Ledger::open(*installation.database, *prices));
+  ledger = std::move(opened_ledger);
+  feedback::TraceOptions trace_options;
+  trace_options.content = config.trace.content;
+  trace_options.retention_days = static_cast<int>(config.trace.retention_days);
+  STOA_TRY(trace_store, feedback::TraceStore::open(*installation.database, metrics, trace_options));
+  traces = std::move(trace_store);
+  STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database));
+  ratings = std::move(rating_store);
+  process = std::make_unique<feedback::ProcessMetrics>(metrics, feedback::BuildInfo{STOA_VERSION, "g++ " __VERSION__});
+  return {};
+}
+
+Status Node::Parts::open_data() {
+  STOA_TRY(loaded, load_models(config, metrics));
+  models = std::move(loaded);
+  catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index);
+  STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : ""));
+  ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ingest_limits(config));
+  STOA_CHECK(ingest->start_worker());
+  retriever = std::make_unique<data::Retriever>(*catalog, index, models.embedder.get());
+  lake = std::make_unique<data::Lake>(*installation.database, *blobs);
+  return lake->open();
+}
+
+Status Node::Parts::open_gateway() {
+  STOA_TRY(secret, governance::load_server_secret(installation.home));
+  links = std::make_unique<api::DocumentLinks>(secret);
+  files = std::make_unique<api::openai::FileStore>(*installation.database, *blobs);
+  STOA_CHECK(files->open());
+  responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
+  STOA_CHECK(responses->open());
+  served_models = std::make_unique<api::openai::ServedModels>(served(models));
+  const auto observer = [this](const api::FinishedRequest& request, const Trace& trace) {
+    if (!request.principal.id.empty()) traces->record(trace_record(request, trace, prices->currency()));
+  };
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *installation.audit, metrics, observer, Clock::system(),
+                                                              std::chrono::seconds(config.limits.request_seconds)});
+  STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
+  STOA_TRY(grounding, api::parse_grounding_settings(prompts.text));
+  openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
+      *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, std::move(grounding), url,
+      static_cast<std::uint64_t>(config.limits.upload_bytes)});
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *traces,
+                                                                          *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
+  admin->version = STOA_VERSION;
+  admin->public_url = url;
+  admin->models = model_status(models);
+  if (models.generator) admin->engine = [this] { return engine_status(*models.generator); };
+  admin->answered = [this](const Call& call, const std::string& id) { return answered_question(*responses, call, id); };
+  admin->open_metrics = config.server.address.starts_with("127.") || config.server.address == "::1";
+  admin->max_file_bytes = static_cast<std::uint64_t>(config.ingest.max_file_bytes);
+  return {};
+}
+
+Status Node::Parts::listen() {
+  infra::Router router;
+  router.set_error_renderer(api::openai::render_http_error);
+  STOA_CHECK(api::openai::register_openai(router, *openai));
+  STOA_CHECK(api::admin::register_admin(router, *admin));
+  STOA_CHECK(api::add_console_routes(router));
+  STOA_TRY(started, infra::HttpServer::start(server_options(config), std::move(router)));
+  server = std::move(started);
+  url = server->url();
+  return {};
+}
+
+Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Node::~Node() {
+  if (parts_) stop(std::chrono::milliseconds(0));
+}
+
+Result<std::unique_ptr<Node>> Node::start(const infra::Config& config) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto parts = std::make_unique<Parts>();
+  parts->config = config;
+  parts->url = fmt::format("{}://{}:{}", config.server.tls.cert.empty() ? "http" : "https", config.server.address, config.server.port);
+  STOA_CHECK(parts->open_stores());
+  STOA_CHECK(parts->open_data());
+  STOA_CHECK(parts->open_gateway());
+  STOA_CHECK(parts->listen());
+  log(LogLevel::kInfo, "ready",
+      {{"url", parts->url},
+       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
+       {"generator", parts->models.generator ? parts->models.generator->report().name : std::string("none")},
+       {"embedder", parts->models.embedder ? parts->models.embedder->model() : std::string("none")}});
+  return std::unique_ptr<Node>(new Node(std::move(parts)));
+}
+
+const std::string& Node::url() const { return parts_->url; }
+
+void Node::stop(std::chrono::milliseconds drain) {
+  if (parts_->server) parts_->server->stop(drain);
+  if (parts_->ingest) parts_->ingest->stop_worker();
+  if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));
+}
+
+}  // namespace stoa::wiring
