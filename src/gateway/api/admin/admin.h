@@ -1,0 +1,81 @@
+// Stoa's own HTTP API, below /v1/stoa, and the endpoints that operators expect: /healthz, /readyz, /metrics.
+// Errors have the shape of the OpenAI dialect, so that one client reads both.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "data/lake/lake.h"
+#include "data/retrieve/retriever.h"
+#include "data/sources/catalog.h"
+#include "data/sources/ingest.h"
+#include "feedback/ratings/rating_store.h"
+#include "feedback/telemetry/process.h"
+#include "feedback/traces/trace_store.h"
+#include "gateway/api/document_links.h"
+#include "gateway/api/pipeline.h"
+#include "governance/audit/audit.h"
+#include "governance/cost/ledger.h"
+#include "governance/identity/identity.h"
+#include "infra/http/router.h"
+
+namespace stoa::gateway::admin {
+
+// A model that was loaded, as /v1/stoa/status shows it.
+struct ModelStatus {
+  std::string id;
+  std::string kind;    // "generator" or "embedder"
+  std::string format;  // "Q4_1"
+  std::string isa;     // "avx512"
+  int context = 0;     // tokens
+};
+
+struct EngineStatus {
+  std::int64_t slots = 0, running = 0, waiting = 0;
+  std::int64_t kv_bytes_used = 0, kv_bytes = 0;
+};
+
+// What an answer was given to, and the answer: found by its id for the principal who may see it.
+struct AnsweredQuestion {
+  std::vector<ChatMessage> prompt;
+  std::string answer, model, request_id;
+  std::vector<std::string> citations;
+};
+
+// References outlive the server; so does this struct, which the routes refer to.
+struct AdminParts {
+  const Pipeline& pipeline;
+  governance::Identity& identity;
+  governance::Ledger& ledger;
+  governance::AuditLog& audit;
+  feedback::TraceStore& traces;
+  feedback::RatingStore& ratings;
+  data::Lake& lake;
+  data::Catalog& catalog;
+  data::Ingest& ingest;
+  data::Retriever& retriever;
+  const DocumentLinks& links;
+  Metrics& metrics;
+  feedback::ProcessMetrics& process;
+  const Clock& clock = Clock::system();
+
+  std::string version;                            // of the program
+  std::string public_url;                         // "http://127.0.0.1:8080": links to documents begin with it; may be empty
+  std::string search_model = "text-search";       // whose price search has: the embedder's id, or this without one
+  std::vector<ModelStatus> models{};              // empty: no model is on this machine
+  std::function<EngineStatus()> engine{};         // empty: no generator
+  std::function<Status()> ready{};                // empty: always
+  std::function<Result<AnsweredQuestion>(const Call&, const std::string& answer_id)> answered{};  // empty: ratings must bring theirs
+  bool open_metrics = false;                      // /metrics without a key: for a server that only this machine reaches
+  std::uint64_t max_file_bytes = 64u << 20;       // of one file of an ingest job
+};
+
+// Errors: those of Router::add.
+Status register_admin(infra::Router& router, const AdminParts& parts);
+
+}  // namespace stoa::gateway::admin

@@ -1,0 +1,208 @@
+// Search with its reasons, and the documents behind citations.
+#include <map>
+
+#include "base/error_table.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "gateway/api/admin/routes.h"
+#include "gateway/api/openai/filter_json.h"
+#include "governance/audit/audit.h"
+
+namespace stoa::gateway::admin {
+namespace {
+
+using data::SearchMode;
+using governance::Action;
+
+constexpr std::size_t kMaxStores = 32;
+constexpr std::size_t kExplained = 100;  // how far down each single search is looked through
+
+struct SearchRequest {
+  std::string query;
+  std::vector<std::string> stores;
+  data::SearchOptions options;
+  bool explain = false;
+};
+
+Result<SearchRequest> parse_search(const JsonObject& object) {
+  const Fields body(object);
+  SearchRequest search;
+  STOA_TRY(query, body.required_text("query"));
+  STOA_TRY(stores, body.texts("vector_store_ids", kMaxStores));
+  if (stores.empty()) return body.wrong("vector_store_ids", "a list of at least one vector store's id");
+  STOA_TRY(mode_name, body.text_or("mode", "hybrid"));
+  auto mode = data::parse_search_mode(mode_name);
+  if (!mode) return fail(std::move(mode).error().with_param("mode"));
+  STOA_TRY(count, body.integer_or("max_num_results", 1, 50, 10));
+  STOA_TRY(min_score, body.number_or("min_score", 0, 1, 0));
+  STOA_TRY(filters, body.object("filters"));
+  if (filters != nullptr) {
+    STOA_TRY(filter, openai::parse_filter(*filters, "filters"));
+    search.options.filter = std::move(filter);
+  }
+  STOA_TRY(explain, body.flag_or("explain", false));
+  search.query = std::move(query);
+  search.stores = std::move(stores);
+  search.options.mode = *mode;
+  search.options.k = static_cast<std::size_t>(count);
+  search.options.min_score = min_score;
+  search.explain = explain;
+  return search;
+}
+
+// chunk -> place and score in one of the two searches that the hybrid one fuses.
+using Ranks = std::map<std::string, std::pair<int, double>>;
+
+Result<Ranks> ranks_of(const AdminParts& parts, const Call& call, const SearchRequest& search, SearchMode mode) {
+  data::SearchOptions options = search.options;
+  options.mode = mode;
+  options.k = kExplained;
+  options.min_score = 0;
+  STOA_TRY(found, parts.retriever.search(call, search.stores, search.query, options));
+  Ranks ranks;
+  for (const auto& passage : found) ranks.emplace(passage.chunk_id, std::pair{static_cast<int>(ranks.size()) + 1, passage.score});
+  return ranks;
+}
+
+Json rank_json(const Ranks& ranks, const std::string& chunk) {
+  const auto found = ranks.find(chunk);
+  if (found == ranks.end()) return nullptr;
+  return JsonObject{{"rank", found->second.first}, {"score", found->second.second}};
+}
+
+std::string link(const AdminParts& parts, const Principal& reader, const std::string& document, const std::string& anchor, int page) {
+  return parts.public_url + parts.links.path(reader, document, anchor, page);
+}
+
+JsonObject passage_json(const AdminParts& parts, const Principal& reader, const Passage& passage) {
+  return {{"chunk_id", passage.chunk_id},
+          {"document_id", passage.document_id},
+          {"vector_store_id", passage.collection},
+          {"file_id", passage.file_id},
+          {"path", passage.path},
+          {"title", passage.title},
+          {"section", JsonArray(passage.section.begin(), passage.section.end())},
+          {"anchor", passage.anchor},
+          {"page", passage.page > 0 ? Json(passage.page) : Json(nullptr)},
+          {"score", passage.score},
+          {"text", passage.text},
+          {"url", link(parts, reader, passage.document_id, passage.anchor, passage.page)}};
+}
+
+Reply search(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(search, parse_search(body));
+  STOA_CHECK(scope.reserve("search", parts.search_model, {}));
+  const auto begin = std::chrono::steady_clock::now();
+  auto span = scope.call().span("retrieval");
+  STOA_TRY(found, parts.retriever.search(scope.call(), search.stores, search.query, search.options));
+  span.set("stoa.retrieval.passages", static_cast<std::int64_t>(found.size()));
+  span.end();
+  Ranks text, vector;
+  bool has_vector = search.explain;
+  if (search.explain) {
+    STOA_TRY(by_text, ranks_of(parts, scope.call(), search, SearchMode::kText));
+    text = std::move(by_text);
+    // Without an embedder there is no search by meaning, and so nothing to explain about it.
+    if (auto by_vector = ranks_of(parts, scope.call(), search, SearchMode::kVector))
+      vector = std::move(*by_vector);
+    else if (by_vector.error().code == ErrorCode::kInvalidArgument)
+      has_vector = false;
+    else
+      return fail(std::move(by_vector).error());
+  }
+  Usage usage;
+  usage.compute_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
+  STOA_CHECK(scope.settle(usage));
+  JsonArray items;
+  for (const auto& passage : found) {
+    JsonObject item = passage_json(parts, scope.principal(), passage);
+    if (search.explain)
+      item["explain"] = JsonObject{{"text", rank_json(text, passage.chunk_id)}, {"vector", has_vector ? rank_json(vector, passage.chunk_id) : Json(nullptr)}};
+    items.push_back(std::move(item));
+  }
+  JsonObject out = list_json(std::move(items));
+  out["took_ms"] = millis(usage.compute_micros);
+  return ok_json(out);
+}
+
+Reply document(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(found, parts.catalog.document(scope.call(), std::string(scope.request().path_param("id"))));
+  return ok_json({{"id", found.id},
+                  {"object", "stoa.document"},
+                  {"vector_store_id", found.collection},
+                  {"source", found.source},
+                  {"path", found.path},
+                  {"file_id", found.file_id},
+                  {"title", found.title},
+                  {"content_type", found.content_type},
+                  {"digest", found.digest},
+                  {"bytes", found.bytes},
+                  {"chunks", found.chunks},
+                  {"access", found.access.key()},
+                  {"status", data::to_string(found.status)},
+                  {"error", found.status == data::DocumentStatus::kFailed ? Json(found.error) : Json(nullptr)},
+                  {"created", to_rfc3339(found.created)},
+                  {"url", link(parts, scope.principal(), found.id, "", 0)}});
+}
+
+// The original, for a browser. It may be anybody's HTML on the origin of the console, so it gets an origin of its own (sandbox),
+// runs no script, loads nothing, and tells nobody its address, which carries the token.
+infra::HttpResponse original(data::DocumentContent content) {
+  std::string type = content.document.content_type;
+  std::string policy = "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'";
+  const bool pdf = type.starts_with("application/pdf");
+  if (pdf) policy = "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; frame-ancestors 'none'";  // viewers of PDF do not start in a sandbox
+  const bool html = type.starts_with("text/html") || type.starts_with("application/xhtml");
+  if (!html && !pdf) type = "text/plain; charset=utf-8";
+  infra::HttpResponse response;
+  response.body = std::string(as_text(content.bytes));
+  response.headers = {{"Content-Type", type},
+                      {"Content-Security-Policy", policy},
+                      {"X-Content-Type-Options", "nosniff"},
+                      {"Referrer-Policy", "no-referrer"},
+                      {"Cross-Origin-Resource-Policy", "same-origin"},
+                      {"Cache-Control", "private, no-store"}};
+  return response;
+}
+
+Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::HttpRequest& request, Call& call) {
+  const std::string id(request.path_param("id"));
+  STOA_TRY(reader, parts.links.open(id, request.query_param("token").value_or("")));
+  call.principal = std::move(reader);
+  STOA_CHECK(governance::check_access(call.principal, Action::kDocumentRead, governance::Resource::of(call.principal, "document " + id)));
+  STOA_TRY(content, parts.catalog.open_document(call, id));
+  return original(std::move(content));
+}
+
+// No key, so not the pipeline's path: the token says who reads. The audit log has it like every other reading.
+void open_document(const AdminParts& parts, const infra::HttpRequest& request, infra::Responder& responder) {
+  Call call;
+  call.request_id = new_id("req");
+  call.cancel = responder.cancelled();
+  call.deadline = Deadline::after(std::chrono::minutes(1));
+  auto response = follow_link(parts, request, call);
+  if (!call.principal.id.empty()) {
+    auto entry = governance::AuditEntry::of(call, governance::action_name(Action::kDocumentRead), "GET " + request.path);
+    if (!response) {
+      entry.outcome = governance::Outcome::kFailed;
+      entry.reason = error_info(response.error().code).name;
+    }
+    if (auto written = parts.audit.append(std::move(entry)); !written) log_error("audit entry lost", written.error(), {{"request_id", call.request_id}});
+  }
+  infra::HttpResponse out = response ? std::move(*response) : openai::error_response(response.error());
+  out.headers.set("x-request-id", call.request_id);
+  responder.send(std::move(out));
+}
+
+}  // namespace
+
+Status add_document_routes(infra::Router& router, const AdminParts& parts) {
+  Routes routes(router, parts, "documents");
+  STOA_CHECK(routes.add("POST", "/v1/stoa/search", Action::kDocumentRead, [&parts](RequestScope& scope) { return search(parts, scope); }));
+  STOA_CHECK(routes.add("GET", "/v1/stoa/documents/{id}", Action::kDocumentRead, [&parts](RequestScope& scope) { return document(parts, scope); }));
+  return router.add("GET", "/v1/stoa/documents/{id}/content",
+                    [&parts](const infra::HttpRequest& request, infra::Responder& responder) { open_document(parts, request, responder); });
+}
+
+}  // namespace stoa::gateway::admin

@@ -1,0 +1,76 @@
+// API keys of the caller's project: made (and shown once), listed, revoked.
+#include "gateway/api/admin/routes.h"
+
+namespace stoa::gateway::admin {
+namespace {
+
+using governance::Action;
+
+JsonObject key_json(const governance::ApiKey& key) {
+  return {{"id", key.id},
+          {"object", "stoa.api_key"},
+          {"prefix", key.prefix},
+          {"project", key.project},
+          {"user", key.user},
+          {"label", key.label},
+          {"role", governance::role_name(key.role)},
+          {"created", to_rfc3339(key.created)},
+          {"expires", time_json(key.expires)},
+          {"revoked", time_json(key.revoked)},
+          {"last_used", time_json(key.last_used)}};
+}
+
+Result<governance::NewKey> parse_key(const JsonObject& object, const Principal& caller) {
+  const Fields body(object);
+  governance::NewKey key;
+  STOA_TRY(project, body.text_or("project", caller.project));
+  STOA_TRY(user, body.text_or("user", ""));
+  STOA_TRY(label, body.text_or("label", ""));
+  STOA_TRY(role_name, body.text_or("role", "developer"));
+  auto role = governance::parse_role(role_name);
+  if (!role) return fail(std::move(role).error().with_param("role"));
+  STOA_TRY(expires, body.text("expires"));
+  if (expires) {
+    const auto time = parse_rfc3339(*expires);
+    if (!time) return body.wrong("expires", "a time such as 2026-01-31T12:00:00Z");
+    key.expires = *time;
+  }
+  key.project = std::move(project);
+  key.user = std::move(user);
+  key.label = std::move(label);
+  key.role = *role;
+  return key;
+}
+
+Reply create(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(wanted, parse_key(body, scope.principal()));
+  STOA_TRY(issued, parts.identity.issue_key(scope.principal(), wanted));
+  JsonObject out = key_json(issued.key);
+  out["key"] = issued.secret;
+  return infra::HttpResponse::json(201, dump_json(out));
+}
+
+Reply list(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(keys, parts.identity.keys(scope.principal()));
+  JsonArray items;
+  for (const auto& key : keys) items.push_back(key_json(key));
+  return ok_json(list_json(std::move(items)));
+}
+
+Reply revoke(const AdminParts& parts, RequestScope& scope) {
+  const std::string id(scope.request().path_param("id"));
+  STOA_CHECK(parts.identity.revoke_key(scope.principal(), id));
+  return ok_json({{"id", id}, {"revoked", true}});
+}
+
+}  // namespace
+
+Status add_key_routes(infra::Router& router, const AdminParts& parts) {
+  Routes routes(router, parts, "keys");
+  STOA_CHECK(routes.add("POST", "/v1/stoa/keys", Action::kKeyManage, [&parts](RequestScope& scope) { return create(parts, scope); }));
+  STOA_CHECK(routes.add("GET", "/v1/stoa/keys", Action::kKeyManage, [&parts](RequestScope& scope) { return list(parts, scope); }));
+  return routes.add("DELETE", "/v1/stoa/keys/{id}", Action::kKeyManage, [&parts](RequestScope& scope) { return revoke(parts, scope); });
+}
+
+}  // namespace stoa::gateway::admin

@@ -1,0 +1,172 @@
+// What happened: traces, usage and cost, the audit log.
+#include "feedback/traces/span_tree.h"
+#include "gateway/api/admin/routes.h"
+
+namespace stoa::gateway::admin {
+namespace {
+
+using feedback::TraceRecord;
+using feedback::TraceSummary;
+using governance::Action;
+
+JsonObject summary_json(const TraceSummary& trace) {
+  return {{"trace_id", trace.trace_id},
+          {"request_id", trace.request_id},
+          {"answer_id", trace.answer_id},
+          {"time", to_rfc3339(trace.start)},
+          {"duration_ms", millis(trace.end - trace.start)},
+          {"principal", trace.principal},
+          {"user", trace.user},
+          {"operation", trace.operation},
+          {"model", trace.model},
+          {"status", trace.error.empty() ? "ok" : trace.error},
+          {"http_status", trace.http_status},
+          {"usage", usage_json(trace.usage)},
+          {"cost_micro_usd", trace.cost},
+          {"currency", trace.currency}};
+}
+
+JsonObject attributes_json(const SpanRecord& span) {
+  JsonObject out;
+  for (const auto& [key, value] : span.attributes) std::visit([&](const auto& held) { out[key] = held; }, value);
+  return out;
+}
+
+JsonObject trace_json(const TraceRecord& trace) {
+  JsonObject out = summary_json(trace);
+  JsonArray spans;
+  for (const auto& placed : feedback::span_tree(trace.spans, trace.start, trace.end)) {
+    const SpanRecord& span = *placed.span;
+    JsonObject item{{"id", span.id},          {"parent_id", span.parent_id},       {"name", span.name},
+                    {"depth", placed.depth},  {"offset_ms", millis(placed.offset)}, {"duration_ms", millis(placed.duration)},
+                    {"attributes", attributes_json(span)}};
+    if (!span.error.empty()) {
+      item["error"] = span.error;
+      if (placed.depth == 0) out["error"] = span.error;
+    }
+    spans.push_back(std::move(item));
+  }
+  out["spans"] = std::move(spans);
+  if (!trace.input.empty()) out["input"] = trace.input;
+  if (!trace.output.empty()) out["output"] = trace.output;
+  return out;
+}
+
+Reply one_trace(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
+  STOA_TRY(trace, parts.traces.get(permit, scope.request().path_param("id")));
+  return ok_json(trace_json(trace));
+}
+
+Reply list_traces(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
+  const auto& request = scope.request();
+  feedback::TraceQuery query;
+  query.principal = query_text(request, "principal");
+  query.model = query_text(request, "model");
+  query.operation = query_text(request, "operation");
+  query.before = query_text(request, "before");
+  query.failed_only = query_text(request, "failed") == "true";
+  STOA_TRY(from, query_time(request, "from", 0));
+  STOA_TRY(until, query_time(request, "until", INT64_MAX));
+  STOA_TRY(limit, query_int(request, "limit", 1, 1000, 50));
+  query.from = from;
+  query.until = until;
+  query.limit = static_cast<std::size_t>(limit);
+  STOA_TRY(found, parts.traces.query(permit, query));
+  JsonArray items;
+  for (const auto& trace : found) items.push_back(summary_json(trace));
+  return ok_json(list_json(std::move(items)));
+}
+
+Result<governance::UsageGroup> parse_group(std::string_view name) {
+  using enum governance::UsageGroup;
+  constexpr std::pair<std::string_view, governance::UsageGroup> kGroups[] = {
+      {"none", kNone}, {"project", kProject}, {"principal", kPrincipal}, {"model", kModel}, {"day", kDay}, {"kind", kKind}};
+  for (const auto& [known, group] : kGroups)
+    if (name == known) return group;
+  return fail(error(ErrorCode::kInvalidArgument, "usage cannot be grouped by '{}'", name).with_hint("none, project, principal, model, day or kind").with_param("by"));
+}
+
+Reply usage(const AdminParts& parts, RequestScope& scope) {
+  const auto& request = scope.request();
+  governance::UsageQuery query;
+  query.tenant = scope.principal().tenant;
+  query.project = query_text(request, "project");
+  if (query.project.empty()) query.project = scope.principal().project;
+  STOA_CHECK(scope.allow(Action::kUsageRead, governance::Resource{query.tenant, query.project, "usage", true}));
+  const std::string by = query_text(request, "by");
+  STOA_TRY(group, parse_group(by.empty() ? "model" : by));
+  query.by = group;
+  query.principal = query_text(request, "principal");
+  query.model = query_text(request, "model");
+  STOA_TRY(from, query_time(request, "from", 0));
+  STOA_TRY(until, query_time(request, "until", INT64_MAX));
+  query.from = from;
+  query.until = until;
+  STOA_TRY(totals, parts.ledger.usage(query));
+  STOA_TRY(budget, parts.ledger.budget(query.project));
+  JsonArray items;
+  for (const auto& total : totals)
+    items.push_back(JsonObject{{"key", total.group},
+                               {"requests", total.requests},
+                               {"prompt_tokens", total.input_tokens},
+                               {"cached_tokens", total.cached_tokens},
+                               {"completion_tokens", total.output_tokens},
+                               {"compute_micros", total.compute_micros},
+                               {"cost_micro_usd", total.cost}});
+  JsonObject out = list_json(std::move(items));
+  out["currency"] = parts.ledger.prices().currency();
+  out["budget"] = JsonObject{{"limit_micro_usd", budget.limit ? Json(*budget.limit) : Json(nullptr)}, {"spent_micro_usd", budget.spent}, {"reserved_micro_usd", budget.reserved}};
+  return ok_json(out);
+}
+
+Reply audit_entries(const AdminParts& parts, RequestScope& scope) {
+  const auto& request = scope.request();
+  governance::AuditQuery query;
+  query.tenant = scope.principal().tenant;
+  query.principal = query_text(request, "principal");
+  query.action = query_text(request, "action");
+  query.resource = query_text(request, "resource");
+  STOA_TRY(from, query_time(request, "from", 0));
+  STOA_TRY(until, query_time(request, "until", INT64_MAX));
+  STOA_TRY(after, query_int(request, "after", 0, INT64_MAX, 0));
+  STOA_TRY(limit, query_int(request, "limit", 1, 1000, 100));
+  query.from = from;
+  query.until = until;
+  query.after = after;
+  query.limit = static_cast<std::size_t>(limit);
+  STOA_TRY(entries, parts.audit.query(query));
+  JsonArray items;
+  for (const auto& entry : entries)
+    items.push_back(JsonObject{{"sequence", entry.sequence},
+                               {"time", to_rfc3339(entry.time)},
+                               {"principal", entry.principal},
+                               {"project", entry.project},
+                               {"action", entry.action},
+                               {"resource", entry.resource},
+                               {"outcome", governance::outcome_name(entry.outcome)},
+                               {"reason", entry.reason},
+                               {"request_id", entry.request_id},
+                               {"trace_id", entry.trace_id}});
+  return ok_json(list_json(std::move(items)));
+}
+
+Reply audit_check(const AdminParts& parts) {
+  STOA_TRY(check, parts.audit.verify());
+  STOA_TRY(head, parts.audit.head());
+  return ok_json({{"entries", check.entries}, {"intact", !check.broken}, {"broken_at", check.broken ? Json(*check.broken) : Json(nullptr)}, {"reason", check.reason}, {"head", head}});
+}
+
+}  // namespace
+
+Status add_observe_routes(infra::Router& router, const AdminParts& parts) {
+  Routes traces(router, parts, "traces"), usages(router, parts, "usage"), audit(router, parts, "audit log");
+  STOA_CHECK(traces.add("GET", "/v1/stoa/traces", Action::kTraceRead, [&parts](RequestScope& scope) { return list_traces(parts, scope); }));
+  STOA_CHECK(traces.add("GET", "/v1/stoa/traces/{id}", Action::kTraceRead, [&parts](RequestScope& scope) { return one_trace(parts, scope); }));
+  STOA_CHECK(usages.add("GET", "/v1/stoa/usage", Action::kUsageRead, [&parts](RequestScope& scope) { return usage(parts, scope); }));
+  STOA_CHECK(audit.add("GET", "/v1/stoa/audit", Action::kAuditRead, [&parts](RequestScope& scope) { return audit_entries(parts, scope); }));
+  return audit.add("GET", "/v1/stoa/audit/check", Action::kAuditRead, [&parts](RequestScope&) { return audit_check(parts); });
+}
+
+}  // namespace stoa::gateway::admin

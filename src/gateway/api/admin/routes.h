@@ -1,0 +1,55 @@
+// Inside the module: how its files add their routes, and what their handlers share.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "gateway/api/admin/admin.h"
+#include "gateway/api/openai/fields.h"
+#include "gateway/api/openai/reply.h"
+
+namespace stoa::gateway::admin {
+
+using openai::Fields;
+using openai::ok_json;
+using openai::Reply;
+
+Status add_system_routes(infra::Router& router, const AdminParts& parts);    // health, metrics, status
+Status add_observe_routes(infra::Router& router, const AdminParts& parts);   // traces, usage, audit
+Status add_feedback_routes(infra::Router& router, const AdminParts& parts);  // ratings, datasets
+Status add_document_routes(infra::Router& router, const AdminParts& parts);  // search, documents
+Status add_ingest_routes(infra::Router& router, const AdminParts& parts);
+Status add_key_routes(infra::Router& router, const AdminParts& parts);
+
+// Adds routes of one kind of thing whose errors have the common shape.
+class Routes {
+ public:
+  Routes(infra::Router& router, const AdminParts& parts, std::string resource) : router_(router), parts_(parts), resource_(std::move(resource)) {}
+  Status add(std::string method, std::string pattern, governance::Action action, ApiHandler handler, infra::RouteOptions options = {}) {
+    return parts_.pipeline.route(router_, std::move(method), std::move(pattern), action, resource_, openai::error_response, std::move(handler), options);
+  }
+
+ private:
+  infra::Router& router_;
+  const AdminParts& parts_;
+  std::string resource_;
+};
+
+// The permit for what the route was entered for: proof for the stores below. `name` is for messages.
+inline Result<governance::Permit> permit_for(RequestScope& scope, governance::Action action, std::string_view name) {
+  return scope.allow(action, governance::Resource::of(scope.principal(), std::string(name)));
+}
+
+// Query parameters; errors name them. Times are RFC 3339.
+std::string query_text(const infra::HttpRequest& request, std::string_view name);
+Result<std::int64_t> query_int(const infra::HttpRequest& request, std::string_view name, std::int64_t min, std::int64_t max, std::int64_t fallback);
+Result<Micros> query_time(const infra::HttpRequest& request, std::string_view name, Micros fallback);
+
+// {"object": "list", "data": [...]}
+JsonObject list_json(JsonArray items);
+inline double millis(Micros duration) { return static_cast<double>(duration) / 1000.0; }
+Json time_json(const std::optional<Micros>& time);
+JsonObject usage_json(const Usage& usage);
+
+}  // namespace stoa::gateway::admin

@@ -1,0 +1,72 @@
+// Whether the process lives, is ready, and what it is doing.
+#include "feedback/telemetry/exposition.h"
+#include "gateway/api/admin/routes.h"
+
+namespace stoa::gateway::admin {
+namespace {
+
+using governance::Action;
+
+constexpr std::size_t kCollectionPage = 100;
+constexpr int kMaxCollectionPages = 100;
+
+infra::HttpResponse metrics_page(const AdminParts& parts) {
+  parts.process.sample();
+  infra::HttpResponse response = infra::HttpResponse::text(200, feedback::expose(parts.metrics));
+  response.headers.set("content-type", std::string(feedback::kExpositionType));
+  return response;
+}
+
+// What the caller sees of the documents: other people's do not show in the numbers.
+Result<JsonObject> documents_json(const AdminParts& parts, const Call& call) {
+  std::int64_t collections = 0, documents = 0, chunks = 0;
+  data::PageRequest page{.limit = kCollectionPage, .after = {}};
+  for (int i = 0; i < kMaxCollectionPages; ++i) {
+    STOA_TRY(found, parts.catalog.collections(call, page));
+    for (const auto& collection : found.items) {
+      ++collections;
+      documents += collection.counts.completed;
+      chunks += collection.counts.chunks;
+    }
+    if (!found.more) break;
+    page.after = found.items.back().id;
+  }
+  return JsonObject{{"collections", collections}, {"documents", documents}, {"chunks", chunks}};
+}
+
+Json engine_json(const AdminParts& parts) {
+  if (!parts.engine) return nullptr;
+  const EngineStatus engine = parts.engine();
+  return JsonObject{{"slots", engine.slots}, {"running", engine.running}, {"waiting", engine.waiting}, {"kv_bytes_used", engine.kv_bytes_used}, {"kv_bytes", engine.kv_bytes}};
+}
+
+Reply status(const AdminParts& parts, RequestScope& scope, SteadyTime started) {
+  JsonArray models;
+  for (const auto& model : parts.models)
+    models.push_back(JsonObject{{"id", model.id}, {"kind", model.kind}, {"format", model.format}, {"isa", model.isa}, {"context", model.context}});
+  STOA_TRY(documents, documents_json(parts, scope.call()));
+  const double uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return ok_json({{"version", parts.version}, {"uptime_seconds", uptime}, {"models", std::move(models)}, {"engine", engine_json(parts)}, {"documents", std::move(documents)}});
+}
+
+}  // namespace
+
+Status add_system_routes(infra::Router& router, const AdminParts& parts) {
+  const infra::RouteOptions inline_route{.inline_on_io = true};
+  STOA_CHECK(router.add("GET", "/healthz", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(infra::HttpResponse::text(200, "ok\n")); },
+                        inline_route));
+  STOA_CHECK(router.add("GET", "/readyz", [&parts](const infra::HttpRequest&, infra::Responder& responder) {
+    const Status ready = parts.ready ? parts.ready() : Status{};
+    responder.send(infra::HttpResponse::text(ready ? 200 : 503, ready ? "ready\n" : ready.error().message + "\n"));
+  }, inline_route));
+
+  Routes routes(router, parts, "system");
+  if (parts.open_metrics)
+    STOA_CHECK(router.add("GET", "/metrics", [&parts](const infra::HttpRequest&, infra::Responder& responder) { responder.send(metrics_page(parts)); }));
+  else
+    STOA_CHECK(routes.add("GET", "/metrics", Action::kSystemRead, [&parts](RequestScope&) -> Reply { return metrics_page(parts); }));
+  return routes.add("GET", "/v1/stoa/status", Action::kSystemRead,
+                    [&parts, started = std::chrono::steady_clock::now()](RequestScope& scope) { return status(parts, scope, started); });
+}
+
+}  // namespace stoa::gateway::admin

@@ -1,0 +1,39 @@
+#include "gateway/api/admin/trace_observer.h"
+
+#include "base/error_table.h"
+
+namespace stoa::gateway::admin {
+namespace {
+
+feedback::TraceRecord record_of(const FinishedRequest& finished, const Trace& trace, const std::string& currency) {
+  feedback::TraceRecord record;
+  record.trace_id = trace.id();
+  record.request_id = finished.request_id;
+  record.answer_id = finished.answer_id;
+  record.tenant = finished.principal.tenant;
+  record.project = finished.principal.project;
+  record.principal = finished.principal.id;
+  record.user = finished.principal.user;
+  record.operation = finished.method + " " + finished.route;
+  record.model = finished.model;
+  record.start = finished.started;
+  record.end = finished.started + finished.duration_micros;
+  record.http_status = finished.status;
+  if (finished.error) record.error = error_info(finished.error->code).name;
+  record.usage = finished.usage;
+  record.cost = finished.cost;
+  record.currency = currency;
+  record.spans = trace.records();
+  return record;
+}
+
+}  // namespace
+
+RequestObserver record_traces(feedback::TraceStore& store, std::string currency) {
+  return [&store, currency = std::move(currency)](const FinishedRequest& finished, const Trace& trace) {
+    // Requests without a key belong to no project: nobody could look at their traces, and strangers could fill the store.
+    if (!finished.principal.id.empty()) store.record(record_of(finished, trace, currency));
+  };
+}
+
+}  // namespace stoa::gateway::admin
