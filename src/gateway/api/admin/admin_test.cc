@@ -1,0 +1,284 @@
+#include "gateway/api/admin/admin.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "gateway/api/admin/trace_observer.h"
+#include "infra/blob/blob.h"
+#include "infra/crypto/hash.h"
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::gateway::admin {
+namespace {
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return std::move(*result);
+}
+
+// The whole API over stores in memory, without models: search is by words.
+class AdminTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    operator_ = must(identity_->local_operator());
+    ASSERT_TRUE(lake_.open());
+    ASSERT_TRUE(catalog_.open(""));
+    ASSERT_TRUE(ingest_.start_worker());
+    for (const char* name : {"ann", "bob"}) must(identity_->create_user(operator_, name, {}));
+    admin_key_ = key("", Role::kAdmin);
+    ann_key_ = key("ann", Role::kDeveloper);
+    bob_key_ = key("bob", Role::kDeveloper);
+    viewer_key_ = key("", Role::kViewer);
+    parts_.version = "1.2.3";
+    parts_.public_url = "http://127.0.0.1:1";
+    parts_.models = {{"small", "generator", "Q4_1", "avx2", 2048}};
+    parts_.engine = [] { return EngineStatus{8, 1, 2, 3, 4}; };
+    parts_.ready = [this] { return ready_; };
+    parts_.answered = [](const Call& call, const std::string& id) -> Result<AnsweredQuestion> {
+      if (id != "resp_known" || call.principal.user != "ann") return fail(ErrorCode::kNotFound, "no such response");
+      return AnsweredQuestion{{{"user", "Where is lunch?"}}, "On the roof.", "small", "req_7", {"chunk_1"}};
+    };
+    const Status added = register_admin(router_, parts_);
+    ASSERT_TRUE(added) << added.error().message;
+  }
+  void TearDown() override { ingest_.stop_worker(); }
+
+  std::string key(const std::string& user, Role role) {
+    governance::NewKey wanted;
+    wanted.project = operator_.project;
+    wanted.user = user;
+    wanted.role = role;
+    return must(identity_->issue_key(operator_, wanted)).secret;
+  }
+  infra::HttpResponse call(const std::string& method, const std::string& target, const std::string& key = {}, std::string body = {}) {
+    infra::HttpRequest request;
+    request.method = method;
+    const std::string path = target.substr(0, target.find('#'));  // as browsers do
+    EXPECT_TRUE(infra::set_target(request, path)) << target;
+    if (!key.empty()) request.headers.set("Authorization", "Bearer " + key);
+    request.body = std::move(body);
+    infra::MemoryResponder responder;
+    router_.dispatch(std::move(request), responder);
+    return responder.response();
+  }
+  JsonObject json(const std::string& method, const std::string& target, const std::string& key, const JsonObject& body = {}, int status = 200) {
+    const auto response = call(method, target, key, body.empty() ? "" : dump_json(body));
+    EXPECT_EQ(response.status, status) << method << " " << target << ": " << response.body;
+    const auto parsed = parse_json(response.body);
+    return parsed && parsed->is_object() ? parsed->get_object() : JsonObject{};
+  }
+  static std::string text(const JsonObject& object, std::string_view key) { return std::string(object.at(key).as_string()); }
+
+  // Brings one file in for `readers` and gives its store's id.
+  std::string bring_in(const std::string& key, const std::string& path, const std::string& content, const std::string& readers) {
+    Call operator_call;
+    operator_call.principal = operator_;
+    const std::string store = must(catalog_.create_collection(operator_call, {.name = "handbook", .metadata = {}, .expires_after_days = {}})).id;
+    const std::string digest = "sha256:" + infra::sha256_hex(content);
+    const JsonObject file{{"path", path}, {"digest", digest}, {"bytes", content.size()}};
+    const auto job = json("POST", "/v1/stoa/ingest/jobs", key, {{"collection", store}, {"source", "docs"}, {"files", JsonArray{file}}, {"access", readers}}, 201);
+    const std::string url = "/v1/stoa/ingest/jobs/" + text(job, "id");
+    EXPECT_EQ(job.at("missing").as_array().size(), 1u);
+    EXPECT_EQ(call("PUT", url + "/blobs/" + digest, key, "other bytes").status, 400);
+    EXPECT_EQ(call("PUT", url + "/blobs/" + digest, key, content).status, 200);
+    json("POST", url + "/start", key);
+    Call waiting;
+    waiting.principal = must(identity_->authenticate(key));
+    must(ingest_.wait(waiting, text(job, "id"), Deadline::after(std::chrono::seconds(20))));
+    const auto done = json("GET", url, key);
+    EXPECT_EQ(text(done, "status"), "completed") << dump_json(done);
+    EXPECT_EQ(done.at("failed"), 0) << dump_json(done);
+    return store;
+  }
+
+  std::unique_ptr<infra::SqlDatabase> sql_ = must(infra::open_memory());
+  std::unique_ptr<infra::BlobStore> blobs_ = infra::open_memory_blobs();
+  std::unique_ptr<governance::AuditLog> audit_ = must(governance::AuditLog::open(*sql_));
+  std::unique_ptr<governance::Identity> identity_ = must(governance::Identity::open(*sql_, *audit_, Bytes(32, std::byte{7})));
+  governance::Identity::Default default_ = must(identity_->ensure_default());
+  governance::PriceBook prices_ = must(governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml"));
+  std::unique_ptr<governance::Ledger> ledger_ = must(governance::Ledger::open(*sql_, prices_));
+  Metrics metrics_;
+  feedback::ProcessMetrics process_{metrics_, {"1.2.3", "compiler"}};
+  std::unique_ptr<feedback::TraceStore> traces_ = must(feedback::TraceStore::open(*sql_, metrics_));
+  std::unique_ptr<feedback::RatingStore> ratings_ = must(feedback::RatingStore::open(*sql_));
+  data::Lake lake_{*sql_, *blobs_};
+  data::Index index_;
+  data::Catalog catalog_{*sql_, *blobs_, index_};
+  data::Ingest ingest_{catalog_, nullptr};
+  data::Retriever retriever_{catalog_, index_, nullptr};
+  DocumentLinks links_{as_bytes("secret")};
+  Pipeline pipeline_{{.identity = *identity_, .ledger = *ledger_, .audit = *audit_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
+  AdminParts parts_{.pipeline = pipeline_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .traces = *traces_, .ratings = *ratings_,
+                    .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
+                    .version = {}, .public_url = {}};
+  Status ready_;
+  infra::Router router_;
+  Principal operator_;
+  std::string admin_key_, ann_key_, bob_key_, viewer_key_;
+};
+
+TEST_F(AdminTest, SaysWhetherItIsReady) {
+  EXPECT_EQ(call("GET", "/healthz").status, 200);
+  EXPECT_EQ(call("GET", "/readyz").status, 200);
+  ready_ = fail(ErrorCode::kUnavailable, "the engine is starting");
+  const auto response = call("GET", "/readyz");
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.body, "the engine is starting\n");
+}
+
+TEST_F(AdminTest, AsksForTheKeyAndTheRole) {
+  struct Case {
+    std::string method, target, key;
+    int status;
+  };
+  for (const auto& test : {
+           Case{"GET", "/metrics", "", 401}, Case{"GET", "/metrics", admin_key_, 200}, Case{"GET", "/v1/stoa/status", "", 401},
+           Case{"GET", "/v1/stoa/status", "sk-stoa-wrong", 401}, Case{"GET", "/v1/stoa/status", ann_key_, 200}, Case{"GET", "/v1/stoa/audit", ann_key_, 403},
+           Case{"GET", "/v1/stoa/audit", admin_key_, 200}, Case{"GET", "/v1/stoa/keys", ann_key_, 403}, Case{"GET", "/v1/stoa/keys", admin_key_, 200},
+           Case{"POST", "/v1/stoa/ingest/jobs", viewer_key_, 403}, Case{"POST", "/v1/stoa/keys", viewer_key_, 403},
+       })
+    EXPECT_EQ(call(test.method, test.target, test.key).status, test.status) << test.method << " " << test.target;
+}
+
+TEST_F(AdminTest, ShowsStatus) {
+  const auto status = json("GET", "/v1/stoa/status", ann_key_);
+  EXPECT_EQ(text(status, "version"), "1.2.3");
+  EXPECT_EQ(status.at("models").as_array().at(0).as_object().at("isa"), "avx2");
+  EXPECT_EQ(status.at("engine").as_object().at("waiting"), 2);
+}
+
+TEST_F(AdminTest, FindsDocumentsForTheirReadersOnly) {
+  const std::string store = bring_in(ann_key_, "lunch.html", "<html><body><h1 id=\"lunch\">Lunch</h1><p>Lunch is served in the canteen.</p></body></html>", "user:ann");
+  const JsonObject query{{"query", "canteen"}, {"vector_store_ids", JsonArray{Json(store)}}, {"explain", true}};
+  const auto found = json("POST", "/v1/stoa/search", ann_key_, query).at("data").as_array();
+  ASSERT_EQ(found.size(), 1u);
+  const auto& hit = found[0].as_object();
+  EXPECT_EQ(text(hit, "path"), "lunch.html");
+  EXPECT_EQ(text(hit, "anchor"), "lunch");
+  EXPECT_EQ(hit.at("explain").as_object().at("text").as_object().at("rank"), 1);
+  EXPECT_TRUE(hit.at("explain").as_object().at("vector").is_null());
+  EXPECT_EQ(json("POST", "/v1/stoa/search", bob_key_, query).at("data").as_array().size(), 0u);
+  EXPECT_EQ(json("GET", "/v1/stoa/status", ann_key_).at("documents").as_object().at("documents"), 1);
+  EXPECT_EQ(json("GET", "/v1/stoa/status", bob_key_).at("documents").as_object().at("documents"), 0);
+
+  const std::string document = "/v1/stoa/documents/" + text(hit, "document_id");
+  EXPECT_EQ(text(json("GET", document, ann_key_), "access"), "user:ann");
+  json("GET", document, bob_key_, {}, 404);
+
+  const std::string url = text(hit, "url").substr(parts_.public_url.size());
+  EXPECT_TRUE(url.ends_with("#lunch")) << url;
+  const auto opened = call("GET", url);
+  EXPECT_EQ(opened.status, 200) << opened.body;
+  EXPECT_NE(opened.body.find("canteen"), std::string::npos);
+  EXPECT_TRUE(opened.headers.get("content-security-policy").starts_with("sandbox")) << "scripts of a document must not run";
+  EXPECT_EQ(opened.headers.get("x-content-type-options"), "nosniff");
+  EXPECT_EQ(opened.headers.get("content-type").substr(0, 9), "text/html");
+  EXPECT_EQ(call("GET", document + "/content").status, 401);
+  EXPECT_EQ(call("GET", document + "/content?token=x.y").status, 401);
+  EXPECT_EQ(call("GET", document + "/content", ann_key_).status, 401) << "a key is not a token";
+
+  // A link ends with the right to read.
+  Call ann;
+  ann.principal = must(identity_->authenticate(ann_key_));
+  ASSERT_TRUE(catalog_.remove_document(ann, text(hit, "document_id")));
+  EXPECT_EQ(call("GET", url).status, 404);
+}
+
+TEST_F(AdminTest, RefusesSearchesThatMakeNoSense) {
+  for (const auto& [body, param] : std::vector<std::pair<JsonObject, std::string>>{
+           {{{"vector_store_ids", JsonArray{Json("vs_1")}}}, "query"},
+           {{{"query", "x"}}, "vector_store_ids"},
+           {{{"query", "x"}, {"vector_store_ids", JsonArray{Json("vs_1")}}, {"mode", "psychic"}}, "mode"},
+           {{{"query", "x"}, {"vector_store_ids", JsonArray{Json("vs_1")}}, {"max_num_results", 0}}, "max_num_results"}}) {
+    const auto error = json("POST", "/v1/stoa/search", ann_key_, body, 400).at("error").as_object();
+    EXPECT_EQ(error.at("param"), Json(param));
+  }
+  json("POST", "/v1/stoa/search", ann_key_, {{"query", "x"}, {"vector_store_ids", JsonArray{Json("vs_none")}}}, 404);
+}
+
+TEST_F(AdminTest, TracesEveryRequest) {
+  const auto response = call("GET", "/v1/stoa/status", ann_key_);
+  ASSERT_TRUE(traces_->flush(Deadline::after(std::chrono::seconds(20))));
+  for (const char* header : {"x-request-id", "x-stoa-trace-id"}) {
+    const auto trace = json("GET", "/v1/stoa/traces/" + std::string(response.headers.get(header)), ann_key_);
+    EXPECT_EQ(text(trace, "operation"), "GET /v1/stoa/status");
+    EXPECT_EQ(text(trace, "status"), "ok");
+    const auto& spans = trace.at("spans").as_array();
+    ASSERT_GE(spans.size(), 3u);
+    EXPECT_EQ(spans[0].as_object().at("depth"), 0);
+    EXPECT_EQ(spans[1].as_object().at("name"), "authenticate");
+    EXPECT_EQ(spans[1].as_object().at("depth"), 1);
+  }
+  EXPECT_GE(json("GET", "/v1/stoa/traces?limit=5", ann_key_).at("data").as_array().size(), 1u);
+  json("GET", "/v1/stoa/traces?limit=0", ann_key_, {}, 400);
+  json("GET", "/v1/stoa/traces?from=yesterday", ann_key_, {}, 400);
+  json("GET", "/v1/stoa/traces/req_none", ann_key_, {}, 404);
+}
+
+TEST_F(AdminTest, TurnsRatingsIntoADataset) {
+  const auto rating = json("POST", "/v1/stoa/ratings", ann_key_, {{"answer_id", "resp_known"}, {"score", -1}, {"correction", "In the canteen."}}, 201);
+  EXPECT_EQ(text(rating, "answer"), "On the roof.");
+  EXPECT_EQ(text(rating, "request_id"), "req_7");
+  json("POST", "/v1/stoa/ratings", bob_key_, {{"answer_id", "resp_known"}, {"score", 1}}, 404);
+  json("POST", "/v1/stoa/ratings", bob_key_,
+       {{"answer_id", "chatcmpl-1"}, {"score", 4}, {"scale", "stars"}, {"answer", "Yes."}, {"messages", JsonArray{JsonObject{{"role", "user"}, {"content", "Is it?"}}}}}, 201);
+  EXPECT_EQ(json("GET", "/v1/stoa/ratings", ann_key_).at("data").as_array().size(), 2u);
+  EXPECT_EQ(json("GET", "/v1/stoa/ratings?only=corrected", ann_key_).at("data").as_array().size(), 1u);
+
+  const auto made = json("POST", "/v1/stoa/datasets/from-ratings", ann_key_, {{"name", "lunch"}});
+  EXPECT_EQ(made.at("rows"), 2);
+  EXPECT_EQ(text(json("POST", "/v1/stoa/datasets/from-ratings", ann_key_, {{"name", "lunch"}}), "version"), text(made, "version"));
+  const auto list = json("GET", "/v1/stoa/datasets", ann_key_).at("data").as_array();
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0].as_object().at("version"), made.at("version"));
+  EXPECT_EQ(json("GET", "/v1/stoa/datasets/lunch/versions", ann_key_).at("data").as_array().size(), 1u);
+  for (const std::string& name : {text(made, "version"), std::string("lunch"), std::string("lunch@1")}) {
+    const auto rows = call("GET", "/v1/stoa/datasets/" + name + "/rows", ann_key_);
+    EXPECT_EQ(rows.status, 200) << rows.body;
+    const auto first = parse_json(rows.body.substr(0, rows.body.find('\n')));
+    ASSERT_TRUE(first) << rows.body;
+    EXPECT_EQ(first->get_object().at("chosen"), "In the canteen.");
+    EXPECT_EQ(std::ranges::count(rows.body, '\n'), 2);
+  }
+  EXPECT_EQ(call("GET", "/v1/stoa/datasets/none/rows", ann_key_).status, 404);
+  json("DELETE", "/v1/stoa/ratings/" + text(rating, "id"), bob_key_, {}, 404);
+  json("DELETE", "/v1/stoa/ratings/" + text(rating, "id"), ann_key_);
+  for (const auto& body : {JsonObject{{"answer_id", "resp_known"}}, JsonObject{{"answer_id", "resp_known"}, {"score", 3}}, JsonObject{{"score", 1}},
+                           JsonObject{{"answer_id", "resp_known"}, {"score", "up"}}})
+    json("POST", "/v1/stoa/ratings", ann_key_, body, 400);
+}
+
+TEST_F(AdminTest, MakesAndRevokesKeys) {
+  const auto made = json("POST", "/v1/stoa/keys", admin_key_, {{"user", "bob"}, {"label", "laptop"}, {"role", "viewer"}}, 201);
+  EXPECT_EQ(call("GET", "/v1/stoa/status", text(made, "key")).status, 200);
+  const std::string listed = dump_json(json("GET", "/v1/stoa/keys", admin_key_));
+  EXPECT_NE(listed.find("laptop"), std::string::npos);
+  EXPECT_EQ(listed.find(text(made, "key")), std::string::npos) << "a key is shown once";
+  json("DELETE", "/v1/stoa/keys/" + text(made, "id"), admin_key_);
+  EXPECT_EQ(call("GET", "/v1/stoa/status", text(made, "key")).status, 401);
+  json("DELETE", "/v1/stoa/keys/key_none", admin_key_, {}, 404);
+  json("POST", "/v1/stoa/keys", admin_key_, {{"role", "emperor"}}, 400);
+  json("POST", "/v1/stoa/keys", admin_key_, {{"expires", "soon"}}, 400);
+}
+
+TEST_F(AdminTest, ShowsUsageAndTheAuditLog) {
+  const auto usage = json("GET", "/v1/stoa/usage?by=day", ann_key_);
+  EXPECT_TRUE(usage.at("budget").as_object().at("limit_micro_usd").is_null());
+  json("GET", "/v1/stoa/usage?by=mood", ann_key_, {}, 400);
+  json("GET", "/v1/stoa/usage?project=proj_other", ann_key_, {}, 404);
+  const auto entries = json("GET", "/v1/stoa/audit?action=identity.key.create", admin_key_).at("data").as_array();
+  EXPECT_FALSE(entries.empty());
+  EXPECT_EQ(json("GET", "/v1/stoa/audit/check", admin_key_).at("intact"), true);
+}
+
+TEST_F(AdminTest, ExposesMetrics) {
+  call("GET", "/v1/stoa/status", ann_key_);
+  const auto page = call("GET", "/metrics", admin_key_);
+  EXPECT_TRUE(page.headers.get("content-type").starts_with("text/plain; version=0.0.4"));
+  EXPECT_NE(page.body.find("stoa_http_requests_total{method=\"GET\",route=\"/v1/stoa/status\",status=\"200\"} 1"), std::string::npos) << page.body;
+}
+
+}  // namespace
+}  // namespace stoa::gateway::admin
