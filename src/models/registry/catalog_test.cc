@@ -64,7 +64,9 @@ TEST(Source, IsTakenApart) {
 void check_wheel(std::string_view page, std::string_view expected) {
   const auto wheel = find_wheel(page, "http://h/simple/my-pkg/", "My.Pkg", "1.0");
   ASSERT_EQ(wheel.has_value(), !expected.empty()) << page;
-  if (wheel) EXPECT_EQ(wheel->url, expected);
+  if (wheel) {
+    EXPECT_EQ(wheel->url, expected);
+  }
 }
 
 TEST(PackageIndex, FindsTheWheelOfAVersion) {

@@ -154,7 +154,8 @@ TEST_F(PullTest, RefusesOtherBytes) {
 TEST_F(PullTest, StopsWhenAsked) {
   options_.progress = [this](const PullProgress&) { options_.cancel.cancel(); };
   const auto stored = pull(model({url("plain"), url("plain")}, digest_));
-  if (!stored) EXPECT_EQ(stored.error().code, ErrorCode::kCancelled);
+  ASSERT_FALSE(stored);
+  EXPECT_EQ(stored.error().code, ErrorCode::kCancelled);
 }
 
 TEST_F(PullTest, VerifyFindsAChangedFile) {
