@@ -60,8 +60,11 @@ struct Decision {
   std::string reason;     // for people
 };
 
+// Id of the principal who works on the data folder itself (identity's local_operator); no key can stand for it.
+inline constexpr std::string_view kLocalOperator = "local-operator";
+
 // Pure; the rules in order: a principal without tenant may nothing; another tenant's resource is refused; another project's resource
-// is refused, except to an admin of the tenant; then the role must have the action.
+// is refused, except to an admin of the tenant; then the role must have the action. The installation is the local operator's alone.
 Decision decide(const Principal& principal, Action action, const Resource& resource);
 
 // Proof that decide() allowed something. Functions that change or show tenant data and take a Permit cannot be called unchecked.
