@@ -32,9 +32,9 @@ Result<Micros> parse_expiry(const std::string& text) {
   std::int64_t count = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), count);
   const std::string_view unit(end, text.data() + text.size());
-  const std::int64_t seconds = unit == "d" ? 86400 : unit == "h" ? 3600 : unit == "m" ? 60 : 0;
+  const std::int64_t seconds = unit == "d" ? 86400 : unit == "h" ? 3600 : unit == "m" ? 60 : unit == "s" ? 1 : 0;
   if (code != std::errc() || count <= 0 || count > 100'000 || seconds == 0)
-    return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a life time", text).with_hint("use a number and d, h or m, such as 90d"));
+    return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a life time", text).with_hint("use a number and d, h, m or s, such as 90d"));
   return Clock::system().now() + count * seconds * 1'000'000;
 }
 
