@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <ranges>
 #include <thread>
 
 #include "gateway/api/openai/errors.h"
@@ -26,6 +27,13 @@ void add_usage(Usage& sum, const Usage& usage, bool count_prompt) {
   sum.queue_micros = std::max(sum.queue_micros, usage.queue_micros);
   sum.first_token_micros = sum.first_token_micros == 0 ? usage.first_token_micros : std::min(sum.first_token_micros, usage.first_token_micros);
   sum.total_micros = std::max(sum.total_micros, usage.total_micros);
+}
+
+// The question, for whoever keeps content: the last message of the user, or the prompt.
+std::string question_of(const ChatRequest& request) {
+  for (const ChatMessage& message : std::views::reverse(request.messages))
+    if (message.role == "user") return message.content;
+  return request.prompt;
 }
 
 // What the threads of one generation share.
@@ -152,6 +160,7 @@ Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& g
   STOA_TRY(outcome, run_generation(scope.call(), generator, generation, sink, param));
   STOA_CHECK(scope.settle(outcome.usage));
   if (scope.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "the client went away");
+  scope.set_content(question_of(generation.requests.front()), choices.front().text);
   return CollectedAnswer{std::move(choices), report_usage(scope, outcome.usage)};
 }
 
@@ -164,7 +173,12 @@ Status stream_answer(RequestScope& scope, models::Generator& generator, const Ge
     opened[static_cast<std::size_t>(index)] = true;
     return stream.send(events.opening(index));
   };
-  const GenerationSink sink{.delta = [&](int index, const ChatDelta& delta) { return open(index) && stream.send(events.text(index, delta)); },
+  std::string first;  // text of the first alternative
+  const auto text = [&](int index, const ChatDelta& delta) {
+    if (index == 0) first += delta.text;
+    return open(index) && stream.send(events.text(index, delta));
+  };
+  const GenerationSink sink{.delta = text,
                             .done = [&](int index, FinishReason finish) { return open(index) && stream.send(events.finish(index, finish)); }};
   auto outcome = run_generation(scope.call(), generator, generation, sink, param);
   Status status;
@@ -180,6 +194,7 @@ Status stream_answer(RequestScope& scope, models::Generator& generator, const Ge
     stream.fail(status.error());
     return {};
   }
+  scope.set_content(question_of(generation.requests.front()), std::move(first));
   if (events.usage) stream.send(events.usage(report_usage(scope, outcome->usage)));
   stream.done();
   return {};

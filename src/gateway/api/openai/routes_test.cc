@@ -1,0 +1,336 @@
+// The routes as a client sees them, over real stores in memory, with a generator and an embedder that say what they are told.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "base/json.h"
+#include "gateway/api/openai/dependencies.h"
+#include "infra/http/sse.h"
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::gateway::openai {
+namespace {
+
+// Repeats a text token by token; can refuse, or fail after some tokens.
+class Speaker : public models::Generator {
+ public:
+  std::vector<std::string> tokens{"Par", "is", "."};
+  std::optional<Error> refuse;
+  int fail_after = -1;
+  ChatRequest asked;
+
+  Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const models::DeltaSink& sink) override {
+    asked = request;
+    if (refuse) return stoa::fail(*refuse);
+    const std::size_t limit = request.max_tokens > 0 ? std::min<std::size_t>(tokens.size(), request.max_tokens) : tokens.size();
+    ChatOutcome outcome{.finish = limit < tokens.size() ? FinishReason::kLength : FinishReason::kStop, .usage = {}};
+    outcome.usage.prompt_tokens = *count_prompt_tokens(request);
+    for (std::size_t i = 0; i < limit; ++i) {
+      if (fail_after == static_cast<int>(i)) return stoa::fail(ErrorCode::kDeadlineExceeded, "out of time");
+      ++outcome.usage.completion_tokens;
+      if (call.cancel.cancelled() || !sink({.text = tokens[i], .logprobs = {}})) {
+        outcome.finish = FinishReason::kCancelled;
+        break;
+      }
+    }
+    outcome.usage.compute_micros = 1000;
+    return outcome;
+  }
+  Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override {
+    std::int64_t count = static_cast<std::int64_t>(request.prompt.size());
+    for (const ChatMessage& message : request.messages) count += static_cast<std::int64_t>(message.content.size());
+    return count;
+  }
+  int context_length() const override { return 4000; }
+};
+
+class Letters : public data::Embedder {
+ public:
+  Result<data::Embeddings> embed(const Call&, std::span<const std::string> texts) override {
+    data::Embeddings out{.dimensions = 32, .values = {}, .tokens = {}, .compute_micros = 1};
+    for (const std::string& text : texts) {
+      std::vector<float> row(32, 0.01f);
+      for (const char c : text) row[static_cast<unsigned char>(c) % 32] += 1;
+      float sum = 0;
+      for (const float value : row) sum += value * value;
+      for (float& value : row) value /= std::sqrt(sum);
+      out.values.insert(out.values.end(), row.begin(), row.end());
+      out.tokens.push_back(static_cast<int>(text.size()));
+    }
+    return out;
+  }
+  Result<int> count_tokens(const std::string& text) const override { return static_cast<int>(text.size()) + 2; }
+  int dimensions() const override { return 32; }
+  int max_tokens() const override { return 256; }
+  std::string model() const override { return "letters"; }
+};
+
+constexpr std::string_view kPrices = R"(currency: USD
+as_of: "2026-01-01"
+source: test
+prices:
+  - model: "*"
+    per_compute_second: 1000000
+)";
+
+template <class T>
+T must(Result<T> result) {
+  EXPECT_TRUE(result) << result.error().message;
+  return std::move(*result);
+}
+
+struct House : testing::Test {
+  std::unique_ptr<infra::SqlDatabase> sql = must(infra::open_memory());
+  std::unique_ptr<infra::BlobStore> blobs = infra::open_memory_blobs();
+  std::unique_ptr<governance::AuditLog> audit = must(governance::AuditLog::open(*sql));
+  std::unique_ptr<governance::Identity> identity = must(governance::Identity::open(*sql, *audit, Bytes(32, std::byte{7})));
+  governance::PriceBook prices = must(governance::PriceBook::parse(kPrices, "prices"));
+  std::unique_ptr<governance::Ledger> ledger = must(governance::Ledger::open(*sql, prices));
+  Metrics metrics;
+  std::vector<FinishedRequest> finished;
+  Pipeline pipeline{{.identity = *identity, .ledger = *ledger, .audit = *audit, .metrics = metrics,
+                     .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
+  Speaker speaker;
+  Letters letters;
+  ServedModels models{{{.id = "talk", .created = 1, .generator = &speaker, .embedder = nullptr}, {.id = "letters", .created = 1, .generator = nullptr, .embedder = &letters}}};
+  data::Index index;
+  data::Catalog catalog{*sql, *blobs, index};
+  data::Ingest ingest{catalog, &letters};
+  data::Retriever retriever{catalog, index, &letters};
+  FileStore files{*sql, *blobs};
+  ResponseStore responses{*sql};
+  DocumentLinks links{Bytes(32, std::byte{7})};
+  Dependencies dependencies{pipeline, models, catalog, ingest, retriever, &letters, files, responses, links, settings(), "http://stoa"};
+  infra::Router router;
+  std::string ann, bob;
+
+  static GroundingSettings settings() {
+    GroundingSettings out;
+    out.system = "s";
+    out.passage = "{text}\n";
+    out.user = "{passages}{question}";
+    out.no_answer = "The documents do not answer.";
+    out.relevance = 0.2;
+    return out;
+  }
+
+  void SetUp() override {
+    ASSERT_TRUE(catalog.open("letters"));
+    ASSERT_TRUE(files.open());
+    ASSERT_TRUE(responses.open());
+    ASSERT_TRUE(identity->ensure_default());
+    const Principal operator_ = must(identity->local_operator());
+    for (const auto& [name, key] : {std::pair{"ann", &ann}, {"bob", &bob}}) {
+      ASSERT_TRUE(identity->create_user(operator_, name));
+      *key = must(identity->issue_key(operator_, {.project = "default", .user = name, .label = "", .role = Role::kDeveloper, .expires = {}})).secret;
+    }
+    ASSERT_TRUE(register_openai(router, dependencies));
+    router.set_error_renderer(transport_error);
+    ASSERT_TRUE(ingest.start_worker());
+  }
+  void TearDown() override { ingest.stop_worker(); }
+
+  struct Answer {
+    int status;
+    infra::HttpHeaders headers;
+    std::string body;
+    bool finished;
+    JsonObject json() const { return parse_json(body).value_or(JsonObject()).as_object(); }
+    std::string at(std::string_view path) const {  // "error.code"
+      const auto value = Json(json()).try_at_pointer("/" + [&] {
+        std::string pointer(path);
+        std::ranges::replace(pointer, '.', '/');
+        return pointer;
+      }());
+      return value ? (value->is_string() ? std::string(value->as_string()) : dump_json(*value)) : "(none)";
+    }
+  };
+
+  Answer ask(std::string method, std::string target, std::string body = {}, const std::string* key = nullptr, std::string type = "application/json") {
+    infra::HttpRequest request;
+    request.method = std::move(method);
+    EXPECT_TRUE(infra::set_target(request, std::move(target)));
+    request.headers.set("authorization", "Bearer " + (key == nullptr ? ann : *key));
+    request.headers.set("content-type", type);
+    request.body = std::move(body);
+    infra::MemoryResponder responder;
+    router.dispatch(std::move(request), responder);
+    const auto response = responder.response();
+    return {response.status, response.headers, response.body, responder.finished()};
+  }
+
+  std::string upload(const std::string& name, const std::string& text, const std::string& access = {}) {
+    std::string form = "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n";
+    if (!access.empty()) form += "--b\r\nContent-Disposition: form-data; name=\"stoa_access\"\r\n\r\n" + access + "\r\n";
+    form += "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + name + "\"\r\nContent-Type: text/plain\r\n\r\n" + text + "\r\n--b--\r\n";
+    return ask("POST", "/v1/files", form, nullptr, "multipart/form-data; boundary=b").at("id");
+  }
+
+  std::string indexed_store(const std::string& file) {
+    const std::string store = ask("POST", "/v1/vector_stores", R"({"file_ids":[")" + file + R"("]})").at("id");
+    for (int i = 0; i < 1000 && ask("GET", "/v1/vector_stores/" + store).at("status") != "completed"; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return store;
+  }
+
+  static std::vector<std::string> events(const std::string& stream) {
+    std::vector<std::string> out;
+    infra::SseParser parser([&](const infra::SseEvent& event) {
+      out.push_back(event.data);
+      return true;
+    });
+    EXPECT_TRUE(parser.feed(stream));
+    return out;
+  }
+};
+
+constexpr std::string_view kChat = R"({"model":"talk","messages":[{"role":"user","content":"Where?"}]})";
+
+std::string with(std::string_view body, std::string_view more) { return std::string(body.substr(0, body.size() - 1)) + "," + std::string(more) + "}"; }
+
+TEST_F(House, ChatAnswersSettlesAndRecords) {
+  const Answer answer = ask("POST", "/v1/chat/completions", std::string(kChat));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.at("choices.0.message.content"), "Paris.");
+  EXPECT_EQ(answer.at("usage.stoa.cost_micro_usd"), "1000");
+  EXPECT_EQ(answer.headers.get("x-stoa-cost-micro-usd"), "1000");
+  EXPECT_EQ(answer.headers.get("x-request-id"), answer.at("usage.stoa.request_id"));
+  ASSERT_EQ(finished.size(), 1u);
+  EXPECT_EQ(finished[0].cost, 1000);
+  EXPECT_EQ(finished[0].answer_id, answer.at("id"));
+  EXPECT_EQ(finished[0].output, "Paris.");
+  EXPECT_EQ(must(ledger->rows(finished[0].request_id)).size(), 1u);
+  const auto entries = must(audit->query({.tenant = finished[0].principal.tenant, .principal = finished[0].principal.id, .action = "model.use"}));
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_EQ(entries[0].request_id, finished[0].request_id);
+}
+
+TEST_F(House, ChatStreams) {
+  const Answer answer = ask("POST", "/v1/chat/completions", with(kChat, R"("stream":true,"stream_options":{"include_usage":true})"));
+  const auto data = events(answer.body);
+  ASSERT_EQ(data.size(), 7u);  // role, three texts, finish, usage, [DONE]
+  EXPECT_EQ(data.back(), "[DONE]");
+  EXPECT_TRUE(data[5].contains("\"total_tokens\":9"));
+  EXPECT_TRUE(answer.headers.get("content-type").starts_with("text/event-stream"));
+  EXPECT_TRUE(answer.finished);
+}
+
+TEST_F(House, FailureBeforeTheFirstTokenIsAPlainError) {
+  for (const auto& [code, status] : {std::pair{ErrorCode::kResourceExhausted, 429}, {ErrorCode::kUnavailable, 503}, {ErrorCode::kTooLarge, 400}}) {
+    speaker.refuse = error(code, "no");
+    for (const std::string body : {std::string(kChat), with(kChat, R"("stream":true)")}) {
+      const Answer answer = ask("POST", "/v1/chat/completions", body);
+      EXPECT_EQ(answer.status, status);
+      EXPECT_EQ(answer.headers.get("x-should-retry"), status == 400 ? "false" : "true");
+      EXPECT_EQ(answer.headers.has("retry-after"), status != 400);
+    }
+  }
+}
+
+TEST_F(House, FailureInMidStreamIsTold) {
+  speaker.fail_after = 1;
+  const auto chat = events(ask("POST", "/v1/chat/completions", with(kChat, R"("stream":true)")).body);
+  EXPECT_TRUE(chat.back().contains("\"error\"") && chat.back().contains("out of time")) << chat.back();
+  const auto response = events(ask("POST", "/v1/responses", R"({"model":"talk","input":"Where?","stream":true})").body);
+  EXPECT_TRUE(response.back().contains("response.failed")) << response.back();
+  EXPECT_FALSE(response.back().contains("[DONE]"));
+  EXPECT_TRUE(finished.back().error);
+}
+
+TEST_F(House, BudgetHolds) {
+  const std::string project = must(identity->local_operator()).project;
+  ASSERT_TRUE(ledger->set_budget(project, 10));
+  const Answer answer = ask("POST", "/v1/chat/completions", std::string(kChat));
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.at("error.type"), "rate_limit_error");
+}
+
+TEST_F(House, WhoMayWhat) {
+  const Principal operator_ = must(identity->local_operator());
+  const std::string viewer = must(identity->issue_key(operator_, {.project = "default", .user = "", .label = "", .role = Role::kViewer, .expires = {}})).secret;
+  const std::string wrong = "sk-stoa-wrong";
+  EXPECT_EQ(ask("POST", "/v1/chat/completions", std::string(kChat), &viewer).status, 403);
+  EXPECT_EQ(ask("GET", "/v1/models", "", &viewer).status, 200);
+  const Answer refused = ask("GET", "/v1/models", "", &wrong);
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(refused.at("error.code"), "invalid_api_key");
+  EXPECT_EQ(ask("GET", "/v1/none").status, 404);
+  EXPECT_EQ(ask("GET", "/v1/none").at("error.type"), "invalid_request_error");
+}
+
+TEST_F(House, EmbeddingsRefuseWhatDoesNotFit) {
+  EXPECT_EQ(ask("POST", "/v1/embeddings", R"({"model":"letters","input":["a","b"]})").at("usage.prompt_tokens"), "2");
+  const Answer long_text = ask("POST", "/v1/embeddings", R"({"model":"letters","input":")" + std::string(300, 'x') + R"("})");
+  EXPECT_EQ(long_text.status, 400);
+  EXPECT_EQ(long_text.at("error.code"), "context_length_exceeded");
+  EXPECT_EQ(ask("POST", "/v1/embeddings", R"({"model":"letters","input":"a","dimensions":7})").at("error.param"), "dimensions");
+  EXPECT_EQ(ask("POST", "/v1/embeddings", R"({"model":"talk","input":"a"})").at("error.param"), "model");
+}
+
+TEST_F(House, FilesKeepTheirReaders) {
+  const std::string open = upload("a.txt", "hello"), closed = upload("b.txt", "secret", "user:ann");
+  EXPECT_EQ(ask("GET", "/v1/files/" + closed + "/content").body, "secret");
+  EXPECT_EQ(ask("GET", "/v1/files/" + open + "/content", "", &bob).body, "hello");
+  for (const std::string path : {closed, closed + "/content"}) EXPECT_EQ(ask("GET", "/v1/files/" + path, "", &bob).status, 404);
+  EXPECT_EQ(ask("DELETE", "/v1/files/" + open, "", &bob).status, 403);
+  EXPECT_EQ(ask("GET", "/v1/files", "", &bob).json().at("data").as_array().size(), 1u);
+  const Answer page = ask("GET", "/v1/files?limit=1");
+  EXPECT_EQ(page.at("has_more"), "true");
+  EXPECT_EQ(ask("GET", "/v1/files?limit=1&after=" + page.at("last_id")).at("data.0.id"), open);
+  EXPECT_EQ(ask("DELETE", "/v1/files/" + closed).at("deleted"), "true");
+  EXPECT_EQ(ask("GET", "/v1/files/" + closed).status, 404);
+  EXPECT_EQ(ask("POST", "/v1/files", "junk", nullptr, "multipart/form-data; boundary=b").status, 400);
+}
+
+TEST_F(House, ResponsesQuoteDocumentsOnRequest) {
+  const std::string file = upload("keys.txt", "An access key is rotated every ninety days by the security team.");
+  const std::string store = indexed_store(file);
+  const std::string body = R"({"model":"talk","input":"How often is an access key rotated?","metadata":{"stoa.answer":"extractive"},
+    "tools":[{"type":"file_search","vector_store_ids":[")" + store + R"("]}],"include":["file_search_call.results"]})";
+  const Answer answer = ask("POST", "/v1/responses", body);
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.at("output.0.type"), "file_search_call");
+  EXPECT_EQ(answer.at("output.0.results.0.file_id"), file);
+  EXPECT_EQ(answer.at("output.1.content.0.text"), "An access key is rotated every ninety days by the security team.");
+  EXPECT_EQ(answer.at("output.1.content.0.annotations.0.file_id"), file);
+  EXPECT_EQ(answer.at("output.1.content.0.annotations.0.filename"), "keys.txt");
+  EXPECT_TRUE(answer.at("output.1.content.0.annotations.0.url").starts_with("http://stoa/v1/stoa/documents/doc_"));
+  EXPECT_EQ(answer.at("stoa.answer"), "extractive");
+  // What the model says has no support in the document, so the document is quoted all the same.
+  const Answer generated = ask("POST", "/v1/responses", R"({"model":"talk","input":"How often is an access key rotated?","tools":[{"type":"file_search","vector_store_ids":[")" + store + R"("]}]})");
+  EXPECT_EQ(generated.at("stoa.answer"), "extractive");
+  EXPECT_EQ(ask("POST", "/v1/responses", R"({"model":"talk","input":"x","tools":[{"type":"file_search","vector_store_ids":["vs_none"]}]})").status, 404);
+}
+
+TEST_F(House, ResponsesAreStoredForTheirCallerAlone) {
+  const std::string first = ask("POST", "/v1/responses", R"({"model":"talk","input":"one"})").at("id");
+  const Answer second = ask("POST", "/v1/responses", R"({"model":"talk","input":"two","instructions":"i","previous_response_id":")" + first + R"("})");
+  EXPECT_EQ(second.at("previous_response_id"), first);
+  std::vector<std::string> seen;
+  for (const ChatMessage& message : speaker.asked.messages) seen.push_back(message.role + ":" + message.content);
+  EXPECT_EQ(seen, (std::vector<std::string>{"system:i", "user:one", "assistant:Paris.", "user:two"}));
+  EXPECT_EQ(ask("GET", "/v1/responses/" + first).at("output.0.content.0.text"), "Paris.");
+  EXPECT_EQ(ask("GET", "/v1/responses/" + first + "/input_items").at("data.0.content.0.text"), "one");
+  EXPECT_EQ(ask("GET", "/v1/responses/" + first, "", &bob).status, 404);
+  EXPECT_EQ(ask("POST", "/v1/responses", R"({"model":"talk","input":"x","previous_response_id":")" + first + R"("})", &bob).status, 404);
+  EXPECT_EQ(ask("DELETE", "/v1/responses/" + first).at("deleted"), "true");
+  EXPECT_EQ(ask("GET", "/v1/responses/" + first).status, 404);
+  const std::string hidden = ask("POST", "/v1/responses", R"({"model":"talk","input":"one","store":false})").at("id");
+  EXPECT_EQ(ask("GET", "/v1/responses/" + hidden).status, 404);
+}
+
+TEST_F(House, TruncationDropsTheOldestTurns) {
+  const std::string turn = R"({"role":"user","content":")" + std::string(1500, 'x') + R"("},)";
+  const std::string input = "[" + turn + turn + turn + R"({"role":"user","content":"last"}])";
+  const Answer refused = ask("POST", "/v1/responses", R"({"model":"talk","input":)" + input + "}");
+  EXPECT_EQ(refused.at("error.code"), "context_length_exceeded");
+  EXPECT_EQ(ask("POST", "/v1/responses", R"({"model":"talk","truncation":"auto","input":)" + input + "}").status, 200);
+  EXPECT_EQ(speaker.asked.messages.size(), 3u);
+  EXPECT_EQ(speaker.asked.messages.back().content, "last");
+}
+
+}  // namespace
+}  // namespace stoa::gateway::openai
