@@ -140,12 +140,13 @@ struct House : testing::Test {
     bool finished;
     JsonObject json() const { return parse_json(body).value_or(JsonObject()).as_object(); }
     std::string at(std::string_view path) const {  // "error.code"
-      const auto value = Json(json()).try_at_pointer("/" + [&] {
-        std::string pointer(path);
-        std::ranges::replace(pointer, '.', '/');
-        return pointer;
-      }());
-      return value ? (value->is_string() ? std::string(value->as_string()) : dump_json(*value)) : "(none)";
+      std::string pointer = "/" + std::string(path);
+      std::ranges::replace(pointer, '.', '/');
+      const Json whole(json());
+      boost::json::error_code code;
+      const Json* value = whole.find_pointer(pointer, code);
+      if (value == nullptr) return "(none)";
+      return value->is_string() ? std::string(value->as_string()) : dump_json(*value);
     }
   };
 
@@ -203,7 +204,10 @@ TEST_F(House, ChatAnswersSettlesAndRecords) {
   EXPECT_EQ(finished[0].answer_id, answer.at("id"));
   EXPECT_EQ(finished[0].output, "Paris.");
   EXPECT_EQ(must(ledger->rows(finished[0].request_id)).size(), 1u);
-  const auto entries = must(audit->query({.tenant = finished[0].principal.tenant, .principal = finished[0].principal.id, .action = "model.use"}));
+  governance::AuditQuery query;
+  query.tenant = finished[0].principal.tenant;
+  query.action = "model.use";
+  const auto entries = must(audit->query(query));
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].request_id, finished[0].request_id);
 }
@@ -221,7 +225,7 @@ TEST_F(House, ChatStreams) {
 TEST_F(House, FailureBeforeTheFirstTokenIsAPlainError) {
   for (const auto& [code, status] : {std::pair{ErrorCode::kResourceExhausted, 429}, {ErrorCode::kUnavailable, 503}, {ErrorCode::kTooLarge, 400}}) {
     speaker.refuse = error(code, "no");
-    for (const std::string body : {std::string(kChat), with(kChat, R"("stream":true)")}) {
+    for (const std::string& body : {std::string(kChat), with(kChat, R"("stream":true)")}) {
       const Answer answer = ask("POST", "/v1/chat/completions", body);
       EXPECT_EQ(answer.status, status);
       EXPECT_EQ(answer.headers.get("x-should-retry"), status == 400 ? "false" : "true");
@@ -274,7 +278,7 @@ TEST_F(House, FilesKeepTheirReaders) {
   const std::string open = upload("a.txt", "hello"), closed = upload("b.txt", "secret", "user:ann");
   EXPECT_EQ(ask("GET", "/v1/files/" + closed + "/content").body, "secret");
   EXPECT_EQ(ask("GET", "/v1/files/" + open + "/content", "", &bob).body, "hello");
-  for (const std::string path : {closed, closed + "/content"}) EXPECT_EQ(ask("GET", "/v1/files/" + path, "", &bob).status, 404);
+  for (const std::string& path : {closed, closed + "/content"}) EXPECT_EQ(ask("GET", "/v1/files/" + path, "", &bob).status, 404);
   EXPECT_EQ(ask("DELETE", "/v1/files/" + open, "", &bob).status, 403);
   EXPECT_EQ(ask("GET", "/v1/files", "", &bob).json().at("data").as_array().size(), 1u);
   const Answer page = ask("GET", "/v1/files?limit=1");
