@@ -10,6 +10,7 @@ import unicodedata
 import numpy as np
 import pytest
 
+import gguf_f32
 from engine_peer import SOURCE, Engine, find_model
 
 sys.path.insert(0, str(SOURCE / "bench" / "engine"))
@@ -22,8 +23,12 @@ needs_generator = pytest.mark.skipif(not TOOL or GENERATOR is None, reason="need
 needs_embedder = pytest.mark.skipif(not TOOL or EMBEDDER is None, reason="needs the engine tool and all-MiniLM-L6-v2 in build/models")
 
 TOKENS = 64
-# Where the two part, the two most likely tokens must be this close to each other (in natural-log units) in both.
+# Where greedy texts part, the two most likely tokens must be this close to each other (in natural-log units) in both engines.
 CLOSE = 0.05
+# On block formats two engines round their activations differently (see gguf_f32.py). Followed along our text, llama.cpp has to choose
+# the same token this often, and where it does not, lead with its own by less than the rounding moves a logit.
+AGREEMENT = 0.95
+ROUNDING = 1.0
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 QUESTIONS = [
     "What is the capital of France?", "Explain photosynthesis in two sentences.", "Write a haiku about the sea.", "How do I reverse a list in Python?",
@@ -42,49 +47,74 @@ PROMPTS = TEXTS + [f"{SYSTEM}<|im_start|>user\n{q}<|im_end|>\n<|im_start|>assist
 
 
 @pytest.fixture(scope="module")
-def engine():
-    with Engine(TOOL, "--generator", GENERATOR, "--threads", 2) as tool:
-        yield tool
+def float_model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "smollm2-f32.gguf"
+    gguf_f32.rewrite(GENERATOR, path)
+    yield path
+    path.unlink()
 
 
 @pytest.fixture(scope="module")
-def peer():
-    return llamacpp.LlamaCpp(llamacpp.load_xllamacpp(), GENERATOR, threads=2)
+def library():
+    return llamacpp.load_xllamacpp()
+
+
+def ours(engine, prompt):
+    answer = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=2, ignore_eos=True)
+    assert len(answer["tokens"]) == TOKENS
+    return answer
 
 
 def peer_steps(peer, prompt, follow):
-    """Greedy steps of llama.cpp; once it parts from `follow`, stops. Yields (token, gap between the two largest logits)."""
+    """llama.cpp's greedy choice at each token of `follow`, and how far the logit of that choice leads the one followed and the second best."""
     peer.clear()
     peer.decode(peer.tokenize(prompt))
-    for expected in follow:
+    for followed in follow:
         logits = np.ctypeslib.as_array(peer.logits())
-        first, second = np.sort(np.partition(logits, -2)[-2:])[::-1]
         token = int(np.argmax(logits))
-        yield token, float(first - second)
-        if token != expected:
-            return
-        peer.decode([token])
+        second = np.partition(logits, -2)[-2]
+        yield token, float(logits[token] - logits[followed]), float(logits[token] - second)
+        peer.decode([followed])
 
 
 @needs_generator
-@pytest.mark.parametrize("prompt", PROMPTS, ids=range(len(PROMPTS)))
-def test_greedy_text_equals_llama_cpp(engine, peer, prompt):
-    ours = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=2, ignore_eos=True)
-    assert len(ours["tokens"]) == TOKENS
-    assert ours["usage"]["prompt_tokens"] == len(peer.tokenize(prompt))
-    for index, (token, gap) in enumerate(peer_steps(peer, prompt, ours["tokens"])):
-        if token != ours["tokens"][index]:
-            top = ours["top"][index]
-            assert gap < CLOSE, f"parts at token {index}: ours {ours['tokens'][index]}, llama.cpp {token} with a lead of {gap:.3f}"
-            assert top[0][1] - top[1][1] < CLOSE, f"parts at token {index}, where our lead is {top[0][1] - top[1][1]:.3f}"
+def test_greedy_text_equals_llama_cpp(library, float_model):
+    peer = llamacpp.LlamaCpp(library, float_model, threads=2)
+    with Engine(TOOL, "--generator", float_model, "--threads", 2) as engine:
+        for prompt in PROMPTS:
+            answer = ours(engine, prompt)
+            assert answer["usage"]["prompt_tokens"] == len(peer.tokenize(prompt)), prompt
+            for index, (token, _, lead) in enumerate(peer_steps(peer, prompt, answer["tokens"])):
+                if token == answer["tokens"][index]:
+                    continue
+                first, second = (chance for _, chance in answer["top"][index])
+                assert lead < CLOSE and first - second < CLOSE, f"{prompt!r} parts at token {index}: leads {lead:.3f} and {first - second:.3f}"
+                break  # what follows continues another text
 
 
 @needs_generator
-def test_chat_template_gives_the_same_tokens(engine, peer):
-    for question in QUESTIONS:
-        rendered = f"{SYSTEM}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-        ours = engine.ask(messages=[{"role": "user", "content": question}], max_tokens=1)
-        assert ours["usage"]["prompt_tokens"] == len(peer.tokenize(rendered))
+def test_greedy_text_of_the_quantised_file_follows_llama_cpp(library):
+    peer = llamacpp.LlamaCpp(library, GENERATOR, threads=2)
+    same = total = 0
+    with Engine(TOOL, "--generator", GENERATOR, "--threads", 2) as engine:
+        for prompt in PROMPTS:
+            answer = ours(engine, prompt)
+            for index, (token, lead, _) in enumerate(peer_steps(peer, prompt, answer["tokens"])):
+                total += 1
+                same += token == answer["tokens"][index]
+                assert lead < ROUNDING, f"{prompt!r}, token {index}: llama.cpp prefers another by {lead:.3f}"
+    print(f"same choice at {same} of {total} tokens")
+    assert same / total >= AGREEMENT
+
+
+@needs_generator
+def test_chat_template_gives_the_same_tokens(library):
+    peer = llamacpp.LlamaCpp(library, GENERATOR, threads=2)
+    with Engine(TOOL, "--generator", GENERATOR, "--threads", 2) as engine:
+        for question in QUESTIONS:
+            rendered = f"{SYSTEM}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+            answer = engine.ask(messages=[{"role": "user", "content": question}], max_tokens=1)
+            assert answer["usage"]["prompt_tokens"] == len(peer.tokenize(rendered))
 
 
 class Bert:
