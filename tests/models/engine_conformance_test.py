@@ -27,8 +27,8 @@ TOKENS = 64
 CLOSE = 0.05
 # On block formats two engines round their activations differently (see gguf_f32.py). Followed along our text, llama.cpp has to choose
 # the same token this often, and where it does not, lead with its own by less than the rounding moves a logit.
-AGREEMENT = 0.95
-ROUNDING = 1.0
+AGREEMENT = 0.94
+ROUNDING = 0.75
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 QUESTIONS = [
     "What is the capital of France?", "Explain photosynthesis in two sentences.", "Write a haiku about the sea.", "How do I reverse a list in Python?",
