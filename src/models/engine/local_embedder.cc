@@ -77,6 +77,28 @@ std::vector<std::int32_t> LocalEmbedder::tokens_of(const std::string& text) cons
   return tokens;
 }
 
+// Waits for the encoder to be free; the reason when the call is to end instead.
+std::optional<Error> LocalEmbedder::take_turn(const Call& call) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (call.cancel.cancelled()) return error(ErrorCode::kCancelled, "the caller cancelled the request");
+    if (call.deadline.passed()) return error(ErrorCode::kDeadlineExceeded, "the deadline passed before all texts were embedded");
+    if (!busy_) break;
+    // Short waits, so that a cancelled call does not queue to the end.
+    free_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+  busy_ = true;
+  return std::nullopt;
+}
+
+void LocalEmbedder::end_turn() {
+  {
+    std::lock_guard lock(mutex_);
+    busy_ = false;
+  }
+  free_.notify_one();
+}
+
 Result<data::Embeddings> LocalEmbedder::embed(const Call& call, std::span<const std::string> texts) {
   Span span = call.span("embeddings " + name_);
   span.set("gen_ai.operation.name", std::string("embeddings"));
@@ -90,26 +112,18 @@ Result<data::Embeddings> LocalEmbedder::embed(const Call& call, std::span<const 
   }
   const auto width = static_cast<std::size_t>(dimensions());
   result.values.resize(texts.size() * width);
-  const auto stopped = [&]() -> std::optional<Error> {
-    if (call.cancel.cancelled()) return error(ErrorCode::kCancelled, "the caller cancelled the request");
-    if (call.deadline.passed()) return error(ErrorCode::kDeadlineExceeded, "the deadline passed before all texts were embedded");
-    return std::nullopt;
-  };
   for (std::size_t begin = 0; begin < tokens.size();) {
     std::size_t end = begin;
     int total = 0;
     while (end < tokens.size() && total + result.tokens[end] <= batch_tokens_) total += result.tokens[end++];
-    // Short waits, so that a cancelled call does not queue to the end.
-    std::unique_lock lock(mutex_, std::defer_lock);
-    do {
-      if (auto why = stopped()) {
-        span.fail(why->message);
-        return fail(std::move(*why));
-      }
-    } while (!lock.try_lock_for(std::chrono::milliseconds(20)));
+    if (auto why = take_turn(call)) {
+      span.fail(why->message);
+      return fail(std::move(*why));
+    }
     const auto start = std::chrono::steady_clock::now();
     encoder_.encode(std::span(tokens).subspan(begin, end - begin), result.values.data() + begin * width);
     const auto spent = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+    end_turn();
     result.compute_micros += spent.count();
     tokens_total_.add(total);
     compute_seconds_.add(static_cast<double>(spent.count()) * 1e-6);

@@ -1,9 +1,11 @@
 // The Embedder over a BERT-family model in a folder: config.json, tokenizer.json, model.safetensors.
 #pragma once
 
+#include <condition_variable>
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,6 +42,8 @@ class LocalEmbedder final : public data::Embedder {
  private:
   LocalEmbedder(std::string name, SafetensorsFile file, Tokenizer tokenizer, Encoder encoder, int max_tokens, int batch_tokens, Metrics& metrics);
   std::vector<std::int32_t> tokens_of(const std::string& text) const;
+  std::optional<Error> take_turn(const Call& call);
+  void end_turn();
 
   const std::string name_;
   SafetensorsFile file_;
@@ -47,8 +51,10 @@ class LocalEmbedder final : public data::Embedder {
   const int max_tokens_, batch_tokens_;
   Counter &tokens_total_, &compute_seconds_;
 
-  std::timed_mutex mutex_;
-  Encoder encoder_;  // guarded, but for its configuration
+  std::mutex mutex_;
+  std::condition_variable free_;
+  bool busy_ = false;  // guarded
+  Encoder encoder_;    // whoever set busy_ owns it; its configuration is anyone's
 };
 
 }  // namespace stoa::models
