@@ -174,9 +174,9 @@ Status Node::Parts::open_gateway() {
   pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *installation.audit, metrics, observer, Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds)});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
-  STOA_TRY(grounding, api::parse_grounding_settings(prompts.text));
+  STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
-      *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, std::move(grounding), url,
+      *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});

@@ -10,7 +10,7 @@ infra::HttpResponse error_response(const Error& error) {
   return infra::HttpResponse::json(wire.status, dump_json(wire.body));
 }
 
-infra::HttpResponse transport_error(const infra::HttpRequest&, int status, const Error& error) {
+infra::HttpResponse render_http_error(const infra::HttpRequest&, int status, const Error& error) {
   const WireError wire = to_wire(error);
   auto response = infra::HttpResponse::json(status, dump_json(wire.body));
   response.headers.set("x-request-id", new_id("req"));

@@ -16,6 +16,6 @@ inline Reply ok_json(const JsonObject& body) { return infra::HttpResponse::json(
 infra::HttpResponse error_response(const Error& error);
 
 // For errors that arise before a handler runs (no such route, body too large): Router::set_error_renderer.
-infra::HttpResponse transport_error(const infra::HttpRequest& request, int status, const Error& error);
+infra::HttpResponse render_http_error(const infra::HttpRequest& request, int status, const Error& error);
 
 }  // namespace stoa::gateway::openai

@@ -128,7 +128,7 @@ struct House : testing::Test {
       *key = must(identity->issue_key(operator_, {.project = "default", .user = name, .label = "", .role = Role::kDeveloper, .expires = {}})).secret;
     }
     ASSERT_TRUE(register_openai(router, dependencies));
-    router.set_error_renderer(transport_error);
+    router.set_error_renderer(render_http_error);
     ASSERT_TRUE(ingest.start_worker());
   }
   void TearDown() override { ingest.stop_worker(); }
