@@ -10,6 +10,10 @@
 #include "base/result.h"
 #include "contracts/chat.h"
 
+namespace stoa::infra {
+class YamlNode;
+}
+
 namespace stoa::governance {
 
 // Micro-units. Sums and products that do not fit are errors, never wrapped.
@@ -38,6 +42,8 @@ class PriceBook {
   Result<Money> cost(std::string_view model, const Usage& usage) const;
 
  private:
+  static Result<PriceBook> from_yaml(const infra::YamlNode& root);
+
   std::string currency_, as_of_, source_;
   std::vector<Price> prices_;
 };
