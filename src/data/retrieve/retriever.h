@@ -22,9 +22,9 @@ Result<SearchMode> parse_search_mode(std::string_view name);  // hybrid text vec
 // The defaults lean on exact words and let only the first ranks of either list weigh much; measured best of k 1..60 and weights
 // 0.5..0.8 on questions over encyclopedic paragraphs with all-MiniLM-L6-v2.
 struct FusionOptions {
-  double k = 1;
-  double text_weight = 0.6;
-  double vector_weight = 0.4;
+  double k = 2;
+  double text_weight = 0.7;
+  double vector_weight = 0.3;
   std::size_t candidates = 100;  // of each list, at least
 };
 
