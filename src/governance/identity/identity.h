@@ -35,7 +35,7 @@ struct User {
 };
 
 struct NewKey {
-  std::string project;             // id, or name inside the actor's tenant
+  std::string project;             // id, or name inside the actor's tenant; empty: the actor's project
   std::string user;                // name; empty for a service account
   std::string label;               // what the key is for, 0..128 bytes
   Role role = Role::kDeveloper;    // at most the actor's own
@@ -43,7 +43,7 @@ struct NewKey {
 };
 struct ApiKey {
   std::string id;                  // "key_..."
-  std::string prefix;              // the part that may be shown: "sk-stoa-<prefix>-..."
+  std::string prefix;              // 16 digits that may be shown; the key is "sk-stoa-<prefix>-<64 hexadecimal digits>"
   std::string tenant, project, user, label;
   Role role = Role::kViewer;
   Micros created = 0;
@@ -54,6 +54,7 @@ struct IssuedKey {
   std::string secret;  // the whole key; shown once, stored nowhere
 };
 
+// Changes are "identity.tenant.create" and the like in the audit log, refused ones too.
 // Names of tenants, projects, users and groups: 1..128 bytes of letters, digits and ._@+- (those of access lists).
 // Thread-safe. Errors besides those of the store: kInvalidArgument, kNotFound, kConflict (name taken), kPermissionDenied.
 class Identity {
@@ -72,11 +73,13 @@ class Identity {
     Project project;
   };
   virtual Result<Default> ensure_default() = 0;
-  // Who works on the data folder itself, through the command line: an admin of the default project, without a key.
-  virtual Result<Principal> local_operator() = 0;
+  // Who works on the data folder itself, through the command line: an admin, without a key, in the project "default" of the tenant
+  // of that name. The way to the first key of a tenant.
+  virtual Result<Principal> local_operator(std::string_view tenant = "default") = 0;
 
-  virtual Result<Tenant> create_tenant(const Principal& actor, std::string_view name) = 0;
+  virtual Result<Tenant> create_tenant(const Principal& actor, std::string_view name) = 0;    // with its project "default"
   virtual Result<Project> create_project(const Principal& actor, std::string_view name) = 0;  // in the actor's tenant
+  // Of the actor's tenant, by name; those who may not manage projects see their own only.
   virtual Result<std::vector<Project>> projects(const Principal& actor) = 0;
   virtual Result<User> create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups = {}) = 0;
   virtual Result<User> set_groups(const Principal& actor, std::string_view user, std::vector<std::string> groups) = 0;
@@ -85,14 +88,14 @@ class Identity {
 
   virtual Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) = 0;
   virtual Result<std::vector<ApiKey>> keys(const Principal& actor) = 0;  // of the actor's project, newest first
-  // By id or prefix. Works at once in this process, and within kCacheSeconds in others that share the store.
+  // By id or prefix, in the actor's tenant. Works at once, also in other processes that share the store: keys are not cached.
+  // Revoking again changes nothing.
   virtual Status revoke_key(const Principal& actor, std::string_view id_or_prefix) = 0;
-
-  static constexpr int kCacheSeconds = 5;
 };
 
-// The installation's secret in <home>/secrets/api-keys, made once with mode 0600 in a folder of mode 0700. kUnavailable when it cannot
-// be read or others may read it: a new one would make every issued key useless.
+// The installation's secret, 32 bytes, in <home>/secrets/api-keys (hexadecimal): made once with mode 0600 in a folder of mode 0700;
+// `home` exists. kUnavailable when it cannot be read or is damaged, or when others may read it or put another in its place: making a
+// new one would make every issued key useless.
 Result<Bytes> load_server_secret(const std::filesystem::path& home);
 
 }  // namespace stoa::governance

@@ -1,0 +1,442 @@
+#include "governance/identity/identity.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "contracts/access_list.h"
+#include "governance/access/access.h"
+#include "infra/crypto/encoding.h"
+#include "infra/crypto/hash.h"
+#include "infra/crypto/random.h"
+
+namespace stoa::governance {
+namespace {
+
+constexpr std::string_view kKeyStart = "sk-stoa-";
+constexpr std::size_t kPrefixBytes = 8, kSecretBytes = 32;
+constexpr std::size_t kKeySize = kKeyStart.size() + 2 * kPrefixBytes + 1 + 2 * kSecretBytes;
+constexpr std::size_t kMaxLabel = 128, kMaxGroups = 256;
+constexpr std::size_t kMaxRecentUses = 10'000;
+constexpr Micros kMinute = 60'000'000;
+constexpr std::string_view kDefault = "default";
+constexpr std::string_view kTenantCreate = "identity.tenant.create";
+
+constexpr infra::Migration kMigrations[] = {{1, R"sql(
+CREATE TABLE tenants (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  created INTEGER NOT NULL);
+CREATE TABLE projects (
+  id TEXT PRIMARY KEY,
+  tenant TEXT NOT NULL REFERENCES tenants (id),
+  name TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  UNIQUE (tenant, name));
+CREATE TABLE users (
+  id TEXT PRIMARY KEY,
+  tenant TEXT NOT NULL REFERENCES tenants (id),
+  name TEXT NOT NULL,
+  disabled INTEGER NOT NULL DEFAULT 0,
+  created INTEGER NOT NULL,
+  UNIQUE (tenant, name));
+CREATE TABLE user_groups (
+  user_id TEXT NOT NULL REFERENCES users (id),
+  name TEXT NOT NULL,
+  PRIMARY KEY (user_id, name)) WITHOUT ROWID;
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY,
+  prefix TEXT NOT NULL UNIQUE,
+  hash BLOB NOT NULL,
+  project TEXT NOT NULL REFERENCES projects (id),
+  user_id TEXT REFERENCES users (id),
+  label TEXT NOT NULL,
+  role TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER,
+  revoked INTEGER,
+  last_used INTEGER);
+CREATE INDEX api_keys_by_project ON api_keys (project);
+)sql"}};
+
+// Group names hold no comma, so one text carries them all and a user or a key is one row.
+constexpr std::string_view kUserColumns =
+    "SELECT u.id, u.tenant, u.name, u.disabled, u.created,"
+    " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), '') FROM users u ";
+constexpr std::string_view kKeyColumns =
+    "SELECT k.id, k.prefix, p.tenant, k.project, COALESCE(u.name, ''), k.label, k.role, k.created, k.expires, k.revoked, k.last_used"
+    " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id ";
+constexpr std::string_view kAuthenticate =
+    "SELECT k.id, k.hash, k.role, k.expires, k.revoked, k.last_used, p.tenant, p.id, u.id, COALESCE(u.name, ''), COALESCE(u.disabled, 0),"
+    " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), '')"
+    " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id WHERE k.prefix = ?";
+
+Status check_name(std::string_view kind, std::string_view name) {
+  const auto list = AccessList::parse("user:" + std::string(name));
+  if (list && list->users == std::vector{std::string(name)}) return {};
+  return fail(ErrorCode::kInvalidArgument, "'{}' cannot name a {}: 1 to 128 letters, digits and ._@+- are allowed", name.substr(0, 150), kind);
+}
+
+Result<std::vector<std::string>> check_groups(std::vector<std::string> groups) {
+  std::ranges::sort(groups);
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+  if (groups.size() > kMaxGroups) return fail(ErrorCode::kInvalidArgument, "{} groups, and a user has at most {}", groups.size(), kMaxGroups);
+  for (const auto& group : groups) STOA_CHECK(check_name("group", group));
+  return groups;
+}
+
+std::vector<std::string> split_groups(std::string_view joined) {
+  std::vector<std::string> groups;
+  while (!joined.empty()) {
+    const std::size_t comma = joined.find(',');
+    groups.emplace_back(joined.substr(0, comma));
+    joined.remove_prefix(comma == std::string_view::npos ? joined.size() : comma + 1);
+  }
+  std::ranges::sort(groups);
+  return groups;
+}
+
+Result<Project> read_project(const infra::SqlRow& row) {
+  Project project;
+  STOA_CHECK(row.read(project.id, project.tenant, project.name, project.created));
+  return project;
+}
+
+Result<User> read_user(const infra::SqlRow& row) {
+  User user;
+  std::string groups;
+  STOA_CHECK(row.read(user.id, user.tenant, user.name, user.disabled, user.created, groups));
+  user.groups = split_groups(groups);
+  return user;
+}
+
+Result<ApiKey> read_key(const infra::SqlRow& row) {
+  ApiKey key;
+  std::string role;
+  STOA_CHECK(row.read(key.id, key.prefix, key.tenant, key.project, key.user, key.label, role, key.created, key.expires, key.revoked, key.last_used));
+  STOA_TRY(parsed, parse_role(role));
+  key.role = parsed;
+  return key;
+}
+
+// All rows of a query, each made into what `read` gives.
+template <class Read>
+auto read_all(infra::SqlSession& session, const std::string& sql, const infra::SqlParams& params, Read read)
+    -> Result<std::vector<typename std::invoke_result_t<Read, const infra::SqlRow&>::value_type>> {
+  STOA_TRY(rows, session.query(sql, params));
+  std::vector<typename std::invoke_result_t<Read, const infra::SqlRow&>::value_type> all;
+  for (const auto& row : rows) {
+    STOA_TRY(one, read(row));
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+// What a violated uniqueness means to people.
+Status taken(Result<std::int64_t> inserted, std::string_view kind, std::string_view name) {
+  if (inserted) return {};
+  if (inserted.error().code == ErrorCode::kConflict) return fail(ErrorCode::kConflict, "the {} '{}' exists already", kind, name);
+  return fail(std::move(inserted.error()));
+}
+
+class SqlIdentity final : public Identity {
+ public:
+  SqlIdentity(infra::SqlDatabase& database, AuditLog& audit, Bytes secret, const Clock& clock)
+      : database_(database), audit_(audit), secret_(std::move(secret)), clock_(clock) {}
+
+  Result<Principal> authenticate(std::string_view key) override;
+  Result<Default> ensure_default() override;
+  Result<Principal> local_operator(std::string_view tenant) override;
+  Result<Tenant> create_tenant(const Principal& actor, std::string_view name) override;
+  Result<Project> create_project(const Principal& actor, std::string_view name) override;
+  Result<std::vector<Project>> projects(const Principal& actor) override;
+  Result<User> create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups) override;
+  Result<User> set_groups(const Principal& actor, std::string_view user, std::vector<std::string> groups) override;
+  Status disable_user(const Principal& actor, std::string_view user, bool disabled) override;
+  Result<std::vector<User>> users(const Principal& actor) override;
+  Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) override;
+  Result<std::vector<ApiKey>> keys(const Principal& actor) override;
+  Status revoke_key(const Principal& actor, std::string_view id_or_prefix) override;
+
+ private:
+  using Work = std::function<Status(infra::SqlTransaction&)>;
+
+  infra::Sha256Digest hash(std::string_view key) const { return infra::hmac_sha256(secret_, as_bytes(key)); }
+  void note_use(const std::string& key, std::optional<Micros> last_used, Micros now);
+
+  Status allow(const Principal& actor, Action action, std::string_view change, const Resource& resource);
+  // Does the work and records it, both or neither.
+  Status change(const Principal& actor, std::string_view change, std::string_view resource, const Work& work);
+  Result<Tenant> insert_tenant(const Principal& actor, std::string_view name);
+  Status insert_project(infra::SqlTransaction& transaction, const Project& project);
+  Status insert_groups(infra::SqlTransaction& transaction, const std::string& user, const std::vector<std::string>& groups);
+  Result<User> find_user(infra::SqlSession& session, const std::string& tenant, std::string_view name);
+  Result<Default> find_default(infra::SqlSession& session, std::string_view tenant);
+
+  infra::SqlDatabase& database_;
+  AuditLog& audit_;
+  const Bytes secret_;
+  const Clock& clock_;
+
+  std::mutex uses_mutex_;
+  std::map<std::string, Micros, std::less<>> uses_;  // key id: the minute of the last use that this process wrote or tried to
+};
+
+// ---- Keys into principals
+
+Result<Principal> SqlIdentity::authenticate(std::string_view key) {
+  const auto refused = [] {
+    return fail(error(ErrorCode::kUnauthenticated, "the API key is not valid").with_hint("send a key that works as 'Authorization: Bearer sk-stoa-...'"));
+  };
+  if (key.size() != kKeySize || !key.starts_with(kKeyStart)) return refused();
+  const std::string prefix(key.substr(kKeyStart.size(), 2 * kPrefixBytes));
+  if (!infra::from_hex(prefix)) return refused();
+  STOA_TRY(row, database_.query_one(kAuthenticate, {prefix}));
+  if (!row) return refused();
+
+  Principal principal;
+  Bytes stored;
+  std::string id, role, groups;
+  std::optional<std::string> user;
+  std::optional<Micros> expires, revoked, last_used;
+  bool disabled = false;
+  STOA_CHECK(row->read(id, stored, role, expires, revoked, last_used, principal.tenant, principal.project, user, principal.user, disabled, groups));
+  const Micros now = clock_.now();
+  const auto digest = hash(key);
+  if (!infra::constant_time_equal(digest, stored) || revoked || disabled || (expires && *expires <= now)) return refused();
+
+  STOA_TRY(parsed, parse_role(role));
+  principal.role = parsed;
+  principal.id = user.value_or(id);
+  principal.groups = split_groups(groups);
+  note_use(id, last_used, now);
+  return principal;
+}
+
+// A write to the store for the first use in a minute only. One that fails must not lock anybody out, nor be tried again by every
+// request, so the attempt counts.
+void SqlIdentity::note_use(const std::string& key, std::optional<Micros> last_used, Micros now) {
+  const Micros minute = now - now % kMinute;
+  if (last_used && *last_used >= minute) return;
+  {
+    std::lock_guard lock(uses_mutex_);
+    if (uses_.size() >= kMaxRecentUses) uses_.clear();
+    Micros& tried = uses_[key];
+    if (tried >= minute) return;
+    tried = minute;
+  }
+  const auto written = database_.execute("UPDATE api_keys SET last_used = ? WHERE id = ? AND COALESCE(last_used, 0) < ?", {minute, key, minute});
+  if (!written) log_error("the last use of an API key was not recorded", written.error(), {{"key", key}});
+}
+
+// ---- Changes
+
+Status SqlIdentity::allow(const Principal& actor, Action action, std::string_view change, const Resource& resource) {
+  const auto permit = check_access(actor, action, resource);
+  if (permit) return {};
+  AuditEntry entry = AuditEntry::of(actor, change, resource.name);
+  entry.outcome = Outcome::kDenied;
+  entry.reason = permit.error().message;
+  if (const auto recorded = audit_.append(std::move(entry)); !recorded) log_error("a refusal was not recorded in the audit log", recorded.error());
+  return fail(permit.error());
+}
+
+Status SqlIdentity::change(const Principal& actor, std::string_view change, std::string_view resource, const Work& work) {
+  return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(work(transaction));
+    return audit_.append(transaction, AuditEntry::of(actor, change, resource));
+  });
+}
+
+Status SqlIdentity::insert_project(infra::SqlTransaction& transaction, const Project& project) {
+  return taken(transaction.execute("INSERT INTO projects (id, tenant, name, created) VALUES (?, ?, ?, ?)",
+                                   {project.id, project.tenant, project.name, project.created}),
+               "project", project.name);
+}
+
+Status SqlIdentity::insert_groups(infra::SqlTransaction& transaction, const std::string& user, const std::vector<std::string>& groups) {
+  for (const auto& group : groups) STOA_CHECK(transaction.execute("INSERT INTO user_groups (user_id, name) VALUES (?, ?)", {user, group}));
+  return {};
+}
+
+Result<User> SqlIdentity::find_user(infra::SqlSession& session, const std::string& tenant, std::string_view name) {
+  STOA_TRY(row, session.query_one(std::string(kUserColumns) + "WHERE u.tenant = ? AND u.name = ?", {tenant, std::string(name)}));
+  if (!row) return fail(ErrorCode::kNotFound, "there is no user '{}'", name.substr(0, 150));
+  return read_user(*row);
+}
+
+Result<Identity::Default> SqlIdentity::find_default(infra::SqlSession& session, std::string_view tenant) {
+  STOA_TRY(row, session.query_one("SELECT t.id, t.name, t.created, p.id, p.tenant, p.name, p.created FROM tenants t"
+                                  " JOIN projects p ON p.tenant = t.id AND p.name = ? WHERE t.name = ?",
+                                  {std::string(kDefault), std::string(tenant)}));
+  if (!row) return fail(ErrorCode::kNotFound, "there is no tenant '{}'", tenant.substr(0, 150));
+  Default found;
+  auto& [t, p] = found;
+  STOA_CHECK(row->read(t.id, t.name, t.created, p.id, p.tenant, p.name, p.created));
+  return found;
+}
+
+Result<Principal> SqlIdentity::local_operator(std::string_view tenant) {
+  STOA_TRY(found, find_default(database_, tenant));
+  return Principal{std::string(kLocalOperator), found.tenant.id, found.project.id, "", {}, Role::kAdmin};
+}
+
+Result<Identity::Default> SqlIdentity::ensure_default() {
+  if (auto found = find_default(database_, kDefault); found || found.error().code != ErrorCode::kNotFound) return found;
+  // Another process may have made it in between.
+  const Principal actor{std::string(kLocalOperator), "", "", "", {}, Role::kAdmin};
+  if (const auto made = insert_tenant(actor, kDefault); !made && made.error().code != ErrorCode::kConflict) return fail(made.error());
+  return find_default(database_, kDefault);
+}
+
+Result<Tenant> SqlIdentity::create_tenant(const Principal& actor, std::string_view name) {
+  STOA_CHECK(check_name("tenant", name));
+  STOA_CHECK(allow(actor, Action::kTenantManage, kTenantCreate, {"", "", fmt::format("tenant {}", name), false}));
+  return insert_tenant(actor, name);
+}
+
+Result<Tenant> SqlIdentity::insert_tenant(const Principal& actor, std::string_view name) {
+  const Micros now = clock_.now();
+  const Tenant tenant{new_id("tenant"), std::string(name), now};
+  STOA_CHECK(change(actor, kTenantCreate, "tenant " + tenant.name, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(taken(transaction.execute("INSERT INTO tenants (id, name, created) VALUES (?, ?, ?)", {tenant.id, tenant.name, now}), "tenant", name));
+    return insert_project(transaction, {new_id("proj"), tenant.id, std::string(kDefault), now});
+  }));
+  return tenant;
+}
+
+Result<Project> SqlIdentity::create_project(const Principal& actor, std::string_view name) {
+  constexpr std::string_view kChange = "identity.project.create";
+  STOA_CHECK(check_name("project", name));
+  const Project project{new_id("proj"), actor.tenant, std::string(name), clock_.now()};
+  STOA_CHECK(allow(actor, Action::kProjectManage, kChange, {actor.tenant, "", "project " + project.name, false}));
+  STOA_CHECK(change(actor, kChange, "project " + project.name,
+                    [&](infra::SqlTransaction& transaction) { return insert_project(transaction, project); }));
+  return project;
+}
+
+Result<std::vector<Project>> SqlIdentity::projects(const Principal& actor) {
+  const bool all = decide(actor, Action::kProjectManage, {actor.tenant, "", "projects", false}).allowed;
+  return read_all(database_, "SELECT id, tenant, name, created FROM projects WHERE tenant = ? AND (? OR id = ?) ORDER BY name",
+                  {actor.tenant, std::int64_t{all}, actor.project}, read_project);
+}
+
+Result<User> SqlIdentity::create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups) {
+  constexpr std::string_view kChange = "identity.user.create";
+  STOA_CHECK(check_name("user", name));
+  STOA_TRY(checked, check_groups(std::move(groups)));
+  const User user{new_id("user"), actor.tenant, std::string(name), std::move(checked), false, clock_.now()};
+  STOA_CHECK(allow(actor, Action::kUserManage, kChange, {actor.tenant, "", "user " + user.name, false}));
+  STOA_CHECK(change(actor, kChange, "user " + user.name, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(taken(transaction.execute("INSERT INTO users (id, tenant, name, created) VALUES (?, ?, ?, ?)",
+                                         {user.id, user.tenant, user.name, user.created}),
+                     "user", name));
+    return insert_groups(transaction, user.id, user.groups);
+  }));
+  return user;
+}
+
+Result<User> SqlIdentity::set_groups(const Principal& actor, std::string_view name, std::vector<std::string> groups) {
+  constexpr std::string_view kChange = "identity.user.groups";
+  STOA_CHECK(check_name("user", name));
+  STOA_TRY(checked, check_groups(std::move(groups)));
+  const std::string resource = fmt::format("user {}", name);
+  STOA_CHECK(allow(actor, Action::kUserManage, kChange, {actor.tenant, "", resource, false}));
+  User user;
+  STOA_CHECK(change(actor, kChange, resource, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(found, find_user(transaction, actor.tenant, name));
+    user = found;
+    user.groups = checked;
+    STOA_CHECK(transaction.execute("DELETE FROM user_groups WHERE user_id = ?", {user.id}));
+    return insert_groups(transaction, user.id, checked);
+  }));
+  return user;
+}
+
+Status SqlIdentity::disable_user(const Principal& actor, std::string_view name, bool disabled) {
+  const std::string_view kind = disabled ? "identity.user.disable" : "identity.user.enable";
+  STOA_CHECK(check_name("user", name));
+  const std::string resource = fmt::format("user {}", name);
+  STOA_CHECK(allow(actor, Action::kUserManage, kind, {actor.tenant, "", resource, false}));
+  return change(actor, kind, resource, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(user, find_user(transaction, actor.tenant, name));
+    STOA_CHECK(transaction.execute("UPDATE users SET disabled = ? WHERE id = ?", {std::int64_t{disabled}, user.id}));
+    return {};
+  });
+}
+
+Result<std::vector<User>> SqlIdentity::users(const Principal& actor) {
+  STOA_CHECK(check_access(actor, Action::kUserManage, {actor.tenant, "", "users", false}));
+  return read_all(database_, std::string(kUserColumns) + "WHERE u.tenant = ? ORDER BY u.name", {actor.tenant}, read_user);
+}
+
+// ---- Keys
+
+Result<IssuedKey> SqlIdentity::issue_key(const Principal& actor, const NewKey& wanted) {
+  constexpr std::string_view kChange = "identity.key.create";
+  const Micros now = clock_.now();
+  if (wanted.label.size() > kMaxLabel) return fail(ErrorCode::kInvalidArgument, "a label of {} bytes, more than {}", wanted.label.size(), kMaxLabel);
+  if (wanted.expires && *wanted.expires <= now) return fail(ErrorCode::kInvalidArgument, "the key would expire in the past, at {}", to_rfc3339(*wanted.expires));
+  const std::string& asked = wanted.project.empty() ? actor.project : wanted.project;
+  STOA_TRY(row, database_.query_one("SELECT id FROM projects WHERE tenant = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1", {actor.tenant, asked, asked, asked}));
+  if (!row) return fail(ErrorCode::kNotFound, "there is no project '{}'", asked.substr(0, 150));
+
+  IssuedKey issued;
+  ApiKey& key = issued.key;
+  STOA_TRY(project, row->get<std::string>(0));
+  key = {new_id("key"), "", actor.tenant, project, wanted.user, wanted.label, wanted.role, now, wanted.expires, {}, {}};
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {actor.tenant, key.project, "key " + key.id, true}));
+  if (wanted.role > actor.role)
+    return fail(ErrorCode::kPermissionDenied, "a {} cannot make a key with the role {}", role_name(actor.role), role_name(wanted.role));
+
+  STOA_TRY(random, infra::random_bytes(kPrefixBytes + kSecretBytes));
+  const ByteSpan bytes = random;
+  key.prefix = infra::to_hex(bytes.first(kPrefixBytes));
+  issued.secret = fmt::format("{}{}-{}", kKeyStart, key.prefix, infra::to_hex(bytes.subspan(kPrefixBytes)));
+  const auto digest = hash(issued.secret);
+  STOA_CHECK(change(actor, kChange, "key " + key.id, [&](infra::SqlTransaction& transaction) -> Status {
+    std::optional<std::string> user;
+    if (!key.user.empty()) {
+      STOA_TRY(found, find_user(transaction, actor.tenant, key.user));
+      user = found.id;
+    }
+    STOA_CHECK(transaction.execute(
+        "INSERT INTO api_keys (id, prefix, hash, project, user_id, label, role, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        {key.id, key.prefix, Bytes(digest.begin(), digest.end()), key.project, infra::sql_optional(user), key.label, std::string(role_name(key.role)), now,
+         infra::sql_optional(key.expires)}));
+    return {};
+  }));
+  return issued;
+}
+
+Result<std::vector<ApiKey>> SqlIdentity::keys(const Principal& actor) {
+  STOA_CHECK(check_access(actor, Action::kKeyManage, Resource::of(actor, "keys")));
+  return read_all(database_, std::string(kKeyColumns) + "WHERE k.project = ? ORDER BY k.created DESC, k.id DESC", {actor.project}, read_key);
+}
+
+Status SqlIdentity::revoke_key(const Principal& actor, std::string_view id_or_prefix) {
+  constexpr std::string_view kChange = "identity.key.revoke";
+  const std::string asked(id_or_prefix);
+  STOA_TRY(row, database_.query_one(std::string(kKeyColumns) + "WHERE p.tenant = ? AND (k.id = ? OR k.prefix = ?)", {actor.tenant, asked, asked}));
+  // The text may be a whole key by mistake: it must not reach logs through the message.
+  if (!row) return fail(error(ErrorCode::kNotFound, "there is no key with this id or prefix").with_hint("list the keys to see their ids and prefixes"));
+  STOA_TRY(key, read_key(*row));
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {key.tenant, key.project, "key " + key.id, true}));
+  if (key.revoked) return {};
+  return change(actor, kChange, "key " + key.id, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(transaction.execute("UPDATE api_keys SET revoked = ? WHERE id = ? AND revoked IS NULL", {clock_.now(), key.id}));
+    return {};
+  });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Identity>> Identity::open(infra::SqlDatabase& database, AuditLog& audit, Bytes secret, const Clock& clock) {
+  if (secret.size() < kSecretBytes) return fail(ErrorCode::kInvalidArgument, "the secret for API keys has {} bytes, and at least {} are needed", secret.size(), kSecretBytes);
+  STOA_CHECK(database.migrate("governance/identity", kMigrations));
+  return std::make_unique<SqlIdentity>(database, audit, std::move(secret), clock);
+}
+
+}  // namespace stoa::governance

@@ -1,0 +1,338 @@
+#include "governance/identity/identity.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::governance {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr Micros kSecond = 1'000'000, kMinute = 60 * kSecond;
+
+class TestClock final : public Clock {
+ public:
+  Micros now() const override { return time; }
+  Micros time = 1'800'000'000 * kSecond;  // a whole minute
+};
+
+Bytes secret_of(char fill) { return Bytes(32, static_cast<std::byte>(fill)); }
+
+template <class T>
+ErrorCode code_of(const Result<T>& result) {
+  EXPECT_FALSE(result);
+  return result ? ErrorCode::kInternal : result.error().code;
+}
+
+class IdentityTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    database_ = *infra::open_memory();
+    audit_ = *AuditLog::open(*database_, clock_);
+    identity_ = *Identity::open(*database_, *audit_, secret_of('s'), clock_);
+    ASSERT_TRUE(identity_->ensure_default());
+    operator_ = *identity_->local_operator();
+  }
+
+  IssuedKey issue(const NewKey& key = {}) {
+    auto issued = identity_->issue_key(operator_, key);
+    EXPECT_TRUE(issued) << issued.error().message;
+    return issued.value_or(IssuedKey{});
+  }
+  Principal with(Role role) {
+    NewKey key;
+    key.role = role;
+    return *identity_->authenticate(issue(key).secret);
+  }
+  std::vector<AuditEntry> audited(std::string action) {
+    AuditQuery query;
+    query.action = std::move(action);
+    return *audit_->query(query);
+  }
+
+  TestClock clock_;
+  std::unique_ptr<infra::SqlDatabase> database_;
+  std::unique_ptr<AuditLog> audit_;
+  std::unique_ptr<Identity> identity_;
+  Principal operator_;
+};
+
+TEST_F(IdentityTest, AuthenticatesUsersAndServiceAccounts) {
+  ASSERT_TRUE(identity_->create_user(operator_, "ann", {"ops", "eng", "eng"}));
+  const IssuedKey of_ann = issue({"default", "ann", "laptop", Role::kViewer, {}});
+  const Principal ann = *identity_->authenticate(of_ann.secret);
+  EXPECT_TRUE(ann.id.starts_with("user_"));
+  EXPECT_EQ(ann.tenant, operator_.tenant);
+  EXPECT_EQ(ann.project, operator_.project);
+  EXPECT_EQ(ann.user, "ann");
+  EXPECT_EQ(ann.groups, (std::vector<std::string>{"eng", "ops"}));
+  EXPECT_EQ(ann.role, Role::kViewer);
+
+  const IssuedKey of_service = issue({"", "", "batch", Role::kOperator, {}});
+  const Principal service = *identity_->authenticate(of_service.secret);
+  EXPECT_EQ(service.id, of_service.key.id);
+  EXPECT_EQ(service.user, "");
+  EXPECT_EQ(service.role, Role::kOperator);
+
+  ASSERT_TRUE(identity_->set_groups(operator_, "ann", {"law"}));
+  EXPECT_EQ(identity_->authenticate(of_ann.secret)->groups, std::vector<std::string>{"law"});
+}
+
+TEST_F(IdentityTest, EveryKeyThatDoesNotWorkGetsTheSameAnswer) {
+  ASSERT_TRUE(identity_->create_user(operator_, "bob"));
+  const std::string good = issue().secret, other = issue().secret;
+  const IssuedKey revoked = issue();
+  ASSERT_TRUE(identity_->revoke_key(operator_, revoked.key.id));
+  const std::string disabled = issue({"", "bob", "", Role::kViewer, {}}).secret;
+  const std::string expired = issue({"", "", "", Role::kViewer, clock_.time + kSecond}).secret;
+  ASSERT_TRUE(identity_->authenticate(disabled));
+  ASSERT_TRUE(identity_->authenticate(expired));
+  ASSERT_TRUE(identity_->disable_user(operator_, "bob", true));
+  clock_.time += kSecond;
+
+  ASSERT_TRUE(identity_->authenticate(good));
+  std::string changed = good, upper = good, unknown = good;
+  changed.back() = changed.back() == '0' ? '1' : '0';
+  std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  unknown[10] = unknown[10] == '0' ? '1' : '0';
+  const std::string table[] = {
+      revoked.secret, disabled, expired, changed, upper, unknown,
+      good.substr(0, 25) + other.substr(25),  // the prefix of one key, the secret of another
+      good + "0", good.substr(0, good.size() - 1), good.substr(8), "Bearer " + good, "", "sk-stoa-", "sk-", std::string(1 << 20, 'x'),
+      "sk-stoa-" + std::string(good.size() - 8, '\xff'), "sk-stoa-" + std::string(good.size() - 8, '\0'), "sk-stoa-' OR 1=1 --" + good.substr(19),
+  };
+  std::set<std::string> answers;
+  for (const auto& key : table) {
+    const auto principal = identity_->authenticate(key);
+    ASSERT_FALSE(principal) << key.substr(0, 100);
+    EXPECT_EQ(principal.error().code, ErrorCode::kUnauthenticated);
+    answers.insert(principal.error().message + principal.error().hint);
+  }
+  EXPECT_EQ(answers.size(), 1u);
+
+  ASSERT_TRUE(identity_->disable_user(operator_, "bob", false));
+  EXPECT_TRUE(identity_->authenticate(disabled));
+}
+
+TEST_F(IdentityTest, KeysAreStoredAsHashesOfThisInstallation) {
+  const IssuedKey issued = issue();
+  const auto row = *database_->query_one("SELECT hash, prefix || id || label || role FROM api_keys");
+  EXPECT_EQ(row->get<Bytes>(0)->size(), 32u);
+  EXPECT_TRUE(issued.secret.starts_with("sk-stoa-" + issued.key.prefix + "-"));
+  EXPECT_EQ(row->get<std::string>(1)->find(issued.secret.substr(25)), std::string::npos);
+  const auto elsewhere = *Identity::open(*database_, *audit_, secret_of('t'), clock_);
+  EXPECT_EQ(code_of(elsewhere->authenticate(issued.secret)), ErrorCode::kUnauthenticated);
+  EXPECT_EQ(code_of(Identity::open(*database_, *audit_, Bytes(8), clock_)), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(IdentityTest, RevocationWorksAtOnceAlsoElsewhere) {
+  const auto other_process = *Identity::open(*database_, *audit_, secret_of('s'), clock_);
+  const IssuedKey issued = issue();
+  ASSERT_TRUE(other_process->authenticate(issued.secret));
+  ASSERT_TRUE(identity_->revoke_key(operator_, issued.key.prefix));
+  EXPECT_EQ(code_of(other_process->authenticate(issued.secret)), ErrorCode::kUnauthenticated);
+  const Micros revoked = *identity_->keys(operator_)->front().revoked;
+  clock_.time += kMinute;
+  ASSERT_TRUE(identity_->revoke_key(operator_, issued.key.id));  // again: nothing changes
+  EXPECT_EQ(*identity_->keys(operator_)->front().revoked, revoked);
+  EXPECT_EQ(audited("identity.key.revoke").size(), 1u);
+  const auto unknown = identity_->revoke_key(operator_, "sk-stoa-pasted-by-mistake");
+  EXPECT_EQ(code_of(unknown), ErrorCode::kNotFound);
+  EXPECT_EQ(unknown.error().message.find("pasted"), std::string::npos);
+}
+
+TEST_F(IdentityTest, LastUseIsKeptToTheMinute) {
+  const IssuedKey issued = issue();
+  const auto last_used = [&] { return identity_->keys(operator_)->front().last_used; };
+  EXPECT_FALSE(last_used());
+  const Micros start = clock_.time;
+  const struct { Micros time, expected; } table[] = {{start + 5 * kSecond, start}, {start + 59 * kSecond, start}, {start + kMinute, start + kMinute}, {start, start + kMinute}};
+  for (const auto& [time, expected] : table) {
+    clock_.time = time;
+    ASSERT_TRUE(identity_->authenticate(issued.secret));
+    EXPECT_EQ(last_used(), expected);
+  }
+}
+
+TEST_F(IdentityTest, TenantsAreWalls) {
+  ASSERT_TRUE(identity_->create_tenant(operator_, "acme"));
+  const Principal theirs = *identity_->local_operator("acme");
+  EXPECT_NE(theirs.tenant, operator_.tenant);
+  ASSERT_TRUE(identity_->create_user(operator_, "ann"));
+  ASSERT_TRUE(identity_->create_user(theirs, "ann"));  // a name of its own in each tenant
+  ASSERT_TRUE(identity_->create_user(theirs, "zoe"));
+  const IssuedKey our_key = issue({"", "ann", "", Role::kAdmin, {}});
+  const Principal ann = *identity_->authenticate(our_key.secret);
+  const IssuedKey their_key = *identity_->issue_key(theirs, {"default", "ann", "", Role::kAdmin, {}});
+  const Principal their_ann = *identity_->authenticate(their_key.secret);
+  EXPECT_EQ(their_ann.tenant, theirs.tenant);
+  EXPECT_NE(their_ann.id, ann.id);
+
+  EXPECT_EQ(code_of(identity_->issue_key(ann, {theirs.project, "", "", Role::kViewer, {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(ann, {"", "zoe", "", Role::kViewer, {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->revoke_key(ann, their_key.key.id)), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->revoke_key(ann, their_key.key.prefix)), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->set_groups(ann, "zoe", {"eng"})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->disable_user(ann, "zoe", true)), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->create_tenant(ann, "mine")), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(code_of(identity_->local_operator("mine")), ErrorCode::kNotFound);
+  EXPECT_EQ(identity_->users(ann)->size(), 1u);
+  EXPECT_EQ(identity_->users(their_ann)->size(), 2u);
+  EXPECT_EQ(identity_->keys(ann)->size(), 1u);
+  EXPECT_EQ(identity_->projects(ann)->size(), 1u);
+  EXPECT_TRUE(identity_->authenticate(their_key.secret));
+}
+
+TEST_F(IdentityTest, ProjectsOfOneTenant) {
+  const Project lab = *identity_->create_project(operator_, "lab");
+  const IssuedKey by_name = issue({"lab", "", "", Role::kDeveloper, {}}), by_id = issue({lab.id, "", "", Role::kAdmin, {}});
+  const Principal developer = *identity_->authenticate(by_name.secret), admin = *identity_->authenticate(by_id.secret);
+  EXPECT_EQ(developer.project, lab.id);
+  EXPECT_EQ(admin.project, lab.id);
+  EXPECT_EQ(identity_->keys(operator_)->size(), 0u);
+  EXPECT_EQ(identity_->keys(admin)->size(), 2u);
+  const auto names = [&](const Principal& actor) {
+    std::vector<std::string> all;
+    const auto projects = *identity_->projects(actor);
+    for (const auto& project : projects) all.push_back(project.name);
+    return all;
+  };
+  EXPECT_EQ(names(admin), (std::vector<std::string>{"default", "lab"}));
+  EXPECT_EQ(names(developer), std::vector<std::string>{"lab"});
+  EXPECT_TRUE(identity_->revoke_key(operator_, by_name.key.id));  // an admin's reach is the tenant
+}
+
+TEST_F(IdentityTest, OnlyAdminsChangeAndRefusalsAreRecorded) {
+  const IssuedKey key = issue();
+  ASSERT_TRUE(identity_->create_user(operator_, "ann"));
+  for (const Role role : {Role::kViewer, Role::kDeveloper, Role::kOperator}) {
+    const Principal actor = with(role);
+    const ErrorCode answers[] = {
+        code_of(identity_->create_tenant(actor, "t")),   code_of(identity_->create_project(actor, "p")),
+        code_of(identity_->create_user(actor, "u")),     code_of(identity_->set_groups(actor, "ann", {})),
+        code_of(identity_->users(actor)),                code_of(identity_->disable_user(actor, "ann", true)),
+        code_of(identity_->keys(actor)),                 code_of(identity_->issue_key(actor, {"", "", "", Role::kViewer, {}})),
+        code_of(identity_->issue_key(actor, {"", "", "", Role::kAdmin, {}})), code_of(identity_->revoke_key(actor, key.key.id)),
+    };
+    for (const ErrorCode answer : answers) EXPECT_EQ(answer, ErrorCode::kPermissionDenied);
+  }
+  EXPECT_EQ(code_of(identity_->users(Principal{})), ErrorCode::kPermissionDenied);
+  const auto refused = audited("identity.key.revoke");
+  ASSERT_EQ(refused.size(), 3u);
+  for (const auto& entry : refused) {
+    EXPECT_EQ(entry.outcome, Outcome::kDenied);
+    EXPECT_EQ(entry.resource, "key " + key.key.id);
+    EXPECT_FALSE(entry.reason.empty());
+  }
+  EXPECT_TRUE(identity_->authenticate(key.secret));
+}
+
+TEST_F(IdentityTest, ChangesAreRecordedWithThem) {
+  ASSERT_TRUE(identity_->create_user(operator_, "ann"));
+  const IssuedKey key = issue({"", "ann", "laptop", Role::kViewer, {}});
+  ASSERT_TRUE(identity_->disable_user(operator_, "ann", true));
+  EXPECT_FALSE(identity_->create_user(operator_, "ann"));
+  const struct { std::string action, resource; } table[] = {
+      {"identity.tenant.create", "tenant default"}, {"identity.user.create", "user ann"}, {"identity.key.create", "key " + key.key.id}, {"identity.user.disable", "user ann"}};
+  for (const auto& [action, resource] : table) {
+    const auto entries = audited(action);
+    ASSERT_EQ(entries.size(), 1u) << action;
+    EXPECT_EQ(entries[0].resource, resource);
+    EXPECT_EQ(entries[0].principal, operator_.id);
+    EXPECT_EQ(entries[0].outcome, Outcome::kAllowed);
+    EXPECT_EQ(entries[0].reason.find(key.secret), std::string::npos);
+  }
+}
+
+TEST_F(IdentityTest, DefaultIsMadeOnce) {
+  const auto first = *identity_->ensure_default();
+  const auto again = *(*Identity::open(*database_, *audit_, secret_of('s'), clock_))->ensure_default();
+  EXPECT_EQ(again.tenant.id, first.tenant.id);
+  EXPECT_EQ(again.project.id, first.project.id);
+  EXPECT_EQ(first.project.tenant, first.tenant.id);
+  EXPECT_EQ(first.project.name, "default");
+  EXPECT_EQ(operator_.tenant, first.tenant.id);
+}
+
+TEST_F(IdentityTest, RefusesWhatCannotBe) {
+  for (const std::string& name : {std::string(), std::string("a b"), std::string("a,user:b"), std::string("ann,"), std::string("é"), std::string("a/b"), std::string(129, 'a')}) {
+    EXPECT_EQ(code_of(identity_->create_tenant(operator_, name)), ErrorCode::kInvalidArgument) << name;
+    EXPECT_EQ(code_of(identity_->create_project(operator_, name)), ErrorCode::kInvalidArgument) << name;
+    EXPECT_EQ(code_of(identity_->create_user(operator_, name)), ErrorCode::kInvalidArgument) << name;
+    EXPECT_EQ(code_of(identity_->create_user(operator_, "ann", {name})), ErrorCode::kInvalidArgument) << name;
+  }
+  ASSERT_TRUE(identity_->create_user(operator_, std::string(128, 'a')));
+  ASSERT_TRUE(identity_->create_user(operator_, "a.b_c@d+e-f9"));
+  EXPECT_EQ(code_of(identity_->create_user(operator_, "a.b_c@d+e-f9")), ErrorCode::kConflict);
+  EXPECT_EQ(code_of(identity_->create_project(operator_, "default")), ErrorCode::kConflict);
+  EXPECT_EQ(code_of(identity_->create_tenant(operator_, "default")), ErrorCode::kConflict);
+  std::vector<std::string> many;
+  for (int i = 0; i < 257; ++i) many.push_back(fmt::format("g{}", i));
+  EXPECT_EQ(code_of(identity_->create_user(operator_, "ann", many)), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"nowhere", "", "", Role::kViewer, {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "nobody", "", Role::kViewer, {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", std::string(129, 'x'), Role::kViewer, {}})), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", "", Role::kViewer, clock_.time})), ErrorCode::kInvalidArgument);
+}
+
+class ServerSecret : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "stoa-secret-XXXXXX").string();
+    home_ = ::mkdtemp(pattern.data());
+  }
+  void TearDown() override { fs::remove_all(home_); }
+  static unsigned mode(const fs::path& path) {
+    struct stat info {};
+    EXPECT_EQ(::stat(path.c_str(), &info), 0);
+    return info.st_mode & 07777u;
+  }
+  fs::path file() const { return home_ / "secrets" / "api-keys"; }
+
+  fs::path home_;
+};
+
+TEST_F(ServerSecret, IsMadeOnceForItsOwnerOnly) {
+  const Bytes first = *load_server_secret(home_);
+  EXPECT_EQ(first.size(), 32u);
+  EXPECT_EQ(*load_server_secret(home_), first);
+  EXPECT_EQ(mode(file()), 0600u);
+  EXPECT_EQ(mode(home_ / "secrets"), 0700u);
+  EXPECT_EQ(std::distance(fs::directory_iterator(home_ / "secrets"), fs::directory_iterator()), 1);  // nothing is left beside it
+  fs::remove(file());
+  EXPECT_NE(*load_server_secret(home_), first);
+}
+
+TEST_F(ServerSecret, RefusesWhatOthersCouldHaveSeenOrDamaged) {
+  const Bytes secret = *load_server_secret(home_);
+  const struct { unsigned file, folder; bool works; } modes[] = {
+      {0600, 0700, true}, {0400, 0700, true}, {0640, 0700, false}, {0604, 0700, false}, {0620, 0700, false}, {0600, 0755, true}, {0600, 0777, false}, {0600, 0770, false}};
+  for (const auto& [of_file, of_folder, works] : modes) {
+    ASSERT_EQ(::chmod(file().c_str(), of_file), 0);
+    ASSERT_EQ(::chmod((home_ / "secrets").c_str(), of_folder), 0);
+    const auto loaded = load_server_secret(home_);
+    ASSERT_EQ(loaded.has_value(), works) << fmt::format("{:o} {:o}", of_file, of_folder);
+    if (!works) {
+      EXPECT_EQ(loaded.error().code, ErrorCode::kUnavailable);
+    }
+  }
+  ASSERT_EQ(::chmod((home_ / "secrets").c_str(), 0700), 0);
+  ASSERT_EQ(::chmod(file().c_str(), 0600), 0);
+  for (const std::string& text : {std::string(), std::string("abc"), std::string(62, 'a'), std::string(66, 'a'), std::string(5000, 'a'), std::string(64, 'g')}) {
+    std::ofstream(file(), std::ios::trunc) << text;
+    EXPECT_EQ(code_of(load_server_secret(home_)), ErrorCode::kUnavailable) << text.size();
+  }
+  EXPECT_EQ(code_of(load_server_secret(home_ / "nowhere")), ErrorCode::kUnavailable);
+  fs::remove(file());
+  fs::create_directory(file());
+  EXPECT_EQ(code_of(load_server_secret(home_)), ErrorCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace stoa::governance
