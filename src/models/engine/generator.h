@@ -21,7 +21,8 @@ class Generator {
   virtual ~Generator() = default;
 
   // Errors: kInvalidArgument (bad options), kTooLarge (prompt exceeds the context; the message says both lengths),
-  // kResourceExhausted (queue full), kDeadlineExceeded, kCancelled, kUnavailable (shutting down).
+  // kResourceExhausted (queue full), kDeadlineExceeded, kCancelled (before it was started), kUnavailable (shutting down).
+  // A started request that the sink or call.cancel stops is no error: it comes back as FinishReason::kCancelled with its usage.
   virtual Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) = 0;
 
   // Tokens that `request` would put into the prompt; used for reservations and limits.
