@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/json.h"
+#include "infra/crypto/encoding.h"
 #include "models/formats/mapped_file.h"
-#include "models/tokenizer/base64.h"
 #include "models/tokenizer/byte_bpe.h"
 #include "models/tokenizer/sentencepiece.h"
 #include "models/tokenizer/wordpiece.h"
@@ -272,8 +272,8 @@ Result<std::unique_ptr<TokenModel>> read_unigram(const JsonObject& root, const J
   STOA_TRY(normalizers, steps_of(root, "normalizer", "normalizers"));
   for (const auto* step : normalizers) {
     if (text_at(*step, "type") != "Precompiled" || charsmap) return unsupported("normalizer", text_at(*step, "type"));
-    STOA_TRY(blob, decode_base64(text_at(*step, "precompiled_charsmap")));
-    STOA_TRY(parsed, CharsMap::parse(blob));
+    STOA_TRY(blob, infra::from_base64(text_at(*step, "precompiled_charsmap")));
+    STOA_TRY(parsed, CharsMap::parse({reinterpret_cast<const char*>(blob.data()), blob.size()}));
     charsmap = std::move(parsed);
   }
   STOA_TRY(cutters, steps_of(root, "pre_tokenizer", "pretokenizers"));

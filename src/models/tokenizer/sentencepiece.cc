@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "models/tokenizer/unicode_table.h"
 
 namespace stoa::models {
 namespace {
@@ -171,11 +172,11 @@ std::string Unigram::normalize(std::string_view text) const {
         continue;
       }
     }
-    const std::size_t size = next_rune(text, at).size;
+    const std::size_t size = decode_rune(text.substr(at)).size;  // a rule may have ended inside of a character
     put(text.substr(at, size));
     at += size;
   }
-  return out;
+  return is_valid_utf8(out) ? out : to_valid_utf8(out);
 }
 
 void Unigram::encode(std::string_view text, std::vector<TokenId>& out) const {
