@@ -16,12 +16,17 @@ std::string_view view(BeastView text) { return {text.data(), text.size()}; }
 
 error_code stop() { return make_error_code(boost::system::errc::operation_canceled); }
 
+// Beast asserts that a last chunk that was seen in part comes again with at least its five bytes ("0 CR LF CR LF"). Chunks are
+// never shorter, so between them nothing is lost by waiting for as many.
+constexpr std::size_t kShortestChunk = 5;
+
 // Feeds until the parser wants more bytes, has reached `pause`, or fails. Beast reports "need more" as an error.
 template <class Parser, class Pause>
 std::size_t put_all(Parser& parser, std::string_view data, error_code& ec, Pause pause) {
   std::size_t used = 0;
   while (used < data.size() && !parser.is_done()) {
     ec = {};
+    if (parser.head && parser.chunked() && parser.chunk_left == 0 && data.size() - used < kShortestChunk) break;
     const std::size_t n = parser.put(boost::asio::const_buffer(data.data() + used, data.size() - used), ec);
     used += n;
     if (ec == http::error::need_more) {
@@ -47,10 +52,13 @@ struct RequestParser::Impl final : http::basic_parser<true> {
   std::size_t head_bytes = 0;
   int failed_status = 400;
   Error failure;
-  std::uint64_t max_body = 0;
+  std::uint64_t max_body = 0, chunk_left = 0;
   bool expects = false, coded = false, head = false;
   int hosts = 0, http_version = 11;
   HttpRequest request;
+
+  // Chunk extensions and trailer fields are taken only when they are whole: what waits for its end has the head's limit.
+  bool long_rest(std::size_t used, std::string_view data) const { return head && used == 0 && !is_done() && data.size() > max_header; }
 
   void refuse(int status, Error error, error_code& ec) {
     failed_status = status;
@@ -65,6 +73,7 @@ struct RequestParser::Impl final : http::basic_parser<true> {
   }
   void on_response_impl(int, BeastView, int, error_code&) override {}
   void on_field_impl(http::field name, BeastView name_text, BeastView value, error_code& ec) override {
+    if (head) return;  // a trailer: it comes too late to be believed
     request.headers.add(std::string(view(name_text)), std::string(view(value)));
     if (name == http::field::host) ++hosts;
     if (name == http::field::transfer_encoding) coded = true;
@@ -92,9 +101,13 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     return body.size();
   }
   void on_chunk_header_impl(std::uint64_t size, BeastView, error_code& ec) override {
+    chunk_left = size;
     if (size > max_body) refuse(413, error(ErrorCode::kTooLarge, "the body exceeds the limit of {} bytes", max_body), ec);
   }
-  std::size_t on_chunk_body_impl(std::uint64_t, BeastView body, error_code& ec) override { return on_body_impl(body, ec); }
+  std::size_t on_chunk_body_impl(std::uint64_t remain, BeastView body, error_code& ec) override {
+    chunk_left = remain - body.size();
+    return on_body_impl(body, ec);
+  }
   void on_finish_impl(error_code&) override {}
 };
 
@@ -107,7 +120,7 @@ Result<std::size_t> RequestParser::feed(std::string_view data) {
   const std::size_t used = put_all(*impl_, data, ec, [&] { return impl_->head && !had_head; });
   // Beast takes complete lines as they come and holds its limit against what is left: the sum is kept here.
   if (!had_head) impl_->head_bytes += used;
-  const bool long_head = impl_->head_bytes + (impl_->head ? 0 : data.size() - used) > impl_->max_header;
+  const bool long_head = impl_->head_bytes + (impl_->head ? 0 : data.size() - used) > impl_->max_header || impl_->long_rest(used, data);
   if (!ec && !long_head) return used;
   if (ec == stop()) return fail(impl_->failure);
   if (ec == http::error::header_limit || long_head) {
@@ -143,7 +156,7 @@ struct ResponseParser::Impl final : http::basic_parser<false> {
   const std::uint64_t max_body;
   const bool no_body;
   const Sink sink;
-  std::uint64_t received = 0;
+  std::uint64_t received = 0, chunk_left = 0;
   std::size_t head_bytes = 0;
   int status = 0;
   bool head = false, stopped = false;
@@ -153,7 +166,7 @@ struct ResponseParser::Impl final : http::basic_parser<false> {
   void on_request_impl(http::verb, BeastView, BeastView, int, error_code&) override {}
   void on_response_impl(int code, BeastView, int, error_code&) override { status = code; }
   void on_field_impl(http::field, BeastView name, BeastView value, error_code&) override {
-    headers.add(std::string(view(name)), std::string(view(value)));
+    if (!head) headers.add(std::string(view(name)), std::string(view(value)));
   }
   void on_header_impl(error_code& ec) override {
     head = true;
@@ -177,9 +190,15 @@ struct ResponseParser::Impl final : http::basic_parser<false> {
     }
     return body.size();
   }
-  void on_chunk_header_impl(std::uint64_t, BeastView, error_code&) override {}
-  std::size_t on_chunk_body_impl(std::uint64_t, BeastView body, error_code& ec) override { return on_body_impl(body, ec); }
+  void on_chunk_header_impl(std::uint64_t size, BeastView, error_code&) override { chunk_left = size; }
+  std::size_t on_chunk_body_impl(std::uint64_t remain, BeastView body, error_code& ec) override {
+    chunk_left = remain - body.size();
+    return on_body_impl(body, ec);
+  }
   void on_finish_impl(error_code&) override {}
+
+  // Chunk extensions and trailer fields are taken only when they are whole: what waits for its end has the head's limit.
+  bool long_rest(std::size_t used, std::string_view data) const { return head && used == 0 && !is_done() && data.size() > max_header; }
 
   void too_large(error_code& ec) {
     failure = error(ErrorCode::kTooLarge, "the response body exceeds the limit of {} bytes", max_body);
@@ -196,7 +215,7 @@ Result<std::size_t> ResponseParser::feed(std::string_view data) {
   const bool had_head = impl_->head;
   const std::size_t used = put_all(*impl_, data, ec, [&] { return impl_->head && !had_head; });
   if (!had_head) impl_->head_bytes += used;
-  const bool long_head = impl_->head_bytes + (impl_->head ? 0 : data.size() - used) > impl_->max_header;
+  const bool long_head = impl_->head_bytes + (impl_->head ? 0 : data.size() - used) > impl_->max_header || impl_->long_rest(used, data);
   if (impl_->failure) return fail(*impl_->failure);
   if ((!ec && !long_head) || impl_->stopped) return used;
   if (ec == http::error::header_limit || long_head) return fail(ErrorCode::kTooLarge, "the response's header exceeds the limit");

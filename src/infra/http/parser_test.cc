@@ -51,6 +51,10 @@ TEST(RequestParser, AcceptsAndRefuses) {
       {"POST / HTTP/1.1\r\n" + host + "Content-Length: 3\r\n\r\nabc", 0, "abc"},
       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 0, "abcde"},
       {"GET / HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n", 0, ""},
+      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, ""},
+      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\n\r\n", 0, "a"},
+      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n1;" + std::string(5000, 'x'), 431, ""},
+      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + std::string(5000, 'x'), 431, ""},
       {"GET / HTTP/1.1\r\n\r\n", 400, ""},
       {"GET / HTTP/1.1\r\n" + host + host + "\r\n", 400, ""},
       {"GET / HTTP/2.0\r\n" + host + "\r\n", 400, ""},
@@ -65,7 +69,7 @@ TEST(RequestParser, AcceptsAndRefuses) {
       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501, ""},
       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501, ""},
       {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""},
-      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, ""},
+      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\nabc", 400, ""},
       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400, ""},
       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffff\r\n", 413, ""},
       {"POST / HTTP/1.1\r\n" + host + "Content-Length: 101\r\n\r\n" + std::string(101, 'x'), 413, ""},
@@ -88,6 +92,16 @@ TEST(RequestParser, LimitsTheWholeHead) {
   std::string text = "GET / HTTP/1.1\r\nHost: h\r\n";
   for (int i = 0; i < 100; ++i) text += "A: b\r\n";
   for (const std::size_t step : {1, 6, 5000}) EXPECT_EQ(parse(text + "\r\n", step).status, 431) << step;
+}
+
+TEST(RequestParser, IgnoresTrailers) {
+  RequestParser parser(400);
+  std::string data = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nAuthorization: late\r\n\r\n";
+  data.erase(0, *parser.feed(data));
+  ASSERT_TRUE(parser.head_done());
+  EXPECT_EQ(*parser.feed(data), data.size());
+  EXPECT_TRUE(parser.done());
+  EXPECT_FALSE(parser.request().headers.has("Authorization"));
 }
 
 TEST(RequestParser, LeavesThePipelinedRequestAlone) {
