@@ -1,5 +1,6 @@
 #include "commands/commands.h"
 
+#include <chrono>
 #include <csignal>
 
 #include <pthread.h>
@@ -12,8 +13,6 @@
 
 namespace stoa::cli {
 namespace {
-
-constexpr std::chrono::seconds kDrain{30};
 
 // SIGINT and SIGTERM are blocked in every thread from the start and taken here by sigwait, so that no handler runs anywhere.
 sigset_t stop_signals() {
@@ -46,9 +45,9 @@ int serve(const Global& global, const ServeOptions& options) {
 
   int signal = 0;
   sigwait(&signals, &signal);
-  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : "SIGTERM")}, {"seconds", std::int64_t{kDrain.count()}}});
+  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : "SIGTERM")}, {"seconds", config->server.drain_seconds}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second signal ends the process at once
-  (*node)->stop(kDrain);
+  (*node)->stop(std::chrono::seconds(config->server.drain_seconds));
   log(LogLevel::kInfo, "stopped");
   return kExitOk;
 }

@@ -15,4 +15,10 @@ Result<gateway::admin::AnsweredQuestion> answered_question(gateway::openai::Resp
   return answered;
 }
 
+gateway::admin::EngineStatus engine_status(Metrics& metrics, const std::string& model, std::int64_t slots) {
+  const Labels labels{{"model", model}};
+  const auto value = [&](std::string_view name) { return static_cast<std::int64_t>(metrics.gauge(name, "", labels).value()); };
+  return {slots, value("stoa_engine_running_requests"), value("stoa_engine_queue_depth"), value("stoa_engine_kv_used_bytes"), value("stoa_engine_kv_size_bytes")};
+}
+
 }  // namespace stoa::wiring

@@ -1,5 +1,6 @@
 #include "wiring/node.h"
 
+#include "base/error_table.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "data/index/index.h"
@@ -7,12 +8,13 @@
 #include "data/retrieve/retriever.h"
 #include "data/sources/catalog.h"
 #include "data/sources/ingest.h"
-#include "feedback/ratings/ratings.h"
+#include "feedback/ratings/rating_store.h"
 #include "feedback/telemetry/process.h"
-#include "feedback/traces/store.h"
+#include "feedback/traces/trace_store.h"
 #include "gateway/api/admin/admin.h"
 #include "gateway/api/document_links.h"
 #include "gateway/api/openai/dependencies.h"
+#include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
 #include "governance/cost/ledger.h"
@@ -62,10 +64,8 @@ std::vector<api::admin::ModelStatus> model_status(const Models& models) {
     const auto& report = models.generator->report();
     status.push_back({report.name, "generator", report.weight_type, report.isa, report.context_length});
   }
-  if (models.embedder) {
-    const auto& report = models.embedder->report();
-    status.push_back({models.embedder->model(), "embedder", report.weight_type, report.isa, models.embedder->max_tokens()});
-  }
+  if (models.embedder)
+    status.push_back({models.embedder->model(), "embedder", "F32", std::string(models::isa_name(models::best_isa())), models.embedder->max_tokens()});
   return status;
 }
 
@@ -89,6 +89,8 @@ feedback::TraceRecord trace_record(const api::FinishedRequest& request, const Tr
   record.cost = request.cost;
   record.currency = currency;
   record.spans = trace.records();
+  record.input = request.input;  // kept by the store only where the configuration says so
+  record.output = request.output;
   return record;
 }
 
@@ -183,7 +185,8 @@ Status Node::Parts::open_gateway() {
   admin->version = STOA_VERSION;
   admin->public_url = url;
   admin->models = model_status(models);
-  if (models.generator) admin->engine = [this] { return engine_status(*models.generator); };
+  if (models.embedder) admin->search_model = models.embedder->model();
+  if (models.generator) admin->engine = [this] { return engine_status(metrics, models.generator->report().name, config.engine.slots); };
   admin->answered = [this](const Call& call, const std::string& id) { return answered_question(*responses, call, id); };
   admin->open_metrics = config.server.address.starts_with("127.") || config.server.address == "::1";
   admin->max_file_bytes = static_cast<std::uint64_t>(config.ingest.max_file_bytes);
