@@ -75,9 +75,9 @@ SqlValue column_value(sqlite3_stmt* statement, int index) {
 }  // namespace
 
 // Resets the statement and puts it back into the cache, however the execution ends.
-class Connection::Use {
+class SqliteConnection::Use {
  public:
-  Use(Connection& connection, std::string_view sql, sqlite3_stmt* statement) : connection_(connection), sql_(sql), statement_(statement) {}
+  Use(SqliteConnection& connection, std::string_view sql, sqlite3_stmt* statement) : connection_(connection), sql_(sql), statement_(statement) {}
   Use(const Use&) = delete;
   Use& operator=(const Use&) = delete;
   ~Use() {
@@ -96,23 +96,23 @@ class Connection::Use {
   }
 
  private:
-  Connection& connection_;
+  SqliteConnection& connection_;
   std::string_view sql_;
   sqlite3_stmt* statement_;
 };
 
-Result<std::unique_ptr<Connection>> Connection::open(const ConnectionOptions& options) {
-  std::unique_ptr<Connection> connection(new Connection(options));
+Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const ConnectionOptions& options) {
+  std::unique_ptr<SqliteConnection> connection(new SqliteConnection(options));
   STOA_CHECK(connection->configure());
   return connection;
 }
 
-Connection::~Connection() {
+SqliteConnection::~SqliteConnection() {
   for (const Cached& cached : cache_) sqlite3_finalize(cached.statement);
   sqlite3_close(handle_);
 }
 
-Status Connection::configure() {
+Status SqliteConnection::configure() {
   // Each connection is used by one thread at a time, so SQLite's own locking of connections is not needed.
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(options_.file.c_str(), &handle_, flags, nullptr) != SQLITE_OK) return fail(last_error("open"));
@@ -139,9 +139,9 @@ Status Connection::configure() {
   return {};
 }
 
-bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
+bool SqliteConnection::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
-Error Connection::last_error(std::string_view sql) const {
+Error SqliteConnection::last_error(std::string_view sql) const {
   const int extended = handle_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(handle_);
   const ErrorCode code = code_of(extended);
   const char* text = handle_ == nullptr ? "out of memory" : sqlite3_errmsg(handle_);
@@ -153,7 +153,7 @@ Error Connection::last_error(std::string_view sql) const {
   return result;
 }
 
-Result<sqlite3_stmt*> Connection::prepare(std::string_view sql) {
+Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
   const auto cached = std::ranges::find(cache_, sql, &Cached::sql);
   if (cached != cache_.end()) {
     sqlite3_stmt* statement = cached->statement;
@@ -173,7 +173,7 @@ Result<sqlite3_stmt*> Connection::prepare(std::string_view sql) {
   return statement;
 }
 
-Status Connection::bind(sqlite3_stmt* statement, std::string_view sql, const SqlParams& params) {
+Status SqliteConnection::bind(sqlite3_stmt* statement, std::string_view sql, const SqlParams& params) {
   const int wanted = sqlite3_bind_parameter_count(statement);
   if (static_cast<std::size_t>(wanted) != params.size())
     return fail(ErrorCode::kInternal, "{} values for {} placeholders in: {}", params.size(), wanted, sql.substr(0, kSqlShown));
@@ -182,7 +182,7 @@ Status Connection::bind(sqlite3_stmt* statement, std::string_view sql, const Sql
   return {};
 }
 
-Status Connection::for_each(std::string_view sql, const SqlParams& params, bool may_write, const SqlVisitor& visit) {
+Status SqliteConnection::for_each(std::string_view sql, const SqlParams& params, bool may_write, const SqlVisitor& visit) {
   STOA_TRY(statement, prepare(sql));
   const Use use(*this, sql, statement);
   if (!may_write && sqlite3_stmt_readonly(statement) == 0)
@@ -207,14 +207,14 @@ Status Connection::for_each(std::string_view sql, const SqlParams& params, bool 
   }
 }
 
-Result<std::int64_t> Connection::execute(std::string_view sql, const SqlParams& params) {
+Result<std::int64_t> SqliteConnection::execute(std::string_view sql, const SqlParams& params) {
   const std::int64_t before = sqlite3_total_changes64(handle_);
   STOA_CHECK(for_each(sql, params, true, [](const SqlRow&) -> Result<bool> { return true; }));
   // total_changes also counts foreign-key actions; a statement that changed no row leaves `changes` as it was.
   return sqlite3_total_changes64(handle_) == before ? 0 : sqlite3_changes64(handle_);
 }
 
-Status Connection::execute_script(std::string_view sql) {
+Status SqliteConnection::execute_script(std::string_view sql) {
   const std::string text(sql);
   if (sqlite3_exec(handle_, text.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return fail(last_error(sql));
   return {};

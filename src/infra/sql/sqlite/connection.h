@@ -21,12 +21,12 @@ struct ConnectionOptions {
   std::int64_t max_bytes = 0;
 };
 
-class Connection {
+class SqliteConnection {
  public:
-  static Result<std::unique_ptr<Connection>> open(const ConnectionOptions& options);
-  ~Connection();
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
+  static Result<std::unique_ptr<SqliteConnection>> open(const ConnectionOptions& options);
+  ~SqliteConnection();
+  SqliteConnection(const SqliteConnection&) = delete;
+  SqliteConnection& operator=(const SqliteConnection&) = delete;
 
   Status for_each(std::string_view sql, const SqlParams& params, bool may_write, const SqlVisitor& visit);
   Result<std::int64_t> execute(std::string_view sql, const SqlParams& params);
@@ -40,7 +40,7 @@ class Connection {
     sqlite3_stmt* statement;
   };
 
-  explicit Connection(const ConnectionOptions& options) : options_(options) {}
+  explicit SqliteConnection(const ConnectionOptions& options) : options_(options) {}
   Status configure();
   Result<sqlite3_stmt*> prepare(std::string_view sql);
   Status bind(sqlite3_stmt* statement, std::string_view sql, const SqlParams& params);

@@ -43,7 +43,7 @@ class Gate {
 
 class SqliteTransaction final : public SqlTransaction {
  public:
-  explicit SqliteTransaction(Connection& connection) : connection_(connection) {}
+  explicit SqliteTransaction(SqliteConnection& connection) : connection_(connection) {}
   Status for_each(std::string_view sql, const SqlParams& params, const SqlVisitor& visit) override {
     return connection_.for_each(sql, params, true, visit);
   }
@@ -55,7 +55,7 @@ class SqliteTransaction final : public SqlTransaction {
   }
 
  private:
-  Connection& connection_;
+  SqliteConnection& connection_;
   std::vector<std::function<void()>> actions_;
 };
 
@@ -103,7 +103,7 @@ class SqliteDatabase final : public SqlDatabase {
   };
   struct ReturnReader {
     SqliteDatabase& database;
-    Connection* reader;
+    SqliteConnection* reader;
     ~ReturnReader() {
       {
         std::lock_guard lock(database.readers_mutex_);
@@ -142,11 +142,11 @@ class SqliteDatabase final : public SqlDatabase {
                     .with_hint("try again; if it stays so, look for a long ingest or migration"));
   }
 
-  Result<std::unique_ptr<Connection>> connect(bool read_only) const {
-    return Connection::open({file_, read_only, static_cast<int>(options_.wait.count()), options_.statements, options_.max_bytes});
+  Result<std::unique_ptr<SqliteConnection>> connect(bool read_only) const {
+    return SqliteConnection::open({file_, read_only, static_cast<int>(options_.wait.count()), options_.statements, options_.max_bytes});
   }
 
-  Result<Connection*> take_reader() {
+  Result<SqliteConnection*> take_reader() {
     std::unique_lock lock(readers_mutex_);
     if (idle_.empty() && readers_.size() < static_cast<std::size_t>(options_.readers)) {
       STOA_TRY(reader, connect(true));
@@ -156,7 +156,7 @@ class SqliteDatabase final : public SqlDatabase {
     if (!reader_idle_.wait_until(lock, std::chrono::steady_clock::now() + options_.wait, [&] { return !idle_.empty(); }))
       return fail(error(ErrorCode::kUnavailable, "{}: all {} readers have been busy for {} ms", file_, options_.readers, options_.wait.count())
                       .with_hint("try again"));
-    Connection* reader = idle_.back();
+    SqliteConnection* reader = idle_.back();
     idle_.pop_back();
     return reader;
   }
@@ -166,11 +166,11 @@ class SqliteDatabase final : public SqlDatabase {
   const bool memory_;
   Gate gate_;
   std::atomic<std::thread::id> working_{};  // the thread that runs a transaction
-  std::unique_ptr<Connection> writer_;
+  std::unique_ptr<SqliteConnection> writer_;
   std::mutex readers_mutex_;
   std::condition_variable reader_idle_;
-  std::vector<std::unique_ptr<Connection>> readers_;
-  std::vector<Connection*> idle_;
+  std::vector<std::unique_ptr<SqliteConnection>> readers_;
+  std::vector<SqliteConnection*> idle_;
 };
 
 Result<std::unique_ptr<SqlDatabase>> open_database(const std::string& file, const SqliteOptions& options) {
