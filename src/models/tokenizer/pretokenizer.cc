@@ -287,10 +287,7 @@ void deepseek_llm(const UnicodeTable& table, std::string_view text, std::vector<
     return at;
   });
   isolate(text, ends, runs_of(text, [](char32_t r) { return in(r, 0x4E00, 0x9FA5) || in(r, 0x800, 0x4E00) || in(r, 0xAC00, 0xD7FF); }, nullptr));
-  isolate(text, ends, [&](std::size_t at, std::size_t) {
-    const auto rune = next_rune(text, at);
-    return table.flags(rune.value) & kNumber ? at + rune.size : at;
-  });
+  isolate(text, ends, runs_of(text, [&](char32_t r) { return (table.flags(r) & kNumber) != 0; }, nullptr));
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ enum class PreTokenizer : std::uint8_t {
   kGpt4o,        // as kTekken with (?i:'s|'t|'re|'ve|'m|'ll|'d)? after each word, and \p{N}{1,3}
   kDeepSeek3,    // \p{N}{1,3}, then [一-龥぀-ゟ゠-ヿ]+, then [ascii punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|
                  //   ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-  kDeepSeekLlm,  // [\r\n], then \s?L+ of cased letters, \s?P+ of listed punctuation, \s+$, CJK and Hangul runs, \p{N}, then as kGpt2's remainder
+  kDeepSeekLlm,  // [\r\n], then \s?L+ of cased letters, \s?P+ of listed punctuation, \s+$, CJK and Hangul runs, \p{N}+
 };
 
 // The family that tokenizer.ggml.pre names; nothing for a name that is not read.

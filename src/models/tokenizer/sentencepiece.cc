@@ -117,10 +117,13 @@ void SentencePieceBpe::encode(std::string_view text, std::vector<TokenId>& out) 
     if (consider(left.previous, best.left)) std::ranges::push_heap(heap, worse);
     if (consider(best.left, left.next)) std::ranges::push_heap(heap, worse);
   }
+  bool was_unknown = false;
   for (std::uint32_t i = 0; i != kEnd; i = nodes[i].next) {
     const auto piece = view.substr(nodes[i].begin, nodes[i].size);
-    if (const TokenId id = vocabulary_.find(piece); id != kNoToken) out.push_back(id);
-    else fall_back(piece, out);
+    const TokenId id = vocabulary_.find(piece);
+    if (id != kNoToken) out.push_back(id);
+    else if (has_bytes_ || !was_unknown) fall_back(piece, out);
+    was_unknown = id == kNoToken;
   }
 }
 
@@ -136,7 +139,7 @@ Unigram::Unigram(const Vocabulary& vocabulary, SentencePieceOptions options, std
     }
     if ((type == TokenType::kNormal || type == TokenType::kUserDefined || type == TokenType::kUnused) && !vocabulary.text(id).empty()) sorted_.push_back(id);
   }
-  constexpr double kUnknownPenalty = 10.0;  // SentencePiece's
+  constexpr float kUnknownPenalty = 10.0f;  // SentencePiece's
   unknown_score_ = lowest - kUnknownPenalty;
   std::ranges::stable_sort(sorted_, {}, [&](TokenId id) { return vocabulary.text(id); });
   for (const TokenId id : sorted_) ++first_[static_cast<unsigned char>(vocabulary.text(id)[0]) + 1];
@@ -148,6 +151,7 @@ std::string Unigram::normalize(std::string_view text) const {
   out.reserve(text.size() + text.size() / 4);
   const std::string_view space = options_.escape_whitespaces ? kSpaceMark : " ";
   bool in_word = false, started = false;
+  if (options_.add_space_prefix && !options_.remove_extra_whitespaces && !text.empty()) out += space;
   const auto put = [&](std::string_view piece) {
     for (const char c : piece) {
       if (c == ' ') {
@@ -157,8 +161,7 @@ std::string Unigram::normalize(std::string_view text) const {
       }
       if (!in_word) {
         in_word = true;
-        const bool prefix = options_.add_space_prefix && !started;
-        if (prefix || (options_.remove_extra_whitespaces && started)) out += space;
+        if (options_.remove_extra_whitespaces && (started || options_.add_space_prefix)) out += space;
         started = true;
       }
       out += c;
@@ -183,13 +186,13 @@ void Unigram::encode(std::string_view text, std::vector<TokenId>& out) const {
   const std::string normal = normalize(text);
   if (normal.empty()) return;
   struct Step {
-    double score = -std::numeric_limits<double>::infinity();
+    float score = -std::numeric_limits<float>::infinity();  // in SentencePiece's own precision, which decides ties
     std::size_t from = 0;
     TokenId id = kNoToken;  // kNoToken: unknown
   };
   std::vector<Step> best(normal.size() + 1);
   best[0].score = 0;
-  const auto offer = [&](std::size_t from, std::size_t to, double score, TokenId id) {
+  const auto offer = [&](std::size_t from, std::size_t to, float score, TokenId id) {
     if (best[from].score + score > best[to].score) best[to] = {best[from].score + score, from, id};
   };
   for (std::size_t at = 0; at < normal.size();) {
@@ -201,7 +204,7 @@ void Unigram::encode(std::string_view text, std::vector<TokenId>& out) const {
       // Texts that begin with normal[at .. at + length): the shortest comes first.
       if (const auto piece = vocabulary_.text(*low); piece.size() == length) {
         single = single || length == character;
-        offer(at, at + length, vocabulary_.type(*low) == TokenType::kUserDefined ? 0.0 : vocabulary_.score(*low), *low);
+        offer(at, at + length, vocabulary_.type(*low) == TokenType::kUserDefined ? 0.0f : vocabulary_.score(*low), *low);
         while (low != high && vocabulary_.text(*low).size() == length) ++low;
       }
       if (at + length >= normal.size()) break;
@@ -220,7 +223,7 @@ void Unigram::encode(std::string_view text, std::vector<TokenId>& out) const {
     const TokenId id = best[step->second].id;
     const bool unknown = id == kNoToken;
     if (!unknown) out.push_back(id);
-    else if (has_bytes_ || !options_.fuse_unknown || !was_unknown) fall_back(std::string_view(normal).substr(step->first, step->second - step->first), out);
+    else if (has_bytes_ || !was_unknown) fall_back(std::string_view(normal).substr(step->first, step->second - step->first), out);
     was_unknown = unknown;
   }
 }

@@ -15,7 +15,6 @@ struct SentencePieceOptions {
   bool add_space_prefix = true;
   bool remove_extra_whitespaces = false;  // runs of spaces become one, none at the ends (unigram)
   bool escape_whitespaces = true;         // a space is written U+2581 in the vocabulary
-  bool fuse_unknown = true;               // neighbouring unknown characters become one token (unigram)
 };
 
 // Common to both: text with U+2581 for spaces, byte tokens "<0x41>".
@@ -26,7 +25,7 @@ class SentencePiece : public TokenModel {
   bool adds_space() const override { return options_.add_space_prefix; }
 
  protected:
-  // The byte tokens of a piece without a token of its own, or the unknown token.
+  // The byte tokens of a piece without a token of its own, or the unknown token (one for neighbouring pieces: the callers see to it).
   void fall_back(std::string_view piece, std::vector<TokenId>& out) const;
 
   const Vocabulary& vocabulary_;
@@ -56,7 +55,7 @@ class Unigram final : public SentencePiece {
   std::optional<CharsMap> charsmap_;
   std::vector<TokenId> sorted_;         // by text: a trie as an array, walked by narrowing ranges
   std::vector<std::uint32_t> first_;    // sorted_[first_[b] .. first_[b + 1]) begin with byte b
-  double unknown_score_ = 0;
+  float unknown_score_ = 0;
 };
 
 }  // namespace stoa::models
