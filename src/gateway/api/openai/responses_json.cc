@@ -165,7 +165,7 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
   const Fields body(object);
   STOA_CHECK(refuse_unserved(body));
   ResponseCall call;
-  STOA_TRY(model, body.required_text("model"));
+  STOA_TRY(model, body.text_or("model", ""));
   call.request.model = std::move(model);
   STOA_CHECK(parse_input(body, call));
   STOA_CHECK(parse_tools(body, call));

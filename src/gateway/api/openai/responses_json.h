@@ -23,7 +23,7 @@ struct FileSearchTool {
 };
 
 struct ResponseCall {
-  ChatRequest request;  // model, sampling, max_tokens; messages hold this call's input only
+  ChatRequest request;  // model (empty: the server's own choice), sampling, max_tokens; messages hold this call's input only
   std::string instructions;
   std::string previous_response_id;
   std::optional<FileSearchTool> file_search;

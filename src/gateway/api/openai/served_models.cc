@@ -11,6 +11,11 @@ const ServedModel* ServedModels::find(std::string_view id) const {
   return found == models_.end() ? nullptr : &*found;
 }
 
+const ServedModel* ServedModels::default_generator() const {
+  const auto found = std::ranges::find_if(models_, [](const ServedModel& model) { return model.generator != nullptr; });
+  return found == models_.end() ? nullptr : &*found;
+}
+
 Result<models::Generator*> ServedModels::generator(std::string_view id) const {
   const ServedModel* model = find(id);
   if (model == nullptr) return fail(unknown_model(id));

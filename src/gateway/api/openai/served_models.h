@@ -27,6 +27,8 @@ class ServedModels {
 
   const std::vector<ServedModel>& all() const { return models_; }
   const ServedModel* find(std::string_view id) const;
+  // What answers when the caller names no model: the first generator; null when there is none.
+  const ServedModel* default_generator() const;
   // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of the other kind.
   Result<models::Generator*> generator(std::string_view id) const;
   Result<data::Embedder*> embedder(std::string_view id) const;
