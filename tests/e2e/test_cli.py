@@ -65,8 +65,8 @@ def test_ask_cites_and_counts(stoa, key, store, mode):
     text, annotations = next((p["text"], p["annotations"]) for i in answer["output"] for p in i.get("content", []) if p["type"] == "output_text")
     assert "ninety" in text.lower() or "90" in text
     assert annotations and annotations[0]["filename"] == "handbook.html" and annotations[0]["anchor"] == "keys"
-    assert answer["usage"]["output_tokens"] >= 0 and answer["stoa"]["cost_micro_usd"] >= 0
-    trace = stoa.json("trace", answer["stoa"]["trace_id"], key=key)
+    assert answer["usage"]["output_tokens"] >= 0 and answer["usage"]["stoa"]["cost_micro_usd"] >= 0
+    trace = stoa.json("trace", answer["usage"]["stoa"]["trace_id"], key=key)
     names = " ".join(span["name"] for span in trace["spans"])
     assert "retrieval" in names
     assert stoa.json("trace", answer["id"], key=key)["trace_id"] == trace["trace_id"]
@@ -106,7 +106,7 @@ def test_status_names_models_and_instructions(stoa, key):
         (["ask"], 2, ""),
         (["search", "x", "--store", "nowhere", "--mode", "psychic"], 2, ""),
         (["trace", "0" * 32], 5, ""),
-        (["keys", "revoke", "key_none"], 5, "key_none"),
+        (["keys", "revoke", "key_none"], 5, "stoa keys list"),
         (["pull", "no-such-model"], 5, "no-such-model"),
         (["--url", "http://127.0.0.1:9", "status"], 3, "stoa serve"),
     ],

@@ -4,7 +4,7 @@ export interface Citation {
   type: string;
   filename: string;
   title?: string;
-  section?: string[];
+  section?: string;
   anchor?: string;
   page?: number;
   quote?: string;
@@ -13,9 +13,12 @@ export interface Citation {
 export interface Answer {
   id: string;
   output: { type: string; content?: { type: string; text: string; annotations: Citation[] }[] }[];
-  usage: { input_tokens: number; output_tokens: number } | null;
+  usage: {
+    input_tokens: number;
+    output_tokens: number;
+    stoa?: { trace_id: string; cost_micro_usd: number; time_to_first_token_ms: number; tokens_per_second: number };
+  } | null;
   error?: { message: string } | null;
-  stoa?: { trace_id: string; cost_micro_usd: number; time_to_first_token_ms: number; tokens_per_second: number };
 }
 export interface Span {
   name: string;

@@ -2,7 +2,7 @@ import { Answer, ask, Citation, get, post, Store } from "./api";
 import { h, money, show } from "./dom";
 
 function place(citation: Citation): string {
-  const parts = [citation.title || citation.filename, ...(citation.section ?? [])];
+  const parts = [citation.title || citation.filename, ...(citation.section ? [citation.section] : [])];
   return parts.join(" › ") + (citation.page ? `, page ${citation.page}` : "");
 }
 
@@ -34,12 +34,12 @@ function citations(answer: Answer): HTMLElement {
 function figures(answer: Answer): HTMLElement {
   const parts = [`${answer.usage?.input_tokens ?? 0} tokens in, ${answer.usage?.output_tokens ?? 0} out`];
   const line = h("p", { class: "figures" });
-  if (answer.stoa) {
-    const s = answer.stoa;
+  const s = answer.usage?.stoa;
+  if (s) {
     parts.push(`first token ${s.time_to_first_token_ms.toFixed(0)} ms`, `${s.tokens_per_second.toFixed(1)} tokens/s`, `cost ${money(s.cost_micro_usd)}`);
   }
   line.append(parts.join(" · "));
-  if (answer.stoa) line.append(" · ", h("a", { href: `#trace/${answer.stoa.trace_id}` }, "trace"));
+  if (s) line.append(" · ", h("a", { href: `#trace/${s.trace_id}` }, "trace"));
   return line;
 }
 

@@ -15,7 +15,7 @@ namespace {
 // "Debian Policy Manual › 5. Control files › 5.6.2 Maintainer"
 std::string place(const JsonObject& citation) {
   std::string text = bold(text_of(citation, "title").empty() ? text_of(citation, "filename") : text_of(citation, "title"));
-  for (const auto& section : strings_of(citation, "section")) text += " › " + section;
+  if (const std::string section = text_of(citation, "section"); !section.empty()) text += " › " + section;
   if (const double page = number_of(citation, "page"); page > 0) text += fmt::format(", page {}", static_cast<int>(page));
   return text;
 }
@@ -46,7 +46,7 @@ void print_figures(const JsonObject& response) {
   const JsonObject* usage = object_of(response, "usage");
   if (usage == nullptr) return;
   std::string line = fmt::format("{} tokens in, {} out", integer_of(*usage, "input_tokens"), integer_of(*usage, "output_tokens"));
-  if (const JsonObject* figures = object_of(response, "stoa"); figures != nullptr)
+  if (const JsonObject* figures = object_of(*usage, "stoa"); figures != nullptr)
     line += fmt::format(" · first token {:.0f} ms · {:.1f} tokens/s · cost {} · trace {}", number_of(*figures, "time_to_first_token_ms"),
                         number_of(*figures, "tokens_per_second"), human_cost(integer_of(*figures, "cost_micro_usd")),
                         text_of(*figures, "trace_id"));

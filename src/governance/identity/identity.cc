@@ -421,7 +421,7 @@ Status SqlIdentity::revoke_key(const Principal& actor, std::string_view id_or_pr
   const std::string asked(id_or_prefix);
   STOA_TRY(row, database_.query_one(std::string(kKeyColumns) + "WHERE p.tenant = ? AND (k.id = ? OR k.prefix = ?)", {actor.tenant, asked, asked}));
   // The text may be a whole key by mistake: it must not reach logs through the message.
-  if (!row) return fail(error(ErrorCode::kNotFound, "there is no key with this id or prefix").with_hint("list the keys to see their ids and prefixes"));
+  if (!row) return fail(error(ErrorCode::kNotFound, "there is no key with this id or prefix").with_hint("`stoa keys list` shows ids and prefixes"));
   STOA_TRY(key, read_key(*row));
   STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {key.tenant, key.project, "key " + key.id, true}));
   if (key.revoked) return {};

@@ -52,8 +52,13 @@ JsonObject trace_json(const TraceRecord& trace) {
   return out;
 }
 
+// Traces are written behind the requests they tell of; whoever asks right after an answer should find it. A writer that is far behind
+// is not waited for.
+void settle_traces(const AdminParts& parts) { static_cast<void>(parts.traces.flush(Deadline::after(milliseconds(500)))); }
+
 Reply one_trace(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
+  settle_traces(parts);
   STOA_TRY(trace, parts.traces.get(permit, scope.request().path_param("id")));
   return ok_json(trace_json(trace));
 }
@@ -73,6 +78,7 @@ Reply list_traces(const AdminParts& parts, RequestScope& scope) {
   query.from = from;
   query.until = until;
   query.limit = static_cast<std::size_t>(limit);
+  settle_traces(parts);
   STOA_TRY(found, parts.traces.query(permit, query));
   JsonArray items;
   for (const auto& trace : found) items.push_back(summary_json(trace));
