@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kReadSmall = 8u << 10, kReadLarge = 64u << 10;
 constexpr auto kSweep = std::chrono::milliseconds(100);
 constexpr auto kLinger = std::chrono::milliseconds(2000);  // for the client to read a last answer
-constexpr std::size_t kLingerBytes = 1u << 20;             // of an unread body that are thrown away meanwhile
+constexpr std::size_t kLingerBytes = 32u << 20;            // of an unread body that are thrown away meanwhile
 constexpr std::size_t kKeptBuffer = 256u << 10;            // larger send buffers are given back after use
 
 }  // namespace
