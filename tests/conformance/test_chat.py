@@ -90,9 +90,10 @@ def test_chat_text_parts_and_developer_role(client):
 
 
 def test_chat_history_is_read(client):
-    answer = say(client, messages=[{"role": "user", "content": "My name is Zelda."}, {"role": "assistant", "content": "Hello Zelda!"},
-                                   {"role": "user", "content": "What is my name?"}])
-    assert "Zelda" in answer.choices[0].message.content
+    question = {"role": "user", "content": "And of France?"}
+    answer = say(client, messages=[{"role": "user", "content": "What is the capital of Italy?"}, {"role": "assistant", "content": "The capital of Italy is Rome."}, question])
+    assert answer.choices[0].message.content == "The capital of France is Paris."
+    assert "capital" not in say(client, messages=[question]).choices[0].message.content  # only the history speaks of capitals
 
 
 def test_chat_stop_string(client):
