@@ -320,7 +320,8 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
     self->release_body();
     if (!received || self->last_) break;
   }
-  if (self->last_ && !self->closed_) co_await self->linger();
+  // After the client's end of stream there is nothing to wait for (and its event would not come a second time).
+  if (self->last_ && !self->closed_ && self->read_error_ != asio::error::eof) co_await self->linger();
   self->close();
 }
 

@@ -326,6 +326,22 @@ TEST(HttpServer, ServesManyConnectionsOnSeveralThreads) {
   EXPECT_EQ(server->stats().connections, 300u);
 }
 
+TEST(HttpServer, ForgetsAConnectionAsSoonAsItsClientClosesIt) {
+  HttpServerOptions options;
+  options.max_connections = 4;
+  const auto server = serve(plain_routes(), options);
+  for (int i = 0; i < 40; ++i) {
+    {
+      Socket socket(server->port());
+      socket.send("GET /work?x=fine HTTP/1.1\r\nHost: h\r\n\r\n");
+      EXPECT_TRUE(socket.read_until("fine").starts_with("HTTP/1.1 200")) << i;
+    }
+    const auto soon = Deadline::after(milliseconds(500));
+    while (server->stats().connections > 0 && !soon.passed()) std::this_thread::sleep_for(milliseconds(1));
+    ASSERT_EQ(server->stats().connections, 0u) << i;
+  }
+}
+
 TEST(HttpServer, DrainsBeforeItStops) {
   Signal running, release;
   Router router = plain_routes();
