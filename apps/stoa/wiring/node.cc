@@ -1,6 +1,5 @@
 #include "wiring/node.h"
 
-#include "base/error_table.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "data/index/index.h"
@@ -12,6 +11,7 @@
 #include "feedback/telemetry/process.h"
 #include "feedback/traces/trace_store.h"
 #include "gateway/api/admin/admin.h"
+#include "gateway/api/admin/trace_observer.h"
 #include "gateway/api/document_links.h"
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/reply.h"
@@ -67,31 +67,6 @@ std::vector<api::admin::ModelStatus> model_status(const Models& models) {
   if (models.embedder)
     status.push_back({models.embedder->model(), "embedder", "F32", std::string(models::isa_name(models::best_isa())), models.embedder->max_tokens()});
   return status;
-}
-
-// A finished request as the trace store keeps it.
-feedback::TraceRecord trace_record(const api::FinishedRequest& request, const Trace& trace, const std::string& currency) {
-  feedback::TraceRecord record;
-  record.trace_id = trace.id();
-  record.request_id = request.request_id;
-  record.answer_id = request.answer_id;
-  record.tenant = request.principal.tenant;
-  record.project = request.principal.project;
-  record.principal = request.principal.id;
-  record.user = request.principal.user;
-  record.operation = request.method + " " + request.route;
-  record.model = request.model;
-  record.start = request.started;
-  record.end = request.started + request.duration_micros;
-  record.http_status = request.status;
-  if (request.error) record.error = error_info(request.error->code).name;
-  record.usage = request.usage;
-  record.cost = request.cost;
-  record.currency = currency;
-  record.spans = trace.records();
-  record.input = request.input;  // kept by the store only where the configuration says so
-  record.output = request.output;
-  return record;
 }
 
 }  // namespace
@@ -170,10 +145,8 @@ Status Node::Parts::open_gateway() {
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
-  const auto observer = [this](const api::FinishedRequest& request, const Trace& trace) {
-    if (!request.principal.id.empty()) traces->record(trace_record(request, trace, prices->currency()));
-  };
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *installation.audit, metrics, observer, Clock::system(),
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *installation.audit, metrics,
+                                                              api::admin::record_traces(*traces, prices->currency()), Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds)});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));

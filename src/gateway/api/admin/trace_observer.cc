@@ -24,6 +24,8 @@ feedback::TraceRecord record_of(const FinishedRequest& finished, const Trace& tr
   record.cost = finished.cost;
   record.currency = currency;
   record.spans = trace.records();
+  record.input = finished.input;  // kept by the store only where the configuration says so
+  record.output = finished.output;
   return record;
 }
 
