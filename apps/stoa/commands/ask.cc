@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "commands/api_client.h"
 #include "commands/connect.h"
 #include "commands/json_read.h"
@@ -11,6 +12,16 @@
 
 namespace stoa::cli {
 namespace {
+
+// Long quotes are cut and line breaks taken out: the link opens the whole.
+std::string one_line(std::string text) {
+  constexpr std::size_t kLongest = 200;
+  std::ranges::replace(text, '\n', ' ');
+  if (text.size() <= kLongest) return text;
+  text.resize(kLongest);
+  text.resize(complete_utf8_prefix(text));
+  return text + "…";
+}
 
 // "Debian Policy Manual › 5. Control files › 5.6.2 Maintainer"
 std::string place(const JsonObject& citation) {
@@ -36,7 +47,7 @@ void print_citations(const JsonObject& part) {
     if (std::ranges::find(seen, where) != seen.end()) continue;
     seen.push_back(where);
     fmt::print("  [{}] {}\n      {}\n", seen.size(), place(*citation), where);
-    if (const std::string quote = text_of(*citation, "quote"); !quote.empty()) fmt::print("      {}\n", dim("“" + quote + "”"));
+    if (const std::string quote = one_line(text_of(*citation, "quote")); !quote.empty()) fmt::print("      {}\n", dim("“" + quote + "”"));
     if (const std::string url = text_of(*citation, "url"); !url.empty()) fmt::print("      {}\n", dim(url));
   }
   if (seen.empty()) fmt::print("{}\n", dim("no citation: nothing in the documents supports this"));

@@ -7,9 +7,9 @@
 namespace stoa::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 13> kKeys{"system",        "passage",       "user",          "no_answer",        "max_passages",
+constexpr std::array<std::string_view, 14> kKeys{"system",        "passage",       "user",          "no_answer",        "max_passages",
                                                  "passage_bytes", "prompt_tokens", "answer_tokens", "max_sentences",    "quoted_sentences",
-                                                 "relevance",     "lexical_support", "semantic_support"};
+                                                 "relevance",     "temperature",   "lexical_support", "semantic_support"};
 
 Status read(const infra::YamlNode& map, std::string_view key, std::string& out) {
   STOA_TRY(node, map.at(key));
@@ -59,6 +59,7 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   STOA_CHECK(read(map, "max_sentences", out.max_sentences, 100));
   STOA_CHECK(read(map, "quoted_sentences", out.quoted_sentences, 20));
   STOA_CHECK(read(map, "relevance", out.relevance));
+  STOA_CHECK(read(map, "temperature", out.temperature));
   STOA_CHECK(read(map, "lexical_support", out.lexical_support));
   STOA_CHECK(read(map, "semantic_support", out.semantic_support));
   STOA_CHECK(requires_fields(map, "passage", out.passage, {"{text}"}));

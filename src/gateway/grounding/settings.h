@@ -22,6 +22,7 @@ struct GroundingSettings {
   int max_sentences = 4;         // of an answer
   int quoted_sentences = 3;      // of an extractive answer
   double relevance = 0.45;       // below it the best passage does not answer the question
+  double temperature = 0;        // unless the request chooses one
   double lexical_support = 0.6;  // share of a sentence's words that its source must have, or ...
   double semantic_support = 0.7;  // ... the cosine to it, with half of lexical_support
 };

@@ -73,6 +73,7 @@ Status ResponseRun::prepare() {
     if (!right) return fail(std::move(right).error());
     STOA_TRY(generator, dependencies_.models.generator(call_.request.model));
     generator_ = generator;
+    if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;
   }
   if (!call_.previous_response_id.empty()) {
     STOA_TRY(messages, dependencies_.responses.history(scope_.principal(), call_.previous_response_id));

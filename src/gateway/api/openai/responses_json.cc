@@ -172,6 +172,7 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
   STOA_CHECK(parse_include(body, call));
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
+  call.own_temperature = find(object, "temperature") != nullptr;
   STOA_TRY(max_tokens, body.integer_or("max_output_tokens", 1, 1 << 20, 0));
   call.request.max_tokens = static_cast<int>(max_tokens);
   STOA_TRY(instructions, body.text_or("instructions", ""));

@@ -30,6 +30,7 @@ struct ResponseCall {
   bool search_allowed = true;   // tool_choice is not "none"
   bool include_results = false; // include: ["file_search_call.results"]
   bool truncate = false;        // truncation: "auto" drops the oldest turns that do not fit
+  bool own_temperature = false; // the caller chose one; else grounded answers use that of their settings
   bool extractive = false;      // metadata {"stoa.answer": "extractive"}: quote the passages, do not generate
   bool store = true;
   bool stream = false;
