@@ -156,8 +156,17 @@ class Lexer {
     while (count < rest().size()) {
       const char c = rest()[count];
       const char next = count + 1 < rest().size() ? rest()[count + 1] : '\0';
-      if (c == '.' && !real && is_digit(next)) real = true;
-      else if (c == '_' && is_digit(next)) {
+      const char after = count + 2 < rest().size() ? rest()[count + 2] : '\0';
+      const bool exponent = (c == 'e' || c == 'E') && (is_digit(next) || ((next == '+' || next == '-') && is_digit(after)));
+      if (c == '.' && !real && is_digit(next)) {
+        real = true;
+      } else if (exponent && text.find('e') == std::string::npos) {
+        real = true;
+        text += 'e';
+        if (next == '-') text += '-';
+        count += is_digit(next) ? 1 : 2;
+        continue;
+      } else if (c == '_' && is_digit(next)) {
         ++count;
         continue;
       } else if (!is_digit(c)) break;
