@@ -29,7 +29,7 @@ Status read_tokens(const GgufFile& file, Vocabulary& vocabulary) {
     const std::int64_t type = types.count > 0 ? types.int_at(i) : 1;
     if (type < 0 || type > 6) return fail(ErrorCode::kDataLoss, "{}: tokenizer.ggml.token_type[{}] is {}, expected 0 to 6", file.name(), i, type);
     const double score = scores.count > 0 ? scores.float_at(i) : 0.0;
-    vocabulary.add(tokens.strings[i], type == 0 ? TokenType::kNormal : static_cast<TokenType>(type), score == score ? static_cast<float>(score) : 0.0f);
+    vocabulary.add(tokens.strings[i], type == 0 ? TokenType::kNormal : static_cast<TokenType>(type), static_cast<float>(score));
   }
   return {};
 }

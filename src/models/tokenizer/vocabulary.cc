@@ -1,6 +1,7 @@
 #include "models/tokenizer/vocabulary.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -85,6 +86,7 @@ void Vocabulary::reserve(std::size_t count) {
 
 void Vocabulary::add(std::string_view text, TokenType type, float score) {
   if (!text.empty()) index_.add(text, size());
+  if (!std::isfinite(score)) score = 0;  // sums of scores must stay comparable
   entries_.push_back({arena_.size(), static_cast<std::uint32_t>(text.size()), score, type, false});
   arena_.append(text);
 }
