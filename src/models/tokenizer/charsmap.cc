@@ -23,7 +23,7 @@ Result<CharsMap> CharsMap::parse(std::string_view blob) {
     return fail(ErrorCode::kDataLoss, "precompiled_charsmap: trie of {} bytes in {} bytes", trie_bytes, blob.size());
   CharsMap map;
   map.units_.resize(trie_bytes / sizeof(std::uint32_t));
-  std::memcpy(map.units_.data(), blob.data(), trie_bytes);
+  if (trie_bytes > 0) std::memcpy(map.units_.data(), blob.data(), trie_bytes);
   map.texts_ = blob.substr(trie_bytes);
   map.texts_ += '\0';  // the last text ends even in a file cut short
   return map;

@@ -1,9 +1,10 @@
 #include "models/tokenizer/jinja_interpreter.h"
 
 #include <algorithm>
-#include <cmath>
+#include <iterator>
 #include <limits>
 
+#include "models/tokenizer/jinja_arithmetic.h"
 #include "models/tokenizer/jinja_text.h"
 
 namespace stoa::models::jinja {
@@ -16,43 +17,6 @@ std::unexpected<Error> at_line(Error problem, int line) {
   constexpr std::string_view kPrefix = "template line ";
   if (!problem.message.starts_with(kPrefix)) problem.message = fmt::format("{}{}: {}", kPrefix, line, problem.message);
   return std::unexpected(std::move(problem));
-}
-
-Result<Value> overflow() { return fail(ErrorCode::kUnsupported, "an integer exceeds 64 bits"); }
-
-Result<Value> integer_arithmetic(std::string_view sign, std::int64_t a, std::int64_t b) {
-  std::int64_t out = 0;
-  if (sign == "+") return __builtin_add_overflow(a, b, &out) ? overflow() : Result<Value>(out);
-  if (sign == "-") return __builtin_sub_overflow(a, b, &out) ? overflow() : Result<Value>(out);
-  if (sign == "*") return __builtin_mul_overflow(a, b, &out) ? overflow() : Result<Value>(out);
-  if (sign == "**") {
-    if (b < 0) return std::pow(static_cast<double>(a), static_cast<double>(b));
-    out = 1;
-    if (a == 0 || a == 1) return b == 0 ? std::int64_t{1} : a;
-    if (a == -1) return b % 2 == 0 ? std::int64_t{1} : std::int64_t{-1};
-    for (; b > 0; --b)
-      if (__builtin_mul_overflow(out, a, &out)) return overflow();
-    return out;
-  }
-  if (b == 0) return wrong("division by zero");
-  if (sign == "/") return static_cast<double>(a) / static_cast<double>(b);
-  if (b == -1) return sign == "%" ? Result<Value>(std::int64_t{0}) : __builtin_sub_overflow(std::int64_t{0}, a, &out) ? overflow() : Result<Value>(out);
-  // Python rounds the quotient down, and the remainder takes the divisor's sign.
-  const std::int64_t quotient = a / b, remainder = a % b;
-  const bool lower = remainder != 0 && (remainder < 0) != (b < 0);
-  return sign == "//" ? quotient - (lower ? 1 : 0) : remainder + (lower ? b : 0);
-}
-
-Result<Value> real_arithmetic(std::string_view sign, double a, double b) {
-  if (sign == "+") return a + b;
-  if (sign == "-") return a - b;
-  if (sign == "*") return a * b;
-  if (sign == "**") return std::pow(a, b);
-  if (b == 0) return wrong("division by zero");
-  if (sign == "/") return a / b;
-  if (sign == "//") return std::floor(a / b);
-  const double remainder = std::fmod(a, b);
-  return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder;
 }
 
 }  // namespace
@@ -263,8 +227,7 @@ Result<Value> Interpreter::evaluate_node(const Expression& expression) {
     case ExpressionKind::kNegate: {
       STOA_TRY(value, evaluate(*expression.operands[0]));
       if (!value.is_number()) return wrong(fmt::format("{} cannot be negated", value.type_name()));
-      if (value.real() != nullptr) return -value.as_real();
-      return integer_arithmetic("-", 0, value.as_integer());
+      return arithmetic("-", value.real() != nullptr ? Value(-0.0) : Value(std::int64_t{0}), value);
     }
     case ExpressionKind::kNot: {
       STOA_TRY(value, evaluate(*expression.operands[0]));
@@ -337,10 +300,7 @@ Result<Value> Interpreter::binary(const Expression& expression) {
   STOA_TRY(left, evaluate(*expression.operands[0]));
   STOA_TRY(right, evaluate(*expression.operands[1]));
   const std::string& sign = expression.name;
-  if (left.is_number() && right.is_number()) {
-    if (left.real() != nullptr || right.real() != nullptr) return real_arithmetic(sign, left.as_real(), right.as_real());
-    return integer_arithmetic(sign, left.as_integer(), right.as_integer());
-  }
+  if (left.is_number() && right.is_number()) return arithmetic(sign, left, right);
   if (sign == "+" && left.string() != nullptr && right.string() != nullptr) {
     STOA_CHECK(context_.spend(0, left.string()->size() + right.string()->size()));
     return context_.text(*left.string() + *right.string());
