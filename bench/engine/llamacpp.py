@@ -114,17 +114,21 @@ class LlamaCpp:
     def clear(self):
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
 
-    def decode(self, tokens):
-        """Computes the tokens after what the context holds already; logits of the last one are kept."""
+    def decode(self, tokens, every=False):
+        """Computes the tokens after what the context holds already; logits of the last one are kept, or of every one."""
         array = (TOKEN * len(tokens))(*tokens)
-        if self.lib.llama_decode(self.context, self.lib.llama_batch_get_one(array, len(tokens))) != 0:
+        batch = self.lib.llama_batch_get_one(array, len(tokens))
+        wanted = (ctypes.c_int8 * len(tokens))(*[1] * len(tokens))
+        if every:
+            batch.logits = ctypes.addressof(wanted)
+        if self.lib.llama_decode(self.context, batch) != 0:
             raise RuntimeError("llama_decode failed")
 
     def argmax(self):
         return self.lib.llama_sampler_sample(self.sampler, self.context, -1)
 
-    def logits(self):
-        pointer = self.lib.llama_get_logits_ith(self.context, -1)
+    def logits(self, index=-1):
+        pointer = self.lib.llama_get_logits_ith(self.context, index)
         return ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float * self.vocabulary)).contents
 
     def is_end(self, token):

@@ -23,6 +23,8 @@ needs_generator = pytest.mark.skipif(not TOOL or GENERATOR is None, reason="need
 needs_embedder = pytest.mark.skipif(not TOOL or EMBEDDER is None, reason="needs the engine tool and all-MiniLM-L6-v2 in build/models")
 
 TOKENS = 64
+# One: more than one thread of llama.cpp loses its time spinning where the processor has other work too.
+THREADS = 1
 # Where greedy texts part, the two most likely tokens must be this close to each other (in natural-log units) in both engines.
 CLOSE = 0.05
 # On block formats two engines round their activations differently (see gguf_f32.py). Followed along our text, llama.cpp has to choose
@@ -32,14 +34,12 @@ ROUNDING = 0.75
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 QUESTIONS = [
     "What is the capital of France?", "Explain photosynthesis in two sentences.", "Write a haiku about the sea.", "How do I reverse a list in Python?",
-    "List three uses of copper.", "Translate 'good morning' into Spanish.", "What is 17 times 23?", "Who wrote Hamlet, and when?",
-    "Give me a recipe for pancakes.", "Why is the sky blue?", "Summarise the plot of Romeo and Juliet.", "What does HTTP status 404 mean?",
+    "Translate 'good morning' into Spanish.", "What is 17 times 23?", "Why is the sky blue?", "What does HTTP status 404 mean?",
 ]
 TEXTS = [
     "The capital of France is", "Once upon a time, in a small village by the river,", "def fibonacci(n):\n    ", "#include <stdio.h>\n\nint main(void) {",
-    "The three laws of thermodynamics are", "In 1969, the first human", "La tour Eiffel se trouve", "1, 1, 2, 3, 5, 8, 13,", "SELECT name, age FROM",
-    "Water boils at 100 degrees Celsius because", "Dear Sir or Madam,\n\nI am writing to", "The mitochondria is the", "Die Hauptstadt von Deutschland ist",
-    "To be, or not to be,", "人工知能とは", "A 😀 in the text, and then",
+    "La tour Eiffel se trouve", "1, 1, 2, 3, 5, 8, 13,", "SELECT name, age FROM", "Water boils at 100 degrees Celsius because",
+    "Die Hauptstadt von Deutschland ist", "To be, or not to be,", "人工知能とは", "A 😀 in the text, and then",
     # A long prompt: several pages of the cache, and chunks.
     "The history of computing is a long one. " + "Machines that count, machines that sort, machines that remember. " * 40,
 ]
@@ -68,19 +68,21 @@ def ours(engine, prompt):
 def peer_steps(peer, prompt, follow):
     """llama.cpp's greedy choice at each token of `follow`, and how far the logit of that choice leads the one followed and the second best."""
     peer.clear()
-    peer.decode(peer.tokenize(prompt))
-    for followed in follow:
-        logits = np.ctypeslib.as_array(peer.logits())
+    start = peer.tokenize(prompt)
+    peer.decode(start[:-1])
+    # One batch instead of a step each: the weights are read once.
+    peer.decode([start[-1], *follow[:-1]], every=True)
+    for index, followed in enumerate(follow):
+        logits = np.ctypeslib.as_array(peer.logits(index))
         token = int(np.argmax(logits))
         second = np.partition(logits, -2)[-2]
         yield token, float(logits[token] - logits[followed]), float(logits[token] - second)
-        peer.decode([followed])
 
 
 @needs_generator
 def test_greedy_text_equals_llama_cpp(library, float_model):
-    peer = llamacpp.LlamaCpp(library, float_model, threads=2)
-    with Engine(TOOL, "--generator", float_model, "--threads", 2) as engine:
+    peer = llamacpp.LlamaCpp(library, float_model, threads=THREADS)
+    with Engine(TOOL, "--generator", float_model, "--threads", THREADS) as engine:
         for prompt in PROMPTS:
             answer = ours(engine, prompt)
             assert answer["usage"]["prompt_tokens"] == len(peer.tokenize(prompt)), prompt
@@ -94,9 +96,9 @@ def test_greedy_text_equals_llama_cpp(library, float_model):
 
 @needs_generator
 def test_greedy_text_of_the_quantised_file_follows_llama_cpp(library):
-    peer = llamacpp.LlamaCpp(library, GENERATOR, threads=2)
+    peer = llamacpp.LlamaCpp(library, GENERATOR, threads=THREADS)
     same = total = 0
-    with Engine(TOOL, "--generator", GENERATOR, "--threads", 2) as engine:
+    with Engine(TOOL, "--generator", GENERATOR, "--threads", THREADS) as engine:
         for prompt in PROMPTS:
             answer = ours(engine, prompt)
             for index, (token, lead, _) in enumerate(peer_steps(peer, prompt, answer["tokens"])):
@@ -109,8 +111,8 @@ def test_greedy_text_of_the_quantised_file_follows_llama_cpp(library):
 
 @needs_generator
 def test_chat_template_gives_the_same_tokens(library):
-    peer = llamacpp.LlamaCpp(library, GENERATOR, threads=2)
-    with Engine(TOOL, "--generator", GENERATOR, "--threads", 2) as engine:
+    peer = llamacpp.LlamaCpp(library, GENERATOR, threads=THREADS)
+    with Engine(TOOL, "--generator", GENERATOR, "--threads", THREADS) as engine:
         for question in QUESTIONS:
             rendered = f"{SYSTEM}<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
             answer = engine.ask(messages=[{"role": "user", "content": question}], max_tokens=1)
@@ -202,7 +204,7 @@ def test_embeddings_equal_a_numpy_forward():
         "東京は日本の首都です", "x = [i**2 for i in range(10)]", "A sentence; with (many) marks -- and numbers: 3.14159, 2,718 & 42%.",
         "word " * 100, "Long texts are cut at two hundred and fifty-six tokens. " * 40, "supercalifragilisticexpialidocious", "emoji 😀 here",
     ]
-    with Engine(TOOL, "--embedder", EMBEDDER.parent, "--threads", 2) as tool:
+    with Engine(TOOL, "--embedder", EMBEDDER.parent, "--threads", THREADS) as tool:
         answer = tool.ask(texts=texts)
         assert answer["tokens"] == [len(bert.tokens(text)) for text in texts]
         for text, ours in zip(texts, answer["embeddings"]):
