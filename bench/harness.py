@@ -12,9 +12,11 @@ SOURCE = pathlib.Path(__file__).resolve().parents[1]
 OUT = SOURCE / "build" / "bench"
 
 
-def arguments(description):
+def arguments(description, threads=None):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer runs of the same work")
+    if threads is not None:
+        parser.add_argument("--threads", type=int, default=threads, help=f"of either side (default {threads}); one where the machine has other work")
     return parser.parse_args()
 
 

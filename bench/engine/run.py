@@ -12,7 +12,6 @@ import llamacpp  # noqa: E402
 from engine_peer import Engine  # noqa: E402
 
 PEER_VERSION = "3.22.1"  # of the package; its llama.cpp is the release it was built with
-THREADS = min(2, os.cpu_count() or 1)
 DECODE_TOKENS = 128
 PREFILL_TOKENS = 512
 SENTENCE = "The quick brown fox jumps over the lazy dog while seven wise owls watch from the old oak tree. "
@@ -48,7 +47,8 @@ def prompt_of(peer, tokens):
 
 
 def main():
-    arguments = harness.arguments(__doc__)
+    arguments = harness.arguments(__doc__, threads=min(2, os.cpu_count() or 1))
+    threads = arguments.threads
     runs = 3 if arguments.quick else 11
     folder = harness.build("engine_tool")
     package = harness.npm("@node-llama-cpp/linux-x64", PEER_VERSION)
@@ -56,22 +56,22 @@ def main():
     embedder = harness.model("all-minilm-l6-v2", "model.safetensors")
 
     lib = llamacpp.load_node_llama_cpp(package)
-    peer = llamacpp.LlamaCpp(lib, generator, THREADS)
+    peer = llamacpp.LlamaCpp(lib, generator, threads)
     harness.say(f"peer: {peer.system()}")
     short, long = prompt_of(peer, 16), prompt_of(peer, PREFILL_TOKENS)
     loads = []
     for _ in range(runs):
-        with Engine(folder / "tests/models/engine_tool", "--generator", generator, "--embedder", embedder.parent, "--threads", THREADS) as tool:
+        with Engine(folder / "tests/models/engine_tool", "--generator", generator, "--embedder", embedder.parent, "--threads", threads) as tool:
             loads.append(tool.ready["load_seconds"])
-    with Engine(folder / "tests/models/engine_tool", "--generator", generator, "--threads", THREADS) as engine:
+    with Engine(folder / "tests/models/engine_tool", "--generator", generator, "--threads", threads) as engine:
         # Once for the page cache and the caches of both.
         ours(engine, long, 8), theirs(peer, long, 8)
         decode = harness.alternate(runs, lambda: ours(engine, short, DECODE_TOKENS)[1], lambda: theirs(peer, short, DECODE_TOKENS)[1])
         prefill = harness.alternate(runs, lambda: ours(engine, long, 1)[0], lambda: theirs(peer, long, 1)[0])
     name, version = "llama.cpp (node-llama-cpp)", PEER_VERSION
     harness.report("engine", [
-        harness.row(f"decode, 1 stream, {THREADS} threads, SmolLM2-135M Q4_1", "tokens/s", *decode, name, version, aim=1.0),
-        harness.row(f"prefill {PREFILL_TOKENS} tokens, {THREADS} threads, SmolLM2-135M Q4_1", "tokens/s", *prefill, name, version, aim=1.0),
+        harness.row(f"decode, 1 stream, {threads} threads, SmolLM2-135M Q4_1", "tokens/s", *decode, name, version, aim=1.0),
+        harness.row(f"prefill {PREFILL_TOKENS} tokens, {threads} threads, SmolLM2-135M Q4_1", "tokens/s", *prefill, name, version, aim=1.0),
         harness.row("load of both default models, tokenizers included", "s", loads, [], "", "", aim=1.0, lower_is_better=True),
     ])
 
