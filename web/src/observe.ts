@@ -26,10 +26,11 @@ export async function statusPage(main: HTMLElement): Promise<void> {
 }
 
 export async function tracesPage(main: HTMLElement): Promise<void> {
-  const traces = (await get<{ data: TraceRecord[] }>("/v1/stoa/traces?limit=50")).data;
+  const traces = (await get<{ data: TraceRecord[] }>("/v1/stoa/traces?limit=50&work=true")).data;
   show(
     main,
     h("h2", {}, "Requests"),
+    h("p", { class: "quiet" }, "The latest that used a model or failed."),
     table(
       ["Time", "Operation", "Model", "ms", "Cost", "Status"],
       traces.map((trace) => [

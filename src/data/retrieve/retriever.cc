@@ -53,11 +53,7 @@ Retriever::Retriever(Catalog& catalog, const Index& index, Embedder* embedder, F
     : catalog_(catalog), index_(index), embedder_(embedder), fusion_(fusion) {}
 
 Result<std::vector<float>> Retriever::embed(const Call& call, const std::string& query) {
-  Span span = call.span("embeddings " + embedder_->model());
-  STOA_TRY(embedded, embedder_->embed(call, std::span(&query, 1)));
-  span.set("gen_ai.request.model", embedder_->model());
-  if (!embedded.tokens.empty()) span.set("gen_ai.usage.input_tokens", std::int64_t{embedded.tokens[0]});
-  span.set("stoa.compute_micros", embedded.compute_micros);
+  STOA_TRY(embedded, embedder_->embed(call, std::span(&query, 1)));  // the embedder records its own span
   return std::move(embedded.values);
 }
 

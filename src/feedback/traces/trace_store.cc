@@ -143,6 +143,7 @@ class SqlTraceStore : public TraceStore {
     equals("model", query.model);
     equals("operation", query.operation);
     if (query.failed_only) where += " AND error <> ''";
+    if (query.work_only) where += " AND (model <> '' OR error <> '')";
     if (!query.before.empty()) {
       STOA_TRY(last, database_.query_one("SELECT started FROM traces WHERE trace_id = ? AND tenant = ? AND project = ?",
                                          {query.before, who.tenant, who.project}));

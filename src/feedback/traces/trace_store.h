@@ -52,6 +52,7 @@ struct TraceOptions {
 struct TraceQuery {
   std::string principal{}, model{}, operation{};  // empty: all
   bool failed_only = false;
+  bool work_only = false;                   // those that used a model or failed: leaves out looking things up
   Micros from = 0, until = INT64_MAX;       // start in [from, until)
   std::string before{};                     // trace id of the last one of the page before: only older ones follow
   std::size_t limit = 50;                   // 1 to 1000

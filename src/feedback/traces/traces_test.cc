@@ -136,6 +136,15 @@ TEST_F(TraceTest, QueriesNewestFirstInPages) {
   EXPECT_EQ(ids(store->query(permit(ann), {.principal = "key_3"})), "6 3 ");
   EXPECT_EQ(ids(store->query(permit(ann), {.from = now_ + 2000, .until = now_ + 4000})), "3 2 ");
   EXPECT_EQ(ids(store->query(permit(ann), {.failed_only = true})), "");
+  TraceRecord lookup = record(20), failed = record(21);
+  lookup.model.clear();
+  failed.model.clear();
+  failed.error = "not_found";
+  store->record(lookup);
+  store->record(failed);
+  ASSERT_TRUE(store->flush(soon()));
+  EXPECT_EQ(ids(store->query(permit(ann), {.failed_only = true})), "21 ");
+  EXPECT_EQ(ids(store->query(permit(ann), {.work_only = true, .limit = 2})), "21 7 ");
   EXPECT_EQ(store->query(permit(ann), {.limit = 0}).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(store->query(permit(ann), {.limit = 1001}).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(store->query(permit(ann), {.before = fmt::format("{:032x}", 8)}).error().code, ErrorCode::kNotFound);

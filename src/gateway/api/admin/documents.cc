@@ -94,10 +94,7 @@ Reply search(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(search, parse_search(body));
   STOA_CHECK(scope.reserve("search", parts.search_model, {}));
   const auto begin = std::chrono::steady_clock::now();
-  auto span = scope.call().span("retrieval");
   STOA_TRY(found, parts.retriever.search(scope.call(), search.stores, search.query, search.options));
-  span.set("stoa.retrieval.passages", static_cast<std::int64_t>(found.size()));
-  span.end();
   Ranks text, vector;
   bool has_vector = search.explain;
   if (search.explain) {

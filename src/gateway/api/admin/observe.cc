@@ -72,6 +72,7 @@ Reply list_traces(const AdminParts& parts, RequestScope& scope) {
   query.operation = query_text(request, "operation");
   query.before = query_text(request, "before");
   query.failed_only = query_text(request, "failed") == "true";
+  query.work_only = query_text(request, "work") == "true";
   STOA_TRY(from, query_time(request, "from", 0));
   STOA_TRY(until, query_time(request, "until", INT64_MAX));
   STOA_TRY(limit, query_int(request, "limit", 1, 1000, 50));

@@ -110,7 +110,6 @@ Status ResponseRun::search(const std::string& question) {
   record_.search = SearchCall{.id = new_id("fs"), .query = question, .hits = {}, .done = false};
   data::SearchOptions options{.k = static_cast<std::size_t>(tool.max_results), .mode = data::SearchMode::kHybrid, .filter = tool.filter.value_or(data::Filter{}),
                               .min_score = tool.score_threshold};
-  Span span = scope_.call().span("retrieval");
   auto found = dependencies_.retriever.search(scope_.call(), tool.stores, question, options);
   if (!found) {
     Error error = std::move(found).error();
@@ -118,8 +117,6 @@ Status ResponseRun::search(const std::string& question) {
     return fail(std::move(error));
   }
   passages_ = std::move(*found);
-  span.set("stoa.retrieval.passages", static_cast<std::int64_t>(passages_.size()));
-  span.end();
   STOA_CHECK(begin_events());
   if (call_.stream && !events_.search_begin()) return fail(ErrorCode::kCancelled, "the client went away");
   for (const Passage& passage : passages_) {

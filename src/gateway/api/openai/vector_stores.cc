@@ -220,16 +220,12 @@ Reply search(const Dependencies& d, RequestScope& scope) {
   STOA_CHECK(scope.reserve("search", model, {}));
   const auto start = std::chrono::steady_clock::now();
   std::map<std::string, Passage> found;  // by chunk: the best score over the queries
-  {
-    Span span = scope.call().span("retrieval");
-    for (const std::string& query : wanted.queries) {
-      STOA_TRY(passages, d.retriever.search(scope.call(), stores, query, wanted.options));
-      for (Passage& passage : passages) {
-        const auto [place, fresh] = found.try_emplace(passage.chunk_id, passage);
-        if (!fresh && place->second.score < passage.score) place->second = std::move(passage);
-      }
+  for (const std::string& query : wanted.queries) {
+    STOA_TRY(passages, d.retriever.search(scope.call(), stores, query, wanted.options));
+    for (Passage& passage : passages) {
+      const auto [place, fresh] = found.try_emplace(passage.chunk_id, passage);
+      if (!fresh && place->second.score < passage.score) place->second = std::move(passage);
     }
-    span.set("stoa.retrieval.passages", static_cast<std::int64_t>(found.size()));
   }
   Usage usage;
   usage.compute_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
