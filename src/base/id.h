@@ -1,5 +1,6 @@
 // Identifiers: a prefix that says the kind, then 26 characters of time and randomness ("doc_01jd...").
-// They sort by creation time (ULID order, Crockford base 32, lower case) and carry 80 random bits.
+// Those of one process sort in the order they were made, those of several by time to the millisecond (ULID layout, Crockford base 32,
+// lower case). 40 bits of each are random beyond that order: hard to guess, but no secrets.
 #pragma once
 
 #include <string>

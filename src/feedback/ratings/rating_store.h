@@ -52,7 +52,7 @@ class RatingStore {
 
   // Durable when it returns; gives the rating as stored. kInvalidArgument names the field.
   Result<Rating> rate(const governance::Permit& permit, Rating rating);
-  // Ratings of the permit's project, by id, which is oldest first (to the millisecond).
+  // Ratings of the permit's project, by id, which is oldest first.
   Result<std::vector<Rating>> list(const governance::Permit& permit, const RatingFilter& filter);
   // Withdraws one's own rating. kNotFound when it is not there or somebody else's.
   Status remove(const governance::Permit& permit, std::string_view id);

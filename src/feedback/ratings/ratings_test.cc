@@ -1,5 +1,3 @@
-#include <thread>
-
 #include <gtest/gtest.h>
 
 #include "base/json.h"
@@ -39,11 +37,6 @@ class RatingTest : public testing::Test {
     rating.answer = "On the roof.";
     rating.citations = {"chunk_1", "chunk_2"};
     return rating;
-  }
-  // Ids are in order from one millisecond to the next.
-  Result<Rating> rate_later(const Principal& who, const Rating& rating) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    return ratings_->rate(permit(who), rating);
   }
   std::string answers(const Principal& who, const RatingFilter& filter = {}) {
     const auto found = ratings_->list(permit(who), filter);
@@ -103,7 +96,7 @@ TEST_F(RatingTest, Filters) {
     item.score = i;
     if (i == 3) item.correction = "better";
     if (i == 4) item.model = "large";
-    ASSERT_TRUE(rate_later(ann_, item));
+    ASSERT_TRUE(ratings_->rate(permit(ann_), item));
   }
   EXPECT_EQ(answers(ann_, {.good_only = true}), "resp_4 resp_5 ");
   EXPECT_EQ(answers(ann_, {.bad_only = true}), "resp_1 resp_2 ");
@@ -157,7 +150,7 @@ TEST_F(RatingTest, BecomesADataset) {
   Rating corrected = rating("resp_1", -1);
   corrected.correction = "In the canteen.";
   ASSERT_TRUE(ratings_->rate(permit(ann_), corrected));
-  ASSERT_TRUE(rate_later(ann_, rating("resp_2", 1)));
+  ASSERT_TRUE(ratings_->rate(permit(ann_), rating("resp_2", 1)));
   ASSERT_TRUE(ratings_->rate(permit(eve_), rating("resp_3", 1)));
 
   const auto made = dataset_from_ratings(permit(ann_), call, *ratings_, *lake_, "lunch");
