@@ -56,8 +56,8 @@ function thumbs(answer: Answer): HTMLElement {
   return h(
     "p",
     { class: "thumbs" },
-    h("button", { type: "button", "aria-label": "Helpful", click: rate(1) }, "👍"),
-    h("button", { type: "button", "aria-label": "Not helpful", click: rate(-1) }, "👎"),
+    h("button", { type: "button", click: rate(1) }, "Helpful"),
+    h("button", { type: "button", click: rate(-1) }, "Not helpful"),
     said,
   );
 }
