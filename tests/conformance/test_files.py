@@ -52,6 +52,17 @@ def test_file_unknown(client, name):
         client.files.retrieve(name)
 
 
+def test_deleted_file_leaves_its_stores(client, wait_indexed):
+    file = client.files.create(file=("walrus.txt", b"The walrus sleeps on the ice."), purpose="assistants")
+    stores = [client.vector_stores.create(name=name, file_ids=[file.id]).id for name in ("north", "south")]
+    for store in stores:
+        assert wait_indexed(client, store).completed == 1 and client.vector_stores.search(store, query="walrus").data
+    client.files.delete(file.id)
+    for store in stores:
+        assert client.vector_stores.retrieve(store).file_counts.total == 0
+        assert not client.vector_stores.search(store, query="walrus").data
+
+
 # --- vector stores
 
 def test_vector_store_life(client):

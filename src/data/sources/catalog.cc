@@ -270,6 +270,21 @@ Status Catalog::remove_document(const Call& call, const std::string& id) {
   });
 }
 
+Status Catalog::remove_documents_of_file(const Call& call, const std::string& file_id) {
+  if (file_id.empty()) return fail(not_found("file", file_id));
+  return write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(rows, transaction.query("SELECT id, collection FROM documents WHERE file_id = ? AND collection IN (SELECT id FROM collections WHERE project = ?)",
+                                     {file_id, call.principal.project}));
+    for (const auto& row : rows) {
+      std::string id, collection;
+      STOA_CHECK(row.read(id, collection));
+      STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
+      transaction.on_commit([this, id, collection] { index_.remove(collection, id); });
+    }
+    return {};
+  });
+}
+
 Result<std::vector<std::string>> Catalog::document_text(const Call& call, const std::string& id) {
   STOA_TRY(found, document(call, id));
   if (!may_read(call.principal, found.access)) return fail(not_found("document", id));

@@ -121,6 +121,9 @@ class Catalog {
   Result<Document> document_of_file(const Call& call, const std::string& collection, const std::string& file_id);
   Result<Document> set_attributes(const Call& call, const std::string& document, const Attributes& attributes);
   Status remove_document(const Call& call, const std::string& id);
+  // From all collections of the caller's project, also where the caller does not see them: who may delete the file is the
+  // caller's to check.
+  Status remove_documents_of_file(const Call& call, const std::string& file_id);
   // Text of the document as it was indexed, chunk by chunk in reading order.
   Result<std::vector<std::string>> document_text(const Call& call, const std::string& id);
   // The original bytes, for opening a citation. Readers only.

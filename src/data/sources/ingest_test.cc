@@ -261,6 +261,15 @@ TEST_F(IngestTest, AttachShowsItsStateAndReplaces) {
   EXPECT_EQ(hits(ann, "hello"), 0u);
   EXPECT_TRUE(catalog_->remove_document(ann, at.id));
   EXPECT_EQ(catalog_->document_of_file(ann, collection_, "file-1").error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE(attach("once more", "t.md"));
+  EXPECT_EQ(settled().status, DocumentStatus::kCompleted);
+  EXPECT_EQ(run(ann, {{"kept.txt", "once kept"}}).failed, 0);
+  EXPECT_EQ(hits(ann, "once"), 2u);
+  EXPECT_TRUE(catalog_->remove_documents_of_file(call("ann", {}, "proj_b"), "file-1"));
+  EXPECT_EQ(hits(ann, "once"), 2u);
+  EXPECT_TRUE(catalog_->remove_documents_of_file(ann, "file-1"));
+  EXPECT_EQ(hits(ann, "once"), 1u);
+  EXPECT_FALSE(catalog_->remove_documents_of_file(ann, ""));  // documents of folders have no file
 }
 
 TEST_F(IngestTest, RefusesBadInput) {

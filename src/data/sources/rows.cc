@@ -24,6 +24,7 @@ CREATE TABLE documents (
   error TEXT NOT NULL, created INTEGER NOT NULL, owner TEXT NOT NULL, embedding_model TEXT NOT NULL);
 CREATE INDEX documents_by_collection ON documents (collection, id);
 CREATE INDEX documents_by_path ON documents (collection, source, path);
+CREATE INDEX documents_by_file ON documents (collection, file_id);
 CREATE INDEX documents_by_digest ON documents (digest);
 CREATE TABLE chunks (
   key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, document TEXT NOT NULL REFERENCES documents (id) ON DELETE CASCADE,

@@ -100,10 +100,15 @@ Result<data::Page<StoredFile>> FileStore::list(const Principal& principal, const
   return out;
 }
 
-Status FileStore::remove(const Principal& principal, std::string_view id) {
+Result<StoredFile> FileStore::removable(const Principal& principal, std::string_view id) {
   STOA_TRY(file, find(principal, id));
   if (file.owner != principal.id && principal.role < Role::kOperator)
     return fail(ErrorCode::kPermissionDenied, "only who uploaded '{}' or an operator may delete it", id);
+  return file;
+}
+
+Status FileStore::remove(const Principal& principal, std::string_view id) {
+  STOA_TRY(file, removable(principal, id));
   // The bytes stay: documents and other files may share them.
   STOA_CHECK(sql_.execute("DELETE FROM openai_files WHERE id = ?", {file.id}));
   return {};

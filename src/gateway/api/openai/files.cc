@@ -102,6 +102,9 @@ Reply show(const Dependencies& dependencies, RequestScope& scope) {
 
 Reply remove(const Dependencies& dependencies, RequestScope& scope) {
   const std::string id(scope.request().path_param("id"));
+  // Out of all stores first: were this to fail, the file is still there to be deleted again.
+  STOA_TRY(file, dependencies.files.removable(scope.principal(), id));
+  STOA_CHECK(dependencies.catalog.remove_documents_of_file(scope.call(), file.id));
   STOA_CHECK(dependencies.files.remove(scope.principal(), id));
   JsonObject out;
   out["id"] = id;
