@@ -131,7 +131,7 @@ class Bert:
             if name != "__metadata__" and entry["dtype"] == "F32":
                 begin, end = entry["data_offsets"]
                 self.weights[name] = np.frombuffer(data[8 + size + begin:8 + size + end], "<f4").reshape(entry["shape"]).astype(np.float64)
-        self.vocabulary = {token: i for i, token in enumerate((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())}
+        self.vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
 
     def words(self, text):
         text = "".join(c for c in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(c) != "Mn")
