@@ -85,7 +85,11 @@ Status extract_member(const std::filesystem::path& archive, const std::string& m
   const Reader reader(archive_read_new());
   archive_read_support_format_zip(reader.get());
   archive_read_support_format_tar(reader.get());
-  archive_read_support_filter_all(reader.get());
+  // Named one by one: "all" would have libarchive start programs (lrzip, lzop, grzip) on what it takes for their formats.
+  archive_read_support_filter_gzip(reader.get());
+  archive_read_support_filter_bzip2(reader.get());
+  archive_read_support_filter_xz(reader.get());
+  archive_read_support_filter_zstd(reader.get());
   if (archive_read_open_filename(reader.get(), archive.c_str(), kBlock) != ARCHIVE_OK) return broken(archive, reader.get());
   archive_entry* entry = nullptr;
   for (std::size_t seen = 0; seen < limits.max_members; ++seen) {

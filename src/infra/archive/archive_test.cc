@@ -52,6 +52,36 @@ TEST_F(ArchiveTest, ExtractsOneMember) {
   check("a.tar.gz", "data.txt", {});
 }
 
+// Hostile names and links lead nowhere: bytes only ever go to the target.
+TEST_F(ArchiveTest, NothingLandsElsewhere) {
+  fs::create_directories(folder_ / "in/deep");
+  const std::string make = "cd " + folder_.string() + "/in/deep && cp ../../data.txt . && tar cPf ../hostile.tar --transform 's,^,../../escaped/,' data.txt && "
+                           "ln -s .. sub && tar cf ../linked.tar sub && rm sub && mkdir sub && cp data.txt sub && tar rf ../linked.tar sub/data.txt";
+  ASSERT_EQ(std::system(make.c_str()), 0);
+  const auto files = [&] { return std::distance(fs::recursive_directory_iterator(folder_), fs::recursive_directory_iterator()); };
+  const auto before = files();
+  check("in/hostile.tar", "../../escaped/data.txt", {});
+  check("in/linked.tar", "sub/data.txt", {});
+  check("in/linked.tar", "sub", ErrorCode::kDataLoss);
+  EXPECT_EQ(files(), before);
+}
+
+// libarchive would start lrzip, lzop and grzip for what looks like their files; here these stand first in the path and leave a trace.
+TEST_F(ArchiveTest, StartsNoPrograms) {
+  for (const char* name : {"lrzip", "lzop", "grzip"}) {
+    write(name, "#!/bin/sh\necho started >" + (folder_ / "started").string() + "\n");
+    fs::permissions(folder_ / name, fs::perms::owner_all);
+  }
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
+  write("a.lrz", std::string("LRZI\0\6", 6) + std::string(600, '\0'));
+  write("a.lzo", std::string("\x89LZO\0\r\n\x1a\n", 9) + std::string(600, '\0'));
+  write("a.grz", std::string("GRZipII\0\2\4:)", 12) + std::string(600, '\0'));
+  for (const char* name : {"a.lrz", "a.lzo", "a.grz"}) check(name, "data.txt", ErrorCode::kDataLoss);
+  ::setenv("PATH", path.c_str(), 1);
+  EXPECT_FALSE(fs::exists(folder_ / "started"));
+}
+
 TEST_F(ArchiveTest, RefusesTheRest) {
   check("a.tar", "absent", ErrorCode::kNotFound);
   check("a.tar", "../data.txt", ErrorCode::kNotFound);
