@@ -61,6 +61,8 @@ TEST(Safetensors, LiesAreFound) {
       {tensor(R"("dtype":"F32","shape":[4],"data_offsets":[16,0])"), "do not hold"},
       {tensor(R"("dtype":"F32","shape":[4],"data_offsets":[8,24])"), "has 16 bytes"},
       {file_of(R"({"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[8],"data_offsets":[4,12]}})", 16), "overlaps"},
+      {file_of(R"({"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"b":{},"a":{"dtype":"U8","shape":[8],"data_offsets":[8,16]}})", 16), "tensor 'a' appears twice"},
+      {file_of(R"({"a\"":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"\u0061\"":{"dtype":"U8","shape":[8],"data_offsets":[8,16]}})", 16), "appears twice"},
   };
   for (const auto& [bytes, expected] : kLies) {
     const auto file = parse(bytes);
