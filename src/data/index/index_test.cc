@@ -107,7 +107,7 @@ TEST(Filter, Table) {
 
 // For random corpora, access lists, principals and queries: a search in everything gives, to the bit, what a search gives in
 // an index that never held the documents the principal may not read. Some documents are replaced, relabelled or removed first.
-TEST(Index, InvisibleDocumentsLeaveNoTrace) {
+TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
   std::mt19937 random(7);
   const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
   const std::vector<std::string> words{"tax", "form", "leave", "policy", "secret", "merger", "salary", "room", "coffee", "bike", "rule", "plan"};

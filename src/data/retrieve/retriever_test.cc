@@ -145,7 +145,7 @@ TEST(Retriever, FiltersScoresAndRefusals) {
 }
 
 // The whole path, from files to passages: what a principal finds among all documents is what it finds where only its own exist.
-TEST(Retriever, InvisibleDocumentsLeaveNoTrace) {
+TEST(RetrieverAttacks, InvisibleDocumentsLeaveNoTrace) {
   std::mt19937 random(11);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
   const std::vector<std::string> words{"tax", "form", "leave", "policy", "secret", "merger", "salary", "room", "coffee", "bike"};

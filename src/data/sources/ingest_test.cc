@@ -197,7 +197,9 @@ TEST_F(IngestTest, OneFailingFileDoesNotStopTheRest) {
   EXPECT_EQ(rows("documents"), 1);
 }
 
-TEST_F(IngestTest, OthersLearnNothing) {
+using IngestAttacks = IngestTest;
+
+TEST_F(IngestAttacks, OthersLearnNothing) {
   const Call ann = call("ann"), bob = call("bob"), stranger = call("ann", {}, "proj_b");
   run(ann, {{"secret.txt", "secret plan"}}, "user:ann");
   const auto seen = catalog_->documents(ann, collection_);

@@ -96,7 +96,9 @@ TEST_F(TraceTest, KeepsContentOnlyWhenToldSoAndCutsItAtACharacter) {
   EXPECT_EQ(read->output, "the an");
 }
 
-TEST_F(TraceTest, ShowsATraceOnlyInsideItsWalls) {
+using TraceAttacks = TraceTest;
+
+TEST_F(TraceAttacks, ShowsATraceOnlyInsideItsWalls) {
   auto store = open();
   store->record(record(1));
   ASSERT_TRUE(store->flush(soon()));

@@ -50,7 +50,7 @@ TEST(DocumentLinks, PointAtThePlace) {
   EXPECT_EQ(links.path(kAnn, "doc_1").find('#'), std::string::npos);
 }
 
-TEST(DocumentLinks, RefuseWhatIsNotTheirs) {
+TEST(DocumentLinksAttacks, RefuseWhatIsNotTheirs) {
   FixedClock clock;
   const DocumentLinks links(as_bytes("secret"), std::chrono::seconds(60), clock), others(as_bytes("another"), std::chrono::seconds(60), clock);
   const std::string token = token_of(links.path(kAnn, "doc_1"));

@@ -21,7 +21,7 @@ void check(Role role, Action action, const Resource& resource, bool allowed, std
   EXPECT_FALSE(decision.reason.empty());
 }
 
-TEST(Access, RolesGiveActionsAndProjectsAreWalls) {
+TEST(AccessAttacks, RolesGiveActionsAndProjectsAreWalls) {
   const Resource own{"t1", "p1", "document doc_1", false};
   check(Role::kViewer, Action::kDocumentRead, own, true, "access.role");
   check(Role::kViewer, Action::kDocumentWrite, own, false, "access.role");
@@ -35,7 +35,7 @@ TEST(Access, RolesGiveActionsAndProjectsAreWalls) {
   check(Role::kAdmin, Action::kSystemRead, {"", "", "installation", false}, false, "access.installation");
 }
 
-TEST(Access, NobodyMayNothing) {
+TEST(AccessAttacks, NobodyMayNothing) {
   for (const auto& action : action_table()) {
     EXPECT_EQ(decide(Principal{}, action.action, {"t1", "p1", "x", false}).rule, "access.nobody");
     EXPECT_EQ(decide(Principal{}, action.action, {}).rule, "access.nobody");
@@ -54,7 +54,7 @@ TEST(Access, TheTableIsInTheOrderOfTheActionsAndHigherRolesMayMore) {
   }
 }
 
-TEST(Access, AWallHidesWhatIsHidden) {
+TEST(AccessAttacks, AWallHidesWhatIsHidden) {
   const auto check_error = [](const Resource& resource, ErrorCode expected) {
     const auto permit = check_access(someone(Role::kDeveloper), Action::kDocumentRead, resource);
     ASSERT_FALSE(permit);

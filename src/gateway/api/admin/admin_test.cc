@@ -149,7 +149,9 @@ TEST_F(AdminTest, ShowsStatus) {
   EXPECT_EQ(status.at("engine").as_object().at("waiting"), 2);
 }
 
-TEST_F(AdminTest, FindsDocumentsForTheirReadersOnly) {
+using AdminAttacks = AdminTest;
+
+TEST_F(AdminAttacks, FindsDocumentsForTheirReadersOnly) {
   const std::string store = bring_in(ann_key_, "lunch.html", "<html><body><h1 id=\"lunch\">Lunch</h1><p>Lunch is served in the canteen.</p></body></html>", "user:ann");
   const JsonObject query{{"query", "canteen"}, {"vector_store_ids", JsonArray{Json(store)}}, {"explain", true}};
   const auto found = json("POST", "/v1/stoa/search", ann_key_, query).at("data").as_array();
@@ -184,6 +186,33 @@ TEST_F(AdminTest, FindsDocumentsForTheirReadersOnly) {
   ann.principal = must(identity_->authenticate(ann_key_));
   ASSERT_TRUE(catalog_.remove_document(ann, text(hit, "document_id")));
   EXPECT_EQ(call("GET", url).status, 404);
+}
+
+TEST_F(AdminAttacks, AnotherTenantLearnsNothing) {
+  const std::string store = bring_in(ann_key_, "plan.txt", "The secret plan.", "public");
+  const JsonObject query{{"query", "plan"}, {"vector_store_ids", JsonArray{Json(store)}}};
+  const auto found = call("POST", "/v1/stoa/search", ann_key_, dump_json(query));
+  const std::string document = text(must(parse_json(found.body)).at("data").as_array().at(0).as_object(), "document_id");
+  const std::string trace(found.headers.get("x-request-id"));
+  const auto rating = json("POST", "/v1/stoa/ratings", ann_key_, {{"answer_id", "resp_1"}, {"score", 1}, {"answer", "a"}, {"messages", JsonArray{JsonObject{{"role", "user"}, {"content", "q"}}}}}, 201);
+  const std::string ours = text(must(parse_json(call("GET", "/v1/stoa/keys", admin_key_).body)).at("data").as_array().at(0).as_object(), "id");
+  ASSERT_TRUE(traces_->flush(Deadline::after(std::chrono::seconds(10))));
+  ASSERT_EQ(call("GET", "/v1/stoa/traces/" + trace, admin_key_).status, 200);
+
+  ASSERT_TRUE(identity_->create_tenant(operator_, "acme"));
+  const std::string eve = must(identity_->issue_key(must(identity_->local_operator("acme")), {.project = "default", .user = "", .label = "", .role = Role::kAdmin, .expires = {}})).secret;
+  for (const char* list : {"/v1/stoa/ratings", "/v1/stoa/datasets"}) EXPECT_EQ(json("GET", list, eve).at("data").as_array().size(), 0u) << list;
+  for (const char* list : {"/v1/stoa/traces", "/v1/stoa/audit", "/v1/stoa/keys"}) {
+    const std::string body = call("GET", list, eve).body;
+    for (const std::string& secret : {store, document, trace, ours, std::string("\"ann\"")}) EXPECT_EQ(body.find(secret), std::string::npos) << list << " " << secret << " " << body;
+  }
+  json("POST", "/v1/stoa/search", eve, query, 404);
+  json("GET", "/v1/stoa/documents/" + document, eve, {}, 404);
+  json("GET", "/v1/stoa/traces/" + trace, eve, {}, 404);
+  json("DELETE", "/v1/stoa/ratings/" + text(rating, "id"), eve, {}, 404);
+  json("DELETE", "/v1/stoa/keys/" + ours, eve, {}, 404);
+  json("POST", "/v1/stoa/ingest/jobs", eve, {{"collection", store}, {"source", "s"}, {"files", JsonArray{}}, {"access", "public"}}, 404);
+  EXPECT_EQ(json("GET", "/v1/stoa/status", eve).at("documents").as_object().at("documents"), 0);
 }
 
 TEST_F(AdminTest, RefusesSearchesThatMakeNoSense) {

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <thread>
+#include <tuple>
 
 #include "base/json.h"
 #include "gateway/api/openai/dependencies.h"
@@ -274,7 +276,9 @@ TEST_F(House, EmbeddingsRefuseWhatDoesNotFit) {
   EXPECT_EQ(ask("POST", "/v1/embeddings", R"({"model":"talk","input":"a"})").at("error.param"), "model");
 }
 
-TEST_F(House, FilesKeepTheirReaders) {
+using HouseAttacks = House;
+
+TEST_F(HouseAttacks, FilesKeepTheirReaders) {
   const std::string open = upload("a.txt", "hello"), closed = upload("b.txt", "secret", "user:ann");
   EXPECT_EQ(ask("GET", "/v1/files/" + closed + "/content").body, "secret");
   EXPECT_EQ(ask("GET", "/v1/files/" + open + "/content", "", &bob).body, "hello");
@@ -309,7 +313,7 @@ TEST_F(House, ResponsesQuoteDocumentsOnRequest) {
   EXPECT_EQ(ask("POST", "/v1/responses", R"({"model":"talk","input":"x","tools":[{"type":"file_search","vector_store_ids":["vs_none"]}]})").status, 404);
 }
 
-TEST_F(House, ResponsesAreStoredForTheirCallerAlone) {
+TEST_F(HouseAttacks, ResponsesAreStoredForTheirCallerAlone) {
   const std::string first = ask("POST", "/v1/responses", R"({"model":"talk","input":"one"})").at("id");
   const Answer second = ask("POST", "/v1/responses", R"({"model":"talk","input":"two","instructions":"i","previous_response_id":")" + first + R"("})");
   EXPECT_EQ(second.at("previous_response_id"), first);
@@ -324,6 +328,53 @@ TEST_F(House, ResponsesAreStoredForTheirCallerAlone) {
   EXPECT_EQ(ask("GET", "/v1/responses/" + first).status, 404);
   const std::string hidden = ask("POST", "/v1/responses", R"({"model":"talk","input":"one","store":false})").at("id");
   EXPECT_EQ(ask("GET", "/v1/responses/" + hidden).status, 404);
+}
+
+// Whatever the client of another tenant asks for by a right id, it learns what it would learn of an id that never was.
+TEST_F(HouseAttacks, AnotherTenantLearnsNothing) {
+  const std::string file = upload("plan.txt", "The secret plan is to open a second canteen.");
+  const std::string store = indexed_store(file);
+  const std::string batch = ask("POST", "/v1/vector_stores/" + store + "/file_batches", R"({"file_ids":[")" + file + R"("]})").at("id");
+  const std::string response = ask("POST", "/v1/responses", R"({"model":"talk","input":"one"})").at("id");
+  ASSERT_TRUE(file.starts_with("file") && store.starts_with("vs_") && batch != "(none)" && response.starts_with("resp_"));
+  ASSERT_TRUE(identity->create_tenant(must(identity->local_operator()), "acme"));
+  const Principal theirs = must(identity->local_operator("acme"));
+  const std::string eve = must(identity->issue_key(theirs, {.project = "default", .user = "", .label = "", .role = Role::kAdmin, .expires = {}})).secret;
+
+  const std::map<std::string, std::string> ids{{"{file}", file}, {"{store}", store}, {"{batch}", batch}, {"{response}", response}};
+  const auto put_in = [&](std::string text, bool right) {
+    for (const auto& [name, id] : ids) {
+      const std::string value = right ? id : id.substr(0, id.size() - 4) + "0000";
+      for (auto at = text.find(name); at != std::string::npos; at = text.find(name)) text.replace(at, name.size(), value);
+    }
+    return text;
+  };
+  const auto learned = [&](std::string text) {  // without what was put in
+    for (const auto& [name, id] : ids)
+      for (const std::string& value : {id, id.substr(0, id.size() - 4) + "0000"})
+        for (auto at = text.find(value); at != std::string::npos; at = text.find(value)) text.replace(at, value.size(), name);
+    return text;
+  };
+  const std::string search = R"({"model":"talk","input":"What is the plan?","tools":[{"type":"file_search","vector_store_ids":["{store}"]}]})";
+  const std::tuple<const char*, const char*, std::string> attempts[] = {
+      {"GET", "/v1/files/{file}", ""}, {"GET", "/v1/files/{file}/content", ""}, {"DELETE", "/v1/files/{file}", ""},
+      {"GET", "/v1/vector_stores/{store}", ""}, {"POST", "/v1/vector_stores/{store}", R"({"name":"mine"})"}, {"DELETE", "/v1/vector_stores/{store}", ""},
+      {"POST", "/v1/vector_stores/{store}/search", R"({"query":"secret plan"})"}, {"GET", "/v1/vector_stores/{store}/files", ""},
+      {"POST", "/v1/vector_stores/{store}/files", R"({"file_id":"{file}"})"}, {"GET", "/v1/vector_stores/{store}/files/{file}", ""},
+      {"POST", "/v1/vector_stores/{store}/files/{file}", R"({"attributes":{"a":1}})"}, {"DELETE", "/v1/vector_stores/{store}/files/{file}", ""},
+      {"GET", "/v1/vector_stores/{store}/files/{file}/content", ""}, {"POST", "/v1/vector_stores/{store}/file_batches", R"({"file_ids":["{file}"]})"},
+      {"GET", "/v1/vector_stores/{store}/file_batches/{batch}", ""}, {"GET", "/v1/vector_stores/{store}/file_batches/{batch}/files", ""},
+      {"GET", "/v1/responses/{response}", ""}, {"DELETE", "/v1/responses/{response}", ""}, {"POST", "/v1/responses/{response}/cancel", ""},
+      {"GET", "/v1/responses/{response}/input_items", ""}, {"POST", "/v1/responses", R"({"model":"talk","input":"x","previous_response_id":"{response}"})"},
+      {"POST", "/v1/responses", search}};
+  for (const auto& [method, target, body] : attempts) {
+    const Answer right = ask(method, put_in(target, true), put_in(body, true), &eve), wrong = ask(method, put_in(target, false), put_in(body, false), &eve);
+    EXPECT_EQ(right.status, 404) << method << " " << target << " " << right.body;
+    EXPECT_EQ(learned(right.body), learned(wrong.body)) << method << " " << target;
+  }
+  for (const char* list : {"/v1/files", "/v1/vector_stores"}) EXPECT_EQ(ask("GET", list, "", &eve).json().at("data").as_array().size(), 0u) << list;
+  EXPECT_EQ(ask("GET", "/v1/files/" + file + "/content").body, "The secret plan is to open a second canteen.") << "nothing was changed either";
+  EXPECT_EQ(ask("GET", "/v1/vector_stores/" + store).at("file_counts.total"), "1");
 }
 
 TEST_F(House, TruncationDropsTheOldestTurns) {
