@@ -1,8 +1,10 @@
 """A full disk: a clear error, the server goes on, and nothing that was acknowledged is lost or broken."""
+import hashlib
 import os
 import pathlib
 import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -48,7 +50,15 @@ def test_a_full_disk_is_said_and_survived(small_disk):
         kept = {item["id"]: server.call("GET", f"/v1/files/{item['id']}/content")[1] for item in server.pages("/v1/files")}
         assert len(kept) == 8
 
+        page = os.urandom(256 << 10).hex().encode()
+        digest = "sha256:" + hashlib.sha256(page).hexdigest()
+        store = server.ok("POST", "/v1/vector_stores", {"name": "s"})["id"]
+        listing = {"collection": store, "source": "s", "files": [{"path": "a.txt", "digest": digest, "bytes": len(page)}], "access": "public"}
+        job = "/v1/stoa/ingest/jobs/" + server.ok("POST", "/v1/stoa/ingest/jobs", listing)["id"]
+
         fill(small_disk / "filler")
+        status, text = server.call("PUT", f"{job}/blobs/{digest}", page)
+        assert status in (429, 503, 507), (status, text)
         refused = [server.upload(f"late{number}.bin", os.urandom(512 << 10)) for number in range(3)]
         for status, text in refused:
             assert status in (429, 503, 507), (status, text)
@@ -65,6 +75,12 @@ def test_a_full_disk_is_said_and_survived(small_disk):
         (small_disk / "filler").unlink()
         status, text = server.upload("after.bin", os.urandom(512 << 10))
         assert status == 200, "the server goes on as soon as there is room: " + repr(text)
+        server.ok("PUT", f"{job}/blobs/{digest}", page)  # and so does the job
+        server.ok("POST", f"{job}/start")
+        deadline = time.monotonic() + 30
+        while (progress := server.ok("GET", job))["status"] != "completed" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (progress["status"], progress["done"], progress["failed"]) == ("completed", 1, 0), progress
 
         fill(small_disk / "filler")  # and a crash while it is full
         server.upload("never.bin", os.urandom(1 << 20))
