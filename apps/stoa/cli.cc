@@ -1,25 +1,18 @@
 #include "cli.h"
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include <CLI/CLI.hpp>
 
 #include "commands/commands.h"
 #include "commands/completion.h"
 #include "commands/terminal.h"
+#include "examples.h"
 
 namespace stoa::cli {
 namespace {
-
-constexpr const char* kFooter =
-    "Start here:\n"
-    "  stoa pull smollm2-135m-instruct all-minilm-l6-v2   fetch the default models\n"
-    "  stoa serve                                         start the server on 127.0.0.1:8080\n"
-    "  stoa keys create --user ann                        make an API key (shown once)\n"
-    "  stoa ingest ./docs --store handbook                ingest a folder\n"
-    "  stoa ask \"How do I ...?\" --store handbook          a grounded answer with citations\n\n"
-    "Environment: STOA_HOME (data folder), STOA_URL and STOA_API_KEY (server and key), NO_COLOR.\n"
-    "Exit codes: 0 ok, 1 failed, 2 wrong arguments or configuration, 3 no server, 4 denied, 5 not found, 6 limit reached, 130 interrupted.";
 
 // Holds the options of all verbs while CLI11 fills them; `action` is what the chosen verb runs.
 struct Parsed {
@@ -33,13 +26,14 @@ struct Parsed {
   KeyOptions key;
   EvalOptions eval;
   std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
-  bool no_prune = false;
+  bool no_prune = false, all_traces = false;
   int count = 20;
   std::function<int()> action;
 };
 
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action) {
   CLI::App* app = parent.add_subcommand(name, help);
+  app->footer(help_footer(parent.get_parent() == nullptr ? name : parent.get_name() + " " + name));
   app->fallthrough();  // global options may stand behind the verb
   if (action) app->final_callback([&parsed, action = std::move(action)] { parsed.action = action; });
   return app;
@@ -58,8 +52,9 @@ void add_serving(CLI::App& app, Parsed& p) {
   ask->add_flag("--extractive", p.ask.extractive, "Quote the best passages instead of generating");
   ask->add_flag("--passages", p.ask.show_passages, "Include the retrieved passages (with --json)");
 
-  auto* chat = verb(app, p, "chat", "Talk to a model; reads messages line by line", [&] { return cli::chat(p.global, p.chat); });
+  auto* chat = verb(app, p, "chat", "Talk to a model; reads messages line by line. With --store each answer comes from documents, with citations", [&] { return cli::chat(p.global, p.chat); });
   chat->add_option("--model", p.chat.model, "Model (default: the server's generator)");
+  chat->add_option("--store", p.chat.store, "Answer from this vector store: name or id. A follow-up question is understood from what was said before");
   chat->add_option("--system", p.chat.system, "System message");
   chat->add_option("--temperature", p.chat.temperature, "0 = always the likeliest token")->check(CLI::Range(0.0, 2.0));
   chat->add_option("--max-tokens", p.chat.max_tokens, "Longest reply, in tokens")->check(CLI::Range(1, 100000));
@@ -128,8 +123,10 @@ void add_governance(CLI::App& app, Parsed& p) {
 void add_feedback(CLI::App& app, Parsed& p) {
   verb(app, p, "status", "What the server runs and how busy it is", [&] { return cli::status(p.global); });
   verb(app, p, "trace", "One request, stage by stage", [&] { return cli::trace(p.global, p.id); })->add_option("id", p.id, "Trace, request or response id")->required();
-  verb(app, p, "traces", "The latest requests", [&] { return cli::traces(p.global, p.count); })->add_option("-n,--count", p.count, "How many")->check(CLI::Range(1, 1000));
-  verb(app, p, "usage", "Tokens, compute time and cost", [&] { return cli::usage(p.global, p.by); })->add_option("--by", p.by, "day, model or principal")->check(CLI::IsMember({"day", "model", "principal"}));
+  auto* traces = verb(app, p, "traces", "The latest requests that used a model or failed", [&] { return cli::traces(p.global, p.count, p.all_traces); });
+  traces->add_option("-n,--count", p.count, "How many")->check(CLI::Range(1, 1000));
+  traces->add_flag("--all", p.all_traces, "Also those that only looked something up, such as the console's polling");
+  verb(app, p, "usage", "Tokens, compute time and cost", [&] { return cli::usage(p.global, p.by); })->add_option("--by", p.by, "day, model, principal, project or kind (chat, embedding, ingest, ...)")->check(CLI::IsMember({"day", "model", "principal", "project", "kind"}));
   auto* rate = verb(app, p, "rate", "Rate an answer", [&] { return cli::rate(p.global, p.id, p.verdict, p.comment, p.correction); });
   rate->add_option("id", p.id, "Answer id (resp_...)")->required();
   rate->add_option("verdict", p.verdict, "up or down")->required()->check(CLI::IsMember({"up", "down"}));
@@ -144,7 +141,7 @@ void add_feedback(CLI::App& app, Parsed& p) {
 
 void describe(CLI::App& app, Parsed& p) {
   app.require_subcommand(1);
-  app.footer(kFooter);
+  app.footer(help_footer(""));
   app.set_version_flag("--version", "stoa " STOA_VERSION);
   app.add_flag("--json", p.global.json, "Machine-readable output");
   app.add_option("--home", p.global.home, "Data folder (default: STOA_HOME, else ~/.local/share/stoa)");
@@ -163,6 +160,14 @@ void describe(CLI::App& app, Parsed& p) {
   completion->add_option("shell", p.shell, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
 }
 
+// The values of an option that takes one of a few; CLI11 shows them as "TEXT:{a,b}".
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const auto open = type.find('{'), close = type.rfind('}');
+  if (open == std::string::npos || close == std::string::npos || close < open) return {};
+  return CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
+}
+
 // Words that can follow `words` (the line so far, without the program and without the word being typed).
 std::vector<std::string> candidates(CLI::App& root, const std::vector<std::string>& words) {
   CLI::App* app = &root;
@@ -173,10 +178,14 @@ std::vector<std::string> candidates(CLI::App& root, const std::vector<std::strin
         break;
       }
   std::vector<std::string> found;
-  for (const CLI::App* sub : app->get_subcommands({})) found.push_back(sub->get_name());
   for (const CLI::App* level = app; level != nullptr; level = level->get_parent())
-    for (const CLI::Option* option : level->get_options())
+    for (const CLI::Option* option : level->get_options()) {
+      const bool asked = !words.empty() && words.back().starts_with("-") && option->check_name(words.back());
+      if (asked && option->get_items_expected_max() > 0) return choices_of(*option);  // none: the shell offers files
       for (const auto& name : option->get_lnames()) found.push_back("--" + name);
+      if (option->get_positional() && level == app) std::ranges::copy(choices_of(*option), std::back_inserter(found));
+    }
+  for (const CLI::App* sub : app->get_subcommands({})) found.push_back(sub->get_name());
   return found;
 }
 

@@ -1,12 +1,15 @@
 #include "commands/commands.h"
 
 #include <cstdio>
+#include <functional>
 #include <iostream>
 
 #include <unistd.h>
 
 #include "base/json.h"
 #include "commands/connect.h"
+#include "commands/grounded.h"
+#include "commands/json_read.h"
 #include "commands/terminal.h"
 
 namespace stoa::cli {
@@ -25,16 +28,10 @@ std::string first_model(ApiClient& api) {
   return {};
 }
 
-}  // namespace
-
-int chat(const Global& global, const ChatOptions& options) {
-  auto api = connect(global);
-  const std::string model = options.model.empty() ? first_model(api) : options.model;
-  JsonArray messages;
-  if (!options.system.empty()) messages.push_back(JsonObject{{"role", "system"}, {"content", options.system}});
+// Calls `turn` with each line; "/reset" calls `reset` instead. Ends with the first exit code that is not ok, or with the input.
+int converse(const Global& global, const std::function<int(const std::string&)>& turn, const std::function<void()>& reset) {
   const bool interactive = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
   if (interactive) fmt::print("{}\n", dim("A line is a message; /reset forgets the conversation; an empty line or Ctrl-D ends."));
-
   std::string line;
   while (true) {
     if (interactive) {
@@ -44,9 +41,42 @@ int chat(const Global& global, const ChatOptions& options) {
     if (!std::getline(std::cin, line) || line.empty()) return kExitOk;
     if (line.size() > kMaxLine) return report(error(ErrorCode::kTooLarge, "a message has at most {} bytes", kMaxLine), global.json);
     if (line == "/reset") {
-      while (messages.size() > (options.system.empty() ? 0u : 1u)) messages.pop_back();
+      reset();
       continue;
     }
+    if (const int code = turn(line); code != kExitOk) return code;
+  }
+}
+
+// With documents: the server keeps the conversation.
+int grounded_chat(const Global& global, const ChatOptions& options, ApiClient& api) {
+  auto store = resolve_store(api, options.store, false);
+  if (!store) return report(store.error(), global.json);
+  std::string previous;
+  const auto turn = [&](const std::string& line) -> int {
+    JsonObject body = grounded_request(line, *store);
+    if (!options.model.empty()) body["model"] = options.model;
+    if (!options.system.empty()) body["instructions"] = options.system;
+    if (!previous.empty()) body["previous_response_id"] = previous;
+    body["max_output_tokens"] = options.max_tokens;
+    auto response = global.json ? api.post("/v1/responses", body) : stream_grounded(api, body);
+    if (!response) return report(response.error(), global.json);
+    previous = text_of(*response, "id");
+    if (global.json)
+      fmt::print("{}\n", dump_json(*response));
+    else
+      print_sources(*response);
+    return kExitOk;
+  };
+  return converse(global, turn, [&] { previous.clear(); });
+}
+
+int plain_chat(const Global& global, const ChatOptions& options, ApiClient& api) {
+  const std::string model = options.model.empty() ? first_model(api) : options.model;
+  JsonArray messages;
+  if (!options.system.empty()) messages.push_back(JsonObject{{"role", "system"}, {"content", options.system}});
+  const std::size_t fixed = messages.size();
+  const auto turn = [&](const std::string& line) -> int {
     messages.push_back(JsonObject{{"role", "user"}, {"content", line}});
     const JsonObject body{{"model", model},     {"messages", messages}, {"temperature", options.temperature}, {"max_tokens", options.max_tokens},
                           {"stream", true}, {"stream_options", JsonObject{{"include_usage", true}}}};
@@ -70,7 +100,18 @@ int chat(const Global& global, const ChatOptions& options) {
     else
       fmt::print("\n");
     messages.push_back(JsonObject{{"role", "assistant"}, {"content", answer}});
-  }
+    return kExitOk;
+  };
+  return converse(global, turn, [&] {
+    while (messages.size() > fixed) messages.pop_back();
+  });
+}
+
+}  // namespace
+
+int chat(const Global& global, const ChatOptions& options) {
+  auto api = connect(global);
+  return options.store.empty() ? plain_chat(global, options, api) : grounded_chat(global, options, api);
 }
 
 }  // namespace stoa::cli

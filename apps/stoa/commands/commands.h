@@ -30,7 +30,7 @@ struct AskOptions {
 int ask(const Global& global, const AskOptions& options);
 
 struct ChatOptions {
-  std::string model, system;
+  std::string model, system, store;
   double temperature = 0.7;
   int max_tokens = 512;
 };
@@ -70,7 +70,7 @@ int keys_list(const Global& global, const std::string& project);
 int keys_revoke(const Global& global, const std::string& id);
 
 int trace(const Global& global, const std::string& id);
-int traces(const Global& global, int count);
+int traces(const Global& global, int count, bool all);
 int usage(const Global& global, const std::string& by);
 int status(const Global& global);
 int rate(const Global& global, const std::string& id, const std::string& verdict, const std::string& comment, const std::string& correction);

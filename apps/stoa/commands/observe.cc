@@ -54,9 +54,9 @@ int trace(const Global& global, const std::string& id) {
   return kExitOk;
 }
 
-int traces(const Global& global, int count) {
+int traces(const Global& global, int count, bool all) {
   auto api = connect(global);
-  auto found = api.get(fmt::format("/v1/stoa/traces?limit={}", count));
+  auto found = api.get(fmt::format("/v1/stoa/traces?limit={}{}", count, all ? "" : "&work=true"));
   if (!found) return report(found.error(), global.json);
   if (global.json) {
     fmt::print("{}\n", dump_json_pretty(*found));

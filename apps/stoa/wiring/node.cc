@@ -5,10 +5,12 @@
 #include "data/index/index.h"
 #include "data/lake/lake.h"
 #include "data/retrieve/retriever.h"
+#include "data/sources/blob_collector.h"
 #include "data/sources/catalog.h"
 #include "data/sources/ingest.h"
 #include "feedback/ratings/rating_store.h"
 #include "feedback/telemetry/process.h"
+#include "feedback/telemetry/request_metrics.h"
 #include "feedback/traces/trace_store.h"
 #include "gateway/api/admin/admin.h"
 #include "gateway/api/admin/trace_observer.h"
@@ -17,8 +19,10 @@
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
+#include "governance/audit/request_audit.h"
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
+#include "infra/bus/local/local.h"
 #include "infra/http/server.h"
 #include "wiring/answers.h"
 #include "wiring/defaults.h"
@@ -77,6 +81,7 @@ struct Node::Parts {
   Metrics metrics;
   Installation installation;
   std::unique_ptr<infra::BlobStore> blobs;
+  std::unique_ptr<infra::EventBus> events;
   std::unique_ptr<governance::PriceBook> prices;
   std::unique_ptr<governance::Ledger> ledger;
   std::unique_ptr<feedback::TraceStore> traces;
@@ -101,6 +106,7 @@ struct Node::Parts {
   Status open_stores();
   Status open_data();
   Status open_gateway();
+  Status subscribe();
   Status listen();
 };
 
@@ -109,6 +115,8 @@ Status Node::Parts::open_stores() {
   installation = std::move(opened);
   STOA_TRY(disk, infra::open_disk_blobs(installation.home / "blobs"));
   blobs = std::move(disk);
+  STOA_TRY(bus, infra::open_local_bus(*installation.database));
+  events = std::move(bus);
   STOA_TRY(price_file, data_file(config.cost.prices, "prices.yaml"));
   STOA_TRY(book, governance::PriceBook::parse(price_file.text, price_file.name));
   prices = std::make_unique<governance::PriceBook>(std::move(book));
@@ -128,10 +136,9 @@ Status Node::Parts::open_stores() {
 Status Node::Parts::open_data() {
   STOA_TRY(loaded, load_models(config, metrics));
   models = std::move(loaded);
-  catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index);
+  catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index, events.get());
   STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : ""));
-  ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ingest_limits(config));
-  STOA_CHECK(ingest->start_worker());
+  ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
   retriever = std::make_unique<data::Retriever>(*catalog, index, models.embedder.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);
   return lake->open();
@@ -140,12 +147,12 @@ Status Node::Parts::open_data() {
 Status Node::Parts::open_gateway() {
   STOA_TRY(secret, governance::load_server_secret(installation.home));
   links = std::make_unique<api::DocumentLinks>(secret);
-  files = std::make_unique<api::openai::FileStore>(*installation.database, *blobs);
+  files = std::make_unique<api::openai::FileStore>(*installation.database, *blobs, events.get());
   STOA_CHECK(files->open());
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *installation.audit, metrics,
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds)});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
@@ -153,7 +160,7 @@ Status Node::Parts::open_gateway() {
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
-  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *traces,
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
   admin->version = STOA_VERSION;
   admin->public_url = url;
@@ -164,6 +171,15 @@ Status Node::Parts::open_gateway() {
   admin->open_metrics = config.server.address.starts_with("127.") || config.server.address == "::1";
   admin->max_file_bytes = static_cast<std::uint64_t>(config.ingest.max_file_bytes);
   return {};
+}
+
+// Who hears what has happened. The names are stored with their places in the stream: they must not change.
+Status Node::Parts::subscribe() {
+  STOA_CHECK(events->subscribe(governance::request_audit_subscription(), governance::audit_requests(*installation.audit)));
+  STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
+  STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
+                               data::collect_blobs(*installation.database, *blobs, {api::openai::FileStore::uses, data::Lake::uses})));
+  return events->start();
 }
 
 Status Node::Parts::listen() {
@@ -192,6 +208,8 @@ Result<std::unique_ptr<Node>> Node::start(const infra::Config& config) {
   STOA_CHECK(parts->open_stores());
   STOA_CHECK(parts->open_data());
   STOA_CHECK(parts->open_gateway());
+  STOA_CHECK(parts->subscribe());
+  STOA_CHECK(parts->ingest->start_worker());
   STOA_CHECK(parts->listen());
   log(LogLevel::kInfo, "ready",
       {{"url", parts->url},
@@ -207,6 +225,7 @@ void Node::stop(std::chrono::milliseconds drain) {
   if (parts_->server) parts_->server->stop(drain);
   if (parts_->ingest) parts_->ingest->stop_worker();
   if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));
+  if (parts_->events) parts_->events->stop();
 }
 
 }  // namespace stoa::wiring

@@ -19,12 +19,14 @@ constexpr std::string_view kFormat = "stoa.dataset.v1";
 constexpr std::uint64_t kMaxManifest = 64 << 20;
 constexpr std::size_t kMaxParents = 64;
 
-constexpr std::array<infra::Migration, 1> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 2> kMigrations{{{1, R"sql(
 CREATE TABLE dataset_versions (
   project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL,
   PRIMARY KEY (project, name, number));
 CREATE INDEX dataset_versions_by_id ON dataset_versions (project, id);
-)sql"}}};
+)sql"},
+                                                        // The manifest and the shards of each version.
+                                                        {2, "CREATE TABLE dataset_blobs (digest TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (digest, version))"}}};
 
 Status check_name(const std::string& name) {
   const bool good = !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](unsigned char c) {
@@ -180,12 +182,49 @@ Result<DatasetVersion> load(infra::BlobStore& blobs, const SqlRow& row) {
   return version;
 }
 
+Status insert_blobs(infra::SqlTransaction& transaction, const std::string& version, const std::vector<DatasetShard>& shards) {
+  const auto insert = [&](const std::string& digest) -> Status {
+    STOA_CHECK(transaction.execute("INSERT INTO dataset_blobs (digest, version) VALUES (?, ?) ON CONFLICT DO NOTHING", {digest, version}));
+    return {};
+  };
+  for (const auto& shard : shards) STOA_CHECK(insert(shard.digest));
+  return insert(version);
+}
+
+// A blob equal to one of a deleted document may have been freed since it was stored.
+Status all_here(infra::BlobStore& blobs, const std::string& version, const std::vector<DatasetShard>& shards) {
+  const auto check = [&](const std::string& digest) -> Status {
+    STOA_TRY(here, blobs.exists(digest));
+    return here ? Status{} : fail(ErrorCode::kUnavailable, "a part of the dataset was removed while it was made: try again");
+  };
+  for (const auto& shard : shards) STOA_CHECK(check(shard.digest));
+  return check(version);
+}
+
 }  // namespace
 
 Lake::Lake(infra::SqlDatabase& sql, infra::BlobStore& blobs, LakeLimits limits, const Clock& clock)
     : sql_(sql), blobs_(blobs), limits_(limits), clock_(clock) {}
 
-Status Lake::open() { return sql_.migrate("data/lake", kMigrations); }
+Status Lake::open() {
+  STOA_CHECK(sql_.migrate("data/lake", kMigrations));
+  return note_blobs();
+}
+
+Result<bool> Lake::uses(infra::SqlSession& session, const std::string& digest) {
+  STOA_TRY(row, session.query_one("SELECT EXISTS (SELECT 1 FROM dataset_blobs WHERE digest = ?)", {digest}));
+  return row->get<bool>(0);
+}
+
+// For versions made before there was a table of their blobs.
+Status Lake::note_blobs() {
+  STOA_TRY(rows, sql_.query("SELECT id, MIN(name), 0, 0 FROM dataset_versions WHERE id NOT IN (SELECT version FROM dataset_blobs) GROUP BY id"));
+  for (const auto& row : rows) {
+    STOA_TRY(found, load(blobs_, row));
+    STOA_CHECK(sql_.transaction([&](infra::SqlTransaction& transaction) { return insert_blobs(transaction, found.id, found.shards); }));
+  }
+  return {};
+}
 
 Result<DatasetVersion> Lake::create_version(const Call& call, const std::string& name, const RowSource& rows, const std::vector<std::string>& parents) {
   STOA_CHECK(check_name(name));
@@ -211,6 +250,8 @@ Result<DatasetVersion> Lake::create_version(const Call& call, const std::string&
     std::int64_t number = 0;
     if (latest) STOA_CHECK(latest->read(last, number));
     if (last == id) return {};
+    STOA_CHECK(all_here(blobs_, id, made.shards));
+    STOA_CHECK(insert_blobs(transaction, id, made.shards));
     STOA_CHECK(transaction.execute("INSERT INTO dataset_versions (project, name, number, id, created) VALUES (?, ?, ?, ?, ?)",
                                    {call.principal.project, name, number + 1, id, clock_.now()}));
     return {};

@@ -65,6 +65,8 @@ class Lake {
  public:
   Lake(infra::SqlDatabase& sql, infra::BlobStore& blobs, LakeLimits limits = {}, const Clock& clock = Clock::system());
   Status open();  // brings the tables up to date
+  // Whether a version needs this blob: for whoever frees blobs.
+  static Result<bool> uses(infra::SqlSession& session, const std::string& digest);
 
   // Names: 1..128 bytes of letters, digits and ._- . The latest version is given back unchanged when its content is the same.
   Result<DatasetVersion> create_version(const Call& call, const std::string& name, const RowSource& rows,
@@ -77,6 +79,8 @@ class Lake {
   Status read(const Call& call, const std::string& version, std::int64_t offset, std::int64_t limit, const RowVisitor& visit);
 
  private:
+  Status note_blobs();
+
   infra::SqlDatabase& sql_;
   infra::BlobStore& blobs_;
   const LakeLimits limits_;

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "data/sources/blob_collector.h"
 #include "data/sources/rows.h"
 
 namespace stoa::data {
@@ -59,8 +60,8 @@ std::string_view to_string(DocumentStatus status) {
   return "unknown";
 }
 
-Catalog::Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, const Clock& clock)
-    : sql_(sql), blobs_(blobs), index_(index), clock_(clock) {}
+Catalog::Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, infra::EventBus* events, const Clock& clock)
+    : sql_(sql), blobs_(blobs), index_(index), events_(events), clock_(clock) {}
 
 Status Catalog::write(const std::function<Status(infra::SqlTransaction&)>& work) {
   std::lock_guard lock(writes_);
@@ -198,8 +199,11 @@ Result<Collection> Catalog::change_collection(const Call& call, const std::strin
 
 Status Catalog::remove_collection(const Call& call, const std::string& id) {
   return write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(digests, distinct_digests(transaction, "SELECT d.digest FROM documents d WHERE d.collection = ? UNION SELECT f.digest FROM ingest_files f "
+                                                    "JOIN ingest_jobs j ON j.id = f.job WHERE j.collection = ?", {id, id}));
     STOA_TRY(removed, transaction.execute("DELETE FROM collections WHERE id = ? AND project = ?", {id, call.principal.project}));
     if (removed == 0) return fail(not_found("collection", id));
+    STOA_CHECK(release_blobs(events_, transaction, digests));
     transaction.on_commit([&] { index_.remove_collection(id); });
     return {};
   });
@@ -262,26 +266,29 @@ Result<Document> Catalog::set_attributes(const Call& call, const std::string& do
 }
 
 Status Catalog::remove_document(const Call& call, const std::string& id) {
-  STOA_TRY(found, document(call, id));
+  STOA_CHECK(document(call, id));
   return write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
-    transaction.on_commit([&] { index_.remove(found.collection, id); });
-    return {};
+    return remove_documents(transaction, "d.id = ?", {id});
   });
+}
+
+Status Catalog::remove_documents(infra::SqlTransaction& transaction, std::string_view where, const SqlParams& params) {
+  STOA_TRY(rows, transaction.query(fmt::format("SELECT d.id, d.collection, d.digest FROM documents d WHERE {}", where), params));
+  std::vector<std::string> digests;
+  for (const auto& row : rows) {
+    std::string id, collection, digest;
+    STOA_CHECK(row.read(id, collection, digest));
+    STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
+    transaction.on_commit([this, id, collection] { index_.remove(collection, id); });
+    digests.push_back(std::move(digest));
+  }
+  return release_blobs(events_, transaction, digests);
 }
 
 Status Catalog::remove_documents_of_file(const Call& call, const std::string& file_id) {
   if (file_id.empty()) return fail(not_found("file", file_id));
   return write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(rows, transaction.query("SELECT id, collection FROM documents WHERE file_id = ? AND collection IN (SELECT id FROM collections WHERE project = ?)",
-                                     {file_id, call.principal.project}));
-    for (const auto& row : rows) {
-      std::string id, collection;
-      STOA_CHECK(row.read(id, collection));
-      STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
-      transaction.on_commit([this, id, collection] { index_.remove(collection, id); });
-    }
-    return {};
+    return remove_documents(transaction, "d.file_id = ? AND d.collection IN (SELECT id FROM collections WHERE project = ?)", {file_id, call.principal.project});
   });
 }
 

@@ -24,6 +24,7 @@
 #include "data/index/attributes.h"
 #include "data/index/index.h"
 #include "infra/blob/blob.h"
+#include "infra/bus/bus.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::data {
@@ -100,7 +101,8 @@ struct DocumentContent {
 
 class Catalog {
  public:
-  Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, const Clock& clock = Clock::system());
+  // What is removed is told through `events`, so that a BlobCollector can free the originals; null: they stay.
+  Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, infra::EventBus* events = nullptr, const Clock& clock = Clock::system());
 
   // Brings the tables up to date and fills the index from the rows. Vectors of another model than `embedding_model` (empty:
   // none) are left out; their passages are found by text until they are ingested again. Call once, before anything else.
@@ -140,6 +142,8 @@ class Catalog {
 
   // One transaction, with the index brought up to date before the next one begins: both see changes in one order.
   Status write(const std::function<Status(infra::SqlTransaction&)>& work);
+  // Removes the documents that `where` (on documents d) names, with the transaction, and tells of their originals.
+  Status remove_documents(infra::SqlTransaction& transaction, std::string_view where, const infra::SqlParams& params);
   Status load_index(const std::string& embedding_model);
   Result<DocumentCounts> count(const Call& call, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const infra::SqlRow& row);
@@ -149,6 +153,7 @@ class Catalog {
   infra::SqlDatabase& sql_;
   infra::BlobStore& blobs_;
   Index& index_;
+  infra::EventBus* const events_;
   const Clock& clock_;
   std::mutex writes_;
 };

@@ -5,6 +5,7 @@
 
 #include "base/id.h"
 #include "base/utf8.h"
+#include "data/sources/blob_collector.h"
 #include "data/sources/ingest_worker.h"
 #include "data/sources/rows.h"
 #include "infra/crypto/encoding.h"
@@ -67,9 +68,12 @@ struct NewJob {
   std::size_t total = 0;
 };
 
-Status insert_job(infra::SqlTransaction& transaction, const Principal& principal, const NewJob& job, Micros now, std::size_t max_jobs) {
-  STOA_CHECK(transaction.execute("DELETE FROM ingest_jobs WHERE project = ? AND created < ? AND status <> ?",
-                                 {principal.project, now - kKeepFinished, number(JobStatus::kRunning)}));
+Status insert_job(infra::SqlTransaction& transaction, infra::EventBus* events, const Principal& principal, const NewJob& job, Micros now, std::size_t max_jobs) {
+  // Files that were sent for a job that never started are named by nothing else.
+  const infra::SqlParams old{principal.project, now - kKeepFinished, number(JobStatus::kRunning)};
+  STOA_TRY(digests, distinct_digests(transaction, "SELECT f.digest FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job WHERE j.project = ? AND j.created < ? AND j.status <> ?", old));
+  STOA_CHECK(transaction.execute("DELETE FROM ingest_jobs WHERE project = ? AND created < ? AND status <> ?", old));
+  STOA_CHECK(release_blobs(events, transaction, digests));
   STOA_TRY(open, transaction.query_one("SELECT COUNT(*) FROM ingest_jobs WHERE project = ? AND status IN (?, ?)",
                                        {principal.project, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
   STOA_TRY(unfinished, open->get<std::int64_t>(0));
@@ -104,8 +108,8 @@ std::string_view to_string(JobStatus status) {
   return "unknown";
 }
 
-Ingest::Ingest(Catalog& catalog, Embedder* embedder, IngestLimits limits)
-    : catalog_(catalog), limits_(limits), worker_(std::make_unique<IngestWorker>(catalog, embedder, limits_)) {}
+Ingest::Ingest(Catalog& catalog, Embedder* embedder, governance::Ledger* ledger, IngestLimits limits)
+    : catalog_(catalog), limits_(limits), worker_(std::make_unique<IngestWorker>(catalog, embedder, ledger, limits_)) {}
 Ingest::~Ingest() = default;
 
 Status Ingest::start_worker() { return worker_->start(); }
@@ -136,7 +140,13 @@ Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) 
   }
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     const NewJob job{created.id, spec.collection, spec.source, spec.access, spec.attributes, spec.prune, false, 0, JobStatus::kWaiting, spec.files.size()};
-    STOA_CHECK(insert_job(transaction, call.principal, job, catalog_.clock_.now(), limits_.max_jobs));
+    for (auto& [digest, here] : present) {  // looked at again: a blob may have been collected since
+      if (!here) continue;
+      STOA_TRY(still, catalog_.blobs_.exists(digest));
+      here = still;
+      if (!still) created.missing.push_back(digest);
+    }
+    STOA_CHECK(insert_job(transaction, catalog_.events_, call.principal, job, catalog_.clock_.now(), limits_.max_jobs));
     for (std::size_t i = 0; i < spec.files.size(); ++i) STOA_CHECK(insert_file(transaction, created.id, i, spec.files[i], "", present[spec.files[i].digest]));
     return {};
   }));
@@ -193,9 +203,12 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
 
 Status Ingest::cancel(const Call& call, const std::string& job) {
   STOA_CHECK(progress(call, job));
-  STOA_CHECK(catalog_.sql_.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status IN (?, ?)",
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status IN (?, ?)",
                                    {number(JobStatus::kCancelled), job, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
-  return {};
+    STOA_TRY(digests, distinct_digests(transaction, "SELECT digest FROM ingest_files WHERE job = ?", {job}));
+    return release_blobs(catalog_.events_, transaction, digests);
+  });
 }
 
 Result<IngestProgress> Ingest::wait(const Call& call, const std::string& job, Deadline deadline) {
@@ -218,9 +231,10 @@ Result<Document> Ingest::attach(const Call& call, const AttachSpec& spec) {
   const std::string id = new_id("doc");
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     if (old) {
-      STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {old->id}));
-      transaction.on_commit([&] { catalog_.index_.remove(spec.collection, old->id); });
+      STOA_CHECK(catalog_.remove_documents(transaction, "d.id = ?", {old->id}));
     }
+    STOA_TRY(here, catalog_.blobs_.exists(spec.digest));
+    if (!here) return fail(error(ErrorCode::kNotFound, "no file '{}'", spec.file_id).with_param("file_id"));  // deleted meanwhile
     const Micros now = catalog_.clock_.now();
     STOA_CHECK(transaction.execute(
         "INSERT INTO documents (id, collection, source, path, file_id, title, content_type, digest, bytes, chunks, access, attributes, status, error_code, "
@@ -228,7 +242,7 @@ Result<Document> Ingest::attach(const Call& call, const AttachSpec& spec) {
         {id, spec.collection, name, spec.file_id, name, spec.content_type, spec.digest, spec.bytes, spec.access.key(), attributes_to_json(spec.attributes),
          std::int64_t{static_cast<int>(DocumentStatus::kInProgress)}, now, call.principal.id}));
     const NewJob job{new_id("job"), spec.collection, "files", spec.access, spec.attributes, false, true, spec.max_chunk_tokens.value_or(0), JobStatus::kRunning, 1};
-    STOA_CHECK(insert_job(transaction, call.principal, job, now, limits_.max_jobs));
+    STOA_CHECK(insert_job(transaction, catalog_.events_, call.principal, job, now, limits_.max_jobs));
     return insert_file(transaction, job.id, 0, {name, spec.digest, spec.bytes, spec.content_type}, id, true);
   }));
   worker_->wake();

@@ -21,6 +21,7 @@
 #include "data/parse/chunk.h"
 #include "data/parse/document.h"
 #include "data/sources/catalog.h"
+#include "governance/cost/ledger.h"
 
 namespace stoa::data {
 
@@ -90,8 +91,9 @@ class IngestWorker;
 // Thread-safe. One worker thread between start_worker() and stop_worker().
 class Ingest {
  public:
-  // Without an embedder documents are found by text only.
-  Ingest(Catalog& catalog, Embedder* embedder, IngestLimits limits = {});
+  // Without an embedder documents are found by text only. Embedding is charged to `ledger`, a file at a time, as work of the kind
+  // "ingest" of the request "<job>.<number of the file>", once however often a crash makes it be done again; null: not charged.
+  Ingest(Catalog& catalog, Embedder* embedder, governance::Ledger* ledger = nullptr, IngestLimits limits = {});
   ~Ingest();
 
   // Takes up unfinished jobs. Call after Catalog::open().

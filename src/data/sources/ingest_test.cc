@@ -9,8 +9,10 @@
 #include <gtest/gtest.h>
 
 #include "base/id.h"
+#include "data/sources/blob_collector.h"
 #include "data/sources/walk.h"
 #include "infra/blob/blob.h"
+#include "infra/bus/local/local.h"
 #include "infra/crypto/hash.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -68,14 +70,19 @@ class IngestTest : public ::testing::Test {
     ASSERT_TRUE(opened) << opened.error().message;
     sql_ = std::move(*opened);
     index_ = std::make_unique<Index>();
-    catalog_ = std::make_unique<Catalog>(*sql_, *blobs_, *index_);
+    events_ = std::move(*infra::open_local_bus(*sql_));
+    ASSERT_TRUE(events_->subscribe(blob_collector_subscription(), collect_blobs(*sql_, *blobs_, {})));
+    ledger_ = std::move(*governance::Ledger::open(*sql_, prices_));
+    catalog_ = std::make_unique<Catalog>(*sql_, *blobs_, *index_, events_.get());
     const Status status = catalog_->open("letters");
     ASSERT_TRUE(status) << status.error().message;
-    ingest_ = std::make_unique<Ingest>(*catalog_, &embedder_);
+    ingest_ = std::make_unique<Ingest>(*catalog_, &embedder_, ledger_.get());
   }
   void halt() {
     ingest_.reset();
     catalog_.reset();
+    ledger_.reset();
+    events_.reset();
     index_.reset();
     sql_.reset();
   }
@@ -121,6 +128,9 @@ class IngestTest : public ::testing::Test {
   std::unique_ptr<infra::BlobStore> blobs_ = infra::open_memory_blobs();
   std::unique_ptr<infra::SqlDatabase> sql_;
   std::unique_ptr<Index> index_;
+  std::unique_ptr<infra::EventBus> events_;
+  const governance::PriceBook prices_ = *governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml");
+  std::unique_ptr<governance::Ledger> ledger_;
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Ingest> ingest_;
   LetterEmbedder embedder_;
@@ -339,6 +349,83 @@ TEST(Walk, FolderWithTraps) {
   EXPECT_EQ(walk_folder(root / "none").error().code, ErrorCode::kNotFound);
   fs::remove_all(root);
   fs::remove(outside);
+}
+
+TEST_F(IngestTest, BlobsGoWithTheLastDocumentThatNamesThem) {
+  const auto held = [&] {
+    (void)events_->start();
+    EXPECT_TRUE(events_->drain(Deadline::after(std::chrono::seconds(20))));
+    std::set<std::string> found;
+    EXPECT_TRUE(blobs_->for_each([&](const std::string& digest, std::uint64_t) -> Result<bool> {
+      found.insert(digest);
+      return true;
+    }));
+    return found;
+  };
+  const auto digests = [](std::initializer_list<const char*> texts) {
+    std::set<std::string> out;
+    for (const char* text : texts) out.insert(digest_of(text));
+    return out;
+  };
+  const Call ann = call("ann");
+  run(ann, {{"a.txt", "one"}, {"b.txt", "two"}, {"c.txt", "two"}, {"bad.pdf", "%PDF-1.4 broken"}});
+  EXPECT_EQ(held(), digests({"one", "two"})) << "nobody can open what could not be read";
+  run(ann, {{"a.txt", "changed"}, {"b.txt", "two"}, {"c.txt", "three"}});
+  EXPECT_EQ(held(), digests({"changed", "two", "three"})) << "b.txt still has the bytes that c.txt had";
+  run(ann, {{"b.txt", "two"}});
+  EXPECT_EQ(held(), digests({"two"})) << "pruned";
+  const std::string waiting = create(ann, {{"d.txt", "four"}});  // started, not worked on
+  EXPECT_EQ(held(), digests({"two", "four"}));
+  ASSERT_TRUE(ingest_->cancel(ann, waiting));
+  EXPECT_EQ(held(), digests({"two"}));
+
+  // A crash between the removal of the rows and that of the bytes: the next start completes it.
+  events_->stop();
+  ASSERT_TRUE(catalog_->remove_collection(ann, collection_));
+  EXPECT_TRUE(*blobs_->exists(digest_of("two")));
+  halt();
+  boot();
+  EXPECT_EQ(held(), digests({}));
+}
+
+TEST_F(IngestTest, EmbeddingIsPaidOnceAFile) {
+  const Call ann = call("ann");
+  const auto paid = [&] {
+    auto totals = *ledger_->usage({.tenant = "", .project = "proj_a", .principal = "user_ann", .model = "letters", .by = governance::UsageGroup::kKind});
+    return totals.empty() ? governance::UsageTotal{} : totals[0];
+  };
+  embedder_.fail_on_ = 1;  // the second file's embedding fails: not paid
+  run(ann, {{"a.txt", "one two three"}, {"b.txt", "four five six"}});
+  EXPECT_EQ(paid().group, "ingest");
+  EXPECT_EQ(paid().requests, 1);
+  EXPECT_EQ(paid().compute_micros, 10);
+  EXPECT_GT(paid().input_tokens, 0);
+  embedder_.fail_on_ = -1;
+  run(ann, {{"a.txt", "one two three"}, {"b.txt", "four five six"}});
+  EXPECT_EQ(paid().requests, 2) << "the unchanged file costs nothing";
+  EXPECT_EQ(paid().compute_micros, 20);
+  EXPECT_EQ(ledger_->budget("proj_a")->reserved, 0);
+
+  // Settled, then killed before the document was committed: done again, paid once.
+  const std::string job = create(ann, {{"c.txt", "seven eight"}}, "public", false);
+  Call first = ann;
+  first.request_id = job + ".0";
+  auto reservation = ledger_->reserve(first, "ingest", "letters", 100);
+  ASSERT_TRUE(reservation);
+  Usage usage;
+  usage.compute_micros = 1000;
+  ASSERT_TRUE(ledger_->settle(*reservation, usage));
+  ASSERT_TRUE(ingest_->start_worker());
+  EXPECT_EQ(ingest_->wait(ann, job, Deadline::after(std::chrono::seconds(20)))->failed, 0);
+  ingest_->stop_worker();
+  EXPECT_EQ(paid().requests, 3);
+  EXPECT_EQ(paid().compute_micros, 1020);
+
+  ASSERT_TRUE(ledger_->set_budget("proj_a", 0));
+  const auto refused = run(ann, {{"d.txt", "nine ten"}}, "public", false);
+  EXPECT_EQ(refused.failed, 1);
+  ASSERT_EQ(refused.errors.size(), 1u);
+  EXPECT_NE(refused.errors[0].message.find("budget"), std::string::npos) << refused.errors[0].message;
 }
 
 }  // namespace

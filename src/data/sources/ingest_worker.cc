@@ -1,16 +1,19 @@
 #include "data/sources/ingest_worker.h"
 
 #include <algorithm>
+#include <array>
 #include <exception>
 
 #include "base/id.h"
 #include "base/log.h"
+#include "data/sources/blob_collector.h"
 
 namespace stoa::data {
 namespace {
 
 using infra::SqlRow;
 
+constexpr std::int64_t kMicrosPerToken = 1'000;  // for reservations, as for embeddings over HTTP; the settlement is measured
 constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
 
 std::int64_t number(JobStatus status) { return static_cast<int>(status); }
@@ -196,16 +199,34 @@ Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
   STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
   prepared.chunks = std::move(chunks);
   prepared.parsed.blocks.clear();
-  if (embedder_ != nullptr) STOA_CHECK(embed(task, prepared));
+  if (embedder_ != nullptr) STOA_CHECK(embed_paid(task, prepared));
   return prepared;
 }
 
-Status IngestWorker::embed(const Task& task, Prepared& prepared) {
+// Reserve, embed, settle: what was settled before a crash and not committed is done again, and not paid again.
+Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
   Call call;
   call.principal = task.job.principal;
-  call.request_id = task.job.id;
+  call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
   call.deadline = Deadline::after(limits_.max_file_time);
   call.cancel = cancel_;
+  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, prepared);
+  Usage estimate;
+  for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 4 + 2;
+  estimate.compute_micros = estimate.prompt_tokens * kMicrosPerToken;
+  STOA_TRY(cost, ledger_->prices().cost(model(), estimate));
+  auto reservation = ledger_->reserve(call, "ingest", model(), cost);
+  if (!reservation && reservation.error().code != ErrorCode::kConflict) return fail(std::move(reservation).error());
+  STOA_CHECK(embed(call, prepared));
+  if (!reservation) return {};
+  Usage usage;
+  usage.prompt_tokens = prepared.tokens;
+  usage.compute_micros = prepared.compute_micros;
+  STOA_CHECK(ledger_->settle(*reservation, usage));
+  return {};
+}
+
+Status IngestWorker::embed(const Call& call, Prepared& prepared) {
   for (std::size_t first = 0; first < prepared.chunks.size(); first += limits_.batch) {
     if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
     std::vector<std::string> texts;
@@ -234,6 +255,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
     if (!mine) return {};
     if (old) {
       STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ?", {id}));
+      STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{old->document.digest}));  // kept where the file did not change
       STOA_TRY(changed, transaction.execute("UPDATE documents SET title = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, attributes = ?, "
                                             "status = ?, error = '', owner = ?, embedding_model = ? WHERE id = ?",
                                             {prepared.parsed.title, prepared.parsed.content_type, task.digest, task.bytes, count, access.key(),
@@ -307,13 +329,13 @@ Status IngestWorker::finish(const Job& job) {
         }));
   }
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
-    for (const auto& id : gone) STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
+    for (const auto& id : gone) STOA_CHECK(catalog_.remove_documents(transaction, "d.id = ?", {id}));
+    // From here on only documents name the bytes of the files that failed.
+    STOA_TRY(digests, distinct_digests(transaction, "SELECT digest FROM ingest_files WHERE job = ? AND status = ?", {job.id, number(FileStatus::kFailed)}));
+    STOA_CHECK(release_blobs(catalog_.events_, transaction, digests));
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ?, removed = ? WHERE id = ? AND status = ?",
                                    {number(JobStatus::kCompleted), static_cast<std::int64_t>(gone.size()), job.id, number(JobStatus::kRunning)}));
     if (job.attach) STOA_CHECK(transaction.execute("DELETE FROM ingest_jobs WHERE id = ?", {job.id}));  // its document tells the outcome
-    transaction.on_commit([&] {
-      for (const auto& id : gone) catalog_.index_.remove(job.collection, id);
-    });
     return {};
   });
 }

@@ -19,7 +19,8 @@ enum class FileStatus { kPending, kDone, kFailed, kUnchanged };
 
 class IngestWorker {
  public:
-  IngestWorker(Catalog& catalog, Embedder* embedder, const IngestLimits& limits) : catalog_(catalog), embedder_(embedder), limits_(limits) {}
+  IngestWorker(Catalog& catalog, Embedder* embedder, governance::Ledger* ledger, const IngestLimits& limits)
+      : catalog_(catalog), embedder_(embedder), ledger_(ledger), limits_(limits) {}
   ~IngestWorker() { stop(); }
 
   Status start();
@@ -57,7 +58,8 @@ class IngestWorker {
   Status process(const Task& task);
   Result<std::optional<StoredDocument>> existing(const Task& task);
   Result<Prepared> prepare(const Task& task);
-  Status embed(const Task& task, Prepared& prepared);
+  Status embed_paid(const Task& task, Prepared& prepared);
+  Status embed(const Call& call, Prepared& prepared);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
   Status relabel(const Task& task, const StoredDocument& old);
   Status record_failure(const Task& task, const Error& error);
@@ -68,6 +70,7 @@ class IngestWorker {
 
   Catalog& catalog_;
   Embedder* const embedder_;
+  governance::Ledger* const ledger_;
   const IngestLimits& limits_;
   mutable std::mutex mutex_;
   std::condition_variable wake_, advanced_;

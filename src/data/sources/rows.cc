@@ -12,7 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
-constexpr std::array<infra::Migration, 1> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 2> kMigrations{{{1, R"sql(
 CREATE TABLE collections (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, metadata TEXT NOT NULL, expires_after_days INTEGER,
   created INTEGER NOT NULL, last_active INTEGER NOT NULL);
@@ -46,7 +46,8 @@ CREATE TABLE ingest_files (
   error TEXT NOT NULL, PRIMARY KEY (job, ordinal));
 CREATE INDEX ingest_files_by_status ON ingest_files (job, status, ordinal);
 CREATE INDEX ingest_files_by_path ON ingest_files (job, path);
-)sql"}}};
+)sql"},
+                                                        {2, "CREATE INDEX ingest_files_by_digest ON ingest_files (digest)"}}};
 
 Result<JsonObject> object_from(std::string_view text) {
   STOA_TRY(value, parse_json(text));

@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include "contracts/events.h"
 #include "feedback/telemetry/exposition.h"
 #include "feedback/telemetry/process.h"
+#include "feedback/telemetry/request_metrics.h"
 
 namespace stoa::feedback {
 namespace {
@@ -65,6 +67,24 @@ TEST(Exposition, SatisfiesPromtool) {
   const std::string file = testing::TempDir() + "stoa_exposition.txt";
   std::ofstream(file) << expose(metrics);
   EXPECT_EQ(std::system(("promtool check metrics <" + file).c_str()), 0) << expose(metrics);
+}
+
+TEST(RequestMetrics, CountWhatFinishedRequestsUsed) {
+  Metrics metrics;
+  const auto handle = count_requests(metrics);
+  RequestFinished request;
+  request.model = "m";
+  request.usage.prompt_tokens = 3;
+  request.usage.completion_tokens = 4;
+  request.usage.compute_micros = 500'000;
+  request.cost = 7;
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(handle({.sequence = i, .topic = "", .key = "", .payload = request.to_json(), .time = 0}));
+  EXPECT_TRUE(handle({.sequence = 3, .topic = "", .key = "", .payload = RequestFinished().to_json(), .time = 0})) << "no model, nothing to count";
+  EXPECT_FALSE(handle({.sequence = 4, .topic = "", .key = "", .payload = "no event", .time = 0}));
+  const std::string page = expose(metrics);
+  for (const char* line : {"stoa_tokens_total{model=\"m\",direction=\"input\"} 6", "stoa_tokens_total{model=\"m\",direction=\"output\"} 8",
+                           "stoa_compute_seconds_total{model=\"m\"} 1", "stoa_cost_micro_units_total{model=\"m\"} 14"})
+    EXPECT_TRUE(has_line(page, line)) << line << "\n" << page;
 }
 
 }  // namespace

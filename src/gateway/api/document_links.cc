@@ -11,9 +11,9 @@ namespace stoa::gateway {
 namespace {
 
 constexpr std::size_t kMaxToken = 8192;
-// Fields of the payload: none of them can hold a line break (ids, and names of letters, digits and ._@+-).
+// Fields of the payload: none of them can hold a line break.
 constexpr char kSeparator = '\n';
-enum Field { kDocument, kExpiry, kId, kTenant, kProject, kUser, kGroups };
+enum Field { kDocument, kExpiry, kKey, kFields };
 
 std::vector<std::string> split(std::string_view text) {
   std::vector<std::string> parts;
@@ -41,8 +41,7 @@ std::string DocumentLinks::sign(std::string_view payload) const { return infra::
 
 std::string DocumentLinks::path(const Principal& reader, std::string_view document, std::string_view anchor, int page) const {
   const Micros expiry = clock_.now() / 1'000'000 + lifetime_.count();
-  std::string payload = fmt::format("{}\n{}\n{}\n{}\n{}\n{}", document, expiry, reader.id, reader.tenant, reader.project, reader.user);
-  for (const auto& group : reader.groups) payload += kSeparator + group;
+  const std::string payload = fmt::format("{}{}{}{}{}", document, kSeparator, expiry, kSeparator, reader.key);
   const std::string token = infra::to_base64url(as_bytes(payload)) + "." + sign(payload);
   std::string fragment;
   if (!anchor.empty())
@@ -52,17 +51,17 @@ std::string DocumentLinks::path(const Principal& reader, std::string_view docume
   return fmt::format("/v1/stoa/documents/{}/content?token={}{}", infra::percent_encode(document), token, fragment);
 }
 
-Result<Principal> DocumentLinks::open(std::string_view document, std::string_view token) const {
+Result<std::string> DocumentLinks::open(std::string_view document, std::string_view token) const {
   const auto dot = token.find('.');
   if (token.size() > kMaxToken || dot == std::string_view::npos) return refused();
   const auto payload = infra::from_base64url(token.substr(0, dot));
   if (!payload || !infra::constant_time_equal(sign(as_text(*payload)), token.substr(dot + 1))) return refused();
   const auto fields = split(as_text(*payload));
-  if (fields.size() < kGroups || fields[kDocument] != document) return refused();
+  if (fields.size() != kFields || fields[kDocument] != document || fields[kKey].empty()) return refused();
   Micros expiry = 0;
   const std::string& text = fields[kExpiry];
   if (std::from_chars(text.data(), text.data() + text.size(), expiry).ec != std::errc() || clock_.now() / 1'000'000 >= expiry) return refused();
-  return Principal{fields[kId], fields[kTenant], fields[kProject], fields[kUser], {fields.begin() + kGroups, fields.end()}, Role::kViewer};
+  return fields[kKey];
 }
 
 }  // namespace stoa::gateway

@@ -14,9 +14,10 @@ std::int64_t micros_since(SteadyTime start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Looking at what the server offers is not worth a row of the audit log, unless it is refused.
-bool is_audited(governance::Action action) {
-  return action != governance::Action::kModelList && action != governance::Action::kSystemRead;
+// Looking at what the server offers is told nobody, unless it is refused: consoles and probes do it all the time.
+bool is_told(const FinishedRequest& finished, governance::Action action) {
+  if (finished.principal.id.empty()) return false;  // strangers could fill the store
+  return finished.error || !finished.kind.empty() || (action != governance::Action::kModelList && action != governance::Action::kSystemRead);
 }
 
 }  // namespace
@@ -152,17 +153,31 @@ void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
   finished.principal = scope.call_.principal;
   finished.duration_micros = micros_since(scope.start_);
   count(scope);
-  const bool known = !finished.principal.id.empty();
-  if (known && (finished.error || is_audited(endpoint.action))) {
-    auto entry = governance::AuditEntry::of(scope.call_, governance::action_name(endpoint.action), finished.method + " " + scope.request_.path);
-    if (finished.error) {
-      entry.outcome = finished.error->code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
-      entry.reason = error_info(finished.error->code).name;
-    }
-    if (auto status = parts_.audit.append(std::move(entry)); !status)
-      log_error("audit entry lost", status.error(), {{"request_id", finished.request_id}});
+  if (is_told(finished, endpoint.action)) {
+    RequestFinished event;
+    event.request_id = finished.request_id;
+    event.trace_id = scope.trace_.id();
+    event.principal = finished.principal.id;
+    event.tenant = finished.principal.tenant;
+    event.project = finished.principal.project;
+    event.action = governance::action_name(endpoint.action);
+    event.resource = finished.method + " " + scope.request_.path;
+    event.kind = finished.kind;
+    event.model = finished.model;
+    event.status = finished.status;
+    if (finished.error) event.error = error_info(finished.error->code).name;
+    event.usage = finished.usage;
+    event.cost = finished.cost;
+    event.started = finished.started;
+    event.duration_micros = finished.duration_micros;
+    publish(event);
   }
   if (parts_.observer) parts_.observer(finished, scope.trace_);
+}
+
+void Pipeline::publish(const RequestFinished& event) const {
+  if (auto status = parts_.events.publish(RequestFinished::kTopic, event.request_id, event.to_json()); !status)
+    log_error("a finished request was not published: it is missing in the audit log", status.error(), {{"request_id", event.request_id}});
 }
 
 void Pipeline::count(const RequestScope& scope) const {
@@ -171,16 +186,6 @@ void Pipeline::count(const RequestScope& scope) const {
                          {{"method", finished.method}, {"route", finished.route}, {"status", std::to_string(finished.status)}}).add();
   parts_.metrics.histogram("stoa_http_request_seconds", "Time from the start of the handler to its end.", kSeconds, {{"route", finished.route}})
       .observe(static_cast<double>(finished.duration_micros) / 1e6);
-  if (finished.model.empty()) return;
-  const auto tokens = [&](const char* direction, std::int64_t amount) {
-    parts_.metrics.counter("stoa_tokens_total", "Tokens processed, by model and direction.", {{"model", finished.model}, {"direction", direction}})
-        .add(static_cast<double>(amount));
-  };
-  tokens("input", finished.usage.prompt_tokens);
-  tokens("output", finished.usage.completion_tokens);
-  if (finished.usage.first_token_micros > 0)
-    parts_.metrics.histogram("stoa_time_to_first_token_seconds", "From submission of a prompt to its first token.", kSeconds, {{"model", finished.model}})
-        .observe(static_cast<double>(finished.usage.first_token_micros) / 1e6);
 }
 
 }  // namespace stoa::gateway

@@ -1,4 +1,5 @@
-// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, record, audit.
+// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, answer; then the event
+// RequestFinished, from which the audit log and the metrics of use are made, and the trace.
 #pragma once
 
 #include <chrono>
@@ -10,15 +11,17 @@
 #include "base/metrics.h"
 #include "contracts/call.h"
 #include "contracts/chat.h"
+#include "contracts/events.h"
 #include "governance/access/access.h"
-#include "governance/audit/audit.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
+#include "infra/bus/bus.h"
 #include "infra/http/router.h"
 
 namespace stoa::gateway {
 
-// What is known of a request when it has ended: the source of its stored trace and of the event RequestFinished.
+// What is known of a request when it has ended: the source of its stored trace and of the event RequestFinished,
+// which has no content and no spans: those are many and large, and may be lost.
 struct FinishedRequest {
   std::string request_id, method, route;
   Principal principal;          // default-constructed when authentication failed
@@ -95,7 +98,7 @@ using ApiHandler = std::function<Result<std::optional<infra::HttpResponse>>(Requ
 struct PipelineParts {
   governance::Identity& identity;
   governance::Ledger& ledger;
-  governance::AuditLog& audit;
+  infra::EventBus& events;
   Metrics& metrics;
   RequestObserver observer;  // may be empty
   const Clock& clock = Clock::system();
@@ -105,6 +108,9 @@ struct PipelineParts {
 class Pipeline {
  public:
   explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {}
+
+  // Tells the subscribers of a request. After its answer is out: publishing waits for the disk. A failure is logged.
+  void publish(const RequestFinished& event) const;
 
   // Adds a route whose caller must be allowed `action` in its project. `resource` names the kind of thing for decision and audit.
   Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,

@@ -19,7 +19,7 @@ std::string_view answer_mode_name(AnswerMode mode);  // "generative", "extractiv
 struct GroundingRequest {
   std::string question;
   std::string instructions;           // the caller's own, may be empty
-  std::vector<ChatMessage> history;   // earlier turns, oldest first
+  std::vector<ChatMessage> history;   // what was said before the question, oldest first
   std::vector<Passage> passages;      // what retrieval found for this principal, best first
   ChatRequest options;                // model, max_tokens, sampling and stop strings; its messages are not read
 };
@@ -53,7 +53,9 @@ class Answerer {
   virtual Result<GroundedAnswer> answer(const Call& call, const GroundingRequest& request, const TextSink& sink) = 0;
 };
 
-// What to search for: the last question, with the one before it when the last is too short to stand alone ("and for libraries?").
+// What to search for, and what passages and sentences are compared with: the last question, with the one before it when the last does
+// not stand alone. It does not when it has fewer than three content words ("and for libraries?") or points back with a pronoun ("how
+// often is it rotated?"; English).
 std::string search_query(const std::vector<ChatMessage>& history, const std::string& question);
 
 }  // namespace stoa::gateway

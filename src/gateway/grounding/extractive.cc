@@ -62,7 +62,7 @@ Result<GroundedAnswer> quote_evidence(const GroundingSettings& settings, const G
 Result<GroundedAnswer> ExtractiveAnswerer::answer(const Call& call, const GroundingRequest& request, const TextSink& sink) {
   Span span = call.span("grounding extractive");
   const auto start = std::chrono::steady_clock::now();
-  STOA_TRY(evidence, Evidence::collect(call, embedder_, settings_, request.question, request.passages));
+  STOA_TRY(evidence, Evidence::collect(call, embedder_, settings_, search_query(request.history, request.question), request.passages));
   STOA_TRY(answer, quote_evidence(settings_, request, evidence, sink));
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   answer.usage.compute_micros = evidence.compute_micros();

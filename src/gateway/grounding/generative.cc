@@ -129,14 +129,30 @@ Result<ChatRequest> GenerativeAnswerer::pack(const GroundingRequest& request, co
     }
     chat.messages = {{"system", system}, {"user", fill_template(settings_.user, {{"passages", passages}, {"question", request.question}})}};
     STOA_TRY(tokens, generator_.count_prompt_tokens(chat));
-    if (tokens <= room) return chat;
+    if (tokens > room) continue;
+    STOA_CHECK(add_history(chat, request.history, std::min<std::int64_t>(room, tokens + settings_.history_tokens)));
+    return chat;
   }
   return fail(error(ErrorCode::kTooLarge, "the question leaves no room for passages within {} prompt tokens", room).with_hint("ask a shorter question"));
 }
 
+Status GenerativeAnswerer::add_history(ChatRequest& chat, const std::vector<ChatMessage>& history, std::int64_t room) const {
+  // Whole turns, a question with its answer: chat templates want the roles to alternate.
+  for (std::size_t i = history.size(); i >= 2; i -= 2) {
+    const ChatMessage &question = history[i - 2], &answer = history[i - 1];
+    if (question.role != "user" || answer.role != "assistant") break;
+    const auto place = chat.messages.insert(chat.messages.begin() + 1, {question, answer});
+    STOA_TRY(tokens, generator_.count_prompt_tokens(chat));
+    if (tokens <= room) continue;
+    chat.messages.erase(place, place + 2);
+    break;
+  }
+  return {};
+}
+
 Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const GroundingRequest& request, const TextSink& sink) {
   Span span = call.span("grounding generative");
-  STOA_TRY(evidence, Evidence::collect(call, embedder_, settings_, request.question, request.passages));
+  STOA_TRY(evidence, Evidence::collect(call, embedder_, settings_, search_query(request.history, request.question), request.passages));
   span.set("stoa.grounding.relevance", evidence.relevance());
   if (evidence.relevance() < settings_.relevance) {
     STOA_TRY(nothing, quote_evidence(settings_, request, evidence, sink));

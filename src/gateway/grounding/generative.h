@@ -19,6 +19,9 @@ class GenerativeAnswerer : public Answerer {
 
  private:
   Result<ChatRequest> pack(const GroundingRequest& request, const Evidence& evidence) const;
+  // Puts the newest turns of the conversation between the system message and the question, as far as they fit: never the reason for
+  // a prompt that is too long.
+  Status add_history(ChatRequest& chat, const std::vector<ChatMessage>& history, std::int64_t room) const;
 
   const GroundingSettings settings_;
   models::Generator& generator_;

@@ -174,6 +174,8 @@ TEST(SearchQuery, JoinsShortQuestions) {
   EXPECT_EQ(search_query(history, "And badges?"), "How often are keys rotated? And badges?");
   EXPECT_EQ(search_query(history, "Where is lunch served today?"), "Where is lunch served today?");
   EXPECT_EQ(search_query({}, "And badges?"), "And badges?");
+  EXPECT_EQ(search_query(history, "Does It announce the rotation beforehand?"), "How often are keys rotated? Does It announce the rotation beforehand?");
+  EXPECT_EQ(search_query(history, "Which items and titles are exempt?"), "Which items and titles are exempt?") << "'it' inside a word";
 }
 
 TEST(Extractive, QuotesTheBestSentences) {
@@ -294,6 +296,54 @@ TEST(Excerpt, KeepsTheRelevantSentences) {
   const std::string part = excerpt(*evidence, passages, 0, 300);
   EXPECT_LE(part.size(), 300u);
   EXPECT_TRUE(part.contains("90 days"));
+}
+
+TEST(Generative, TheConversationIsInThePromptAsFarAsItFits) {
+  const auto turns = [&](std::size_t count, std::size_t bytes) {
+    std::vector<ChatMessage> history;
+    for (std::size_t i = 0; i < count; ++i) {
+      history.push_back({"user", fmt::format("q{} ", i) + std::string(bytes, 'x')});
+      history.push_back({"assistant", fmt::format("a{}", i)});
+    }
+    return history;
+  };
+  struct Case {
+    std::vector<ChatMessage> history;
+    std::vector<std::string> starts;  // of the messages between the system message and the question
+  };
+  const std::vector<Case> cases{
+      {{}, {}},
+      {turns(2, 10), {"q0", "a0", "q1", "a1"}},
+      {turns(9, 400), {"q7", "a7", "q8", "a8"}},   // 256 tokens of four bytes
+      {turns(1, 100'000), {}},                     // never too long
+      {{{"assistant", "a"}, {"user", "q"}, {"assistant", "b"}}, {"q", "b"}},
+      {{{"user", "q"}, {"assistant", "b"}, {"user", "unanswered"}}, {}},
+  };
+  for (const Case& test : cases) {
+    Parrot parrot("A key is rotated every 90 days by the security team.");
+    GenerativeAnswerer answerer(settings(), parrot, nullptr);
+    GroundingRequest wanted = request("How often is a key rotated by the security team?");
+    wanted.history = test.history;
+    const auto given = answerer.answer({}, wanted, [](std::string_view) { return true; });
+    ASSERT_TRUE(given) << given.error().message;
+    std::vector<std::string> starts;
+    for (std::size_t i = 1; i + 1 < parrot.asked.messages.size(); ++i) starts.push_back(parrot.asked.messages[i].content.substr(0, test.starts.empty() ? 2 : test.starts.front().size()));
+    EXPECT_EQ(starts, test.starts);
+    EXPECT_LE(*parrot.count_prompt_tokens(parrot.asked), settings().prompt_tokens);
+    EXPECT_NE(parrot.asked.messages.back().content.find("How often"), std::string::npos);
+  }
+}
+
+TEST(Extractive, AFollowUpIsAnsweredInTheContextOfWhatWasAsked) {
+  GroundingRequest wanted = request("And who performs that?");
+  ExtractiveAnswerer answerer(settings(), nullptr);
+  const auto alone = answerer.answer({}, wanted, [](std::string_view) { return true; });
+  ASSERT_TRUE(alone);
+  EXPECT_FALSE(alone->answered);
+  wanted.history = {{"user", "How often is a key rotated?"}, {"assistant", "Every 90 days."}};
+  const auto given = answerer.answer({}, wanted, [](std::string_view) { return true; });
+  ASSERT_TRUE(given);
+  EXPECT_NE(given->text.find("security team"), std::string::npos) << given->text;
 }
 
 }  // namespace

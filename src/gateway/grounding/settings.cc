@@ -7,9 +7,9 @@
 namespace stoa::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 14> kKeys{"system",        "passage",       "user",          "no_answer",        "max_passages",
+constexpr std::array<std::string_view, 15> kKeys{"system",        "passage",       "user",          "no_answer",        "max_passages",
                                                  "passage_bytes", "prompt_tokens", "answer_tokens", "max_sentences",    "quoted_sentences",
-                                                 "relevance",     "temperature",   "lexical_support", "semantic_support"};
+                                                 "relevance",     "temperature",   "lexical_support", "semantic_support", "history_tokens"};
 
 Status read(const infra::YamlNode& map, std::string_view key, std::string& out) {
   STOA_TRY(node, map.at(key));
@@ -55,6 +55,7 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   STOA_CHECK(read(map, "max_passages", out.max_passages, 20));
   STOA_CHECK(read(map, "passage_bytes", out.passage_bytes, 100'000));
   STOA_CHECK(read(map, "prompt_tokens", out.prompt_tokens, 1'000'000));
+  STOA_CHECK(read(map, "history_tokens", out.history_tokens, 100'000));
   STOA_CHECK(read(map, "answer_tokens", out.answer_tokens, 100'000));
   STOA_CHECK(read(map, "max_sentences", out.max_sentences, 100));
   STOA_CHECK(read(map, "quoted_sentences", out.quoted_sentences, 20));

@@ -18,6 +18,7 @@ struct GroundingSettings {
   int max_passages = 3;          // shown to the model
   int passage_bytes = 900;       // of each; longer ones are cut to the sentences around the best
   int prompt_tokens = 1200;      // for everything; passages are left out from the end until it fits
+  int history_tokens = 256;      // of earlier turns, the newest ones; only what the passages leave of prompt_tokens
   int answer_tokens = 120;       // unless the request asks for less
   int max_sentences = 4;         // of an answer
   int quoted_sentences = 3;      // of an extractive answer

@@ -18,7 +18,8 @@ constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE INDEX audit_by_tenant ON audit_log (tenant, sequence);
   CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
   CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit_log BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
-)sql"}};
+)sql"},
+                                             {2, "CREATE INDEX audit_by_request ON audit_log (request_id)"}};
 
 constexpr std::string_view kColumns = "sequence, time, principal, tenant, project, action, resource, outcome, reason, request_id, trace_id";
 constexpr std::string_view kOutcomes[] = {"allowed", "denied", "failed"};
@@ -86,13 +87,21 @@ Status AuditLog::append(infra::SqlTransaction& transaction, AuditEntry entry) {
   std::int64_t sequence = 0;
   if (last) STOA_CHECK(last->read(sequence, previous));
   entry.sequence = sequence + 1;
-  entry.time = clock_.now();
+  if (entry.time == 0) entry.time = clock_.now();
   const std::string hash = hash_of(entry, previous);
   STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO audit_log ({}, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", kColumns),
                                       {entry.sequence, entry.time, entry.principal, entry.tenant, entry.project, entry.action, entry.resource,
                                        std::string(outcome_name(entry.outcome)), entry.reason, entry.request_id, entry.trace_id, hash}));
   static_cast<void>(added);
   return {};
+}
+
+Status AuditLog::append_once(AuditEntry entry) {
+  return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(there, transaction.query("SELECT 1 FROM audit_log WHERE request_id = ? AND action = ? AND resource = ? LIMIT 1",
+                                      {entry.request_id, entry.action, entry.resource}));
+    return there.empty() ? append(transaction, std::move(entry)) : Status{};
+  });
 }
 
 Result<std::vector<AuditEntry>> AuditLog::query(const AuditQuery& query) {

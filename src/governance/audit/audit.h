@@ -20,7 +20,7 @@ std::string_view outcome_name(Outcome outcome);
 
 struct AuditEntry {
   std::int64_t sequence = 0;  // 1, 2, 3, ... given by append
-  Micros time = 0;            // given by append
+  Micros time = 0;            // when it happened; 0: append gives the present
   std::string principal, tenant, project;
   std::string action;         // governance/access names, or "identity.key.create" and the like
   std::string resource;
@@ -56,6 +56,8 @@ class AuditLog {
   // Commits with the change that it records.
   Status append(infra::SqlTransaction& transaction, AuditEntry entry);
   Result<std::vector<AuditEntry>> query(const AuditQuery& query);  // oldest first
+  // An entry of a request that may be told of more than once: nothing is added when the request has one of this action and resource.
+  Status append_once(AuditEntry entry);
   // Recomputes the chain from the start. Removing entries at the end shows only against a head that was kept elsewhere: pass it.
   Result<AuditCheck> verify(const std::optional<std::string>& expected_head = std::nullopt);
   // Hash of the last entry, hexadecimal; of an empty log: 64 zeros. Keep it outside to detect a cut-off end.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "contracts/events.h"
+#include "governance/audit/request_audit.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::governance {
@@ -84,6 +86,32 @@ TEST_F(AuditTest, AnEntryCommitsWithItsChangeOrNotAtAll) {
   });
   EXPECT_FALSE(failed);
   EXPECT_EQ(audit_->query({})->size(), 5u);
+  check_broken(std::nullopt);
+}
+
+TEST_F(AuditTest, AFinishedRequestIsEnteredOnceHoweverOftenItIsTold) {
+  const auto handle = audit_requests(*audit_);
+  RequestFinished request;
+  request.request_id = "req_9";
+  request.principal = "user_ann";
+  request.action = "model.use";
+  request.resource = "POST /v1/chat/completions";
+  request.started = 1'000;
+  request.duration_micros = 5;
+  for (const char* error : {"", "permission_denied", "not_found"}) {
+    request.error = error;
+    request.request_id += error;
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(handle({.sequence = 1, .topic = "", .key = "", .payload = request.to_json(), .time = 7}));
+  }
+  EXPECT_TRUE(handle({.sequence = 1, .topic = "", .key = "", .payload = "no event", .time = 7})) << "must not hold up the others";
+  const auto entries = audit_->query({.tenant = "", .principal = "user_ann", .action = "", .resource = ""});
+  ASSERT_TRUE(entries);
+  ASSERT_EQ(entries->size(), 3u);
+  EXPECT_EQ(entries->at(0).time, 1'005);
+  EXPECT_EQ(entries->at(0).outcome, Outcome::kAllowed);
+  EXPECT_EQ(entries->at(1).outcome, Outcome::kDenied);
+  EXPECT_EQ(entries->at(2).outcome, Outcome::kFailed);
+  EXPECT_EQ(entries->at(2).reason, "not_found");
   check_broken(std::nullopt);
 }
 

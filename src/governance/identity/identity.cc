@@ -68,10 +68,10 @@ constexpr std::string_view kUserColumns =
 constexpr std::string_view kKeyColumns =
     "SELECT k.id, k.prefix, p.tenant, k.project, COALESCE(u.name, ''), k.label, k.role, k.created, k.expires, k.revoked, k.last_used"
     " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id ";
-constexpr std::string_view kAuthenticate =
+constexpr const char* kHolder =
     "SELECT k.id, k.hash, k.role, k.expires, k.revoked, k.last_used, p.tenant, p.id, u.id, COALESCE(u.name, ''), COALESCE(u.disabled, 0),"
     " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), '')"
-    " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id WHERE k.prefix = ?";
+    " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id WHERE ";
 
 Status check_name(std::string_view kind, std::string_view name) {
   const auto list = AccessList::parse("user:" + std::string(name));
@@ -147,6 +147,7 @@ class SqlIdentity final : public Identity {
       : database_(database), audit_(audit), secret_(std::move(secret)), clock_(clock) {}
 
   Result<Principal> authenticate(std::string_view key) override;
+  Result<Principal> holder(std::string_view key_id) override;
   Result<Default> ensure_default() override;
   Result<Principal> local_operator(std::string_view tenant) override;
   Result<Tenant> create_tenant(const Principal& actor, std::string_view name) override;
@@ -186,33 +187,60 @@ class SqlIdentity final : public Identity {
 
 // ---- Keys into principals
 
+namespace {
+
+std::unexpected<Error> refused() {
+  return fail(error(ErrorCode::kUnauthenticated, "the API key is not valid").with_hint("send a key that works as 'Authorization: Bearer sk-stoa-...'"));
+}
+
+// A row of kHolder.
+struct Holder {
+  Principal principal;
+  Bytes hash;
+  std::optional<Micros> last_used;
+  bool works = false;  // neither revoked nor expired, and its user is not disabled
+};
+
+Result<Holder> read_holder(const infra::SqlRow& row, Micros now) {
+  Holder holder;
+  Principal& principal = holder.principal;
+  std::string role, groups;
+  std::optional<std::string> user;
+  std::optional<Micros> expires, revoked;
+  bool disabled = false;
+  STOA_CHECK(row.read(principal.key, holder.hash, role, expires, revoked, holder.last_used, principal.tenant, principal.project, user, principal.user,
+                      disabled, groups));
+  STOA_TRY(parsed, parse_role(role));
+  principal.role = parsed;
+  principal.id = user.value_or(principal.key);
+  principal.groups = split_groups(groups);
+  holder.works = !revoked && !disabled && !(expires && *expires <= now);
+  return holder;
+}
+
+}  // namespace
+
 Result<Principal> SqlIdentity::authenticate(std::string_view key) {
-  const auto refused = [] {
-    return fail(error(ErrorCode::kUnauthenticated, "the API key is not valid").with_hint("send a key that works as 'Authorization: Bearer sk-stoa-...'"));
-  };
   if (key.size() != kKeySize || !key.starts_with(kKeyStart)) return refused();
   const std::string prefix(key.substr(kKeyStart.size(), 2 * kPrefixBytes));
   if (!infra::from_hex(prefix)) return refused();
-  STOA_TRY(row, database_.query_one(kAuthenticate, {prefix}));
+  STOA_TRY(row, database_.query_one(fmt::format("{}k.prefix = ?", kHolder), {prefix}));
   if (!row) return refused();
 
-  Principal principal;
-  Bytes stored;
-  std::string id, role, groups;
-  std::optional<std::string> user;
-  std::optional<Micros> expires, revoked, last_used;
-  bool disabled = false;
-  STOA_CHECK(row->read(id, stored, role, expires, revoked, last_used, principal.tenant, principal.project, user, principal.user, disabled, groups));
   const Micros now = clock_.now();
+  STOA_TRY(holder, read_holder(*row, now));
   const auto digest = hash(key);
-  if (!infra::constant_time_equal(digest, stored) || revoked || disabled || (expires && *expires <= now)) return refused();
+  if (!infra::constant_time_equal(digest, holder.hash) || !holder.works) return refused();
+  note_use(holder.principal.key, holder.last_used, now);
+  return std::move(holder.principal);
+}
 
-  STOA_TRY(parsed, parse_role(role));
-  principal.role = parsed;
-  principal.id = user.value_or(id);
-  principal.groups = split_groups(groups);
-  note_use(id, last_used, now);
-  return principal;
+Result<Principal> SqlIdentity::holder(std::string_view key_id) {
+  STOA_TRY(row, database_.query_one(fmt::format("{}k.id = ?", kHolder), {std::string(key_id)}));
+  if (!row) return refused();
+  STOA_TRY(holder, read_holder(*row, clock_.now()));
+  if (!holder.works) return refused();
+  return std::move(holder.principal);
 }
 
 // A write to the store for the first use in a minute only. One that fails must not lock anybody out, nor be tried again by every

@@ -67,6 +67,9 @@ class Identity {
   // From "sk-stoa-..." (without "Bearer "). kUnauthenticated, with one and the same message, for every key that does not work.
   virtual Result<Principal> authenticate(std::string_view key) = 0;
 
+  // Who the key of this id stands for now: for what acts later in the name of a caller. Refuses like authenticate().
+  virtual Result<Principal> holder(std::string_view key_id) = 0;
+
   // The tenant "default" with its project "default": made when absent, so it may be called at every start.
   struct Default {
     Tenant tenant;

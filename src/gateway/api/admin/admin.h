@@ -53,6 +53,7 @@ struct AdminParts {
   governance::Identity& identity;
   governance::Ledger& ledger;
   governance::AuditLog& audit;
+  infra::EventBus& events;
   feedback::TraceStore& traces;
   feedback::RatingStore& ratings;
   data::Lake& lake;

@@ -4,7 +4,9 @@
 
 #include "base/json.h"
 #include "gateway/api/admin/trace_observer.h"
+#include "governance/audit/request_audit.h"
 #include "infra/blob/blob.h"
+#include "infra/bus/local/local.h"
 #include "infra/crypto/hash.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -25,6 +27,8 @@ class AdminTest : public testing::Test {
     ASSERT_TRUE(lake_.open());
     ASSERT_TRUE(catalog_.open(""));
     ASSERT_TRUE(ingest_.start_worker());
+    ASSERT_TRUE(events_->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit_)));
+    ASSERT_TRUE(events_->start());
     for (const char* name : {"ann", "bob"}) must(identity_->create_user(operator_, name, {}));
     admin_key_ = key("", Role::kAdmin);
     ann_key_ = key("ann", Role::kDeveloper);
@@ -42,7 +46,10 @@ class AdminTest : public testing::Test {
     const Status added = register_admin(router_, parts_);
     ASSERT_TRUE(added) << added.error().message;
   }
-  void TearDown() override { ingest_.stop_worker(); }
+  void TearDown() override {
+    ingest_.stop_worker();
+    events_->stop();
+  }
 
   std::string key(const std::string& user, Role role) {
     governance::NewKey wanted;
@@ -109,8 +116,9 @@ class AdminTest : public testing::Test {
   data::Ingest ingest_{catalog_, nullptr};
   data::Retriever retriever_{catalog_, index_, nullptr};
   DocumentLinks links_{as_bytes("secret")};
-  Pipeline pipeline_{{.identity = *identity_, .ledger = *ledger_, .audit = *audit_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
-  AdminParts parts_{.pipeline = pipeline_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .traces = *traces_, .ratings = *ratings_,
+  std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
+  Pipeline pipeline_{{.identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
+  AdminParts parts_{.pipeline = pipeline_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
                     .version = {}, .public_url = {}};
   Status ready_;
@@ -180,6 +188,15 @@ TEST_F(AdminAttacks, FindsDocumentsForTheirReadersOnly) {
   EXPECT_EQ(call("GET", document + "/content").status, 401);
   EXPECT_EQ(call("GET", document + "/content?token=x.y").status, 401);
   EXPECT_EQ(call("GET", document + "/content", ann_key_).status, 401) << "a key is not a token";
+
+  // It ends with the key that asked for it.
+  const std::string short_lived = key("ann", Role::kDeveloper);
+  const auto again = json("POST", "/v1/stoa/search", short_lived, query).at("data").as_array();
+  const std::string other = text(again.at(0).as_object(), "url").substr(parts_.public_url.size());
+  EXPECT_EQ(call("GET", other).status, 200);
+  ASSERT_TRUE(identity_->revoke_key(operator_, must(identity_->authenticate(short_lived)).key));
+  EXPECT_EQ(call("GET", other).status, 401);
+  EXPECT_EQ(call("GET", url).status, 200) << "the user's other key works";
 
   // A link ends with the right to read.
   Call ann;
@@ -299,6 +316,13 @@ TEST_F(AdminTest, ShowsUsageAndTheAuditLog) {
   json("GET", "/v1/stoa/usage?project=proj_other", ann_key_, {}, 404);
   const auto entries = json("GET", "/v1/stoa/audit?action=identity.key.create", admin_key_).at("data").as_array();
   EXPECT_FALSE(entries.empty());
+  // What was asked just before is there; probing is not.
+  json("GET", "/v1/stoa/status", ann_key_);
+  const auto asked = json("GET", "/v1/stoa/audit?resource=GET%20/v1/stoa/usage", admin_key_).at("data").as_array();
+  ASSERT_EQ(asked.size(), 3u);
+  EXPECT_EQ(text(asked[0].as_object(), "outcome"), "allowed");
+  EXPECT_EQ(text(asked[1].as_object(), "outcome"), "failed");
+  EXPECT_EQ(json("GET", "/v1/stoa/audit?resource=GET%20/v1/stoa/status", admin_key_).at("data").as_array().size(), 0u);
   EXPECT_EQ(json("GET", "/v1/stoa/audit/check", admin_key_).at("intact"), true);
 }
 

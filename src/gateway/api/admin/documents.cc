@@ -3,10 +3,8 @@
 
 #include "base/error_table.h"
 #include "base/id.h"
-#include "base/log.h"
 #include "gateway/api/admin/routes.h"
 #include "gateway/api/openai/filter_json.h"
-#include "governance/audit/audit.h"
 
 namespace stoa::gateway::admin {
 namespace {
@@ -165,31 +163,38 @@ infra::HttpResponse original(data::DocumentContent content) {
 
 Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::HttpRequest& request, Call& call) {
   const std::string id(request.path_param("id"));
-  STOA_TRY(reader, parts.links.open(id, request.query_param("token").value_or("")));
+  STOA_TRY(key, parts.links.open(id, request.query_param("token").value_or("")));
+  STOA_TRY(reader, parts.identity.holder(key));
   call.principal = std::move(reader);
+  call.principal.role = Role::kViewer;  // a link opens one document and gives no other right
   STOA_CHECK(governance::check_access(call.principal, Action::kDocumentRead, governance::Resource::of(call.principal, "document " + id)));
   STOA_TRY(content, parts.catalog.open_document(call, id));
   return original(std::move(content));
 }
 
-// No key, so not the pipeline's path: the token says who reads. The audit log has it like every other reading.
+// No key, so not the pipeline's path: the token says who reads. The event makes it known like every other reading.
 void open_document(const AdminParts& parts, const infra::HttpRequest& request, infra::Responder& responder) {
   Call call;
   call.request_id = new_id("req");
   call.cancel = responder.cancelled();
   call.deadline = Deadline::after(std::chrono::minutes(1));
+  RequestFinished event;
+  event.started = parts.clock.now();
   auto response = follow_link(parts, request, call);
-  if (!call.principal.id.empty()) {
-    auto entry = governance::AuditEntry::of(call, governance::action_name(Action::kDocumentRead), "GET " + request.path);
-    if (!response) {
-      entry.outcome = governance::Outcome::kFailed;
-      entry.reason = error_info(response.error().code).name;
-    }
-    if (auto written = parts.audit.append(std::move(entry)); !written) log_error("audit entry lost", written.error(), {{"request_id", call.request_id}});
-  }
   infra::HttpResponse out = response ? std::move(*response) : openai::error_response(response.error());
   out.headers.set("x-request-id", call.request_id);
+  event.status = out.status;
   responder.send(std::move(out));
+  if (call.principal.id.empty()) return;
+  event.request_id = call.request_id;
+  event.principal = call.principal.id;
+  event.tenant = call.principal.tenant;
+  event.project = call.principal.project;
+  event.action = governance::action_name(Action::kDocumentRead);
+  event.resource = "GET " + request.path;
+  if (!response) event.error = error_info(response.error().code).name;
+  event.duration_micros = parts.clock.now() - event.started;
+  parts.pipeline.publish(event);
 }
 
 }  // namespace

@@ -56,6 +56,9 @@ JsonObject trace_json(const TraceRecord& trace) {
 // is not waited for.
 void settle_traces(const AdminParts& parts) { static_cast<void>(parts.traces.flush(Deadline::after(milliseconds(500)))); }
 
+// The same for what is told through the event bus.
+void settle_events(const AdminParts& parts) { static_cast<void>(parts.events.drain(Deadline::after(milliseconds(500)))); }
+
 Reply one_trace(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
   settle_traces(parts);
@@ -143,6 +146,7 @@ Reply audit_entries(const AdminParts& parts, RequestScope& scope) {
   query.until = until;
   query.after = after;
   query.limit = static_cast<std::size_t>(limit);
+  settle_events(parts);
   STOA_TRY(entries, parts.audit.query(query));
   JsonArray items;
   for (const auto& entry : entries)

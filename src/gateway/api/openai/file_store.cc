@@ -2,6 +2,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
+#include "data/sources/blob_collector.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -13,8 +14,10 @@ CREATE TABLE openai_files (
 CREATE INDEX openai_files_by_project ON openai_files (project, id);
 CREATE TABLE openai_file_batches (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, collection TEXT NOT NULL, files TEXT NOT NULL, created INTEGER NOT NULL);
-)"}};
+)"},
+                                            {2, "CREATE INDEX openai_files_by_digest ON openai_files (digest)"}};
 
+constexpr int kStoreAttempts = 3;
 constexpr std::string_view kColumns = "id, project, owner, access, filename, purpose, content_type, digest, bytes, created";
 
 std::string new_file_id() {
@@ -51,15 +54,31 @@ bool is_file_id(std::string_view text) {
 
 Status FileStore::open() { return sql_.migrate("openai_files", kMigrations); }
 
+Result<bool> FileStore::uses(infra::SqlSession& session, const std::string& digest) {
+  STOA_TRY(row, session.query_one("SELECT EXISTS (SELECT 1 FROM openai_files WHERE digest = ?)", {digest}));
+  return row->get<bool>(0);
+}
+
 Result<StoredFile> FileStore::add(const Principal& principal, NewFile file, ByteSpan bytes) {
-  STOA_TRY(digest, blobs_.put(bytes));
   StoredFile stored{.id = new_file_id(), .project = principal.project, .owner = principal.id, .access = std::move(file.access),
                     .filename = std::move(file.filename), .purpose = std::move(file.purpose), .content_type = std::move(file.content_type),
-                    .digest = std::move(digest), .bytes = static_cast<std::int64_t>(bytes.size()), .created = clock_.now()};
-  STOA_CHECK(sql_.execute(fmt::format("INSERT INTO openai_files ({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kColumns),
-                          {stored.id, stored.project, stored.owner, stored.access.key(), stored.filename, stored.purpose, stored.content_type,
-                           stored.digest, stored.bytes, stored.created}));
-  return stored;
+                    .digest = {}, .bytes = static_cast<std::int64_t>(bytes.size()), .created = clock_.now()};
+  for (int attempt = 0; attempt < kStoreAttempts; ++attempt) {
+    STOA_TRY(digest, blobs_.put(bytes));
+    stored.digest = std::move(digest);
+    bool here = false;  // equal bytes of another file may be collected just now
+    STOA_CHECK(sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+      STOA_TRY(exists, blobs_.exists(stored.digest));
+      here = exists;
+      if (!here) return {};
+      STOA_CHECK(transaction.execute(fmt::format("INSERT INTO openai_files ({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kColumns),
+                                     {stored.id, stored.project, stored.owner, stored.access.key(), stored.filename, stored.purpose, stored.content_type,
+                                      stored.digest, stored.bytes, stored.created}));
+      return {};
+    }));
+    if (here) return stored;
+  }
+  return fail(ErrorCode::kUnavailable, "the bytes of '{}' were removed while they were stored: try again", stored.filename);
 }
 
 Result<StoredFile> FileStore::find(const Principal& principal, std::string_view id) {
@@ -109,9 +128,10 @@ Result<StoredFile> FileStore::removable(const Principal& principal, std::string_
 
 Status FileStore::remove(const Principal& principal, std::string_view id) {
   STOA_TRY(file, removable(principal, id));
-  // The bytes stay: documents and other files may share them.
-  STOA_CHECK(sql_.execute("DELETE FROM openai_files WHERE id = ?", {file.id}));
-  return {};
+  return sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(transaction.execute("DELETE FROM openai_files WHERE id = ?", {file.id}));
+    return data::release_blobs(events_, transaction, {&file.digest, 1});
+  });
 }
 
 Result<FileBatch> FileStore::add_batch(const Principal& principal, std::string_view collection, std::vector<std::string> files) {

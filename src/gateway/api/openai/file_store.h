@@ -14,6 +14,7 @@
 #include "contracts/principal.h"
 #include "data/sources/catalog.h"
 #include "infra/blob/blob.h"
+#include "infra/bus/bus.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::gateway::openai {
@@ -38,8 +39,11 @@ struct FileBatch {
 // Thread-safe. What the principal may not see is kNotFound.
 class FileStore {
  public:
-  FileStore(infra::SqlDatabase& sql, infra::BlobStore& blobs, const Clock& clock = Clock::system()) : sql_(sql), blobs_(blobs), clock_(clock) {}
+  // The bytes of deleted files are released through `events` (data/sources/blob_collector.h); null: they stay.
+  FileStore(infra::SqlDatabase& sql, infra::BlobStore& blobs, infra::EventBus* events = nullptr, const Clock& clock = Clock::system())
+      : sql_(sql), blobs_(blobs), events_(events), clock_(clock) {}
   Status open();  // brings the tables up to date
+  static Result<bool> uses(infra::SqlSession& session, const std::string& digest);  // a data::BlobUse
 
   struct NewFile {
     std::string filename, purpose, content_type;
@@ -60,6 +64,7 @@ class FileStore {
  private:
   infra::SqlDatabase& sql_;
   infra::BlobStore& blobs_;
+  infra::EventBus* const events_;
   const Clock& clock_;
 };
 

@@ -21,9 +21,17 @@ std::int64_t code_points(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
+auto find_question(const std::vector<ChatMessage>& messages) { return std::ranges::find(messages.rbegin(), messages.rend(), "user", &ChatMessage::role); }
+
 std::string last_question(const std::vector<ChatMessage>& messages) {
-  const auto last = std::find_if(messages.rbegin(), messages.rend(), [](const ChatMessage& message) { return message.role == "user"; });
+  const auto last = find_question(messages);
   return last == messages.rend() ? std::string() : last->content;
+}
+
+// What was said before it: in earlier responses, and in the input itself.
+std::vector<ChatMessage> before_question(std::vector<ChatMessage> history, const std::vector<ChatMessage>& messages) {
+  history.insert(history.end(), messages.begin(), find_question(messages).base() - 1);
+  return history;
 }
 
 }  // namespace
@@ -142,9 +150,9 @@ Status ResponseRun::answer_from_documents() {
   }
   STOA_CHECK(scope_.reserve("response", generator_ != nullptr ? call_.request.model : "extractive", estimate));
   const auto start = std::chrono::steady_clock::now();
-  GroundingRequest request{.question = last_question(call_.request.messages), .instructions = call_.instructions, .history = history_, .passages = {},
+  GroundingRequest request{.question = last_question(call_.request.messages), .instructions = call_.instructions, .history = before_question(history_, call_.request.messages), .passages = {},
                            .options = call_.request};
-  STOA_CHECK(search(search_query(history_, request.question)));
+  STOA_CHECK(search(search_query(request.history, request.question)));
   const auto searched = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   request.passages = passages_;
   const TextSink sink = [this](std::string_view text) { return say(text); };

@@ -9,7 +9,10 @@
 #include <tuple>
 
 #include "base/json.h"
+#include "data/sources/blob_collector.h"
 #include "gateway/api/openai/dependencies.h"
+#include "governance/audit/request_audit.h"
+#include "infra/bus/local/local.h"
 #include "infra/http/sse.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -93,16 +96,17 @@ struct House : testing::Test {
   std::unique_ptr<governance::Ledger> ledger = must(governance::Ledger::open(*sql, prices));
   Metrics metrics;
   std::vector<FinishedRequest> finished;
-  Pipeline pipeline{{.identity = *identity, .ledger = *ledger, .audit = *audit, .metrics = metrics,
+  std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
+  Pipeline pipeline{{.identity = *identity, .ledger = *ledger, .events = *bus, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;
   ServedModels models{{{.id = "talk", .created = 1, .generator = &speaker, .embedder = nullptr}, {.id = "letters", .created = 1, .generator = nullptr, .embedder = &letters}}};
   data::Index index;
-  data::Catalog catalog{*sql, *blobs, index};
-  data::Ingest ingest{catalog, &letters};
+  data::Catalog catalog{*sql, *blobs, index, bus.get()};
+  data::Ingest ingest{catalog, &letters, ledger.get()};
   data::Retriever retriever{catalog, index, &letters};
-  FileStore files{*sql, *blobs};
+  FileStore files{*sql, *blobs, bus.get()};
   ResponseStore responses{*sql};
   DocumentLinks links{Bytes(32, std::byte{7})};
   Dependencies dependencies{pipeline, models, catalog, ingest, retriever, &letters, files, responses, links, settings(), "http://stoa"};
@@ -132,8 +136,15 @@ struct House : testing::Test {
     ASSERT_TRUE(register_openai(router, dependencies));
     router.set_error_renderer(render_http_error);
     ASSERT_TRUE(ingest.start_worker());
+    ASSERT_TRUE(bus->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit)));
+    ASSERT_TRUE(bus->subscribe(data::blob_collector_subscription(), data::collect_blobs(*sql, *blobs, {FileStore::uses})));
+    ASSERT_TRUE(bus->start());
   }
-  void TearDown() override { ingest.stop_worker(); }
+  void TearDown() override {
+    ingest.stop_worker();
+    bus->stop();
+  }
+  void settle_events() { ASSERT_TRUE(bus->drain(Deadline::after(std::chrono::seconds(20)))); }
 
   struct Answer {
     int status;
@@ -209,6 +220,7 @@ TEST_F(House, ChatAnswersSettlesAndRecords) {
   governance::AuditQuery query;
   query.tenant = finished[0].principal.tenant;
   query.action = "model.use";
+  settle_events();
   const auto entries = must(audit->query(query));
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].request_id, finished[0].request_id);
@@ -311,6 +323,29 @@ TEST_F(House, ResponsesQuoteDocumentsOnRequest) {
   const Answer generated = ask("POST", "/v1/responses", R"({"model":"talk","input":"How often is an access key rotated?","tools":[{"type":"file_search","vector_store_ids":[")" + store + R"("]}]})");
   EXPECT_EQ(generated.at("stoa.answer"), "extractive");
   EXPECT_EQ(ask("POST", "/v1/responses", R"({"model":"talk","input":"x","tools":[{"type":"file_search","vector_store_ids":["vs_none"]}]})").status, 404);
+}
+
+TEST_F(House, DeletedFilesGiveTheirSpaceBack) {
+  const auto held = [&] {
+    settle_events();
+    std::size_t count = 0;
+    EXPECT_TRUE(blobs->for_each([&](const std::string&, std::uint64_t) -> Result<bool> {
+      ++count;
+      return true;
+    }));
+    return count;
+  };
+  const std::string file = upload("keys.txt", "An access key is rotated every ninety days.");
+  const std::string twin = upload("copy.txt", "An access key is rotated every ninety days.");
+  const std::string store = ask("POST", "/v1/vector_stores", R"({"name":"s","file_ids":[")" + file + R"("]})").at("id");
+  EXPECT_EQ(held(), 1u);
+  EXPECT_EQ(ask("DELETE", "/v1/files/" + file).status, 200);
+  EXPECT_EQ(held(), 1u) << "the other file has the same bytes";
+  EXPECT_EQ(ask("POST", "/v1/vector_stores/" + store + "/files", R"({"file_id":")" + twin + R"("})").status, 200);
+  EXPECT_EQ(ask("DELETE", "/v1/vector_stores/" + store).status, 200);
+  EXPECT_EQ(held(), 1u) << "the file is still there";
+  EXPECT_EQ(ask("DELETE", "/v1/files/" + twin).status, 200);
+  EXPECT_EQ(held(), 0u);
 }
 
 TEST_F(HouseAttacks, ResponsesAreStoredForTheirCallerAlone) {

@@ -41,7 +41,8 @@ struct Subscriber {
   Subscription subscription;
   EventHandler handler;
   std::string topics;
-  std::int64_t cursor = 0;  // acknowledged and stored; guarded by the bus's mutex
+  std::int64_t cursor = 0;  // everything up to here is handled; guarded by the bus's mutex
+  std::int64_t stored = 0;  // the cursor as the store has it; behind where only events of other topics were skipped
   std::jthread thread;
 };
 
@@ -100,6 +101,7 @@ class LocalBus final : public EventBus {
       STOA_TRY(row, transaction.query_one("SELECT cursor FROM bus_subscribers WHERE name = ?", {subscription.name}));
       return row->read(subscriber->cursor);
     }));
+    subscriber->stored = subscriber->cursor;
     subscriber->subscription = std::move(subscription);
     subscriber->handler = std::move(handler);
     subscribers_.push_back(std::move(subscriber));
@@ -118,7 +120,10 @@ class LocalBus final : public EventBus {
     std::lock_guard lock(mutex_);
     if (running_) return fail(ErrorCode::kConflict, "the event bus has started already");
     running_ = true;
-    for (const auto& subscriber : subscribers_) subscriber->thread = std::jthread([this, &subscriber = *subscriber] { deliver(subscriber); });
+    for (const auto& subscriber : subscribers_) subscriber->thread = std::jthread([this, &subscriber = *subscriber] {
+      deliver(subscriber);
+      store_skipped(subscriber);
+    });
     return {};
   }
 
@@ -222,7 +227,9 @@ class LocalBus final : public EventBus {
         if (!pause(options_.poll)) return;
       } else if (!*more) {
         std::unique_lock lock(mutex_);
-        changed_.wait_until(lock, std::chrono::steady_clock::now() + options_.poll, [&] { return !running_ || published_ != seen; });
+        const bool woken = changed_.wait_until(lock, std::chrono::steady_clock::now() + options_.poll, [&] { return !running_ || published_ != seen; });
+        lock.unlock();
+        if (!woken) store_skipped(subscriber);
       }
     }
   }
@@ -232,6 +239,7 @@ class LocalBus final : public EventBus {
     STOA_TRY(rows, database_.query("SELECT sequence, topic, key, payload, time FROM bus_events WHERE sequence > ? ORDER BY sequence LIMIT ?",
                                    {subscriber.cursor, static_cast<std::int64_t>(options_.batch)}));
     std::int64_t handled = subscriber.cursor;
+    bool any = false;
     for (const SqlRow& row : rows) {
       Event event;
       STOA_CHECK(row.read(event.sequence, event.topic, event.key, event.payload, event.time));
@@ -239,10 +247,19 @@ class LocalBus final : public EventBus {
       if (has_topic(subscriber.topics, event.topic)) {
         STOA_TRY(done, deliver_event(subscriber, event));
         if (!done) break;
+        any = true;
       }
       handled = event.sequence;
     }
-    if (handled > subscriber.cursor) STOA_CHECK(acknowledge(subscriber, handled));
+    // Skipping events of other topics is not worth a write each time: they are skipped again after a crash.
+    if (any || handled - subscriber.stored >= static_cast<std::int64_t>(options_.batch)) STOA_CHECK(store(subscriber, handled));
+    if (handled > subscriber.cursor) {
+      {
+        std::lock_guard lock(mutex_);
+        subscriber.cursor = handled;
+      }
+      changed_.notify_all();
+    }
     return !rows.empty();
   }
 
@@ -274,17 +291,20 @@ class LocalBus final : public EventBus {
     }
   }
 
-  Status acknowledge(Subscriber& subscriber, std::int64_t handled) {
+  // When there is time for it: events that everyone has passed can then be deleted.
+  void store_skipped(Subscriber& subscriber) {
+    if (subscriber.stored >= subscriber.cursor) return;
+    if (const auto stored = store(subscriber, subscriber.cursor); !stored)
+      log_error("event bus: acknowledging failed; trying again", stored.error(), {{"subscriber", subscriber.subscription.name}});
+  }
+
+  Status store(Subscriber& subscriber, std::int64_t handled) {
     STOA_CHECK(database_.transaction([&](SqlTransaction& transaction) -> Status {
       STOA_CHECK(transaction.execute("UPDATE bus_subscribers SET cursor = ? WHERE name = ?", {handled, subscriber.subscription.name}));
       STOA_CHECK(transaction.execute("DELETE FROM bus_events WHERE sequence <= (SELECT min(cursor) FROM bus_subscribers)"));
       return {};
     }));
-    {
-      std::lock_guard lock(mutex_);
-      subscriber.cursor = handled;
-    }
-    changed_.notify_all();
+    subscriber.stored = handled;
     return {};
   }
 

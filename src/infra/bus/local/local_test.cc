@@ -69,6 +69,7 @@ TEST_F(BusContract, DeliversInOrderToEverySubscriberOfTheTopic) {
   ASSERT_TRUE(bus->drain(soon()));
   EXPECT_EQ(both.payloads(), expected);
   EXPECT_EQ(only_a.payloads(), expected_a);
+  bus->stop();
   EXPECT_EQ(*(*db_->query_one("SELECT count(*) FROM bus_events"))->get<std::int64_t>(0), 0) << "what all have handled is pruned";
 }
 

@@ -1,0 +1,69 @@
+#include "examples.h"
+
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace stoa::cli {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 30> kExamples{{
+    {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
+    {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
+            "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
+            "  stoa ask \"...\" --store handbook --json | jq -r '.output[-1].content[0].text'"},
+    {"chat", "  stoa chat --system \"Answer in one sentence.\"\n"
+             "  stoa chat --store handbook        answers from documents, with citations\n"
+             "  printf 'Hello\\nAnd then?\\n' | stoa chat --json    one JSON value per reply"},
+    {"ingest", "  stoa ingest ./docs --store handbook\n"
+               "  stoa ingest ./hr --store handbook --access group:hr,user:ann --include '*.pdf'"},
+    {"search", "  stoa search \"conffile handling\" --store debian-policy -n 3\n"
+               "  stoa search conffile --store debian-policy --mode text --json"},
+    {"eval", "  stoa eval retrieval dev-v2.0.json --limit 500"},
+    {"eval retrieval", "  stoa eval retrieval dev-v2.0.json --mode hybrid --json"},
+    {"pull", "  stoa pull smollm2-135m-instruct all-minilm-l6-v2\n"
+             "  stoa pull file:///media/models/model.gguf --sha256 0123..."},
+    {"models", "  stoa models                       what is here, and what the catalog offers"},
+    {"models list", "  stoa models list --json"},
+    {"models verify", "  stoa models verify smollm2-135m-instruct"},
+    {"models remove", "  stoa models remove smollm2-135m-instruct"},
+    {"keys", "  stoa keys create --user ann --group eng --expires 90d\n  stoa keys list\n  stoa keys revoke key_..."},
+    {"keys create", "  export STOA_API_KEY=$(stoa keys create --user ann --group eng --expires 90d --json | jq -r .key)\n"
+                    "  stoa keys create --role viewer --name dashboard    a service account that may only read"},
+    {"keys list", "  stoa keys list --project default --json"},
+    {"keys revoke", "  stoa keys revoke key_...          works at once; its citation links end too"},
+    {"config", "  stoa config check\n  stoa config show"},
+    {"config check", "  stoa config check --config ./stoa.yaml    exit code 2 when something is wrong"},
+    {"config show", "  stoa config show                  keys, values, meanings and origins\n  STOA_SERVER_PORT=9000 stoa config show --json"},
+    {"status", "  stoa status\n  stoa status --json | jq .engine"},
+    {"trace", "  stoa trace resp_...               an answer's id, a request's (x-request-id) or a trace's"},
+    {"traces", "  stoa traces -n 5\n  stoa traces --all --json"},
+    {"usage", "  stoa usage --by kind              chat, embedding, ingest, ...\n  stoa usage --by day --json"},
+    {"rate", "  stoa rate resp_... up\n  stoa rate resp_... down --correction \"Every 90 days.\""},
+    {"dataset", "  stoa dataset from-ratings support\n  stoa dataset rows support@1 > support.jsonl"},
+    {"dataset from-ratings", "  stoa dataset from-ratings support"},
+    {"dataset list", "  stoa dataset list"},
+    {"dataset rows", "  stoa dataset rows support         the latest version\n  stoa dataset rows support@1 > support.jsonl"},
+    {"completion", "  source <(stoa completion bash)\n  stoa completion zsh > ~/.zfunc/_stoa"},
+    {"", "  stoa pull smollm2-135m-instruct all-minilm-l6-v2   fetch the default models\n"
+         "  stoa serve                                         start the server on 127.0.0.1:8080\n"
+         "  stoa keys create --user ann                        make an API key (shown once)\n"
+         "  stoa ingest ./docs --store handbook                ingest a folder\n"
+         "  stoa ask \"How do I ...?\" --store handbook          a grounded answer with citations\n\n"
+         "Environment: STOA_HOME (data folder), STOA_URL and STOA_API_KEY (server and key), NO_COLOR."},
+}};
+
+constexpr std::string_view kCommon =
+    "Every verb also takes --json, --home, --config, --url and --key (stoa --help).\n"
+    "Exit codes: 0 ok, 1 failed, 2 wrong arguments or configuration, 3 no server, 4 denied, 5 not found, 6 limit reached, 130 interrupted.";
+
+}  // namespace
+
+std::string help_footer(std::string_view path) {
+  for (const auto& [name, text] : kExamples)
+    if (name == path) return fmt::format("{}:\n{}\n\n{}", path.empty() ? "Start here" : "Examples", text, kCommon);
+  return std::string(kCommon);
+}
+
+}  // namespace stoa::cli

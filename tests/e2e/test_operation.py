@@ -1,0 +1,137 @@
+"""What an operator sees of the events behind requests: audit, usage and metrics, freed space; help and completion of the CLI."""
+import json
+import pathlib
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from conftest import BINARY
+
+HANDBOOK = "# Handbook\n\n## Access keys\n\nAn access key is rotated every ninety days by the security team.\n\nThe rotation of an access key is announced in the newsletter.\n"
+
+
+def http(stoa, path, key, method="GET"):
+    request = urllib.request.Request(stoa.url + path, method=method, headers={"Authorization": f"Bearer {key}"} if key else {})
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return reply.read().decode()
+
+
+def eventually(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, "did not become true in time"
+        time.sleep(0.05)
+    return result
+
+
+@pytest.fixture(scope="module")
+def store(stoa, key, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("handbook")
+    (folder / "handbook.md").write_text(HANDBOOK)
+    stoa.cli("ingest", str(folder), "--store", "operation", key=key)
+    return "operation"
+
+
+def test_a_finished_request_reaches_audit_and_metrics(stoa, key, store):
+    admin = stoa.key("root", role="admin")
+    answer = stoa.json("ask", "How often is an access key rotated?", "--store", store, key=key)
+    figures = answer["usage"]["stoa"]
+    audit = lambda: json.loads(http(stoa, "/v1/stoa/audit?resource=POST%20/v1/responses&limit=1000", admin))["data"]
+    mine = eventually(lambda: [entry for entry in audit() if entry["request_id"] == figures["request_id"]])  # told when the answer is out
+    assert len(mine) == 1 and mine[0]["trace_id"] == figures["trace_id"] and mine[0]["outcome"] == "allowed"
+    assert json.loads(http(stoa, "/v1/stoa/audit/check", admin))["intact"]
+    eventually(lambda: 'stoa_tokens_total{model="smollm2-135m-instruct",direction="input"}' in http(stoa, "/metrics", admin))
+
+
+def test_ingest_is_charged_once(stoa, key, tmp_path):
+    (tmp_path / "a.txt").write_text("Llamas are kept in the yard behind the office.")
+    ingested = lambda: {row["key"]: row for row in stoa.json("usage", "--by", "kind", key=key)["data"]}.get("ingest", {"requests": 0, "cost_micro_usd": 0})
+    before = ingested()
+    stoa.cli("ingest", str(tmp_path), "--store", "charged", key=key)
+    after = ingested()
+    assert after["requests"] == before["requests"] + 1
+    assert after["cost_micro_usd"] > before["cost_micro_usd"] and after["prompt_tokens"] > 0
+    stoa.cli("ingest", str(tmp_path), "--store", "charged", key=key)
+    assert ingested() == after
+
+
+def test_a_deleted_file_gives_its_space_back(stoa, key, tmp_path):
+    blobs = lambda: {path for path in (stoa.home / "blobs").glob("??/*")}
+    before = blobs()
+    (tmp_path / "old.txt").write_text("The gate opens at seven. " + str(time.time_ns()))
+    stoa.cli("ingest", str(tmp_path), "--store", "space", key=key)
+    assert len(blobs() - before) == 1
+    (tmp_path / "old.txt").unlink()
+    (tmp_path / "new.txt").write_text("The gate opens at eight. " + str(time.time_ns()))
+    stoa.cli("ingest", str(tmp_path), "--store", "space", key=key)
+    eventually(lambda: len(blobs() - before) == 1)
+    store = next(item["id"] for item in json.loads(http(stoa, "/v1/vector_stores?limit=100", key))["data"] if item["name"] == "space")
+    http(stoa, f"/v1/vector_stores/{store}", key, method="DELETE")
+    eventually(lambda: not blobs() - before)
+
+
+def test_links_end_with_the_key_and_with_the_group(stoa, tmp_path):
+    (tmp_path / "plan.txt").write_text("The plan is to move the archive in spring.")
+    owner = stoa.key("owner-l", groups=["planners"])
+    stoa.cli("ingest", str(tmp_path), "--store", "links", "--access", "group:planners", key=owner)
+    made = stoa.json("keys", "create", "--user", "reader-l", "--group", "planners")
+    hit = stoa.json("search", "plan archive", "--store", "links", key=made["key"])["data"][0]
+    assert "archive" in urllib.request.urlopen(hit["url"]).read().decode()
+    stoa.cli("keys", "revoke", made["id"])
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(hit["url"])
+    assert refused.value.code == 401
+
+
+def test_a_follow_up_is_understood_from_the_conversation(stoa, key, store):
+    lines = "How often is an access key rotated?\nAnd where is it announced?\n"
+    done = subprocess.run([BINARY, "--json", "chat", "--store", store], input=lines, env={**stoa.env, "STOA_API_KEY": key}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = [json.loads(line) for line in done.stdout.splitlines()]
+    text = lambda answer: next(part["text"] for item in answer["output"] for part in item.get("content", []))
+    assert "ninety days" in text(first)
+    assert second["previous_response_id"] == first["id"]
+    assert "newsletter" in text(second)
+
+
+def test_traces_leave_out_looking_things_up(stoa, key, store):
+    stoa.cli("ask", "How often is an access key rotated?", "--store", store, key=key)
+    stoa.cli("status", key=key)
+    operations = lambda *more: {trace["operation"] for trace in stoa.json("traces", "-n", "200", *more, key=key)["data"]}
+    assert "POST /v1/responses" in operations() and "GET /v1/stoa/status" not in operations()
+    assert "GET /v1/stoa/status" in operations("--all")
+
+
+VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models verify", "models remove", "keys",
+         "keys create", "keys list", "keys revoke", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
+         "dataset from-ratings", "dataset list", "dataset rows", "completion"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_teaches(verb):
+    done = subprocess.run([BINARY, *verb.split(), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Examples:\n  " in done.stdout and f"stoa {verb.split()[0]}" in done.stdout.split("Examples:")[1]
+    assert "Exit codes: 0 ok" in done.stdout
+    assert "--json" in done.stdout
+
+
+def test_no_verb_is_missing_in_the_list():
+    offered = lambda *words: [word for word in subprocess.run([BINARY, "--complete", *words], capture_output=True, text=True).stdout.split() if word[0] != "-"]
+    assert sorted(offered()) == sorted(verb for verb in VERBS if " " not in verb)
+    for verb in {verb.split()[0] for verb in VERBS if " " in verb}:
+        inner = [word.split()[1] for word in VERBS if word.startswith(verb + " ")]
+        assert sorted(offered(verb)) == sorted(inner)
+
+
+@pytest.mark.parametrize("line, expected", [("stoa ke", "keys"), ("stoa keys re", "revoke"), ("stoa ask --st", "--store"), ("stoa usage --by ", "kind"),
+                                            ("stoa usage --by k", "kind"), ("stoa traces --a", "--all")])
+def test_bash_completes(line, expected):
+    words = line.split(" ")
+    script = (f"PATH={pathlib.Path(BINARY).parent}:$PATH; source <(stoa completion bash); "
+              f"COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}; _stoa; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert expected in done.stdout.split(), done.stdout + done.stderr
