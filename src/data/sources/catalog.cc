@@ -128,6 +128,7 @@ Result<Collection> Catalog::with_counts(const Call& call, const SqlRow& row) {
   STOA_TRY(found, read_collection(row, clock_.now()));
   STOA_TRY(counts, count(call, found.id));
   found.counts = counts;
+  await_index();
   return std::move(found);
 }
 
@@ -203,18 +204,18 @@ Status Catalog::remove_collection(const Call& call, const std::string& id) {
                                                     "JOIN ingest_jobs j ON j.id = f.job WHERE j.collection = ?", {id, id}));
     STOA_TRY(removed, transaction.execute("DELETE FROM collections WHERE id = ? AND project = ?", {id, call.principal.project}));
     if (removed == 0) return fail(not_found("collection", id));
-    STOA_CHECK(release_blobs(events_, transaction, digests));
     transaction.on_commit([&] { index_.remove_collection(id); });
-    return {};
+    return release_blobs(events_, transaction, digests);
   });
 }
 
 // --- documents -----------------------------------------------------------------------------------------------------------
 
-Result<Document> Catalog::visible(const Call& call, const std::optional<SqlRow>& row, const std::string& id) const {
+Result<Document> Catalog::visible(const Call& call, const std::optional<SqlRow>& row, const std::string& id) {
   if (!row) return fail(not_found("document", id));
   STOA_TRY(stored, read_document(*row));
   if (!may_see(call.principal, stored)) return fail(not_found("document", id));
+  await_index();
   return std::move(stored.document);
 }
 

@@ -144,11 +144,13 @@ class Catalog {
   Status write(const std::function<Status(infra::SqlTransaction&)>& work);
   // Removes the documents that `where` (on documents d) names, with the transaction, and tells of their originals.
   Status remove_documents(infra::SqlTransaction& transaction, std::string_view where, const infra::SqlParams& params);
+  // Waits for the write at hand: rows that were read before are in the index after. So what is told as completed is found.
+  void await_index() { std::lock_guard lock(writes_); }
   Status load_index(const std::string& embedding_model);
   Result<DocumentCounts> count(const Call& call, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const infra::SqlRow& row);
   // The document, when the caller may see it.
-  Result<Document> visible(const Call& call, const std::optional<infra::SqlRow>& row, const std::string& id) const;
+  Result<Document> visible(const Call& call, const std::optional<infra::SqlRow>& row, const std::string& id);
 
   infra::SqlDatabase& sql_;
   infra::BlobStore& blobs_;

@@ -191,6 +191,7 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
   STOA_CHECK(row->read(result.id, result.collection, status, result.total, result.done, result.failed, result.unchanged, result.removed, result.bytes,
                        result.chunks, result.tokens, result.compute_micros));
   result.status = static_cast<JobStatus>(status);
+  catalog_.await_index();
   if (result.failed == 0) return result;
   STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT path, error FROM ingest_files WHERE job = ? AND status = ? ORDER BY ordinal LIMIT {}", kMaxErrors),
                                      {job, std::int64_t{static_cast<int>(FileStatus::kFailed)}}));

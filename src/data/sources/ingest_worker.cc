@@ -255,7 +255,6 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
     if (!mine) return {};
     if (old) {
       STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ?", {id}));
-      STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{old->document.digest}));  // kept where the file did not change
       STOA_TRY(changed, transaction.execute("UPDATE documents SET title = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, attributes = ?, "
                                             "status = ?, error = '', owner = ?, embedding_model = ? WHERE id = ?",
                                             {prepared.parsed.title, prepared.parsed.content_type, task.digest, task.bytes, count, access.key(),
@@ -287,6 +286,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
     transaction.on_commit([&] {
       if (auto put = catalog_.index_.put(task.job.collection, std::move(indexed)); !put) log_error("a document is stored but not searchable until the next start", put.error());
     });
+    if (old && old->document.digest != task.digest) STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{old->document.digest}));
     return {};
   });
 }
