@@ -104,11 +104,11 @@ TEST(Quantize, AgreesWithPlainAndKeepsValues) {
       kernels(Isa::kPlain).quantize(x.data(), n, expected.data());
       kernels(isa).quantize(x.data(), n, actual.data());
       for (std::size_t g = 0; g < groups; ++g) {
-        for (int i = 0; i < kGroup; ++i) ASSERT_LE(std::abs(actual[g].q[i] - expected[g].q[i]), 1) << isa_name(isa) << " n=" << n;
-        for (int i = 0; i < 2 * kGroupBlocks; ++i) {
-          const float largest = expected[g].scale_sum[i % kGroupBlocks];
-          ASSERT_NEAR(actual[g].scale_sum[i], expected[g].scale_sum[i], i < kGroupBlocks ? largest * 0x1p-22 : largest * 1.001);
-        }
+        const auto same = [](const auto& a, const auto& b) { return std::equal(std::begin(a), std::end(a), std::begin(b), std::end(b)); };
+        EXPECT_TRUE(same(actual[g].q, expected[g].q)) << isa_name(isa) << " n=" << n;
+        EXPECT_TRUE(same(actual[g].scale_sum, expected[g].scale_sum)) << isa_name(isa) << " n=" << n;
+        EXPECT_TRUE(same(actual[g].low_sum, expected[g].low_sum)) << isa_name(isa) << " n=" << n;
+        EXPECT_TRUE(same(actual[g].minimum_sum, expected[g].minimum_sum)) << isa_name(isa) << " n=" << n;
       }
       // The value behind position 5 of the second block, where there is one.
       if (n >= 64) {
@@ -116,6 +116,28 @@ TEST(Quantize, AgreesWithPlainAndKeepsValues) {
         EXPECT_NEAR(first.q[16 + 5] * first.scale_sum[1], x[37], first.scale_sum[1] * 0.51);
       }
     }
+  }
+}
+
+// The largest value is 1: q = 127 x, ties to even; the scale 1/127 = 0x1.0204081p-7 has the nearest half 0x1.02p-7.
+TEST(Quantize, RoundsScaleAndMinimumSumToHalves) {
+  std::vector<float> x(32, 0.0f);
+  x[0] = 1.0f;
+  x[1] = -0.5f;            // -63.5 becomes -64
+  x[2] = 2.5f / 127.0f;    // 2
+  x[20] = 100.4f / 127.0f; // 100
+  for (const Isa isa : supported_isas()) {
+    ActivationGroup group;
+    kernels(isa).quantize(x.data(), 32, &group);
+    EXPECT_EQ(group.q[0], 127) << isa_name(isa);
+    EXPECT_EQ(group.q[1], -64) << isa_name(isa);
+    EXPECT_EQ(group.q[2], 2) << isa_name(isa);
+    EXPECT_EQ(group.q[kGroup / 2 + 4], 100) << isa_name(isa);
+    EXPECT_EQ(group.scale_sum[0], 0x1.02p-7f) << isa_name(isa);
+    EXPECT_EQ(group.scale_sum[kGroupBlocks], 165 * 0x1.02p-7f) << isa_name(isa);
+    EXPECT_EQ(group.low_sum[0], 65 * 0x1.02p-7f) << isa_name(isa);
+    EXPECT_EQ(group.minimum_sum[0], f16_to_f32(f32_to_f16(165 / 127.0f))) << isa_name(isa);
+    EXPECT_NE(group.minimum_sum[0], group.scale_sum[kGroupBlocks]) << isa_name(isa);
   }
 }
 

@@ -28,14 +28,19 @@ inline constexpr int kBlock = 32;        // values that share a scale in quantis
 inline constexpr int kGroupBlocks = 4;   // blocks handled together
 inline constexpr int kGroup = kBlock * kGroupBlocks;
 
-// Activations of 128 consecutive inputs in 8 bits: x = scale * q, scale = max|x| / 127 of each block. The order of q suits weights
-// whose nibbles hold values i and i + 16: first the lower halves of the four blocks, then the upper halves. Blocks beyond the end of
-// a row are zero. The sums serve the formats with a minimum or an offset: sum over a block of (d q + m) x = d sum(q x) + m sum(x).
+// Activations of 128 consecutive inputs in 8 bits: x = scale * q with q = x * (127 / max|x|) of each block, rounded to even, and
+// scale = max|x| / 127, rounded to half precision. The order of q suits weights whose nibbles hold values i and i + 16: first the
+// lower halves of the four blocks, then the upper halves. Blocks beyond the end of a row are zero. The sums serve the formats with
+// an offset or a minimum: sum over a block of (d q + m) x = d sum(q x) + m sum(x).
+//
+// What is rounded to halves follows Q8_0 and Q8_1 of ggml, so that models quantised for it give the results they were judged by.
+// There K-quants have activations with one scale for 256 values; here they share these, which are finer, so that tensors of
+// different formats can share one quantised input. A block with max|x| above 8.3e6 has no scale (infinity).
 struct alignas(64) ActivationGroup {
   std::int8_t q[kGroup];
   float scale_sum[2 * kGroupBlocks];  // the four scales, then the four values scale * sum(q)
   float low_sum[kGroupBlocks];        // scale * sum(q) of the lower 16 values (Q6_K has a scale for each 16)
-  float unused[4];
+  float minimum_sum[kGroupBlocks];    // what Q4_1 and Q5_1 multiply m with: max|x| / 127 * sum(q), rounded to half precision
 };
 
 constexpr int groups_of(int cols) { return (cols + kGroup - 1) / kGroup; }
@@ -90,7 +95,7 @@ struct AttentionTile {
 };
 
 struct Kernels {
-  // n is a multiple of 32. q may differ by one where x / scale is within 1e-4 of a tie; scales and sums relative 4u.
+  // n is a multiple of 32. Exact.
   void (*quantize)(const float* x, int n, ActivationGroup* out);
   // |fast - plain| <= (cols / 16 + 16) u max|w| sum|x| for each output, over its row of W and of (quantised) x.
   void (*matmul)(const MatmulTile& tile);

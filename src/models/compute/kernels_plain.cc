@@ -19,6 +19,8 @@ int activation_index(int i) {
   return (within < 16 ? 0 : kGroup / 2) + 16 * block + within % 16;
 }
 
+float half_rounded(float value) { return f16_to_f32(f32_to_f16(value)); }
+
 void quantize(const float* x, int n, ActivationGroup* out) {
   for (int g = 0; g < groups_of(n); ++g) {
     ActivationGroup& group = out[g];
@@ -37,9 +39,11 @@ void quantize(const float* x, int n, ActivationGroup* out) {
         sum += q;
         if (i < 16) low_sum += q;
       }
-      group.scale_sum[b] = scale;
-      group.scale_sum[kGroupBlocks + b] = scale * static_cast<float>(sum);
-      group.low_sum[b] = scale * static_cast<float>(low_sum);
+      const float rounded = half_rounded(scale);
+      group.scale_sum[b] = rounded;
+      group.scale_sum[kGroupBlocks + b] = rounded * static_cast<float>(sum);
+      group.low_sum[b] = rounded * static_cast<float>(low_sum);
+      group.minimum_sum[b] = half_rounded(scale * static_cast<float>(sum));
     }
   }
 }
@@ -47,6 +51,21 @@ void quantize(const float* x, int n, ActivationGroup* out) {
 float activation_at(const ActivationGroup* x, int i) {
   const ActivationGroup& group = x[i / kGroup];
   return group.scale_sum[i % kGroup / kBlock] * static_cast<float>(group.q[activation_index(i % kGroup)]);
+}
+
+// Q4_1 and Q5_1 multiply their minimum with a sum that has a rounding of its own: what that adds to the product of a row of weights
+// with a row of x.
+double minimum_correction(DType dtype, const std::byte* w, const ActivationGroup* x, int cols) {
+  if (dtype != DType::kQ4_1 && dtype != DType::kQ5_1) return 0;
+  double sum = 0;
+  for (int b = 0; b < cols / kBlock; ++b, w += dtype_info(dtype).block_bytes) {
+    const ActivationGroup& group = x[b / kGroupBlocks];
+    std::uint16_t minimum;
+    std::memcpy(&minimum, w + sizeof minimum, sizeof minimum);
+    const int k = b % kGroupBlocks;
+    sum += static_cast<double>(f16_to_f32(minimum)) * (static_cast<double>(group.minimum_sum[k]) - group.scale_sum[kGroupBlocks + k]);
+  }
+  return sum;
 }
 
 void matmul(const MatmulTile& t) {
@@ -62,11 +81,13 @@ void matmul(const MatmulTile& t) {
     }
   }
   for (int r = 0; r < t.rows; ++r) {
-    dequantize_row(t.dtype, t.w + static_cast<std::size_t>(r) * t.row_bytes, t.cols, w.data());
+    const std::byte* stored = t.w + static_cast<std::size_t>(r) * t.row_bytes;
+    dequantize_row(t.dtype, stored, t.cols, w.data());
     for (int i = 0; i < t.m; ++i) {
       const float* row = x.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(t.cols);
       double sum = t.bias != nullptr ? t.bias[r] : 0.0;
       for (int k = 0; k < t.cols; ++k) sum += static_cast<double>(w[static_cast<std::size_t>(k)]) * row[k];
+      if (!floats) sum += minimum_correction(t.dtype, stored, static_cast<const ActivationGroup*>(t.x) + i * t.x_stride, t.cols);
       float& y = t.y[i * t.y_stride + r];
       y = static_cast<float>(t.accumulate ? y + sum : sum);
     }

@@ -86,6 +86,42 @@ TEST(Matmul, FastKernelsEqualThePlainOne) {
   }
 }
 
+// With d = 0 and m = 1 the output is the sum of the inputs as the formats with a minimum see it; with d = 1, m = 0 and all q = 1 it is
+// the sum that everything else sees.
+TEST(Matmul, MinimumsMultiplyTheirOwnSum) {
+  std::mt19937 random(5);
+  const int cols = 160;
+  const std::vector<float> x = test::random_floats(random, static_cast<std::size_t>(5 * cols));
+  const auto groups = static_cast<std::size_t>(groups_of(cols));
+  ThreadPool pool(1);
+  for (const bool minimum : {false, true}) {
+    std::vector<std::byte> bytes;
+    for (int b = 0; b < cols / kBlock; ++b) {
+      const std::uint16_t one = f32_to_f16(1.0f), head[] = {minimum ? std::uint16_t{0} : one, minimum ? one : std::uint16_t{0}};
+      const auto* p = reinterpret_cast<const std::byte*>(head);
+      bytes.insert(bytes.end(), p, p + sizeof head);
+      bytes.insert(bytes.end(), 16, std::byte{0x11});
+    }
+    const Weights w = make_weights(DType::kQ4_1, 1, cols, bytes).value();
+    for (const Isa isa : supported_isas()) {
+      for (const int m : {1, 5}) {
+        std::vector<float> y(5);
+        const Product product{.w = &w, .y = y.data(), .y_stride = 1};
+        Compute(pool, isa).matmul(x.data(), cols, m, cols, {&product, 1});
+        for (int i = 0; i < m; ++i) {
+          std::vector<ActivationGroup> quantized(groups);
+          kernels(isa).quantize(x.data() + i * cols, cols, quantized.data());
+          double expected = 0;
+          for (const ActivationGroup& g : quantized) {
+            for (int b = 0; b < kGroupBlocks; ++b) expected += minimum ? g.minimum_sum[b] : g.scale_sum[kGroupBlocks + b];
+          }
+          EXPECT_NEAR(y[static_cast<std::size_t>(i)], expected, 1e-5) << isa_name(isa) << " m=" << m << " minimum " << minimum;
+        }
+      }
+    }
+  }
+}
+
 // Through Compute: cutting into chunks, several products of one input, threads.
 TEST(Matmul, ProductsOfOneInputAreWhole) {
   std::mt19937 random(2);

@@ -33,7 +33,8 @@ struct DirectSum {
   __m256 mins = _mm256_setzero_ps();  // the upper four count
 
   void add(const GroupWeights<S>& w, const ActivationGroup& x) {
-    const __m256 factors = _mm256_mul_ps(w.scale_min, _mm256_load_ps(x.scale_sum));
+    const __m256 scale_sum = Fmt::kMinimum ? join(_mm_load_ps(x.scale_sum), _mm_load_ps(x.minimum_sum)) : _mm256_load_ps(x.scale_sum);
+    const __m256 factors = _mm256_mul_ps(w.scale_min, scale_sum);
     const auto x_low = S::iload(x.q);
     const auto x_high = S::iload(x.q + kGroup / 2);
     if constexpr (Fmt::kHalves) {

@@ -36,30 +36,37 @@ inline void map(float* x, std::int64_t n, Fn fn) {
   if (i < n) S::store_n(x + i, fn(S::load_n(x + i, static_cast<int>(n - i)), i, static_cast<int>(n - i)), static_cast<int>(n - i));
 }
 
+inline __m128 half_rounded(__m128 v) { return _mm_cvtph_ps(_mm_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT)); }
+
 template <class S>
 void quantize(const float* x, int n, ActivationGroup* out) {
   using F = typename S::F;
   const int blocks = n / kBlock;
   for (int g = 0; g < groups_of(n); ++g) {
     ActivationGroup& group = out[g];
+    alignas(16) float scales[kGroupBlocks], low_sums[kGroupBlocks], sums[kGroupBlocks];
     for (int b = 0; b < kGroupBlocks; ++b) {
       const bool there = g * kGroupBlocks + b < blocks;
       const float* p = x + (there ? g * kGroup + b * kBlock : 0);
       const F low = there ? S::load(p) : S::zero();
       const F high = there ? S::load(p + 16) : S::zero();
       const float largest = S::reduce_max(S::max(S::abs(low), S::abs(high)));
-      const float scale = largest / 127.0f;
       const F inverse = S::set1(largest > 0 ? 127.0f / largest : 0.0f);
       const F q_low = S::round(S::mul(low, inverse));
       const F q_high = S::round(S::mul(high, inverse));
       S::store_i8(group.q + 16 * b, q_low);
       S::store_i8(group.q + kGroup / 2 + 16 * b, q_high);
       const float low_sum = S::reduce_add(q_low);  // whole numbers, so exact in any order
-      group.scale_sum[b] = scale;
-      group.scale_sum[kGroupBlocks + b] = scale * (low_sum + S::reduce_add(q_high));
-      group.low_sum[b] = scale * low_sum;
-      group.unused[b] = 0;
+      scales[b] = largest / 127.0f;
+      low_sums[b] = low_sum;
+      sums[b] = low_sum + S::reduce_add(q_high);
     }
+    const __m128 scale = _mm_load_ps(scales);
+    const __m128 rounded = half_rounded(scale);
+    _mm_store_ps(group.scale_sum, rounded);
+    _mm_store_ps(group.scale_sum + kGroupBlocks, _mm_mul_ps(rounded, _mm_load_ps(sums)));
+    _mm_store_ps(group.low_sum, _mm_mul_ps(rounded, _mm_load_ps(low_sums)));
+    _mm_store_ps(group.minimum_sum, half_rounded(_mm_mul_ps(scale, _mm_load_ps(sums))));
   }
 }
 

@@ -77,6 +77,8 @@ void panel_columns(const MatmulTile& t, const std::byte* panel, int first_row, i
   using I = typename S::I;
   const auto* x = static_cast<const ActivationGroup*>(t.x) + column * t.x_stride;
   const int blocks = t.cols / kBlock;
+  // From a block's scale in its ActivationGroup to the sum that its minimum is multiplied with.
+  constexpr int kSum = (Fmt::kMinimum ? offsetof(ActivationGroup, minimum_sum) - offsetof(ActivationGroup, scale_sum) : sizeof(float[kGroupBlocks])) / sizeof(float);
   F sums[kColumns];
 #pragma GCC unroll 8
   for (int c = 0; c < kColumns; ++c) sums[c] = S::zero();
@@ -106,7 +108,7 @@ void panel_columns(const MatmulTile& t, const std::byte* panel, int first_row, i
     for (int c = 0; c < kColumns; ++c) {
       const float* f = factors + c * factor_stride;
       sums[c] = S::fma(S::to_float(acc[c]), S::mul(scale, S::set1(f[0])), sums[c]);
-      if constexpr (!Fmt::kHalves && !Fmt::kSigned) sums[c] = S::fma(min, S::set1(f[4]), sums[c]);
+      if constexpr (!Fmt::kHalves && !Fmt::kSigned) sums[c] = S::fma(min, S::set1(f[kSum]), sums[c]);
     }
     if constexpr (Fmt::kHalves) {
       half(4);

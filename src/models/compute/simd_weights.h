@@ -83,13 +83,15 @@ inline void load_k_nibbles(const Byte* p, GroupWeights<S>& out) {
   out.high = S::low_bits(S::shift_right_each(S::chunks(p + 16, p + 16, p + 48, p + 48), 0, 4, 0, 4), 0x0f);
 }
 
+// kHalves: a scale for each 16 values. kSigned: the stored integers stay signed. kMinimum: the block has a minimum of its own, to be
+// multiplied with ActivationGroup::minimum_sum.
 template <class S, DType type>
 struct Format;
 
 template <class S>
 struct Format<S, DType::kQ4_0> {
   static constexpr int kBytes = 4 * 18;  // of a group
-  static constexpr bool kHalves = false, kSigned = false;
+  static constexpr bool kHalves = false, kSigned = false, kMinimum = false;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* p = row + group * kBytes;
     load_nibbles<S>(p + 2, 18, out);
@@ -100,7 +102,7 @@ struct Format<S, DType::kQ4_0> {
 template <class S>
 struct Format<S, DType::kQ4_1> {
   static constexpr int kBytes = 4 * 20;
-  static constexpr bool kHalves = false, kSigned = false;
+  static constexpr bool kHalves = false, kSigned = false, kMinimum = true;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* p = row + group * kBytes;
     load_nibbles<S>(p + 4, 20, out);
@@ -111,7 +113,7 @@ struct Format<S, DType::kQ4_1> {
 template <class S>
 struct Format<S, DType::kQ5_0> {
   static constexpr int kBytes = 4 * 22;
-  static constexpr bool kHalves = false, kSigned = false;
+  static constexpr bool kHalves = false, kSigned = false, kMinimum = false;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* p = row + group * kBytes;
     load_nibbles<S>(p + 6, 22, out);
@@ -123,7 +125,7 @@ struct Format<S, DType::kQ5_0> {
 template <class S>
 struct Format<S, DType::kQ5_1> {
   static constexpr int kBytes = 4 * 24;
-  static constexpr bool kHalves = false, kSigned = false;
+  static constexpr bool kHalves = false, kSigned = false, kMinimum = true;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* p = row + group * kBytes;
     load_nibbles<S>(p + 8, 24, out);
@@ -135,7 +137,7 @@ struct Format<S, DType::kQ5_1> {
 template <class S>
 struct Format<S, DType::kQ8_0> {
   static constexpr int kBytes = 4 * 34;
-  static constexpr bool kHalves = false, kSigned = S::kSignedBytes;
+  static constexpr bool kHalves = false, kSigned = S::kSignedBytes, kMinimum = false;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* p = row + group * kBytes;
     out.low = S::chunks(p + 2, p + 36, p + 70, p + 104);
@@ -151,7 +153,7 @@ struct Format<S, DType::kQ8_0> {
 template <class S>
 struct Format<S, DType::kQ4_K> {
   static constexpr int kBytes = 144 / 2;
-  static constexpr bool kHalves = false, kSigned = false;
+  static constexpr bool kHalves = false, kSigned = false, kMinimum = false;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* super = row + group / 2 * 144;
     load_k_nibbles<S>(super + 16 + 64 * (group % 2), out);
@@ -162,7 +164,7 @@ struct Format<S, DType::kQ4_K> {
 template <class S>
 struct Format<S, DType::kQ5_K> {
   static constexpr int kBytes = 176 / 2;
-  static constexpr bool kHalves = false, kSigned = false;
+  static constexpr bool kHalves = false, kSigned = false, kMinimum = false;
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* super = row + group / 2 * 176;
     const Byte* bits = super + 16;
@@ -180,7 +182,7 @@ struct Format<S, DType::kQ5_K> {
 template <class S>
 struct Format<S, DType::kQ6_K> {
   static constexpr int kBytes = 210 / 2;
-  static constexpr bool kHalves = true, kSigned = false;
+  static constexpr bool kHalves = true, kSigned = false, kMinimum = false;
   static typename S::I six_bits(const Byte* low, const Byte* high) {
     const auto nibbles = S::low_bits(S::shift_right_each(S::chunks(low, low + 32, low, low + 32), 0, 0, 4, 4), 0x0f);
     const auto pairs = S::low_bits(S::shift_right_each(S::chunks(high, high, high, high), 0, 2, 4, 6), 0x03);
