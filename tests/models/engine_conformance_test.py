@@ -1,5 +1,6 @@
 """The engine against independent implementations: greedy text against llama.cpp, embeddings against a forward pass in numpy."""
 
+import collections
 import json
 import math
 import os
@@ -23,14 +24,20 @@ needs_generator = pytest.mark.skipif(not TOOL or GENERATOR is None, reason="need
 needs_embedder = pytest.mark.skipif(not TOOL or EMBEDDER is None, reason="needs the engine tool and all-MiniLM-L6-v2 in build/models")
 
 TOKENS = 64
+TOP = 20  # likely tokens that are compared
 # One: more than one thread of llama.cpp loses its time spinning where the processor has other work too.
 THREADS = 1
 # Where greedy texts part, the two most likely tokens must be this close to each other (in natural-log units) in both engines.
 CLOSE = 0.05
-# On block formats two engines round their activations differently (see gguf_f32.py). Followed along our text, llama.cpp has to choose
-# the same token this often, and where it does not, lead with its own by less than the rounding moves a logit.
-AGREEMENT = 0.94
-ROUNDING = 0.75
+# On block formats that cannot be asked: the inputs of every product are rounded to 8 bits, a sum that differs in its last bit flips
+# some of those roundings, and after a few layers as many differ as can. llama.cpp computing token by token and llama.cpp computing
+# the same tokens in one batch choose the same at 97.5 % of them, and where these texts part the best two tokens are further apart
+# than CLOSE for 16 of the 21 prompts (docs/benchmarks.md has more of its settings). So that distance is the measure: the engine may
+# stand no further from llama.cpp than llama.cpp from itself, in the log-probabilities of the likely tokens (root mean square; this
+# factor allows for chance), and in its choices.
+NOISE = 1.05
+AGREEMENT = 0.96
+LEAD = 0.6
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 QUESTIONS = [
     "What is the capital of France?", "Explain photosynthesis in two sentences.", "Write a haiku about the sea.", "How do I reverse a list in Python?",
@@ -59,24 +66,38 @@ def library():
     return llamacpp.load_xllamacpp()
 
 
-def ours(engine, prompt):
-    answer = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=2, ignore_eos=True)
+def ours(engine, prompt, top=2):
+    answer = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=top, ignore_eos=True)
     assert len(answer["tokens"]) == TOKENS
     return answer
 
 
-def peer_steps(peer, prompt, follow):
-    """llama.cpp's greedy choice at each token of `follow`, and how far the logit of that choice leads the one followed and the second best."""
+def peer_logits(peer, prompt, follow, at_once=True):
+    """llama.cpp's logits before each token of `follow`, computed in one batch (the weights are read once) or step by step."""
     peer.clear()
     start = peer.tokenize(prompt)
-    peer.decode(start[:-1])
-    # One batch instead of a step each: the weights are read once.
-    peer.decode([start[-1], *follow[:-1]], every=True)
-    for index, followed in enumerate(follow):
-        logits = np.ctypeslib.as_array(peer.logits(index))
-        token = int(np.argmax(logits))
-        second = np.partition(logits, -2)[-2]
-        yield token, float(logits[token] - logits[followed]), float(logits[token] - second)
+    if len(start) > 1:
+        peer.decode(start[:-1])
+    inputs = [start[-1], *follow[:-1]]
+    if at_once:
+        peer.decode(inputs, every=True)
+        return np.stack([np.array(peer.logits(index)) for index in range(len(inputs))])
+    rows = []
+    for token in inputs:
+        peer.decode([token])
+        rows.append(np.array(peer.logits()))
+    return np.stack(rows)
+
+
+def lead(logits):
+    """How far the best is above the second best."""
+    second, first = np.partition(logits, -2)[-2:]
+    return float(first - second)
+
+
+def log_probabilities(logits):
+    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
 @needs_generator
@@ -86,27 +107,67 @@ def test_greedy_text_equals_llama_cpp(library, float_model):
         for prompt in PROMPTS:
             answer = ours(engine, prompt)
             assert answer["usage"]["prompt_tokens"] == len(peer.tokenize(prompt)), prompt
-            for index, (token, _, lead) in enumerate(peer_steps(peer, prompt, answer["tokens"])):
-                if token == answer["tokens"][index]:
+            for index, logits in enumerate(peer_logits(peer, prompt, answer["tokens"])):
+                if int(np.argmax(logits)) == answer["tokens"][index]:
                     continue
-                first, second = (chance for _, chance in answer["top"][index])
-                assert lead < CLOSE and first - second < CLOSE, f"{prompt!r} parts at token {index}: leads {lead:.3f} and {first - second:.3f}"
+                first, second = (chance for _, chance in answer["top"][index][:2])
+                assert lead(logits) < CLOSE and first - second < CLOSE, \
+                    f"{prompt!r} parts at token {index}: leads {lead(logits):.3f} and {first - second:.3f}"
                 break  # what follows continues another text
 
 
+class Distance:
+    """Between two engines that follow the same texts: choices, the log-probabilities of likely tokens, and where the texts would part."""
+
+    def __init__(self):
+        self.same = self.total = self.wide = 0
+        self.squares, self.values, self.largest_lead = 0.0, 0, 0.0
+
+    def add(self, choices, leads, logits, pairs):
+        """`choices` and their `leads` of one engine against the other's logits; pairs of log-probabilities of both."""
+        differ = np.flatnonzero(choices != logits.argmax(-1))
+        self.total += len(choices)
+        self.same += len(choices) - len(differ)
+        self.wide += len(differ) > 0 and max(leads[differ[0]], lead(logits[differ[0]])) >= CLOSE
+        self.largest_lead = max([self.largest_lead, *(float(logits[i].max() - logits[i, choices[i]]) for i in differ)])
+        self.squares += sum((a - b) ** 2 for a, b in pairs)
+        self.values += len(pairs)
+
+    def agreement(self):
+        return self.same / self.total
+
+    def noise(self):
+        return math.sqrt(self.squares / self.values)
+
+    def __str__(self):
+        return (f"same choice at {self.same} of {self.total} tokens ({self.agreement():.1%}), {self.wide} texts part with a lead of {CLOSE} or more, "
+                f"largest lead {self.largest_lead:.3f}, log-probabilities differ by {self.noise():.4f}")
+
+
 @needs_generator
-def test_greedy_text_of_the_quantised_file_follows_llama_cpp(library):
+def test_greedy_text_of_the_quantised_file_follows_llama_cpp_as_it_follows_itself(library):
     peer = llamacpp.LlamaCpp(library, GENERATOR, threads=THREADS)
-    same = total = 0
+    ids = collections.defaultdict(list)
+    for token in range(peer.vocabulary):
+        ids[peer.piece(token, special=True).decode("latin-1")].append(token)
+    engine_distance, own_distance = Distance(), Distance()
     with Engine(TOOL, "--generator", GENERATOR, "--threads", THREADS) as engine:
         for prompt in PROMPTS:
-            answer = ours(engine, prompt)
-            for index, (token, lead, _) in enumerate(peer_steps(peer, prompt, answer["tokens"])):
-                total += 1
-                same += token == answer["tokens"][index]
-                assert lead < ROUNDING, f"{prompt!r}, token {index}: llama.cpp prefers another by {lead:.3f}"
-    print(f"same choice at {same} of {total} tokens")
-    assert same / total >= AGREEMENT
+            answer = ours(engine, prompt, top=TOP)
+            logits = peer_logits(peer, prompt, answer["tokens"])
+            steps = peer_logits(peer, prompt, answer["tokens"], at_once=False)
+            chances, step_chances = log_probabilities(logits), log_probabilities(steps)
+            likely = np.argpartition(steps, -TOP)[:, -TOP:]
+            own_distance.add(steps.argmax(-1), [lead(row) for row in steps], logits,
+                             [(step_chances[i, token], chances[i, token]) for i in range(TOKENS) for token in likely[i]])
+            # Where two tokens have the same bytes, the answer does not tell which one it means.
+            pairs = [(chance, chances[i, ids[text][0]]) for i in range(TOKENS) for text, chance in answer["top"][i] if len(ids[text]) == 1]
+            assert len(pairs) > 0.9 * TOKENS * TOP
+            engine_distance.add(np.array(answer["tokens"]), [row[0][1] - row[1][1] for row in answer["top"]], logits, pairs)
+    print(f"the engine: {engine_distance}\nllama.cpp itself: {own_distance}")
+    assert engine_distance.noise() <= NOISE * own_distance.noise()
+    assert engine_distance.agreement() >= AGREEMENT
+    assert engine_distance.largest_lead < LEAD
 
 
 @needs_generator
