@@ -38,9 +38,9 @@ inline constexpr int kGroup = kBlock * kGroupBlocks;
 // different formats can share one quantised input. A block with max|x| above 8.3e6 has no scale (infinity).
 struct alignas(64) ActivationGroup {
   std::int8_t q[kGroup];
+  float minimum_sum[kGroupBlocks];    // what Q4_1 and Q5_1 multiply m with: max|x| / 127 * sum(q), rounded to half precision
   float scale_sum[2 * kGroupBlocks];  // the four scales, then the four values scale * sum(q)
   float low_sum[kGroupBlocks];        // scale * sum(q) of the lower 16 values (Q6_K has a scale for each 16)
-  float minimum_sum[kGroupBlocks];    // what Q4_1 and Q5_1 multiply m with: max|x| / 127 * sum(q), rounded to half precision
 };
 
 constexpr int groups_of(int cols) { return (cols + kGroup - 1) / kGroup; }

@@ -215,6 +215,10 @@ struct Avx2 {
     const __m256 d = _mm256_castps128_ps256(v);
     return {_mm256_permutevar8x32_ps(d, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)), _mm256_permutevar8x32_ps(d, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
   }
+  // The upper four of eight.
+  static F spread_high(__m256 v) {
+    return {_mm256_permutevar8x32_ps(v, _mm256_setr_epi32(4, 4, 4, 4, 5, 5, 5, 5)), _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(6, 6, 6, 6, 7, 7, 7, 7))};
+  }
   // Sixteen rows of sixteen 32-bit values, transposed in place.
   static void transpose16(I v[16]) {
     __m256i q[4][8];

@@ -91,6 +91,9 @@ struct Avx512 {
   static F spread(__m128 v) {
     return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_castps128_ps512(v));
   }
+  static F spread_high(__m256 v) {
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7), _mm512_castps256_ps512(v));
+  }
   static void transpose16(I v[16]) {
     I a[16];
 #pragma GCC unroll 8

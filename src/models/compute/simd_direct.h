@@ -30,11 +30,10 @@ inline void put(const MatmulTile& t, int i, int row, float value) {
 template <class S, class Fmt>
 struct DirectSum {
   typename S::F products = S::zero();
-  __m256 mins = _mm256_setzero_ps();  // the upper four count
+  __m256 mins = _mm256_setzero_ps();  // the upper four count, or the lower four where the minimum comes first
 
   void add(const GroupWeights<S>& w, const ActivationGroup& x) {
-    const __m256 scale_sum = Fmt::kMinimum ? join(_mm_load_ps(x.scale_sum), _mm_load_ps(x.minimum_sum)) : _mm256_load_ps(x.scale_sum);
-    const __m256 factors = _mm256_mul_ps(w.scale_min, scale_sum);
+    const __m256 factors = _mm256_mul_ps(w.scale_min, _mm256_loadu_ps(Fmt::kMinimum ? x.minimum_sum : x.scale_sum));
     const auto x_low = S::iload(x.q);
     const auto x_high = S::iload(x.q + kGroup / 2);
     if constexpr (Fmt::kHalves) {
@@ -46,11 +45,11 @@ struct DirectSum {
       mins = _mm256_add_ps(mins, join(_mm_setzero_ps(), _mm_mul_ps(sums, _mm_set1_ps(-32.0f))));
     } else {
       const auto sum = dot<S, Fmt::kSigned>(dot<S, Fmt::kSigned>(S::izero(), w.low, x_low), w.high, x_high);
-      products = S::fma(S::to_float(sum), S::spread(_mm256_castps256_ps128(factors)), products);
+      products = S::fma(S::to_float(sum), Fmt::kMinimum ? S::spread_high(factors) : S::spread(_mm256_castps256_ps128(factors)), products);
       mins = _mm256_add_ps(mins, factors);
     }
   }
-  float total() const { return S::reduce_add(products) + sum4(_mm256_extractf128_ps(mins, 1)); }
+  float total() const { return S::reduce_add(products) + sum4(Fmt::kMinimum ? _mm256_castps256_ps128(mins) : _mm256_extractf128_ps(mins, 1)); }
 };
 
 template <class S, class Fmt, int kRows, int kColumns>

@@ -52,8 +52,8 @@ void unpack_panel(const MatmulTile& t, int first_row, std::byte* panel) {
       }
       low[r] = group.low;
       high[r] = group.high;
-      scale[r] = _mm256_castps256_ps128(group.scale_min);
-      min[r] = _mm256_extractf128_ps(group.scale_min, 1);
+      (Fmt::kMinimum ? min : scale)[r] = _mm256_castps256_ps128(group.scale_min);
+      (Fmt::kMinimum ? scale : min)[r] = _mm256_extractf128_ps(group.scale_min, 1);
       if constexpr (Fmt::kHalves) scale_high[r] = group.scale_high;
     }
     S::transpose16(low);
@@ -78,7 +78,7 @@ void panel_columns(const MatmulTile& t, const std::byte* panel, int first_row, i
   const auto* x = static_cast<const ActivationGroup*>(t.x) + column * t.x_stride;
   const int blocks = t.cols / kBlock;
   // From a block's scale in its ActivationGroup to the sum that its minimum is multiplied with.
-  constexpr int kSum = (Fmt::kMinimum ? offsetof(ActivationGroup, minimum_sum) - offsetof(ActivationGroup, scale_sum) : sizeof(float[kGroupBlocks])) / sizeof(float);
+  constexpr int kSum = Fmt::kMinimum ? -kGroupBlocks : kGroupBlocks;
   F sums[kColumns];
 #pragma GCC unroll 8
   for (int c = 0; c < kColumns; ++c) sums[c] = S::zero();

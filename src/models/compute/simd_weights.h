@@ -1,6 +1,7 @@
 // Loading the block formats into registers, for simd_matmul.h. Whatever the format, four blocks of a row (128 values) become
 //   low, high   bytes: the lower and the upper 16 stored integers of the four blocks, the order of ActivationGroup::q
-//   scale_min   the four scales, then what to add per unit of activation (minimum or offset): w = scale * q + min
+//   scale_min   the four scales, then what to add per unit of activation (minimum or offset): w = scale * q + min; for kMinimum
+//               formats the other way round, as ActivationGroup has what they are multiplied with
 // Formats that store signed or offset integers are brought to unsigned ones, because the dot product instructions want one unsigned
 // operand; only Avx2 keeps Q8_0 signed. Q6_K has a scale for each 16 values: `scale_high` serves the upper halves, and the
 // minimum of either half is -32 times its scale.
@@ -57,11 +58,11 @@ inline __m256 scales_with_offset(const Byte* p, int stride, float offset) {
   return join(d, _mm_mul_ps(d, _mm_set1_ps(offset)));
 }
 
-// Pairs (d, m) at p, p + stride...
-inline __m256 scales_with_minimum(const Byte* p, int stride) {
+// Pairs (d, m) at p, p + stride...: the four m, then the four d.
+inline __m256 minimums_with_scale(const Byte* p, int stride) {
   const __m128i pairs = _mm_setr_epi32(load_as<std::int32_t>(p), load_as<std::int32_t>(p + stride), load_as<std::int32_t>(p + 2 * stride),
                                        load_as<std::int32_t>(p + 3 * stride));
-  return _mm256_cvtph_ps(_mm_shuffle_epi8(pairs, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15)));
+  return _mm256_cvtph_ps(_mm_shuffle_epi8(pairs, _mm_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12, 13)));
 }
 
 // Scales and minimums of sub-blocks 4 * half .. + 3 of Q4_K and Q5_K: eight 6-bit pairs in 12 bytes, the later four split.
@@ -106,7 +107,7 @@ struct Format<S, DType::kQ4_1> {
   static void load(const Byte* row, int group, GroupWeights<S>& out) {
     const Byte* p = row + group * kBytes;
     load_nibbles<S>(p + 4, 20, out);
-    out.scale_min = scales_with_minimum(p, 20);
+    out.scale_min = minimums_with_scale(p, 20);
   }
 };
 
@@ -130,7 +131,7 @@ struct Format<S, DType::kQ5_1> {
     const Byte* p = row + group * kBytes;
     load_nibbles<S>(p + 8, 24, out);
     add_fifth_bits<S>(p + 4, 24, out);
-    out.scale_min = scales_with_minimum(p, 24);
+    out.scale_min = minimums_with_scale(p, 24);
   }
 };
 
