@@ -3,7 +3,7 @@ import time
 import openai
 import pytest
 
-import server as stoa
+from stoa_server import Stoa, need_models
 
 HANDBOOK = """<html><head><title>Handbook</title></head><body>
 <h1 id="handbook">Handbook</h1>
@@ -19,9 +19,8 @@ NOTES = "# Notes\n\n## Garden\n\nThe roof garden opens in April and closes in Oc
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    if not stoa.models_present():
-        pytest.skip(f"no models in {stoa.MODELS}")
-    running = stoa.Server(tmp_path_factory.mktemp("stoa")).start()
+    need_models()
+    running = Stoa(tmp_path_factory.mktemp("stoa")).start()
     yield running
     running.stop()
 

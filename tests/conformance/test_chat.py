@@ -7,7 +7,7 @@ import struct
 import openai
 import pytest
 
-from server import CHAT, EMBED
+from stoa_server import CHAT, EMBED
 
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
 GREEDY = {"model": CHAT, "temperature": 0, "max_tokens": 24}

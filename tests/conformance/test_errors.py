@@ -8,9 +8,8 @@ import urllib.request
 import openai
 import pytest
 
-import server as stoa
 from proxy import Proxy
-from server import CHAT
+from stoa_server import CHAT, Stoa, need_models
 
 MESSAGES = [{"role": "user", "content": "Say hello."}]
 CHAT_CALL = {"model": CHAT, "messages": MESSAGES, "max_tokens": 8, "temperature": 0}
@@ -44,10 +43,10 @@ def test_missing_key(server):
 
 
 def test_revoked_key(server, connect):
-    issued = server.cli("keys", "create", "--project", "default", "--user", "rob", "--role", "developer")
+    issued = server.json("keys", "create", "--project", "default", "--user", "rob", "--role", "developer")
     client = connect(api_key=issued["key"])
     client.models.list()
-    server.cli("keys", "revoke", issued["key"].split("-")[2])
+    server.json("keys", "revoke", issued["key"].split("-")[2])
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:  # other processes see it within a few seconds
         try:
@@ -153,9 +152,8 @@ def test_connection_cut_in_mid_stream_is_an_error(server, connect):
 
 def test_failure_in_mid_stream_is_told(tmp_path):
     """A request that runs out of time after its first tokens: the chat stream carries the error and no [DONE]."""
-    if not stoa.models_present():
-        pytest.skip("no models")
-    slow = stoa.Server(tmp_path, {"STOA_LIMITS_REQUEST_SECONDS": "1"}).start()
+    need_models()
+    slow = Stoa(tmp_path, environment={"STOA_LIMITS_REQUEST_SECONDS": "1"}).start()
     try:
         client = openai.OpenAI(api_key=slow.key(), base_url=slow.url + "/v1", max_retries=0)
         seen = 0
@@ -171,9 +169,8 @@ def test_failure_in_mid_stream_is_told(tmp_path):
 
 
 def test_server_killed_in_mid_stream_is_an_error(tmp_path):
-    if not stoa.models_present():
-        pytest.skip("no models")
-    doomed = stoa.Server(tmp_path).start()
+    need_models()
+    doomed = Stoa(tmp_path).start()
     try:
         client = openai.OpenAI(api_key=doomed.key(), base_url=doomed.url + "/v1", max_retries=0)
         with pytest.raises(Exception):

@@ -2,7 +2,7 @@
 import openai
 import pytest
 
-from server import CHAT
+from stoa_server import CHAT
 
 PLAIN = {"model": CHAT, "temperature": 0, "max_output_tokens": 24}
 

@@ -127,7 +127,7 @@ def test_no_key_and_wrong_key_and_revoked_key(stoa):
 
 
 def test_documents_are_for_their_readers_only(stoa, tmp_path):
-    ann, bob, eve = stoa.key("ann-r", groups=["eng"]), stoa.key("bob-r"), stoa.key("eve-r")
+    ann, bob, eve = stoa.key("ann-r", "developer", "--group", "eng"), stoa.key("bob-r"), stoa.key("eve-r")
     (tmp_path / "secret.txt").write_text("The vault code is kept by the night porter.")
     stoa.cli("ingest", str(tmp_path), "--store", "vault", "--access", "group:eng,user:bob-r", key=ann)
     hits = lambda key: stoa.json("search", "vault code", "--store", "vault", key=key)["data"]

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BINARY
+from stoa_server import BINARY
 
 HANDBOOK = "# Handbook\n\n## Access keys\n\nAn access key is rotated every ninety days by the security team.\n\nThe rotation of an access key is announced in the newsletter.\n"
 
@@ -75,7 +75,7 @@ def test_a_deleted_file_gives_its_space_back(stoa, key, tmp_path):
 
 def test_links_end_with_the_key_and_with_the_group(stoa, tmp_path):
     (tmp_path / "plan.txt").write_text("The plan is to move the archive in spring.")
-    owner = stoa.key("owner-l", groups=["planners"])
+    owner = stoa.key("owner-l", "developer", "--group", "planners")
     stoa.cli("ingest", str(tmp_path), "--store", "links", "--access", "group:planners", key=owner)
     made = stoa.json("keys", "create", "--user", "reader-l", "--group", "planners")
     hit = stoa.json("search", "plan archive", "--store", "links", key=made["key"])["data"][0]

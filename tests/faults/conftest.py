@@ -1,21 +1,15 @@
 """A real server that tests may kill, starve and mistreat."""
 import http.client
-import importlib.util
 import json
-import pathlib
 import secrets
-import signal
 import urllib.parse
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("stoa_e2e", pathlib.Path(__file__).resolve().parents[1] / "e2e/conftest.py")
-e2e = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(e2e)
-BINARY_AND_MODELS = (e2e.BINARY, e2e.MODELS, e2e.NAMES)
+from stoa_server import Stoa, need_models
 
 
-class Server(e2e.Stoa):
+class Server(Stoa):
     """Speaks HTTP to the server itself: what was acknowledged is what a response said."""
 
     def __init__(self, home, models=False):
@@ -27,10 +21,6 @@ class Server(e2e.Stoa):
         if self.secret is None:
             self.secret = self.key("ann", role="admin")
         return self
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(timeout=10)
 
     def call(self, method, path, body=None, headers=None, timeout=30):
         """(status, bytes); raises OSError or HTTPException when the server is gone."""
@@ -70,9 +60,6 @@ class Server(e2e.Stoa):
         body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
         return self.call("POST", "/v1/files", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
-    def log_text(self):
-        return (self.home / "server.log").read_text(errors="replace")
-
 
 @pytest.fixture
 def server(tmp_path):
@@ -83,8 +70,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def server_with_models(tmp_path):
-    if not all((e2e.MODELS / name).exists() for name in e2e.NAMES):
-        pytest.skip(f"no models in {e2e.MODELS}")
+    need_models()
     running = Server(tmp_path / "home", models=True).start()
     yield running
     running.stop()

@@ -9,9 +9,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import BINARY_AND_MODELS, e2e
-
-BINARY, MODELS, NAMES = BINARY_AND_MODELS
+from stoa_server import BINARY, CHAT, EMBED, MODELS, free_port, need_models
 
 
 @pytest.fixture(autouse=True)
@@ -175,18 +173,16 @@ def put(offset, data):
 # Truncated at several places, then lies: numbers of tensors, keys and bytes that the file does not have.
 GGUF_DAMAGE = [keep(0), keep(3), keep(100), keep(5000), keep(1_000_000), put(8, b"\xff" * 8), put(16, b"\xff" * 8), put(24, b"\xff" * 7), put(4, b"\x63")]
 SAFETENSORS_DAMAGE = [keep(0), keep(5), keep(100), keep(1_000_000), put(0, b"\xff" * 8), put(0, b"\xff\xff\xff\0\0\0\0\0"), put(8, b"["), put(20, b"{{{{{{{{{{")]
-DAMAGED = [(NAMES[0], "*.gguf", damage) for damage in GGUF_DAMAGE] + [(NAMES[1], "*.safetensors", damage) for damage in SAFETENSORS_DAMAGE]
+DAMAGED = [(CHAT, "*.gguf", damage) for damage in GGUF_DAMAGE] + [(EMBED, "*.safetensors", damage) for damage in SAFETENSORS_DAMAGE]
 
 
 @pytest.mark.parametrize("model, pattern, damage", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_model_is_named_and_refused(tmp_path, model, pattern, damage):
-    if not all((MODELS / name).exists() for name in NAMES):
-        pytest.skip(f"no models in {MODELS}")
+    need_models()
     home = tmp_path / "other"
     (home / "models").mkdir(parents=True)
-    for name in NAMES:
-        if name != model:
-            (home / "models" / name).symlink_to((MODELS / name).resolve())
+    other = EMBED if model == CHAT else CHAT
+    (home / "models" / other).symlink_to((MODELS / other).resolve())
     folder = home / "models" / model
     folder.mkdir()
     for file in (MODELS / model).resolve().iterdir():
@@ -194,6 +190,6 @@ def test_a_damaged_model_is_named_and_refused(tmp_path, model, pattern, damage):
             shutil.copyfile(file, folder / file.name)
     weights = next(folder.glob(pattern))
     weights.write_bytes(damage(weights.read_bytes()))
-    done = subprocess.run([BINARY, "serve", "--home", str(home), "--port", str(e2e.free_port())], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([BINARY, "serve", "--home", str(home), "--port", str(free_port())], capture_output=True, text=True, timeout=30)
     assert done.returncode > 0, (done.returncode, done.stderr)
     assert weights.name in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-// The official JavaScript SDK against the real binary. ../server.py starts the server and ends it when its standard input closes.
+// The official JavaScript SDK against the real binary. ../../stoa_server.py starts the server and ends it when its standard input closes.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -21,7 +21,7 @@ const rejects = (promise, kind, more = {}) => assert.rejects(promise, (error) =>
 });
 
 before(async () => {
-  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', 'server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]();
   const { value, done } = await lines.next();
   assert.ok(!done, 'the server did not start');

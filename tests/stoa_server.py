@@ -1,0 +1,97 @@
+"""The real binary on a free loopback port with a data folder of its own, and a way to run the CLI against it."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BINARY = pathlib.Path(os.environ.get("STOA_BINARY", ROOT / "build/release/stoa"))
+MODELS = pathlib.Path(os.environ.get("STOA_TEST_MODELS", ROOT / "build/models"))
+CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
+
+
+def need_models():
+    import pytest  # not needed by main()
+
+    if not all((MODELS / name).exists() for name in (CHAT, EMBED)):
+        pytest.skip(f"no models in {MODELS}")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Stoa:
+    def __init__(self, home, models=True, environment=None):
+        self.home = pathlib.Path(home)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+        self.env = {**os.environ, "STOA_HOME": str(self.home), "STOA_URL": self.url, "NO_COLOR": "1", **(environment or {})}
+        self.env.pop("STOA_API_KEY", None)
+        (self.home / "models").mkdir(parents=True, exist_ok=True)
+        if models:
+            for name in (CHAT, EMBED):
+                os.symlink((MODELS / name).resolve(), self.home / "models" / name)
+
+    def start(self):
+        with open(self.home / "server.log", "ab") as log:
+            self.process = subprocess.Popen([BINARY, "serve", "--port", str(self.port)], env=self.env, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log_text()[-3000:]
+            try:
+                with urllib.request.urlopen(self.url + "/readyz", timeout=2) as reply:
+                    if reply.status == 200:
+                        return self
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("the server is not ready within 30 s:\n" + self.log_text()[-3000:])
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def log_text(self):
+        return (self.home / "server.log").read_text(errors="replace")
+
+    def cli(self, *arguments, key=None, check=True, timeout=120):
+        env = {**self.env, "STOA_API_KEY": key} if key else self.env
+        done = subprocess.run([BINARY, *arguments], env=env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        if check:
+            assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *arguments, **options):
+        return json.loads(self.cli("--json", *arguments, **options).stdout)
+
+    def key(self, user="ann", role="developer", *more):
+        return self.json("keys", "create", "--project", "default", "--user", user, "--role", role, *more)["key"]
+
+
+def main():
+    """For suites in other languages: starts a server, prints one line of JSON, and ends it when standard input closes."""
+    with tempfile.TemporaryDirectory(prefix="stoa-server-") as home:
+        server = Stoa(home).start()
+        try:
+            print(json.dumps({"url": server.url, "key": server.key("ann"), "other_key": server.key("bob"), "viewer_key": server.key("eve", "viewer")}), flush=True)
+            sys.stdin.read()
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
