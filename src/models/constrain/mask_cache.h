@@ -1,0 +1,54 @@
+// For a state of the automaton over an unknown stack: the tokens that are allowed whatever the stack holds, and where to go on looking
+// once it matters. Almost all of a mask is known this way after the first look (the idea is XGrammar's).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "models/constrain/automaton.h"
+#include "models/constrain/token_trie.h"
+
+namespace stoa::models::constrain {
+
+// At trie node `node` the rule has ended; with a counter on top of the stack, after `rounds` further rounds.
+struct Escape {
+  std::uint32_t rounds = 0;
+  std::uint32_t node = 0;
+};
+
+struct MaskEntry {
+  std::vector<std::uint64_t> bits;         // all tokens that stay above the unknown stack; empty where `ids` lists them
+  std::vector<TokenId> ids;                // the same, when they are few or when a counter is on top: then by rounds, ascending
+  std::vector<std::uint32_t> ids_until;    // ids[0 .. ids_until[r]) take at most r rounds; empty without a counter
+  std::vector<Escape> escapes;             // by rounds, ascending
+
+  // Adds the tokens that take at most `rounds` further rounds.
+  void add_to(std::span<std::uint64_t> mask, std::uint32_t rounds) const;
+  std::size_t bytes() const;
+};
+
+// Thread-safe. Beyond its size entries are computed each time.
+class MaskCache {
+ public:
+  MaskCache(const Automaton& automaton, const TokenTrie& trie, std::size_t max_bytes) : automaton_(automaton), trie_(trie), max_bytes_(max_bytes) {}
+
+  // `body`: first state of the counter on top of the stack, kNoState where there is none.
+  std::shared_ptr<const MaskEntry> find(std::uint32_t state, std::uint32_t body);
+  std::size_t bytes() const;
+
+ private:
+  std::shared_ptr<const MaskEntry> compute(std::uint32_t state, std::uint32_t body) const;
+
+  const Automaton& automaton_;
+  const TokenTrie& trie_;
+  std::size_t max_bytes_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<const MaskEntry>> entries_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace stoa::models::constrain
