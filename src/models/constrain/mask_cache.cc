@@ -1,6 +1,7 @@
 #include "models/constrain/mask_cache.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "models/constrain/trie_walk.h"
 
@@ -24,8 +25,16 @@ void MaskEntry::add_to(std::span<std::uint64_t> mask, std::uint32_t rounds) cons
   for (std::size_t i = 0; i < count; ++i) set_bit(mask, ids[i]);
 }
 
+std::span<const Escape> MaskEntry::escapes_before(std::uint8_t byte, std::uint32_t least, std::uint32_t most) const {
+  if (escapes_from.empty()) return {};
+  const std::span<const Escape> all = std::span(escapes).subspan(escapes_from[byte], escapes_from[byte + 1u] - escapes_from[byte]);
+  const auto first = std::ranges::lower_bound(all, least, {}, &Escape::rounds);
+  const auto last = std::ranges::upper_bound(all, most, {}, &Escape::rounds);
+  return first < last ? std::span<const Escape>(first, last) : std::span<const Escape>();
+}
+
 std::size_t MaskEntry::bytes() const {
-  return sizeof(MaskEntry) + bits.size() * 8 + ids.size() * 4 + ids_until.size() * 4 + escapes.size() * sizeof(Escape) + 64;
+  return sizeof(MaskEntry) + bits.size() * 8 + ids.size() * 4 + ids_until.size() * 4 + escapes.size() * sizeof(Escape) + escapes_from.size() * 4 + 64;
 }
 
 std::shared_ptr<const MaskEntry> MaskCache::find(std::uint32_t state, std::uint32_t body) {
@@ -57,11 +66,17 @@ std::shared_ptr<const MaskEntry> MaskCache::compute(std::uint32_t state, std::ui
   const auto order = trie_.order();
   walk.run(0, [&](std::uint32_t node, const TrieWalk::Level& level) {
     for (std::uint32_t i = nodes[node].first; i < nodes[node + 1].first; ++i) found.emplace_back(level.rounds, order[i]);
-    if (level.escaped)
-      for (const std::uint32_t rounds : level.position.escapes)
-        if (nodes[node].skip > node + 1) entry->escapes.push_back({rounds, node});
+    if (!level.escaped) return;
+    for (std::uint32_t child = node + 1; child < nodes[node].skip; child = nodes[child].skip)
+      for (const std::uint32_t rounds : level.position.escapes) entry->escapes.push_back({rounds, child});
   });
-  std::ranges::stable_sort(entry->escapes, {}, &Escape::rounds);
+  if (!entry->escapes.empty()) {
+    std::ranges::sort(entry->escapes, {}, [&](const Escape& escape) { return std::tuple(nodes[escape.node].byte, escape.rounds, escape.node); });
+    entry->escapes.shrink_to_fit();
+    entry->escapes_from.assign(257, 0);
+    for (const Escape& escape : entry->escapes) ++entry->escapes_from[nodes[escape.node].byte + 1u];
+    for (std::size_t b = 0; b < 256; ++b) entry->escapes_from[b + 1] += entry->escapes_from[b];
+  }
   if (body != kNoState) {
     std::ranges::stable_sort(found, {}, &std::pair<std::uint32_t, TokenId>::first);
     for (std::size_t i = 0; i < found.size(); ++i) entry->ids_until.resize(found[i].first + 1, static_cast<std::uint32_t>(i));

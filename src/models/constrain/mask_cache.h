@@ -14,7 +14,7 @@
 
 namespace stoa::models::constrain {
 
-// At trie node `node` the rule has ended; with a counter on top of the stack, after `rounds` further rounds.
+// Before the byte of trie node `node` the rule may have ended; with a counter on top of the stack, after `rounds` further rounds.
 struct Escape {
   std::uint32_t rounds = 0;
   std::uint32_t node = 0;
@@ -24,10 +24,13 @@ struct MaskEntry {
   std::vector<std::uint64_t> bits;         // all tokens that stay above the unknown stack; empty where `ids` lists them
   std::vector<TokenId> ids;                // the same, when they are few or when a counter is on top: then by rounds, ascending
   std::vector<std::uint32_t> ids_until;    // ids[0 .. ids_until[r]) take at most r rounds; empty without a counter
-  std::vector<Escape> escapes;             // by rounds, ascending
+  std::vector<Escape> escapes;             // by the node's byte, then by rounds: what stands on the stack reads few bytes, so few are looked at
+  std::vector<std::uint32_t> escapes_from; // of byte b: [escapes_from[b], escapes_from[b + 1]); empty where there are none
 
   // Adds the tokens that take at most `rounds` further rounds.
   void add_to(std::span<std::uint64_t> mask, std::uint32_t rounds) const;
+  // The escapes before byte `byte` that take `least` to `most` rounds.
+  std::span<const Escape> escapes_before(std::uint8_t byte, std::uint32_t least, std::uint32_t most) const;
   std::size_t bytes() const;
 };
 

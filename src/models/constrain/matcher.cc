@@ -16,6 +16,15 @@ using constrain::StackId;
 using constrain::StackPool;
 using constrain::TrieWalk;
 
+namespace {
+
+void set_bit(std::span<std::uint64_t> mask, TokenId token) {
+  const auto t = static_cast<std::size_t>(token);
+  mask[t / 64] |= std::uint64_t{1} << (t % 64);
+}
+
+}  // namespace
+
 Constraint::Constraint(Grammar grammar, std::shared_ptr<const TokenTrie> trie, std::size_t cache_bytes)
     : grammar_(std::move(grammar)), trie_(std::move(trie)), cache_(std::make_unique<constrain::MaskCache>(grammar_.automaton(), *trie_, cache_bytes)) {}
 Constraint::~Constraint() = default;
@@ -29,8 +38,8 @@ struct GrammarMatcher::State {
     bool ended = false;
   };
 
-  explicit State(const Constraint& constraint) : walk(constraint.grammar().automaton(), stacks, constraint.trie()) {
-    walk.stepper().arrive({constraint.grammar().automaton().start, constrain::kBottom}, position);
+  explicit State(const Constraint& constraint) : automaton(constraint.grammar().automaton()), trie(constraint.trie()), walk(automaton, stacks, trie) {
+    walk.stepper().arrive({automaton.start, constrain::kBottom}, position);
   }
 
   Moment moment() const { return {position.alive, position.complete, ended}; }
@@ -78,6 +87,30 @@ struct GrammarMatcher::State {
     keep = 2 * stacks.size() + 1024;
   }
 
+  // Adds the tokens that leave the rule on top of `stack` on their way.
+  void add_after(const constrain::MaskEntry& entry, StackId stack, std::uint32_t least, std::uint32_t most, std::span<std::uint64_t> bits) {
+    const auto nodes = trie.nodes();
+    const auto order = trie.order();
+    const auto add = [&](std::uint32_t node) {
+      for (std::uint32_t i = nodes[node].first; i < nodes[node + 1].first; ++i) set_bit(bits, order[i]);
+    };
+    other.clear();
+    walk.stepper().behind(stack, other);
+    for (std::uint32_t c = 0; c < automaton.classes; ++c) {
+      const auto reads = [&](const Configuration& next) { return automaton.table[std::size_t{next.state} * automaton.classes + c] != kNoState; };
+      if (std::ranges::none_of(other.alive, reads)) continue;
+      walk.stepper().step(other, automaton.class_byte[c], walk.start());
+      walk.begin();
+      for (unsigned byte = automaton.class_byte[c], end = byte + automaton.class_size[c]; byte < end; ++byte)
+        for (const constrain::Escape& escape : entry.escapes_before(static_cast<std::uint8_t>(byte), least, most)) {
+          add(escape.node);
+          walk.run(escape.node, [&](std::uint32_t node, const TrieWalk::Level&) { add(node); });
+        }
+    }
+  }
+
+  const Automaton& automaton;
+  const TokenTrie& trie;
   StackPool stacks;
   Position position;
   bool ended = false;
@@ -106,37 +139,22 @@ GrammarMatcher::~GrammarMatcher() = default;
 bool GrammarMatcher::mask(std::span<std::uint64_t> bits) {
   std::ranges::fill(bits, 0);
   if (state_->ended) return false;
-  const TokenTrie& trie = constraint_->trie();
   const Automaton& automaton = constraint_->grammar().automaton();
-  const auto nodes = trie.nodes();
-  const auto order = trie.order();
-  TrieWalk& walk = state_->walk;
   const std::size_t mark = state_->stacks.size();
   for (const Configuration& at : state_->position.alive) {
     const constrain::Frame frame = state_->stacks[at.stack];
-    const constrain::Counter* counter = at.stack != constrain::kBottom && frame.target & constrain::kCounterBit ? &automaton.counters[frame.target & ~constrain::kCounterBit] : nullptr;
-    const auto entry = constraint_->cache_->find(at.state, counter == nullptr ? kNoState : counter->body);
-    const std::uint32_t room = counter == nullptr || counter->max == kNoState ? kNoState - 1 : counter->max - frame.rounds;
-    entry->add_to(bits, room);
-    std::uint32_t prepared = kNoState;
-    for (const constrain::Escape& escape : entry->escapes) {
-      if (escape.rounds > room) break;
-      if (escape.rounds != prepared) {
-        walk.stepper().leave(at.stack, frame.rounds + escape.rounds, walk.start());
-        walk.begin();
-        prepared = escape.rounds;
-      }
-      walk.run(escape.node, [&](std::uint32_t node, const TrieWalk::Level&) {
-        for (std::uint32_t i = nodes[node].first; i < nodes[node + 1].first; ++i) {
-          const auto t = static_cast<std::size_t>(order[i]);
-          bits[t / 64] |= std::uint64_t{1} << (t % 64);
-        }
-      });
-    }
+    const bool counted = at.stack != constrain::kBottom && (frame.target & constrain::kCounterBit);
+    const constrain::Counter* counter = counted ? &automaton.counters[frame.target & ~constrain::kCounterBit] : nullptr;
+    const auto entry = constraint_->cache_->find(at.state, counted ? counter->body : kNoState);
+    const std::uint32_t most = !counted || counter->max == kNoState ? kNoState - 1 : counter->max - frame.rounds;
+    const std::uint32_t least = counted && counter->min > frame.rounds ? counter->min - frame.rounds : 0;
+    entry->add_to(bits, most);
+    if (!entry->escapes.empty() && at.stack != constrain::kBottom) state_->add_after(*entry, at.stack, least, most, bits);
   }
   state_->stacks.forget(mark);
+  const TokenTrie& trie = constraint_->trie();
   if (state_->position.complete)
-    for (const TokenId end : trie.end_tokens()) bits[static_cast<std::size_t>(end) / 64] |= std::uint64_t{1} << (end % 64);
+    for (const TokenId end : trie.end_tokens()) set_bit(bits, end);
   return std::ranges::any_of(bits, [](std::uint64_t word) { return word != 0; });
 }
 

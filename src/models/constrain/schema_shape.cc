@@ -84,7 +84,11 @@ class PartReader {
   Status keyword(const Json& value) {
     if (is("type")) return type(value);
     if (is("enum") || is("const")) return values(value);
-    if (is("nullable")) return value.is_bool() ? Status() : Status(wrong("must be true or false"));
+    if (is("nullable")) {
+      if (!value.is_bool()) return wrong("must be true or false");
+      if (value.get_bool() && object_.if_contains("type") == nullptr) return wrong("needs 'type' beside it", "use anyOf with {\"type\": \"null\"} as one branch");
+      return {};
+    }
     if (is("anyOf") || is("oneOf")) return alternatives(value);
     if (is("minLength") || is("maxLength")) return bounds(value, shape_.min_length, shape_.max_length, is("minLength"), kStringType);
     if (is("minItems") || is("maxItems")) return bounds(value, shape_.min_items, shape_.max_items, is("minItems"), kArrayType);
@@ -236,7 +240,8 @@ class PartReader {
       if (!value.is_array()) return wrong("must be an array of names");
       for (const Json& name : value.get_array()) {
         if (!name.is_string()) return wrong("must be an array of names");
-        if (std::ranges::find(shape_.required, name.get_string()) == shape_.required.end()) shape_.required.emplace_back(name.get_string());
+        const std::string text(name.get_string());
+        if (std::ranges::find(shape_.required, text) == shape_.required.end()) shape_.required.push_back(text);
       }
       return {};
     }

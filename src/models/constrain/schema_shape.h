@@ -20,6 +20,7 @@ struct SchemaAt {
   std::string path;              // JSON pointer with a leading '#', for messages
   bool skip_any = false;         // its anyOf was resolved: one branch stands beside it
   bool skip_one = false;         // its oneOf was
+  bool resolved = false;         // what its $ref and allOf say stands beside it
 };
 using Conjunction = std::vector<SchemaAt>;  // all of them hold
 

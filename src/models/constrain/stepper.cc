@@ -45,11 +45,9 @@ void Stepper::arrive(Configuration configuration, Position& out) {
   for (std::size_t i = 0; i < todo_.size(); ++i) {
     const auto [state, stack] = todo_[i];
     const std::uint8_t flags = automaton_.flags[state];
+    work_ += 1 + todo_.size() + out.alive.size();
     if (flags & Automaton::kBytes) {
-      if (out.alive.size() >= Position::kMaxAlive || todo_.size() > 4 * Position::kMaxAlive) {
-        out.overflow = true;
-        return;
-      }
+      if (out.alive.size() >= Position::kMaxAlive || todo_.size() > 4 * Position::kMaxAlive) return;
       if (out.alive.empty() || std::ranges::find(out.alive, todo_[i]) == out.alive.end()) out.alive.push_back(todo_[i]);
     }
     if (flags & Automaton::kPlain) continue;
@@ -69,18 +67,10 @@ void Stepper::step(const Position& from, std::uint8_t byte, Position& to) {
   }
 }
 
-void Stepper::leave(StackId stack, std::uint32_t rounds, Position& out) {
-  if (stack == kBottom) {
-    out.complete = true;
-    return;
-  }
+void Stepper::behind(StackId stack, Position& out) {
   const Frame frame = stacks_[stack];
-  if (!(frame.target & kCounterBit)) {
-    arrive({frame.target, frame.parent}, out);
-    return;
-  }
-  const Counter& counter = automaton_.counters[frame.target & ~kCounterBit];
-  if (rounds >= counter.min && rounds <= counter.max) arrive({counter.next, frame.parent}, out);
+  const bool counted = frame.target & kCounterBit;
+  arrive({counted ? automaton_.counters[frame.target & ~kCounterBit].next : frame.target, frame.parent}, out);
 }
 
 }  // namespace stoa::models::constrain

@@ -20,11 +20,10 @@ struct Position {
   std::vector<Configuration> alive;
   bool complete = false;                 // the whole output may end here
   std::vector<std::uint32_t> escapes;    // over kUnknown: ways in which the bottom was popped, as rounds of its counter (0 without one)
-  bool overflow = false;                 // more than kMaxAlive: the rest was dropped
-
-  static constexpr std::size_t kMaxAlive = 512;
+  // An ambiguous grammar may be in many places at once; beyond this the rest is dropped, and with it what only they would allow.
+  static constexpr std::size_t kMaxAlive = 192;
   bool empty() const { return alive.empty() && !complete && escapes.empty(); }
-  void clear() { alive.clear(), complete = false, escapes.clear(), overflow = false; }
+  void clear() { alive.clear(), complete = false, escapes.clear(); }
 };
 
 // Stands for "the counter on top of an unknown stack" in FrameTarget: any of the counters whose body begins at `state`.
@@ -38,8 +37,10 @@ class Stepper {
   void arrive(Configuration configuration, Position& out);
   // Replaces `to` by what follows `from` after `byte`.
   void step(const Position& from, std::uint8_t byte, Position& to);
-  // Adds what stands behind the top of `stack` (its counter, if it is one, has begun `rounds` rounds and begins no other).
-  void leave(StackId stack, std::uint32_t rounds, Position& out);
+  // Adds what stands behind the top of `stack`, which is not kBottom (a counter begins no other round).
+  void behind(StackId stack, Position& out);
+  // Comparisons and visits so far: what a walk is limited by.
+  std::uint64_t work() const { return work_; }
 
  private:
   void pop(StackId stack, std::uint32_t rounds, Position& out);
@@ -47,6 +48,7 @@ class Stepper {
 
   const Automaton& automaton_;
   StackPool& stacks_;
+  std::uint64_t work_ = 0;
   std::vector<Configuration> todo_;      // met in this closure
 };
 

@@ -15,7 +15,8 @@ class TrieWalk {
   struct Level {
     Configuration single{kNoState, kBottom};
     Position position;
-    std::uint32_t rounds = 0;    // of the counter above kUnknown; the fewest of all configurations
+    std::uint32_t rounds = 0;         // of the counter above kUnknown; the fewest of all ways to get here, escapes included
+    std::uint32_t single_rounds = 0;  // of `single`, which may have begun another round
     bool alive = false;
     bool escaped = false;        // position.escapes counts
   };
@@ -31,6 +32,9 @@ class TrieWalk {
   }
   void begin() { settle(levels_[0]); }
 
+  // A walk over a very ambiguous grammar ends early: the tokens it has not reached count as not allowed. Some 10 ms.
+  static constexpr std::uint64_t kMaxWork = 4'000'000;
+
   // Calls visit(node number, level) for every node below `root` that can be reached.
   template <class Visit>
   void run(std::uint32_t root, const Visit& visit) {
@@ -38,7 +42,8 @@ class TrieWalk {
     const auto nodes = trie_.nodes();
     const std::size_t base = nodes[root].depth;
     const std::uint32_t end = nodes[root].skip;
-    for (std::uint32_t i = root + 1; i < end;) {
+    const std::uint64_t enough = stepper_.work() + kMaxWork;
+    for (std::uint32_t i = root + 1; i < end && stepper_.work() < enough;) {
       const TokenTrie::Node& node = nodes[i];
       Level& from = levels_[node.depth - base - 1];
       Level& to = levels_[node.depth - base];
@@ -50,7 +55,7 @@ class TrieWalk {
         }
         if (automaton_.flags[next] & Automaton::kPlain) {
           to.single = {next, from.single.stack};
-          to.rounds = from.rounds;
+          to.rounds = to.single_rounds = from.single_rounds;
           to.alive = true;
           to.escaped = false;
         } else {
@@ -73,6 +78,7 @@ class TrieWalk {
     level.alive = !position.alive.empty();
     level.escaped = !position.escapes.empty();
     level.single = position.alive.size() == 1 ? position.alive.front() : Configuration{kNoState, kBottom};
+    level.single_rounds = level.single.state == kNoState ? 0 : bottom_rounds(level.single.stack);
     level.rounds = kNoState;
     for (const std::uint32_t rounds : position.escapes) level.rounds = std::min(level.rounds, rounds);
     for (const Configuration& configuration : position.alive) level.rounds = std::min(level.rounds, bottom_rounds(configuration.stack));

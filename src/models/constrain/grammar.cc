@@ -1,0 +1,122 @@
+#include "models/constrain/grammar.h"
+
+#include "models/constrain/automaton.h"
+#include "models/constrain/compile.h"
+#include "models/constrain/gbnf.h"
+#include "models/constrain/json_syntax.h"
+#include "models/constrain/regex.h"
+#include "models/constrain/schema.h"
+#include "models/constrain/syntax.h"
+
+namespace stoa::models {
+
+using namespace constrain;
+
+namespace {
+
+Status check_size(std::string_view what, std::string_view text, const GrammarLimits& limits) {
+  if (text.size() > limits.max_bytes) return fail(error(ErrorCode::kTooLarge, "{} has {} bytes, {} are allowed", what, text.size(), limits.max_bytes));
+  return {};
+}
+
+// Puts parts together; JSON pieces are made once, for the first part that needs them.
+class PartReader {
+ public:
+  explicit PartReader(Syntax& syntax) : syntax_(syntax) {}
+
+  Result<NodeId> read(const GrammarPart& part, std::size_t depth) {
+    if (depth > syntax_.limits().max_depth) return fail(ErrorCode::kTooLarge, "grammar parts are nested deeper than {}", syntax_.limits().max_depth);
+    STOA_CHECK(check_size("a grammar part", part.text, syntax_.limits()));
+    std::vector<NodeId> nodes;
+    for (const GrammarPart& child : part.parts) {
+      STOA_TRY(node, read(child, depth + 1));
+      nodes.push_back(node);
+    }
+    STOA_CHECK(syntax_.status());
+    switch (part.kind) {
+      case GrammarPart::Kind::kText: return syntax_.text(part.text);
+      case GrammarPart::Kind::kSchema: {
+        STOA_CHECK(need_json());
+        return read_schema(syntax_, *json_, part.text);
+      }
+      case GrammarPart::Kind::kRegex: return read_regex(syntax_, part.text, {});
+      case GrammarPart::Kind::kTextWithout: return text_without(part.words);
+      case GrammarPart::Kind::kSequence: return nodes.empty() ? syntax_.text("") : syntax_.sequence(std::move(nodes));
+      case GrammarPart::Kind::kChoice: return syntax_.choice(std::move(nodes));
+      case GrammarPart::Kind::kRepeat:
+        if (nodes.size() != 1 || part.min < 0 || (part.max >= 0 && part.max < part.min) || std::max(part.min, part.max) > syntax_.limits().max_repeat)
+          return fail(ErrorCode::kInvalidArgument, "a repeated grammar part has one child and ordered counts up to {}", syntax_.limits().max_repeat);
+        return syntax_.repeat(nodes.front(), part.min, part.max < 0 ? kUnlimited : part.max);
+    }
+    return syntax_.never();
+  }
+
+ private:
+  Status need_json() {
+    if (json_) return {};
+    STOA_TRY(json, JsonSyntax::make(syntax_));
+    json_.emplace(std::move(json));
+    return {};
+  }
+
+  Result<NodeId> text_without(const std::vector<std::string>& words) {
+    const NodeId any = syntax_.repeat(syntax_.runes(RuneSet::all()), 0, kUnlimited);
+    if (words.empty()) return any;
+    std::vector<NodeId> taken;
+    for (const std::string& word : words) taken.push_back(syntax_.text(word));
+    STOA_TRY(all, compile_regular(syntax_, any));
+    STOA_TRY(with, compile_regular(syntax_, syntax_.sequence({any, syntax_.choice(std::move(taken)), any})));
+    STOA_TRY(without, difference(all, with, syntax_.limits().max_states));
+    return syntax_.dfa(std::move(without));
+  }
+
+  Syntax& syntax_;
+  std::optional<JsonSyntax> json_;
+};
+
+Result<std::shared_ptr<const Automaton>> finish(Syntax& syntax, NodeId body) {
+  const RuleId root = syntax.add_rule("root");
+  STOA_CHECK(syntax.status());
+  syntax.define(root, body);
+  STOA_TRY(automaton, compile(syntax, root));
+  return std::make_shared<const Automaton>(std::move(automaton));
+}
+
+}  // namespace
+
+Result<Grammar> Grammar::from_parts(const GrammarPart& part, const GrammarLimits& limits) {
+  Syntax syntax(limits);
+  PartReader reader(syntax);
+  STOA_TRY(node, reader.read(part, 0));
+  STOA_TRY(automaton, finish(syntax, node));
+  return Grammar(automaton);
+}
+
+Result<Grammar> Grammar::from_json_schema(std::string_view schema, const GrammarLimits& limits) {
+  STOA_CHECK(check_size("the schema", schema, limits));
+  return from_parts({.kind = GrammarPart::Kind::kSchema, .text = std::string(schema)}, limits);
+}
+
+Result<Grammar> Grammar::from_json_object(const GrammarLimits& limits) { return from_json_schema(R"({"type":"object"})", limits); }
+
+Result<Grammar> Grammar::from_regex(std::string_view regex, const GrammarLimits& limits) {
+  STOA_CHECK(check_size("the regular expression", regex, limits));
+  return from_parts({.kind = GrammarPart::Kind::kRegex, .text = std::string(regex)}, limits);
+}
+
+Result<Grammar> Grammar::from_gbnf(std::string_view text, const GrammarLimits& limits) {
+  STOA_CHECK(check_size("the grammar", text, limits));
+  Syntax syntax(limits);
+  STOA_TRY(root, read_gbnf(syntax, text));
+  STOA_TRY(automaton, compile(syntax, root));
+  return Grammar(std::make_shared<const Automaton>(std::move(automaton)));
+}
+
+std::size_t Grammar::states() const { return automaton_->states(); }
+
+std::size_t Grammar::bytes() const {
+  return sizeof(Automaton) + automaton_->table.size() * sizeof(std::uint32_t) + automaton_->flags.size() * 5 + automaton_->calls.size() * sizeof(CallEdge) +
+         automaton_->counters.size() * sizeof(Counter);
+}
+
+}  // namespace stoa::models
