@@ -1,0 +1,27 @@
+#include "models/tools/tool_format.h"
+
+namespace stoa::models {
+
+std::optional<ToolFormat> detect_tool_format(std::string_view chat_template) {
+  const auto has = [&](std::string_view word) { return chat_template.find(word) != std::string_view::npos; };
+  if (has("<tool_call>")) return ToolFormat::kHermes;
+  if (has("[TOOL_CALLS]")) return ToolFormat::kMistral;
+  if (has("<|python_tag|>") || (has("\"parameters\": ") && has("tool_calls"))) return ToolFormat::kLlama3;
+  return std::nullopt;
+}
+
+Reasoning detect_reasoning(std::string_view chat_template, std::string_view prompt) {
+  if (chat_template.find("</think>") == std::string_view::npos) return Reasoning::kNone;
+  const std::size_t end = prompt.find_last_not_of(" \n");
+  return end != std::string_view::npos && prompt.substr(0, end + 1).ends_with("<think>") ? Reasoning::kOpened : Reasoning::kPossible;
+}
+
+std::vector<std::string> marker_tokens(ToolFormat format) {
+  std::vector<std::string> out{"<think>", "</think>"};
+  if (format == ToolFormat::kHermes) out.insert(out.end(), {"<tool_call>", "</tool_call>"});
+  if (format == ToolFormat::kLlama3) out.emplace_back("<|python_tag|>");
+  if (format == ToolFormat::kMistral) out.emplace_back("[TOOL_CALLS]");
+  return out;
+}
+
+}  // namespace stoa::models

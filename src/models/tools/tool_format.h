@@ -1,0 +1,46 @@
+// The ways in which model families write tool calls and reasoning.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace stoa::models {
+
+enum class ToolFormat {
+  kHermes,   // <tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>, any number, between text (Hermes, Qwen 2.5 and 3, ...)
+  kLlama3,   // {"name": ..., "parameters": {...}} as the whole answer, perhaps after <|python_tag|>; several separated by ';'
+  kMistral,  // [TOOL_CALLS] [{"name": ..., "arguments": {...}}, ...] at the end of the answer (before version 11 of the format)
+};
+
+// Reasoning stands in <think>...</think> before the answer, in every family that has it.
+enum class Reasoning {
+  kNone,
+  kPossible,  // the answer may begin with <think>
+  kOpened,    // the prompt ends with <think>: the answer begins inside
+};
+
+struct ToolDefinition {
+  std::string name;         // 1 to 64 letters, digits, '_' or '-'
+  std::string parameters;   // JSON Schema of the arguments; empty: any object
+  bool strict = false;      // arguments conform to the schema by construction; otherwise any JSON object is possible
+};
+
+struct ToolChoice {
+  enum class Mode { kAuto, kRequired, kNamed };
+  Mode mode = Mode::kAuto;
+  std::string name;         // kNamed
+};
+
+// From the source of a chat template: the markers in it tell. nullopt where it knows no tools.
+std::optional<ToolFormat> detect_tool_format(std::string_view chat_template);
+// kPossible where the template knows </think>. Whether a prompt was left open is seen at its end: it ends with <think>.
+Reasoning detect_reasoning(std::string_view chat_template, std::string_view prompt);
+
+// Markers that may be control tokens in the vocabulary: the TokenTrie and the decoder of the answer have to show them as text.
+std::vector<std::string> marker_tokens(ToolFormat format);
+
+}  // namespace stoa::models

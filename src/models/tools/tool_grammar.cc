@@ -1,0 +1,81 @@
+#include "models/tools/tool_grammar.h"
+
+#include <algorithm>
+
+namespace stoa::models {
+namespace {
+
+using Kind = GrammarPart::Kind;
+
+GrammarPart text(std::string text) { return {.kind = Kind::kText, .text = std::move(text)}; }
+GrammarPart regex(std::string text) { return {.kind = Kind::kRegex, .text = std::move(text)}; }
+GrammarPart sequence(std::vector<GrammarPart> parts) { return {.kind = Kind::kSequence, .parts = std::move(parts)}; }
+GrammarPart choice_of(std::vector<GrammarPart> parts) { return {.kind = Kind::kChoice, .parts = std::move(parts)}; }
+GrammarPart repeat(GrammarPart part, int min, int max) { return {.kind = Kind::kRepeat, .parts = {std::move(part)}, .min = min, .max = max}; }
+GrammarPart without(std::vector<std::string> words) { return {.kind = Kind::kTextWithout, .words = std::move(words)}; }
+
+Status check(const ToolDefinition& tool, const GrammarLimits& limits) {
+  const bool named = !tool.name.empty() && tool.name.size() <= 64 &&
+                     std::ranges::all_of(tool.name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; });
+  if (!named) return fail(error(ErrorCode::kInvalidArgument, "the tool's name '{}' is not 1 to 64 letters, digits, '_' or '-'", tool.name.substr(0, 80)).with_param("tools"));
+  if (!tool.strict || tool.parameters.empty()) return {};
+  // By itself first, so that the message names the tool and the place in its schema.
+  auto alone = Grammar::from_json_schema(tool.parameters, limits);
+  if (!alone) return fail(std::move(alone).error().in(fmt::format("tool '{}'", tool.name)).with_param("tools"));
+  return {};
+}
+
+// {"name": "f", "arguments": {...}}
+GrammarPart call(const ToolDefinition& tool, std::string_view arguments) {
+  const bool free = !tool.strict || tool.parameters.empty();
+  return sequence({text("{\"name\":"), regex(" ?"), text("\"" + tool.name + "\","), regex(" ?"), text(fmt::format("\"{}\":", arguments)), regex(" ?"),
+                   {.kind = Kind::kSchema, .text = free ? R"({"type":"object"})" : tool.parameters}, text("}")});
+}
+
+GrammarPart reasoning(Reasoning kind) {
+  const GrammarPart rest = sequence({without({"</think>"}), text("</think>"), regex("\\n{0,2}")});
+  if (kind == Reasoning::kOpened) return rest;
+  if (kind == Reasoning::kPossible) return repeat(sequence({text("<think>"), rest}), 0, 1);
+  return text("");
+}
+
+GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammarOptions& options) {
+  const int more = options.parallel ? std::max(1, options.max_calls) - 1 : 0;
+  switch (options.format) {
+    case ToolFormat::kHermes: {
+      const GrammarPart whole = sequence({text("<tool_call>"), regex("\\n?"), any_call, regex("\\n?"), text("</tool_call>")});
+      const GrammarPart calls = sequence({whole, repeat(sequence({regex("\\n?"), whole}), 0, more)});
+      if (required) return calls;
+      const GrammarPart free = without({"<tool_call>"});
+      return sequence({free, repeat(sequence({whole, free}), 0, more + 1)});
+    }
+    case ToolFormat::kLlama3: {
+      const GrammarPart calls = sequence({repeat(text("<|python_tag|>"), 0, 1), any_call, repeat(sequence({regex("; ?"), any_call}), 0, more)});
+      if (required) return calls;
+      return choice_of({calls, text(""), sequence({regex("[^{<\\s]|<[^|]"), without({"<|python_tag|>"})})});
+    }
+    case ToolFormat::kMistral: {
+      const GrammarPart calls = sequence({text("[TOOL_CALLS]"), regex(" ?"), text("["), any_call, repeat(sequence({regex(", ?"), any_call}), 0, more), text("]")});
+      if (required) return calls;
+      return sequence({without({"[TOOL_CALLS]"}), repeat(calls, 0, 1)});
+    }
+  }
+  return text("");
+}
+
+}  // namespace
+
+Result<Grammar> tool_grammar(std::span<const ToolDefinition> tools, const ToolChoice& choice, const ToolGrammarOptions& options, const GrammarLimits& limits) {
+  if (tools.empty()) return fail(error(ErrorCode::kInvalidArgument, "there are no tools to call").with_param("tools"));
+  std::vector<GrammarPart> calls;
+  for (const ToolDefinition& tool : tools) {
+    STOA_CHECK(check(tool, limits));
+    if (choice.mode == ToolChoice::Mode::kNamed && tool.name != choice.name) continue;
+    calls.push_back(call(tool, options.format == ToolFormat::kLlama3 ? "parameters" : "arguments"));
+  }
+  if (calls.empty()) return fail(error(ErrorCode::kInvalidArgument, "tool_choice names '{}', which is not among the tools", choice.name).with_param("tool_choice"));
+  const bool required = choice.mode != ToolChoice::Mode::kAuto;
+  return Grammar::from_parts(sequence({reasoning(options.reasoning), answer(choice_of(std::move(calls)), required, options)}), limits);
+}
+
+}  // namespace stoa::models

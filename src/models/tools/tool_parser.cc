@@ -1,0 +1,198 @@
+#include "models/tools/tool_parser.h"
+
+#include <algorithm>
+
+namespace stoa::models {
+namespace {
+
+constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>", kCallClose = "</tool_call>";
+
+// Bytes at the end of `text` that may be the beginning of `marker`.
+std::size_t partial(std::string_view text, std::string_view marker) {
+  for (std::size_t length = std::min(text.size(), marker.size() - 1); length > 0; --length)
+    if (text.ends_with(marker.substr(0, length))) return length;
+  return 0;
+}
+
+std::string_view marker_of(std::optional<ToolFormat> format) {
+  if (!format) return {};
+  return *format == ToolFormat::kHermes ? "<tool_call>" : *format == ToolFormat::kMistral ? "[TOOL_CALLS]" : "<|python_tag|>";
+}
+
+}  // namespace
+
+ToolParser::ToolParser(std::optional<ToolFormat> format, Reasoning reasoning)
+    : format_(format),
+      marker_(marker_of(format)),
+      at_(reasoning == Reasoning::kOpened ? At::kReasoning : reasoning == Reasoning::kPossible ? At::kStart : At::kContent) {}
+
+void ToolParser::emit(ToolEvent::Kind kind, std::string_view text, std::vector<ToolEvent>& out) {
+  if (text.empty()) return;
+  if (!out.empty() && out.back().kind == kind) out.back().text += text;
+  else out.push_back({.kind = kind, .text = std::string(text)});
+}
+
+std::size_t ToolParser::skip_space(std::size_t from) const { return std::min(held_.find_first_not_of(" \n\r\t", from), held_.size()); }
+
+void ToolParser::push(std::string_view text, std::vector<ToolEvent>& out) {
+  held_ += text;
+  run(out, false);
+}
+
+void ToolParser::finish(std::vector<ToolEvent>& out) {
+  run(out, true);
+  if (at_ == At::kCall) {
+    if (announced_) out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1, .whole = false});
+    else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw(), out);
+  }
+  held_.clear();
+}
+
+void ToolParser::run(std::vector<ToolEvent>& out, bool last) {
+  bool more = true;
+  while (more && !held_.empty()) {
+    switch (at_) {
+      case At::kStart: more = start(last); break;
+      case At::kReasoning: more = reasoning(out, last); break;
+      case At::kAfterReasoning:
+        held_.erase(0, skip_space(0));
+        more = !held_.empty();
+        if (more) at_ = At::kContent;
+        break;
+      case At::kContent: more = content(out, last); break;
+      case At::kCall: more = call(out); break;
+      case At::kBetween: more = between(last); break;
+    }
+  }
+}
+
+// <think> opens reasoning only at the very beginning.
+bool ToolParser::start(bool last) {
+  const std::size_t from = skip_space(0);
+  const std::string_view text = std::string_view(held_).substr(from);
+  if (text.starts_with(kThink)) {
+    held_.erase(0, from + kThink.size());
+    at_ = At::kReasoning;
+    return true;
+  }
+  if (!last && from < 64 && kThink.starts_with(text)) return false;
+  at_ = At::kContent;
+  return true;
+}
+
+bool ToolParser::reasoning(std::vector<ToolEvent>& out, bool last) {
+  const std::size_t end = held_.find(kThinkEnd);
+  if (end != std::string::npos) {
+    emit(ToolEvent::Kind::kReasoning, std::string_view(held_).substr(0, end), out);
+    held_.erase(0, end + kThinkEnd.size());
+    at_ = At::kAfterReasoning;
+    return true;
+  }
+  const std::size_t show = held_.size() - (last ? 0 : partial(held_, kThinkEnd));
+  emit(ToolEvent::Kind::kReasoning, std::string_view(held_).substr(0, show), out);
+  held_.erase(0, show);
+  return false;
+}
+
+void ToolParser::begin_calls(std::string_view marker) {
+  opening_ = marker;
+  scanner_ = CallScanner();
+  announced_ = false;
+  at_ = At::kCall;
+}
+
+bool ToolParser::content(std::vector<ToolEvent>& out, bool last) {
+  if (format_ == ToolFormat::kLlama3 && !plain_) {
+    // An answer that begins with '{' is a call.
+    const std::size_t from = skip_space(0);
+    if (from == held_.size() && from < 64 && !last) return false;
+    if (from < held_.size() && held_[from] == '{') {
+      begin_calls(std::string_view(held_).substr(0, from));
+      held_.erase(0, from);
+      return true;
+    }
+    plain_ = !marker_.starts_with(std::string_view(held_).substr(from, marker_.size())) || last;
+    if (!plain_ && held_.size() - from < marker_.size()) return false;
+  }
+  const std::size_t found = marker_.empty() ? std::string::npos : held_.find(marker_);
+  if (found != std::string::npos) {
+    emit(ToolEvent::Kind::kContent, std::string_view(held_).substr(0, found), out);
+    held_.erase(0, found + marker_.size());
+    list_ = false;
+    begin_calls(marker_);
+    return true;
+  }
+  const std::size_t show = held_.size() - (last || marker_.empty() ? 0 : partial(held_, marker_));
+  emit(ToolEvent::Kind::kContent, std::string_view(held_).substr(0, show), out);
+  held_.erase(0, show);
+  return false;
+}
+
+bool ToolParser::call(std::vector<ToolEvent>& out) {
+  if (format_ == ToolFormat::kMistral && !list_) {
+    const std::size_t from = skip_space(0);
+    if (from < held_.size() && held_[from] == '[') {
+      opening_ += held_.substr(0, from + 1);
+      held_.erase(0, from + 1);
+      list_ = true;
+      return true;
+    }
+    if (from == held_.size() && from < 64) return false;
+  }
+  std::size_t used = 0;
+  auto state = CallScanner::Result::kMore;
+  while (used < held_.size() && state == CallScanner::Result::kMore) state = scanner_.push(held_[used++]);
+  if (scanner_.named()) {
+    if (!announced_) {
+      out.push_back({.kind = ToolEvent::Kind::kCall, .text = scanner_.name(), .call = calls_++});
+      announced_ = true;
+    }
+    if (std::string arguments = scanner_.take_arguments(); !arguments.empty()) out.push_back({.kind = ToolEvent::Kind::kArguments, .text = std::move(arguments), .call = calls_ - 1});
+  }
+  held_.erase(0, used);
+  if (state == CallScanner::Result::kMore) return false;
+  if (state == CallScanner::Result::kDone) {
+    out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1});
+    at_ = At::kBetween;
+    return true;
+  }
+  if (announced_) out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1, .whole = false});
+  else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw(), out);
+  plain_ = true;
+  at_ = At::kContent;
+  return true;
+}
+
+// After a call: what closes it, and what begins the next one.
+bool ToolParser::between(bool last) {
+  const std::size_t from = skip_space(0);
+  held_.erase(0, from);
+  if (held_.empty()) return false;
+  if (format_ == ToolFormat::kHermes) {
+    const std::string_view text = held_;
+    if (text.starts_with(kCallClose)) {
+      held_.erase(0, kCallClose.size());
+      return true;
+    }
+    if (text.starts_with(marker_)) {
+      held_.erase(0, marker_.size());
+      begin_calls(marker_);
+      return true;
+    }
+    if (!last && (kCallClose.starts_with(text) || marker_.starts_with(text))) return false;
+  } else if (held_[0] == (format_ == ToolFormat::kMistral ? ',' : ';')) {
+    begin_calls(std::string_view(held_).substr(0, 1));
+    held_.erase(0, 1);
+    return true;
+  } else if (format_ == ToolFormat::kMistral && held_[0] == ']') {
+    held_.erase(0, 1);
+    list_ = false;
+    at_ = At::kContent;
+    return true;
+  }
+  plain_ = true;
+  at_ = At::kContent;
+  return true;
+}
+
+}  // namespace stoa::models

@@ -1,0 +1,70 @@
+// Splits an answer, as it streams, into content, reasoning and tool calls.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/tools/call_scanner.h"
+#include "models/tools/tool_format.h"
+
+namespace stoa::models {
+
+struct ToolEvent {
+  enum class Kind {
+    kContent,    // `text` of the answer
+    kReasoning,  // `text` of the reasoning, without its tags
+    kCall,       // call number `call` begins; `text` is the tool's name
+    kArguments,  // `text`: the next piece of the call's arguments, JSON
+    kCallEnd,    // `whole` tells whether the call was complete
+  };
+  Kind kind = Kind::kContent;
+  std::string text;
+  int call = 0;
+  bool whole = true;
+  bool operator==(const ToolEvent&) const = default;
+};
+
+// What cannot be a call is content. Held back are only the bytes that may still become a marker, and a call until its name is known
+// (CallScanner::kMaxHeld at most). One thread at a time.
+class ToolParser {
+ public:
+  // Without a format only reasoning is split off.
+  ToolParser(std::optional<ToolFormat> format, Reasoning reasoning);
+
+  // Takes the next piece of the answer and appends what became clear. Pieces may end anywhere, also inside a character.
+  void push(std::string_view text, std::vector<ToolEvent>& out);
+  // The answer is over: what was held back is appended.
+  void finish(std::vector<ToolEvent>& out);
+
+  int calls() const { return calls_; }
+
+ private:
+  enum class At { kStart, kReasoning, kAfterReasoning, kContent, kCall, kBetween };
+
+  // Each looks at the front of held_ and returns false when it needs more text.
+  bool start(bool last);
+  bool reasoning(std::vector<ToolEvent>& out, bool last);
+  bool content(std::vector<ToolEvent>& out, bool last);
+  bool call(std::vector<ToolEvent>& out);
+  bool between(bool last);
+  void run(std::vector<ToolEvent>& out, bool last);
+  void emit(ToolEvent::Kind kind, std::string_view text, std::vector<ToolEvent>& out);
+  void begin_calls(std::string_view marker);
+  std::size_t skip_space(std::size_t from) const;
+
+  std::optional<ToolFormat> format_;
+  std::string_view marker_;     // opens calls; empty where no format is set
+  At at_;
+  bool plain_ = false;          // Llama 3: the answer began as text
+  bool list_ = false;           // Mistral: inside the list
+  std::string opening_;         // what stood before the call that is being read: content again if it is none
+  std::string held_;
+  CallScanner scanner_;
+  bool announced_ = false;
+  int calls_ = 0;
+};
+
+}  // namespace stoa::models

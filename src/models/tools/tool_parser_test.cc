@@ -1,0 +1,112 @@
+#include "models/tools/tool_parser.h"
+
+#include <gtest/gtest.h>
+
+namespace stoa::models {
+namespace {
+
+// Events as one line: content in plain, (reasoning), name<arguments>, a '!' after a call that was cut off.
+std::string show(const std::vector<ToolEvent>& events) {
+  std::string out;
+  for (const ToolEvent& event : events) {
+    switch (event.kind) {
+      case ToolEvent::Kind::kContent: out += event.text; break;
+      case ToolEvent::Kind::kReasoning: out += "(" + event.text + ")"; break;
+      case ToolEvent::Kind::kCall: out += fmt::format("#{}{}<", event.call, event.text); break;
+      case ToolEvent::Kind::kArguments: out += event.text; break;
+      case ToolEvent::Kind::kCallEnd: out += event.whole ? ">" : "!>"; break;
+    }
+  }
+  std::string joined;  // reasoning may come in pieces
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (out[i] == ')' && i + 1 < out.size() && out[i + 1] == '(') ++i;
+    else joined += out[i];
+  return joined;
+}
+
+std::string parse(std::optional<ToolFormat> format, Reasoning reasoning, std::string_view text, std::size_t piece) {
+  ToolParser parser(format, reasoning);
+  std::vector<ToolEvent> events;
+  for (std::size_t at = 0; at < text.size(); at += piece) parser.push(text.substr(at, piece), events);
+  parser.finish(events);
+  return show(events);
+}
+
+TEST(ToolParser, SplitsTheSameHoweverTheTextArrives) {
+  constexpr auto kHermes = ToolFormat::kHermes;
+  constexpr auto kLlama3 = ToolFormat::kLlama3;
+  constexpr auto kMistral = ToolFormat::kMistral;
+  struct Case {
+    std::optional<ToolFormat> format;
+    Reasoning reasoning;
+    const char* text;
+    const char* expected;
+  };
+  const Case cases[] = {
+      {kHermes, Reasoning::kNone, "Hello <b> world", "Hello <b> world"},
+      {kHermes, Reasoning::kNone, "Let me see. <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1, \"}\\\"\"]}}\n</tool_call>", "Let me see. #0f<{\"a\": [1, \"}\\\"\"]}>"},
+      {kHermes, Reasoning::kNone, "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>\n{\"arguments\":{\"x\":1},\"name\":\"g\"}\n</tool_call>\nDone", "#0f<{}>#1g<{\"x\":1}>Done"},
+      {kHermes, Reasoning::kNone, "<tool_call>\n{\"id\":7,\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}\n</tool_call>", "#0f<{\"a\":1}>"},
+      {kHermes, Reasoning::kNone, "<tool_call>not json</tool_call>", "<tool_call>not json</tool_call>"},
+      {kHermes, Reasoning::kNone, "<tool_call>\n{\"name\":\"f\",\"arguments\":{\"a\":", "#0f<{\"a\":!>"},
+      {kHermes, Reasoning::kNone, "<tool_call>\n{\"nam", "<tool_call>\n{\"nam"},
+      {kHermes, Reasoning::kNone, "a <tool_c", "a <tool_c"},
+      {kHermes, Reasoning::kPossible, "<think>\nhm <tool_call>\n</think>\n\nYes<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>", "(\nhm <tool_call>\n)Yes#0f<{}>"},
+      {kHermes, Reasoning::kPossible, "<thinner>", "<thinner>"},
+      {kHermes, Reasoning::kOpened, "so </think>Yes", "(so )Yes"},
+      {kHermes, Reasoning::kOpened, "so </thin", "(so </thin)"},
+      {std::nullopt, Reasoning::kPossible, "<think>a</think>b <tool_call>", "(a)b <tool_call>"},
+      {kLlama3, Reasoning::kNone, "{\"name\": \"f\", \"parameters\": {\"a\": \"b\"}}", "#0f<{\"a\": \"b\"}>"},
+      {kLlama3, Reasoning::kNone, "<|python_tag|>{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"parameters\": {}}", "#0f<{}>#1g<{}>"},
+      {kLlama3, Reasoning::kNone, "The set {1, 2} is small", "The set {1, 2} is small"},
+      {kLlama3, Reasoning::kNone, "{\"answer\": 42}", "{\"answer\": 42}"},
+      {kLlama3, Reasoning::kNone, "\n {1, 2}", "\n {1, 2}"},
+      {kLlama3, Reasoning::kNone, "<p>{}</p>", "<p>{}</p>"},
+      {kMistral, Reasoning::kNone, "[TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"g\", \"arguments\": {}}]", "#0f<{\"a\": 1}>#1g<{}>"},
+      {kMistral, Reasoning::kNone, "Sure. [TOOL_CALLS][{\"name\": \"f\", \"arguments\": {}}] bye", "Sure. #0f<{}> bye"},
+      {kMistral, Reasoning::kNone, "[TOOL_CALLS] nothing", "[TOOL_CALLS] nothing"},
+      {kMistral, Reasoning::kNone, "a [TOOL", "a [TOOL"},
+  };
+  for (const auto& [format, reasoning, text, expected] : cases)
+    for (const std::size_t piece : {1, 2, 3, 7, 1000}) EXPECT_EQ(parse(format, reasoning, text, piece), expected) << piece;
+}
+
+TEST(ToolParser, ArgumentsStreamAndContentIsNotHeldBack) {
+  ToolParser parser(ToolFormat::kHermes, Reasoning::kNone);
+  std::vector<ToolEvent> events;
+  parser.push("Hello ", events);
+  EXPECT_EQ(show(events), "Hello ");
+  parser.push("<tool_call>\n{\"name\": \"f\",", events);
+  EXPECT_EQ(show(events), "Hello #0f<");
+  parser.push(" \"arguments\": {\"city\": \"Pa", events);
+  EXPECT_EQ(show(events), "Hello #0f<{\"city\": \"Pa");
+  parser.push("ris\"}}", events);
+  EXPECT_EQ(show(events), "Hello #0f<{\"city\": \"Paris\"}>");
+  EXPECT_EQ(parser.calls(), 1);
+}
+
+TEST(ToolParser, ACallWithoutAnEndIsBounded) {
+  ToolParser parser(ToolFormat::kHermes, Reasoning::kNone);
+  std::vector<ToolEvent> events;
+  parser.push("<tool_call>{\"arguments\": {\"a\": \"", events);
+  EXPECT_TRUE(events.empty());
+  const std::string block(1000, 'x');
+  std::size_t pushed = 0;
+  for (; events.empty() && pushed < 10 * CallScanner::kMaxHeld; pushed += block.size()) parser.push(block, events);
+  EXPECT_LE(pushed, CallScanner::kMaxHeld + block.size());
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(events[0].kind, ToolEvent::Kind::kContent);
+}
+
+TEST(ToolFormat, IsReadFromTheTemplate) {
+  EXPECT_EQ(detect_tool_format("...<tool_call>..."), ToolFormat::kHermes);
+  EXPECT_EQ(detect_tool_format("{{ '[TOOL_CALLS] [' }}"), ToolFormat::kMistral);
+  EXPECT_EQ(detect_tool_format("{{- '<|python_tag|>' }}"), ToolFormat::kLlama3);
+  EXPECT_EQ(detect_tool_format("{{ messages }}"), std::nullopt);
+  EXPECT_EQ(detect_reasoning("{{ messages }}", "<think>"), Reasoning::kNone);
+  EXPECT_EQ(detect_reasoning("...</think>...", "<|im_start|>assistant\n"), Reasoning::kPossible);
+  EXPECT_EQ(detect_reasoning("...</think>...", "<|im_start|>assistant\n<think>\n"), Reasoning::kOpened);
+}
+
+}  // namespace
+}  // namespace stoa::models
