@@ -41,9 +41,9 @@ void ToolParser::push(std::string_view text, std::vector<ToolEvent>& out) {
 
 void ToolParser::finish(std::vector<ToolEvent>& out) {
   run(out, true);
-  if (at_ == At::kCall) {
+  if (at_ == At::kCall || at_ == At::kOpening) {
     if (announced_) out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1, .whole = false});
-    else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw(), out);
+    else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw() + held_, out);
   }
   held_.clear();
 }
@@ -60,6 +60,7 @@ void ToolParser::run(std::vector<ToolEvent>& out, bool last) {
         if (more) at_ = At::kContent;
         break;
       case At::kContent: more = content(out, last); break;
+      case At::kOpening: more = opening(); break;
       case At::kCall: more = call(out); break;
       case At::kBetween: more = between(last); break;
     }
@@ -118,8 +119,8 @@ bool ToolParser::content(std::vector<ToolEvent>& out, bool last) {
   if (found != std::string::npos) {
     emit(ToolEvent::Kind::kContent, std::string_view(held_).substr(0, found), out);
     held_.erase(0, found + marker_.size());
-    list_ = false;
     begin_calls(marker_);
+    if (format_ == ToolFormat::kMistral) at_ = At::kOpening;
     return true;
   }
   const std::size_t show = held_.size() - (last || marker_.empty() ? 0 : partial(held_, marker_));
@@ -128,17 +129,19 @@ bool ToolParser::content(std::vector<ToolEvent>& out, bool last) {
   return false;
 }
 
-bool ToolParser::call(std::vector<ToolEvent>& out) {
-  if (format_ == ToolFormat::kMistral && !list_) {
-    const std::size_t from = skip_space(0);
-    if (from < held_.size() && held_[from] == '[') {
-      opening_ += held_.substr(0, from + 1);
-      held_.erase(0, from + 1);
-      list_ = true;
-      return true;
-    }
-    if (from == held_.size() && from < 64) return false;
+// Mistral: the list that follows the marker.
+bool ToolParser::opening() {
+  const std::size_t from = skip_space(0);
+  if (from == held_.size() && from < 64) return false;
+  if (from < held_.size() && held_[from] == '[') {
+    opening_ += held_.substr(0, from + 1);
+    held_.erase(0, from + 1);
   }
+  at_ = At::kCall;
+  return true;
+}
+
+bool ToolParser::call(std::vector<ToolEvent>& out) {
   std::size_t used = 0;
   auto state = CallScanner::Result::kMore;
   while (used < held_.size() && state == CallScanner::Result::kMore) state = scanner_.push(held_[used++]);
@@ -186,7 +189,6 @@ bool ToolParser::between(bool last) {
     return true;
   } else if (format_ == ToolFormat::kMistral && held_[0] == ']') {
     held_.erase(0, 1);
-    list_ = false;
     at_ = At::kContent;
     return true;
   }

@@ -42,12 +42,13 @@ class ToolParser {
   int calls() const { return calls_; }
 
  private:
-  enum class At { kStart, kReasoning, kAfterReasoning, kContent, kCall, kBetween };
+  enum class At { kStart, kReasoning, kAfterReasoning, kContent, kOpening, kCall, kBetween };
 
   // Each looks at the front of held_ and returns false when it needs more text.
   bool start(bool last);
   bool reasoning(std::vector<ToolEvent>& out, bool last);
   bool content(std::vector<ToolEvent>& out, bool last);
+  bool opening();
   bool call(std::vector<ToolEvent>& out);
   bool between(bool last);
   void run(std::vector<ToolEvent>& out, bool last);
@@ -59,7 +60,6 @@ class ToolParser {
   std::string_view marker_;     // opens calls; empty where no format is set
   At at_;
   bool plain_ = false;          // Llama 3: the answer began as text
-  bool list_ = false;           // Mistral: inside the list
   std::string opening_;         // what stood before the call that is being read: content again if it is none
   std::string held_;
   CallScanner scanner_;
