@@ -1,7 +1,7 @@
 #include "models/constrain/mask_cache.h"
 
 #include <algorithm>
-#include <tuple>
+#include <array>
 
 #include "models/constrain/trie_walk.h"
 
@@ -11,6 +11,17 @@ namespace {
 void set_bit(std::span<std::uint64_t> mask, TokenId token) {
   const auto t = static_cast<std::size_t>(token);
   mask[t / 64] |= std::uint64_t{1} << (t % 64);
+}
+
+// Sorts by a key below 256, keeping the order of equals: entries have up to a hundred thousand parts, and are made while a model waits.
+template <class T, class Key>
+void sort_by(std::vector<T>& items, const Key& key) {
+  std::array<std::uint32_t, 257> from{};
+  for (const T& item : items) ++from[key(item) + 1u];
+  for (std::size_t i = 0; i < 256; ++i) from[i + 1] += from[i];
+  std::vector<T> sorted(items.size());
+  for (const T& item : items) sorted[from[key(item)]++] = item;
+  items = std::move(sorted);
 }
 
 }  // namespace
@@ -71,14 +82,14 @@ std::shared_ptr<const MaskEntry> MaskCache::compute(std::uint32_t state, std::ui
       for (const std::uint32_t rounds : level.position.escapes) entry->escapes.push_back({rounds, child});
   });
   if (!entry->escapes.empty()) {
-    std::ranges::sort(entry->escapes, {}, [&](const Escape& escape) { return std::tuple(nodes[escape.node].byte, escape.rounds, escape.node); });
-    entry->escapes.shrink_to_fit();
+    if (body != kNoState) sort_by(entry->escapes, [](const Escape& escape) { return escape.rounds; });
+    sort_by(entry->escapes, [&](const Escape& escape) { return nodes[escape.node].byte; });
     entry->escapes_from.assign(257, 0);
     for (const Escape& escape : entry->escapes) ++entry->escapes_from[nodes[escape.node].byte + 1u];
     for (std::size_t b = 0; b < 256; ++b) entry->escapes_from[b + 1] += entry->escapes_from[b];
   }
   if (body != kNoState) {
-    std::ranges::stable_sort(found, {}, &std::pair<std::uint32_t, TokenId>::first);
+    sort_by(found, [](const auto& one) { return one.first; });  // a round is at least one byte of a token
     for (std::size_t i = 0; i < found.size(); ++i) entry->ids_until.resize(found[i].first + 1, static_cast<std::uint32_t>(i));
     for (std::size_t r = 0, i = 0; r < entry->ids_until.size(); ++r) {
       while (i < found.size() && found[i].first <= r) ++i;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 
 #include "models/constrain/compile.h"
 #include "models/constrain/regex.h"
@@ -26,6 +28,10 @@ class SchemaReader {
 
  private:
   using Key = std::vector<std::pair<const Json*, int>>;
+  struct Names {
+    std::vector<std::string> declared;
+    bool others = false;
+  };
 
   // What all parts allow; a conjunction that was met before is the same rule again, which is how recursion ends.
   Result<NodeId> value(const Conjunction& given, std::size_t depth);
@@ -38,6 +44,8 @@ class SchemaReader {
   Result<NodeId> text(const Shape& shape);
   Result<NodeId> array(const Shape& shape, std::size_t depth);
   Result<NodeId> object(const Shape& shape, std::size_t depth);
+  Result<Names> names_of(const Shape& shape) const;
+  Result<NodeId> member(const Shape& shape, std::optional<std::string_view> name, std::size_t depth);
   Result<NodeId> map(const Shape& shape, NodeId member);
   Result<NodeId> key(const Shape& shape, std::size_t depth);
   Result<NodeId> other_key(const Shape& shape, const std::vector<std::string>& declared);
@@ -293,77 +301,81 @@ Result<NodeId> SchemaReader::array(const Shape& shape, std::size_t depth) {
 }
 
 Result<NodeId> SchemaReader::object(const Shape& shape, std::size_t depth) {
-  std::vector<std::string> declared;
-  std::map<std::string, bool, std::less<>> seen;
-  const auto declare = [&](const std::string& name) {
-    if (seen.emplace(name, true).second) declared.push_back(name);
-  };
-  bool open = false, closed = false, patterned = false, named = false;
-  for (const auto& members : shape.members) {
-    for (const auto& [name, schema] : members.properties) declare(name);
-    patterned |= members.pattern.has_value();
-    named |= members.names.has_value();
-    if (members.additional && members.additional->schema->is_bool() && !members.additional->schema->get_bool()) closed = closed || !members.pattern;
-    else open |= members.additional.has_value();
-  }
-  if ((patterned || named) && !declared.empty())
-    return schema_error(shape.path, patterned ? "patternProperties" : "propertyNames", "is not supported beside properties", "describe all properties by name, or all of them by pattern");
-  for (const std::string& name : shape.required) declare(name);
-  if (patterned && !shape.required.empty()) return schema_error(shape.path, "patternProperties", "is not supported beside required", "name the required properties in properties");
-  const auto schema_of = [&](std::string_view name) {
-    Conjunction parts;
-    for (const auto& members : shape.members) {
-      const auto found = std::ranges::find(members.properties, name, &std::pair<std::string, SchemaAt>::first);
-      if (found != members.properties.end()) parts.push_back(found->second);
-      else if (members.pattern) parts.push_back(members.pattern->second);
-      else if (members.additional) parts.push_back(*members.additional);
-    }
-    return parts;
-  };
+  STOA_TRY(names, names_of(shape));
   std::vector<NodeId> items;
   std::vector<std::uint8_t> flags;
   const auto is_required = [&](const std::string& name) { return std::ranges::find(shape.required, name) != shape.required.end(); };
-  const bool many = static_cast<std::size_t>(std::ranges::count_if(declared, [&](const std::string& name) { return !is_required(name); })) > kMaxInlineOptional;
+  const bool many = static_cast<std::size_t>(std::ranges::count_if(names.declared, [&](const std::string& name) { return !is_required(name); })) > kMaxInlineOptional;
   std::int64_t least = 0;
-  for (const std::string& name : declared) {
-    const Conjunction parts = schema_of(name);
-    STOA_TRY(node, parts.empty() ? Result<NodeId>(json_.value()) : value(parts, depth + 1));
+  for (const std::string& name : names.declared) {
+    STOA_TRY(node, member(shape, name, depth));
     const bool required = is_required(name);
     if (node == syntax_.never()) {
       if (required) return syntax_.never();
       continue;
     }
     least += required ? 1 : 0;
-    NodeId member = syntax_.sequence({syntax_.text(dump_json(Json(name))), json_.colon(), node});
+    NodeId item = syntax_.sequence({syntax_.text(dump_json(Json(name))), json_.colon(), node});
     if (many) {
       const RuleId rule = syntax_.add_rule(child_path(shape.path, name), true);
       STOA_CHECK(syntax_.status());
-      syntax_.define(rule, member);
-      member = syntax_.rule(rule);
+      syntax_.define(rule, item);
+      item = syntax_.rule(rule);
     }
-    items.push_back(member);
+    items.push_back(item);
     flags.push_back(required ? 0 : kOptional);
   }
-  // Objects with properties are closed unless the schema opens them: leaving others out always conforms.
   NodeId other = syntax_.never();
-  if (!closed && (open || declared.empty())) {
-    const Conjunction parts = schema_of("");
-    STOA_TRY(node, parts.empty() ? Result<NodeId>(json_.value()) : value(parts, depth + 1));
-    STOA_TRY(name, declared.empty() ? key(shape, depth) : other_key(shape, declared));
+  if (names.others) {
+    STOA_TRY(node, member(shape, std::nullopt, depth));
+    STOA_TRY(name, names.declared.empty() ? key(shape, depth) : other_key(shape, names.declared));
     other = syntax_.sequence({name, json_.colon(), node});
   }
-  const auto most = static_cast<std::int64_t>(items.size());
   if (items.empty()) return map(shape, other);
   if (shape.max_properties >= 0 && shape.max_properties < least) return syntax_.never();
-  if (shape.max_properties >= 0 && shape.max_properties < most)
+  if (shape.max_properties >= 0 && shape.max_properties < static_cast<std::int64_t>(items.size()))
     return schema_error(shape.path, "maxProperties", "is smaller than the number of properties", "list only as many properties, or use anyOf with one branch for each set");
-  if (shape.min_properties > least)
-    return schema_error(shape.path, "minProperties", "asks for more than the required properties", "make enough properties required");
+  if (shape.min_properties > least) return schema_error(shape.path, "minProperties", "asks for more than the required properties", "make enough properties required");
   if (other != syntax_.never() && shape.max_properties < 0) {
     items.push_back(other);
     flags.push_back(kRepeated);
   }
   return syntax_.sequence({syntax_.text("{"), syntax_.list(std::move(items), std::move(flags), json_.comma()), syntax_.text("}")});
+}
+
+// The properties known by name, in the order in which they are written, and whether others may follow.
+Result<SchemaReader::Names> SchemaReader::names_of(const Shape& shape) const {
+  Names out;
+  std::set<std::string_view> seen;
+  bool open = false, closed = false, patterned = false, named = false;
+  for (const auto& members : shape.members) {
+    for (const auto& [name, schema] : members.properties)
+      if (seen.insert(name).second) out.declared.push_back(name);
+    patterned |= members.pattern.has_value();
+    named |= members.names.has_value();
+    if (members.additional && members.additional->schema->is_bool() && !members.additional->schema->get_bool()) closed = closed || !members.pattern;
+    else open |= members.additional.has_value();
+  }
+  if ((patterned || named) && (!out.declared.empty() || !shape.required.empty()))
+    return schema_error(shape.path, patterned ? "patternProperties" : "propertyNames", "is not supported beside properties and required", "describe all properties by name, or all of them by pattern");
+  for (const std::string& name : shape.required)
+    if (seen.insert(name).second) out.declared.push_back(name);
+  // Objects with properties are closed unless the schema opens them: leaving others out always conforms.
+  out.others = !closed && (open || out.declared.empty());
+  return out;
+}
+
+// What the schemas say together about one property; nullopt: about those that none of them names.
+Result<NodeId> SchemaReader::member(const Shape& shape, std::optional<std::string_view> name, std::size_t depth) {
+  Conjunction parts;
+  for (const auto& members : shape.members) {
+    const auto found = std::ranges::find_if(members.properties, [&](const auto& property) { return name && property.first == *name; });
+    if (found != members.properties.end()) parts.push_back(found->second);
+    else if (members.pattern) parts.push_back(members.pattern->second);
+    else if (members.additional) parts.push_back(*members.additional);
+  }
+  if (parts.empty()) return json_.value();
+  return value(parts, depth + 1);
 }
 
 // An object without properties known by name.

@@ -113,6 +113,7 @@ TEST(Schema, Objects) {
       {R"({"allOf":[{"properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"b":{"type":"null"}},"required":["b"]}]})", {R"({"a":1,"b":null})"}, {R"({"a":1})"}},
       {R"({"allOf":[{"properties":{"a":{"type":"integer"}}},{"properties":{"a":{"minimum":5}},"required":["a"]}]})", {R"({"a":5})"}, {R"({"a":4})", "{}"}},
       {R"({"type":"object","properties":{"k":{"type":"string"}},"required":["k"],"additionalProperties":false,"unevaluatedProperties":false})", {R"({"k":"v"})"}, {}},
+      {R"({"properties":{"":{"type":"integer"}},"additionalProperties":{"type":"null"}})", {R"({"":1,"x":null})"}, {R"({"x":1})", R"({"":null})"}},
       {R"({"type":"object","properties":{"a":false,"b":true}})", {"{}", R"({"b":1})"}, {R"({"a":1})"}},
   };
   check(cases);
