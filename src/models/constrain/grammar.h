@@ -21,7 +21,7 @@ struct GrammarLimits {
   std::size_t max_depth = 64;           // nesting of JSON, groups, references inside one another
   std::size_t max_rules = 4096;         // GBNF rules; sub-schemas, each combination of anyOf branches counted
   std::size_t max_nodes = 100'000;      // parts of expressions
-  std::size_t max_states = 32'768;      // of the finished automaton, and of each pattern or bound on the way
+  std::size_t max_states = 65'536;      // of the finished automaton, and of each pattern or bound on the way
   std::size_t max_work = 8'000'000;     // steps of making it deterministic: what a regex of exponential size runs into
   std::size_t max_table = 6'000'000;    // entries of the transition table, 4 bytes each
   int max_repeat = 100'000;             // the largest count in {m,n}, minLength, maxItems, ...

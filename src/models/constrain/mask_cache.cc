@@ -48,13 +48,14 @@ std::size_t MaskEntry::bytes() const {
   return sizeof(MaskEntry) + bits.size() * 8 + ids.size() * 4 + ids_until.size() * 4 + escapes.size() * sizeof(Escape) + escapes_from.size() * 4 + 64;
 }
 
-std::shared_ptr<const MaskEntry> MaskCache::find(std::uint32_t state, std::uint32_t body) {
+std::shared_ptr<const MaskEntry> MaskCache::find(std::uint32_t state, std::uint32_t body, std::uint64_t& work) {
   const std::uint64_t key = std::uint64_t{body} << 32 | state;
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = entries_.find(key); found != entries_.end()) return found->second;
   }
-  auto entry = compute(state, body);
+  if (work == 0) return nullptr;
+  auto entry = compute(state, body, work);
   const std::lock_guard lock(mutex_);
   if (bytes_ + entry->bytes() <= max_bytes_ && entries_.try_emplace(key, entry).second) bytes_ += entry->bytes();
   return entry;
@@ -65,12 +66,13 @@ std::size_t MaskCache::bytes() const {
   return bytes_;
 }
 
-std::shared_ptr<const MaskEntry> MaskCache::compute(std::uint32_t state, std::uint32_t body) const {
+std::shared_ptr<const MaskEntry> MaskCache::compute(std::uint32_t state, std::uint32_t body, std::uint64_t& work) const {
   StackPool stacks;
   TrieWalk walk(automaton_, stacks, trie_);
   const StackId stack = body == kNoState ? kUnknown : stacks.push(kUnknown, kAnyCounterBit | body, 0);
   walk.start().alive.push_back({state, stack});
   walk.begin();
+  walk.allow(kEntryWork);
   auto entry = std::make_shared<MaskEntry>();
   std::vector<std::pair<std::uint32_t, TokenId>> found;  // rounds, token
   const auto nodes = trie_.nodes();
@@ -81,6 +83,7 @@ std::shared_ptr<const MaskEntry> MaskCache::compute(std::uint32_t state, std::ui
     for (std::uint32_t child = node + 1; child < nodes[node].skip; child = nodes[child].skip)
       for (const std::uint32_t rounds : level.position.escapes) entry->escapes.push_back({rounds, child});
   });
+  work -= std::min(work, walk.work());
   if (!entry->escapes.empty()) {
     if (body != kNoState) sort_by(entry->escapes, [](const Escape& escape) { return escape.rounds; });
     sort_by(entry->escapes, [&](const Escape& escape) { return nodes[escape.node].byte; });

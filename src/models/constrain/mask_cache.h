@@ -37,14 +37,17 @@ struct MaskEntry {
 // Thread-safe. Beyond its size entries are computed each time.
 class MaskCache {
  public:
+  static constexpr std::uint64_t kEntryWork = 4'000'000;  // of TrieWalk, some 20 ms: an entry over an ambiguous grammar may miss tokens
+
   MaskCache(const Automaton& automaton, const TokenTrie& trie, std::size_t max_bytes) : automaton_(automaton), trie_(trie), max_bytes_(max_bytes) {}
 
-  // `body`: first state of the counter on top of the stack, kNoState where there is none.
-  std::shared_ptr<const MaskEntry> find(std::uint32_t state, std::uint32_t body);
+  // `body`: first state of the counter on top of the stack, kNoState where there is none. What it computes is taken from `work`; null when
+  // that is 0 and the entry is not known.
+  std::shared_ptr<const MaskEntry> find(std::uint32_t state, std::uint32_t body, std::uint64_t& work);
   std::size_t bytes() const;
 
  private:
-  std::shared_ptr<const MaskEntry> compute(std::uint32_t state, std::uint32_t body) const;
+  std::shared_ptr<const MaskEntry> compute(std::uint32_t state, std::uint32_t body, std::uint64_t& work) const;
 
   const Automaton& automaton_;
   const TokenTrie& trie_;

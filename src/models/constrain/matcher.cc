@@ -18,6 +18,10 @@ using constrain::TrieWalk;
 
 namespace {
 
+// What one mask may cost, in steps of TrieWalk (some 5 ns each), before it is left incomplete: only grammars ambiguous in hundreds of
+// ways come near it, and a model's next step must not wait for them.
+constexpr std::uint64_t kMaskWork = 8'000'000;
+
 void set_bit(std::span<std::uint64_t> mask, TokenId token) {
   const auto t = static_cast<std::size_t>(token);
   mask[t / 64] |= std::uint64_t{1} << (t % 64);
@@ -97,12 +101,14 @@ struct GrammarMatcher::State {
     other.clear();
     walk.stepper().behind(stack, other);
     for (std::uint32_t c = 0; c < automaton.classes; ++c) {
+      if (walk.exhausted()) return;
       const auto reads = [&](const Configuration& next) { return automaton.table[std::size_t{next.state} * automaton.classes + c] != kNoState; };
       if (std::ranges::none_of(other.alive, reads)) continue;
       walk.stepper().step(other, automaton.class_byte[c], walk.start());
       walk.begin();
       for (unsigned byte = automaton.class_byte[c], end = byte + automaton.class_size[c]; byte < end; ++byte)
         for (const constrain::Escape& escape : entry.escapes_before(static_cast<std::uint8_t>(byte), least, most)) {
+          if (walk.exhausted()) return;
           add(escape.node);
           walk.run(escape.node, [&](std::uint32_t node, const TrieWalk::Level&) { add(node); });
         }
@@ -141,15 +147,18 @@ bool GrammarMatcher::mask(std::span<std::uint64_t> bits) {
   if (state_->ended) return false;
   const Automaton& automaton = constraint_->grammar().automaton();
   const std::size_t mark = state_->stacks.size();
+  std::uint64_t work = kMaskWork;
+  state_->walk.allow(kMaskWork / 8);
   for (const Configuration& at : state_->position.alive) {
     const constrain::Frame frame = state_->stacks[at.stack];
     const bool counted = at.stack != constrain::kBottom && (frame.target & constrain::kCounterBit);
     const constrain::Counter* counter = counted ? &automaton.counters[frame.target & ~constrain::kCounterBit] : nullptr;
-    const auto entry = constraint_->cache_->find(at.state, counted ? counter->body : kNoState);
+    const auto entry = constraint_->cache_->find(at.state, counted ? counter->body : kNoState, work);
+    if (entry == nullptr) continue;
     const std::uint32_t most = !counted || counter->max == kNoState ? kNoState - 1 : counter->max - frame.rounds;
     const std::uint32_t least = counted && counter->min > frame.rounds ? counter->min - frame.rounds : 0;
     entry->add_to(bits, most);
-    if (!entry->escapes.empty() && at.stack != constrain::kBottom) state_->add_after(*entry, at.stack, least, most, bits);
+    if (!entry->escapes.empty() && at.stack != constrain::kBottom && !state_->walk.exhausted()) state_->add_after(*entry, at.stack, least, most, bits);
   }
   state_->stacks.forget(mark);
   const TokenTrie& trie = constraint_->trie();

@@ -224,8 +224,8 @@ Result<Dfa> Nfa::determinise(std::size_t& work) const {
   for (std::size_t i = 0; i < sets.size(); ++i) {
     if (sets.size() > syntax_.limits().max_states) return too_many(syntax_.limits().max_states);
     if (work > syntax_.limits().max_work)
-      return fail(error(ErrorCode::kTooLarge, "the expression is of exponential size: making it deterministic takes more than {} steps", syntax_.limits().max_work)
-                      .with_hint("avoid counted repetitions after an unbounded one, such as (a|b)*a(a|b){20}"));
+      return fail(error(ErrorCode::kTooLarge, "the grammar is too large or of exponential size: making it deterministic takes more than {} steps", syntax_.limits().max_work)
+                      .with_hint("use fewer optional properties in one object; avoid counted repetitions after an unbounded one, such as (a|b)*a(a|b){20}"));
     const std::vector<State> set = *sets[i];
     DfaState state;
     std::vector<DfaEdge> edges;

@@ -47,7 +47,7 @@ void Stepper::arrive(Configuration configuration, Position& out) {
     const std::uint8_t flags = automaton_.flags[state];
     work_ += 1 + todo_.size() + out.alive.size();
     if (flags & Automaton::kBytes) {
-      if (out.alive.size() >= Position::kMaxAlive || todo_.size() > 4 * Position::kMaxAlive) return;
+      if (out.alive.size() >= Position::kMaxAlive || todo_.size() > 2 * Position::kMaxAlive) return;
       if (out.alive.empty() || std::ranges::find(out.alive, todo_[i]) == out.alive.end()) out.alive.push_back(todo_[i]);
     }
     if (flags & Automaton::kPlain) continue;
@@ -61,7 +61,9 @@ void Stepper::arrive(Configuration configuration, Position& out) {
 
 void Stepper::step(const Position& from, std::uint8_t byte, Position& to) {
   to.clear();
+  const std::uint64_t enough = work_ + kMaxStepWork;
   for (const Configuration& configuration : from.alive) {
+    if (work_ > enough) return;
     const std::uint32_t next = automaton_.next(configuration.state, byte);
     if (next != kNoState) arrive({next, configuration.stack}, to);
   }

@@ -42,6 +42,9 @@ class Stepper {
   // Comparisons and visits so far: what a walk is limited by.
   std::uint64_t work() const { return work_; }
 
+  // Of one byte; beyond it the places not reached yet are dropped, as beyond Position::kMaxAlive.
+  static constexpr std::uint64_t kMaxStepWork = 100'000;
+
  private:
   void pop(StackId stack, std::uint32_t rounds, Position& out);
   void visit(std::uint32_t state, StackId stack);

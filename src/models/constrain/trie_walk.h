@@ -31,19 +31,22 @@ class TrieWalk {
     return levels_[0].position;
   }
   void begin() { settle(levels_[0]); }
-
-  // A walk over a very ambiguous grammar ends early: the tokens it has not reached count as not allowed. Some 10 ms.
-  static constexpr std::uint64_t kMaxWork = 4'000'000;
+  // All runs from now on may do so much work together; then they end, and tokens not reached count as not allowed. Only walks over very
+  // ambiguous grammars need more than a look at each node.
+  void allow(std::uint64_t work) { enough_ = this->work() + work; }
+  std::uint64_t work() const { return work_ + stepper_.work(); }
+  bool exhausted() const { return work() >= enough_; }
 
   // Calls visit(node number, level) for every node below `root` that can be reached.
   template <class Visit>
   void run(std::uint32_t root, const Visit& visit) {
+    ++work_;
     if (!levels_[0].alive) return;
     const auto nodes = trie_.nodes();
     const std::size_t base = nodes[root].depth;
     const std::uint32_t end = nodes[root].skip;
-    const std::uint64_t enough = stepper_.work() + kMaxWork;
-    for (std::uint32_t i = root + 1; i < end && stepper_.work() < enough;) {
+    for (std::uint32_t i = root + 1; i < end && !exhausted();) {
+      ++work_;
       const TokenTrie::Node& node = nodes[i];
       Level& from = levels_[node.depth - base - 1];
       Level& to = levels_[node.depth - base];
@@ -94,6 +97,7 @@ class TrieWalk {
   const TokenTrie& trie_;
   Stepper stepper_;
   std::vector<Level> levels_;
+  std::uint64_t work_ = 0, enough_ = 0;
 };
 
 }  // namespace stoa::models::constrain
