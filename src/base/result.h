@@ -29,12 +29,14 @@ enum class ErrorCode : std::uint8_t {
 };
 
 // An error names the file or value that is wrong in `message`, and the next step in `hint` (may be empty).
-// `param` is the request field at fault where there is one (for example "messages[0].content").
+// `param` is the request field at fault where there is one (for example "messages[0].content"). `retry_after` is an estimate of the
+// seconds after which the same request may succeed, 0 when nothing is known.
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
   std::string message;
   std::string hint;
   std::string param;
+  int retry_after = 0;
 
   Error&& with_hint(std::string text) && {
     hint = std::move(text);
@@ -42,6 +44,10 @@ struct Error {
   }
   Error&& with_param(std::string name) && {
     param = std::move(name);
+    return std::move(*this);
+  }
+  Error&& with_retry_after(int seconds) && {
+    retry_after = seconds;
     return std::move(*this);
   }
   // Puts "context: " before the message: adapters use it to name the file being read.
@@ -58,7 +64,7 @@ using Status = Result<void>;
 // error(code, "format {}", args...) makes an Error; fail(...) makes what a function returning Result returns.
 template <class... Args>
 [[nodiscard]] Error error(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
-  return Error{code, fmt::format(format, std::forward<Args>(args)...), {}, {}};
+  return Error{code, fmt::format(format, std::forward<Args>(args)...), {}, {}, 0};
 }
 template <class... Args>
 [[nodiscard]] std::unexpected<Error> fail(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {

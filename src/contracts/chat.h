@@ -35,6 +35,7 @@ struct ChatRequest {
   int max_tokens = 0;                 // 0 = as many as the context leaves room for
   std::vector<std::string> stop;      // at most 16, each non-empty; not part of the output
   bool ignore_eos = false;
+  int priority = 0;                   // higher is served first; within one, tenants share fairly
   SamplingOptions sampling;
 };
 

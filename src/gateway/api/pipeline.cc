@@ -1,5 +1,7 @@
 #include "gateway/api/pipeline.h"
 
+#include <algorithm>
+
 #include "base/error_table.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -129,7 +131,7 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
       scope.finished_.error = error;
       response = endpoint.error_body(error);
       response.headers.set("x-should-retry", error_info(error.code).retryable ? "true" : "false");
-      if (error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable) response.headers.set("retry-after", "1");
+      if (error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable) response.headers.set("retry-after", std::to_string(std::max(1, error.retry_after)));
       if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss)
         log_error("request failed", error, {{"request_id", scope.call_.request_id}, {"route", request.route}});
     } else if (*result) {

@@ -185,18 +185,19 @@ void Decoder::feed_forward(const Layer& layer) {
 
 std::span<float> Decoder::logits(std::span<const Segment> segments) {
   const auto& c = config_;
-  // Only the last row of a segment is asked for its logits: the head is the largest matrix of a small model.
-  const int wanted = static_cast<int>(std::ranges::count_if(segments, &Segment::wants_logits));
+  // Only the rows asked for: the head is the largest matrix of a small model.
+  int wanted = 0;
+  for (const auto& segment : segments) wanted += segment.logit_rows;
   if (wanted == 0) return {};
   grow(last_, wanted, c.width);
   grow(logits_, wanted, c.vocabulary);
   std::int64_t end = 0, taken = 0;
   for (const auto& segment : segments) {
     end += static_cast<std::int64_t>(segment.tokens.size());
-    if (!segment.wants_logits) continue;
-    compute_.rms_norm(residual_.data() + (end - 1) * c.width, c.width, final_norm_.data(), c.norm_epsilon, 1, c.width,
-                      last_.data() + taken * c.width, c.width);
-    ++taken;
+    if (segment.logit_rows == 0) continue;
+    compute_.rms_norm(residual_.data() + (end - segment.logit_rows) * c.width, c.width, final_norm_.data(), c.norm_epsilon, segment.logit_rows,
+                      c.width, last_.data() + taken * c.width, c.width);
+    taken += segment.logit_rows;
   }
   const Product product{.w = &head_, .y = logits_.data(), .y_stride = c.vocabulary};
   compute_.matmul(last_.data(), c.width, wanted, c.width, {&product, 1});

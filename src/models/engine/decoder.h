@@ -20,7 +20,7 @@ struct Segment {
   std::span<const std::int32_t> tokens;  // at least one, each within the vocabulary
   int position = 0;                      // of the first of them
   std::span<const PageId> pages;         // at least pages_for(position + tokens.size())
-  bool wants_logits = false;             // of the last of them
+  int logit_rows = 0;                    // how many of the last of them want logits, at most tokens.size()
 };
 
 // Weights are used where they lie in `file`, which outlives the decoder. One thread at a time.
@@ -33,8 +33,8 @@ class Decoder {
   KvLayout kv_layout() const;
   DType weight_type() const { return layers_.front().gate.dtype; }  // of the bulk of the weights
 
-  // Writes keys and values of all segments into their pages. Returns one row of vocabulary() logits for each segment that wants
-  // them, in order; valid until the next call, and the caller may overwrite it.
+  // Writes keys and values of all segments into their pages. Returns a row of vocabulary logits for each row that a segment
+  // wants them of, in order; valid until the next call, and the caller may overwrite it.
   std::span<float> forward(std::span<const Segment> segments, const KvPool& pool);
 
  private:

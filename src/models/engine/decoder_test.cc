@@ -197,7 +197,7 @@ TEST(Decoder, EqualsThePlainForwardForEveryFamilyAndType) {
     Bench bench(model);
     const auto expected = Reference(*bench.file, model).last_logits(tokens);
     const auto pages = bench.pages(37);
-    const Segment whole{.tokens = tokens, .position = 0, .pages = pages, .wants_logits = true};
+    const Segment whole{.tokens = tokens, .position = 0, .pages = pages, .logit_rows = 1};
     const auto logits = bench.decoder->forward({&whole, 1}, *bench.pool);
     ASSERT_EQ(logits.size(), expected.size());
     EXPECT_LT(distance(logits, expected), bound) << model.architecture << " " << dtype_info(model.dtype).name;
@@ -212,7 +212,7 @@ TEST(Decoder, ChunksAndBatchesGiveWhatOneSequenceAloneGives) {
     const auto a = some_tokens(70, 1), b = some_tokens(41, 2), c = some_tokens(9, 3);
     const auto alone = [&](const std::vector<std::int32_t>& tokens) {
       const auto pages = bench.pages(static_cast<int>(tokens.size()));
-      const Segment segment{.tokens = tokens, .position = 0, .pages = pages, .wants_logits = true};
+      const Segment segment{.tokens = tokens, .position = 0, .pages = pages, .logit_rows = 1};
       const auto logits = bench.decoder->forward({&segment, 1}, *bench.pool);
       return Floats(logits.begin(), logits.end());
     };
@@ -223,16 +223,35 @@ TEST(Decoder, ChunksAndBatchesGiveWhatOneSequenceAloneGives) {
     const std::span sa(a), sb(b), sc(c);
     const Segment first[] = {{.tokens = sa.first(33), .position = 0, .pages = pa}, {.tokens = sb.first(40), .position = 0, .pages = pb}};
     EXPECT_TRUE(bench.decoder->forward(first, *bench.pool).empty());
-    const Segment second[] = {{.tokens = sb.subspan(40), .position = 40, .pages = pb, .wants_logits = true},
+    const Segment second[] = {{.tokens = sb.subspan(40), .position = 40, .pages = pb, .logit_rows = 1},
                               {.tokens = sa.subspan(33, 36), .position = 33, .pages = pa}};
     auto logits = bench.decoder->forward(second, *bench.pool);
     EXPECT_LT(distance(logits, expected[1]), 2e-3);
-    const Segment third[] = {{.tokens = sc, .position = 0, .pages = pc, .wants_logits = true},
-                             {.tokens = sa.subspan(69), .position = 69, .pages = pa, .wants_logits = true}};
+    const Segment third[] = {{.tokens = sc, .position = 0, .pages = pc, .logit_rows = 1},
+                             {.tokens = sa.subspan(69), .position = 69, .pages = pa, .logit_rows = 1}};
     logits = bench.decoder->forward(third, *bench.pool);
     EXPECT_LT(distance(logits.first(TinyModel::kVocabulary), expected[2]), 2e-3);
     EXPECT_LT(distance(logits.subspan(TinyModel::kVocabulary), expected[0]), 2e-3);
   }
+}
+
+TEST(Decoder, GivesTheLogitsOfSeveralRows) {
+  Bench bench({});
+  const auto tokens = some_tokens(12, 4), other = some_tokens(5, 6);
+  const auto alone = [&](std::span<const std::int32_t> part) {
+    const auto pages = bench.pages(static_cast<int>(part.size()));
+    const Segment segment{.tokens = part, .position = 0, .pages = pages, .logit_rows = 1};
+    const auto logits = bench.decoder->forward({&segment, 1}, *bench.pool);
+    return Floats(logits.begin(), logits.end());
+  };
+  std::vector<Floats> expected = {alone(other)};
+  for (std::size_t n = 10; n <= 12; ++n) expected.push_back(alone(std::span(tokens).first(n)));
+  const auto pages = bench.pages(12), other_pages = bench.pages(5);
+  const Segment segments[] = {{.tokens = other, .position = 0, .pages = other_pages, .logit_rows = 1},
+                              {.tokens = tokens, .position = 0, .pages = pages, .logit_rows = 3}};
+  const auto logits = bench.decoder->forward(segments, *bench.pool);
+  ASSERT_EQ(logits.size(), 4u * TinyModel::kVocabulary);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_LT(distance(logits.subspan(i * TinyModel::kVocabulary, TinyModel::kVocabulary), expected[i]), 2e-3) << i;
 }
 
 }  // namespace

@@ -118,7 +118,9 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
                     .with_hint("Shorten the prompt or choose a model with a longer context.")
                     .with_param(request.messages.empty() ? "prompt" : "messages"));
   }
-  return Generation{.cancel = call.cancel,
+  return Generation{.tenant = call.principal.tenant,
+                    .priority = request.priority,
+                    .cancel = call.cancel,
                     .deadline = call.deadline,
                     .prompt = std::move(prompt),
                     .max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room),
@@ -156,6 +158,7 @@ Result<ChatOutcome> LocalGenerator::generate(const Call& call, const ChatRequest
   span.set("gen_ai.usage.input_tokens", usage.prompt_tokens);
   span.set("gen_ai.usage.output_tokens", usage.completion_tokens);
   span.set("gen_ai.response.finish_reasons", std::string(finish_name(outcome->finish)));
+  span.set("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens);
   span.set("stoa.queue_micros", usage.queue_micros);
   span.set("stoa.first_token_micros", usage.first_token_micros);
   span.set("stoa.compute_micros", usage.compute_micros);

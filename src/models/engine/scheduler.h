@@ -1,15 +1,16 @@
 // Continuous batching: one thread owns the decoder, the KV pages and every sequence, and advances all of them step by step.
 //
-// A step takes one new token of every sequence that decodes and fills up with chunks of prompts, so that a long prompt does not
-// stall the others. A request is admitted when a slot and the pages of its prompt (plus a little room) are free; the rest of its pages
-// come as it grows. When the pool runs dry the sequence admitted last gives its pages back and is computed again later: nothing is
-// lost but time. Cancellation, deadlines and slow readers are looked at before every step, and pages are freed at once.
+// A step takes one new token of every sequence that decodes (and, while few do, guessed ones after it: drafting.h) and adds chunks of
+// prompts as large as a time budget allows (step_budget.h), so that a long prompt does not stall the others. A request is admitted
+// when a slot and the pages of its prompt (plus a little room) are free; it starts behind the longest prefix that the prefix cache
+// knows, and the rest of its pages come as it grows. When the pool runs dry the sequence of the lowest priority, of these the one
+// admitted last, gives its pages back and is computed again later: nothing is lost but time. Cancellation, deadlines and slow readers
+// are looked at before every step, and pages are freed at once.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,36 +21,30 @@
 
 #include "base/metrics.h"
 #include "base/result.h"
-#include "contracts/call.h"
-#include "contracts/chat.h"
 #include "models/engine/decoder.h"
+#include "models/engine/engine_metrics.h"
+#include "models/engine/fair_share.h"
 #include "models/engine/kv_pool.h"
 #include "models/engine/outbox.h"
-#include "models/engine/sampler.h"
-#include "models/engine/text_stream.h"
+#include "models/engine/prefix_cache.h"
+#include "models/engine/sequence.h"
+#include "models/engine/step_budget.h"
+#include "models/engine/wait_queue.h"
 #include "models/tokenizer/tokenizer.h"
 
 namespace stoa::models {
 
 struct SchedulerOptions {
-  int slots = 8;                   // sequences computed together
-  int queue = 64;                  // requests that may wait for a slot
-  int step_tokens = 512;           // most tokens of one step
-  int chunk_beside_decode = 128;   // most prompt tokens of a step in which others decode: bounds how long they wait
-  int outbox = 64;                 // deltas a reader may be behind before its sequence pauses
+  int slots = 8;                                // sequences computed together
+  int queue = 64;                               // requests that may wait for a slot
+  int step_tokens = 512;                        // most tokens of one step
+  std::chrono::milliseconds step_target{50};    // time of a step that computes prompts while others decode: bounds how long they wait
+  double cached_share = 1;                      // of the KV pages, how much may stay cached when no sequence holds it; 0: no prefix cache
+  int draft_tokens = 8;                         // most tokens guessed for a sequence in a step; 0: no speculation
+  int draft_sequences = 2;                      // guesses are made while at most this many sequences decode
+  std::chrono::milliseconds max_wait{120'000};  // a request that would wait longer for a slot, by estimate, is refused
+  int outbox = 64;                              // deltas a reader may be behind before its sequence pauses
   std::chrono::milliseconds stall_limit{60'000};  // a reader that takes nothing for this long loses its request
-};
-
-// What the scheduler needs to know of a request; the text side (template, tokens) is done by its caller.
-struct Generation {
-  CancelToken cancel;
-  Deadline deadline;
-  std::vector<std::int32_t> prompt;  // at least one token, all within the vocabulary
-  int max_tokens = 1;                // at least 1, and prompt + max_tokens <= context_length()
-  bool ignore_eos = false;
-  std::vector<std::string> stop;
-  SamplingOptions sampling;
-  std::uint64_t seed = 0;
 };
 
 class Scheduler {
@@ -61,7 +56,9 @@ class Scheduler {
   Scheduler& operator=(const Scheduler&) = delete;
 
   // Thread-safe. The stream of the answer; it is always closed in the end, with the outcome or an error.
-  // Errors: kResourceExhausted (queue full), kUnavailable (stopping).
+  // Errors: kTooLarge (prompt and max_tokens exceed context_length()), kResourceExhausted (queue full, or the estimated wait is beyond
+  // max_wait), kUnavailable (the deadline would pass in the queue, or the engine is stopping). The middle two carry `retry_after`.
+  // A full queue may also close the stream of a waiting request with kResourceExhausted, to let another tenant in.
   Result<std::shared_ptr<Outbox>> submit(Generation generation);
 
   // Tokens a sequence may have: the model's context, or what the KV pool holds if that is less.
@@ -71,21 +68,26 @@ class Scheduler {
   void stop(std::chrono::milliseconds drain);
 
  private:
-  struct Sequence;
-  struct Instruments;
   using Sequences = std::vector<std::unique_ptr<Sequence>>;
 
+  Status make_way(const Generation& generation);
   void run();
   bool wait_for_work(bool idle);
   std::optional<Error> ended(Sequence& sequence);
   void drop_ended();
   void admit();
+  bool take_pages(Sequence& sequence);
+  void count_found(Sequence& sequence);
   void compose();
-  void add_to_step(Sequence& sequence, int tokens);
+  void add_decoding();
+  void add_prompts(int budget);
+  bool another_computes_next_page(const Sequence& sequence) const;
+  void draft(Sequence& sequence);
+  void add_to_step(Sequence& sequence, std::span<const std::int32_t> tokens, int logit_rows);
+  void preempt_last();
   void step();
   void advance(Sequence& sequence, int tokens, std::span<float> logits, double micros);
-  std::optional<FinishReason> append_token(Sequence& sequence, std::span<float> logits);
-  void preempt_last();
+  std::optional<FinishReason> choose(Sequence& sequence, std::span<float> logits, int rows);
   void release_pages(Sequence& sequence);
   void finish(Sequence& sequence, Result<FinishReason> reason);
   void close_all();
@@ -96,18 +98,24 @@ class Scheduler {
   const Tokenizer& tokenizer_;
   const SchedulerOptions options_;
   const int context_length_;
-  std::unique_ptr<Instruments> instruments_;
+  EngineMetrics metrics_;
 
   std::mutex mutex_;
   std::condition_variable changed_, stopped_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;  // guarded; preempted sequences stand at its front
+  WaitQueue waiting_;       // guarded
+  FairShare shares_;        // guarded
+  WaitEstimate estimate_;   // guarded
+  int occupied_ = 0;        // guarded; slots in use
   bool wake_ = false, stopping_ = false, abort_ = false, done_ = false;  // guarded
   std::mutex join_;
 
   // The engine thread's own.
-  Sequences running_;  // in order of admission
+  PrefixCache cache_;
+  StepBudget budget_;
+  Sequences running_;  // by priority, then in order of admission
   std::vector<Segment> segments_;
   std::vector<Sequence*> in_step_;  // of each segment
+  std::size_t decoding_in_step_ = 0;  // of them, the first so many; prompts stand behind
 
   std::thread thread_;
 };

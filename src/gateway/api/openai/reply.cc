@@ -1,5 +1,7 @@
 #include "gateway/api/openai/reply.h"
 
+#include <algorithm>
+
 #include "base/id.h"
 #include "gateway/api/openai/errors.h"
 
@@ -15,7 +17,7 @@ infra::HttpResponse render_http_error(const infra::HttpRequest&, int status, con
   auto response = infra::HttpResponse::json(status, dump_json(wire.body));
   response.headers.set("x-request-id", new_id("req"));
   response.headers.set("x-should-retry", wire.retryable ? "true" : "false");
-  if (status == 429 || status == 503) response.headers.set("retry-after", "1");
+  if (status == 429 || status == 503) response.headers.set("retry-after", std::to_string(std::max(1, error.retry_after)));
   return response;
 }
 

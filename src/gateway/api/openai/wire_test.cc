@@ -17,7 +17,7 @@ const AnswerHead kHead{.id = "chatcmpl_1", .created = 7, .model = "m", .logprobs
 
 TEST(Errors, StatusesAreThoseOfTheTable) {
   for (const ErrorInfo& info : error_table()) {
-    const WireError wire = to_wire(Error{info.code, "what", "next", "field"});
+    const WireError wire = to_wire(Error{info.code, "what", "next", "field", 0});
     EXPECT_EQ(wire.status, info.http_status) << info.name;
     EXPECT_EQ(wire.retryable, info.retryable) << info.name;
     const JsonObject& body = wire.body.at("error").as_object();

@@ -1,0 +1,70 @@
+// One request on its way through the engine: what the scheduler, its queue and its steps know of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "contracts/chat.h"
+#include "models/engine/drafting.h"
+#include "models/engine/outbox.h"
+#include "models/engine/prefix_cache.h"
+#include "models/engine/sampler.h"
+#include "models/engine/text_stream.h"
+#include "models/tokenizer/tokenizer.h"
+
+namespace stoa::models {
+
+// What the engine needs to know of a request; the text side (template, tokens) is done by its caller.
+struct Generation {
+  std::string tenant;  // whose share the work is charged to, and whose prefixes it may find
+  int priority = 0;    // higher goes first
+  CancelToken cancel;
+  Deadline deadline;
+  std::vector<std::int32_t> prompt;  // at least one token, all within the vocabulary
+  int max_tokens = 1;                // at least 1
+  bool ignore_eos = false;
+  std::vector<std::string> stop;
+  SamplingOptions sampling;
+  std::uint64_t seed = 0;
+};
+
+// Made by the caller's thread, then the engine's own.
+struct Sequence {
+  Sequence(Generation g, std::shared_ptr<Outbox> out)
+      : request(std::move(g)), outbox(std::move(out)), tokens(request.prompt), sampler(request.sampling, request.seed, request.prompt),
+        text(request.stop) {
+    usage.prompt_tokens = static_cast<std::int64_t>(tokens.size());
+  }
+
+  int size() const { return static_cast<int>(tokens.size()); }
+  int left() const { return size() - computed; }
+  int limit() const { return static_cast<int>(request.prompt.size()) + request.max_tokens; }
+  bool in_prompt() const { return computed < static_cast<int>(request.prompt.size()); }
+
+  // Appends a sampled token and its text to `delta`; says why the answer is complete, if it is.
+  std::optional<FinishReason> append(const SampledToken& sampled, const Tokenizer& tokenizer, ChatDelta& delta);
+
+  Generation request;
+  std::shared_ptr<Outbox> outbox;
+  std::vector<std::int32_t> tokens;  // prompt and answer
+  int computed = 0;                  // of them have keys and values in the pages
+  std::vector<PageId> pages;
+  int accounted = 0;                 // prompt tokens that have been computed or found in the cache, once
+  PrefixCache::Place cached;         // the pages that are the prefix cache's too
+  std::vector<std::int32_t> trial;   // the last token and the drafts after it, while a step tries them
+  DraftLength drafts;
+  Sampler sampler;
+  TextStream text;
+  Usage usage;
+  double compute_micros = 0;
+  SteadyTime submitted = std::chrono::steady_clock::now(), last_room = submitted, admitted_at{}, last_token_at{};
+  bool admitted = false, over = false;
+};
+
+}  // namespace stoa::models
