@@ -78,6 +78,13 @@ KvLayout Decoder::kv_layout() const {
   return {.layers = config_.layers, .kv_heads = config_.kv_heads, .head_dim = config_.head_dim, .type = KvType::kF16};
 }
 
+std::size_t Decoder::activation_bytes(int rows, int logit_rows) const {
+  const auto& c = config_;
+  const auto each = 2 * c.width + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim + 2 * c.feed_forward;
+  return sizeof(float) * (static_cast<std::size_t>(rows) * static_cast<std::size_t>(each) +
+                          static_cast<std::size_t>(logit_rows) * static_cast<std::size_t>(c.width + c.vocabulary));
+}
+
 void Decoder::prepare(std::span<const Segment> segments, const KvPool& pool) {
   auto& b = batch_;
   b.tokens.clear();

@@ -33,6 +33,9 @@ class Decoder {
   KvLayout kv_layout() const;
   DType weight_type() const { return layers_.front().gate.dtype; }  // of the bulk of the weights
 
+  // Bytes of the activations of a step with so many rows, logits of `logit_rows` of them wanted.
+  std::size_t activation_bytes(int rows, int logit_rows) const;
+
   // Writes keys and values of all segments into their pages. Returns a row of vocabulary logits for each row that a segment
   // wants them of, in order; valid until the next call, and the caller may overwrite it.
   std::span<float> forward(std::span<const Segment> segments, const KvPool& pool);

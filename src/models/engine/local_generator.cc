@@ -74,23 +74,33 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
     return fail(ErrorCode::kDataLoss, "{}: the tokenizer has {} tokens, but token_embd.weight only {} rows", path.string(), l.tokenizer.size(),
                 config.vocabulary);
   }
+  std::error_code ignored;
+  const auto& o = options.scheduler;
+  const int trial_rows = o.slots + o.draft_sequences * o.draft_tokens;  // that decode, guesses included
+  const MemoryPlan plan{.weights = static_cast<std::size_t>(std::filesystem::file_size(path, ignored)),
+                        .keys_and_values = options.kv_bytes,
+                        .activations = l.decoder->activation_bytes(o.step_tokens + trial_rows, trial_rows)};
+  const auto available = available_memory();
+  STOA_CHECK(check_memory(plan, available, name));
   STOA_TRY(pool, KvPool::create(l.decoder->kv_layout(), options.kv_bytes));
   l.pool = std::make_unique<KvPool>(std::move(pool));
   STOA_TRY(chat_template, l.file.get_string_or("tokenizer.chat_template", ""));
   l.prompts = std::make_unique<PromptBuilder>(l.tokenizer, chat_template);
   l.scheduler = std::make_unique<Scheduler>(*l.decoder, *l.pool, l.tokenizer, options.scheduler, metrics, name);
 
-  std::error_code ignored;
   auto& r = l.report;
   r = {.architecture = config.architecture, .name = std::move(name), .weight_type = std::string(dtype_info(l.decoder->weight_type()).name),
-       .isa = std::string(isa_name(options.isa)), .file_bytes = std::filesystem::file_size(path, ignored),
+       .isa = std::string(isa_name(options.isa)), .memory = plan,
        .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads()};
   if (options.context_length > 0) r.context_length = std::min(r.context_length, options.context_length);
   r.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   log(LogLevel::kInfo, "model loaded",
       {{"model", r.name}, {"file", path.string()}, {"architecture", r.architecture}, {"weights", r.weight_type}, {"isa", r.isa},
-       {"threads", std::int64_t{r.threads}}, {"bytes", static_cast<std::int64_t>(r.file_bytes)}, {"context", std::int64_t{r.context_length}},
-       {"kv_pages", std::int64_t{l.pool->pages()}}, {"seconds", r.load_seconds}});
+       {"threads", std::int64_t{r.threads}}, {"context", std::int64_t{r.context_length}},
+       {"weight_bytes", static_cast<std::int64_t>(plan.weights)}, {"kv_bytes", static_cast<std::int64_t>(plan.keys_and_values)},
+       {"kv_pages", std::int64_t{l.pool->pages()}}, {"kv_cached_share", options.scheduler.cached_share},
+       {"activation_bytes", static_cast<std::int64_t>(plan.activations)}, {"available_bytes", static_cast<std::int64_t>(available.value_or(0))},
+       {"seconds", r.load_seconds}});
   return std::unique_ptr<LocalGenerator>(new LocalGenerator(std::move(loaded)));
 }
 

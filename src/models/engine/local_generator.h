@@ -12,13 +12,16 @@
 #include "models/compute/cpu.h"
 #include "models/compute/thread_pool.h"
 #include "models/engine/generator.h"
+#include "models/engine/memory_plan.h"
 #include "models/engine/scheduler.h"
 
 namespace stoa::models {
 
 struct EngineOptions {
   Isa isa = best_isa();
-  std::size_t kv_bytes = std::size_t{1} << 30;  // address space for keys and values; memory is taken as it is used
+  // For keys and values of running requests and of the prefix cache, which keeps what is no longer used until the space is needed.
+  // Memory is taken as it is used, up to all of it.
+  std::size_t kv_bytes = std::size_t{1} << 30;
   int context_length = 0;                       // 0: the model's own; otherwise at most that
   SchedulerOptions scheduler;
 };
@@ -26,7 +29,7 @@ struct EngineOptions {
 // What was found when the model was loaded.
 struct ModelReport {
   std::string architecture, name, weight_type, isa;
-  std::size_t file_bytes = 0;
+  MemoryPlan memory;
   int context_length = 0, vocabulary = 0, threads = 0;
   double load_seconds = 0;
 };
@@ -36,7 +39,7 @@ class LocalGenerator final : public Generator {
  public:
   // Reads headers and builds the tokenizer; weights stay in the file until they are used. `name` is what callers call the
   // model. `threads` and `metrics` outlive the generator; several models may share one thread pool.
-  // Errors: those of GgufFile, Tokenizer, Decoder and KvPool.
+  // Errors: those of GgufFile, Tokenizer, Decoder and KvPool; kResourceExhausted when the machine has less memory than all of it needs.
   static Result<std::unique_ptr<LocalGenerator>> load(const std::filesystem::path& file, std::string name, const EngineOptions& options,
                                                       ThreadPool& threads, Metrics& metrics);
   ~LocalGenerator() override;
