@@ -43,6 +43,15 @@ std::string_view finish_name(FinishReason reason) {
 
 }  // namespace
 
+// The parts of a draft model.
+struct LocalGenerator::Draft {
+  explicit Draft(GgufFile f) : file(std::move(f)) {}
+
+  GgufFile file;
+  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<KvPool> pool;
+};
+
 // In order of construction: each part refers to those before it.
 struct LocalGenerator::Loaded {
   Loaded(GgufFile f, Tokenizer t) : file(std::move(f)), tokenizer(std::move(t)) {}
@@ -51,6 +60,7 @@ struct LocalGenerator::Loaded {
   Tokenizer tokenizer;
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<KvPool> pool;
+  std::unique_ptr<Draft> draft;
   std::unique_ptr<PromptBuilder> prompts;
   std::unique_ptr<Scheduler> scheduler;
   ModelReport report;
@@ -58,6 +68,24 @@ struct LocalGenerator::Loaded {
 
 LocalGenerator::LocalGenerator(std::unique_ptr<Loaded> loaded) : loaded_(std::move(loaded)) {}
 LocalGenerator::~LocalGenerator() = default;
+
+Result<std::unique_ptr<LocalGenerator::Draft>> LocalGenerator::load_draft(const EngineOptions& options, const Tokenizer& tokenizer,
+                                                                          ThreadPool& threads) {
+  STOA_TRY(file, GgufFile::open(options.draft_model));
+  auto draft = std::make_unique<Draft>(std::move(file));
+  auto own = Tokenizer::from_gguf(draft->file);
+  if (!own) return fail(std::move(own.error()).in(options.draft_model.string()));
+  if (auto same = check_same_tokens(tokenizer, *own); !same) return fail(std::move(same.error()).in(options.draft_model.string()));
+  STOA_TRY(decoder, Decoder::load(draft->file, threads, options.isa));
+  draft->decoder = std::make_unique<Decoder>(std::move(decoder));
+  if (own->size() > draft->decoder->config().vocabulary) {
+    return fail(ErrorCode::kDataLoss, "{}: the tokenizer has {} tokens, but token_embd.weight only {} rows", options.draft_model.string(), own->size(),
+                draft->decoder->config().vocabulary);
+  }
+  STOA_TRY(pool, KvPool::create(draft->decoder->kv_layout(), options.draft_kv_bytes));
+  draft->pool = std::make_unique<KvPool>(std::move(pool));
+  return draft;
+}
 
 Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesystem::path& path, std::string name, const EngineOptions& options,
                                                             ThreadPool& threads, Metrics& metrics) {
@@ -77,25 +105,34 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   std::error_code ignored;
   const auto& o = options.scheduler;
   const int trial_rows = o.slots + o.draft_sequences * o.draft_tokens;  // that decode, guesses included
-  const MemoryPlan plan{.weights = static_cast<std::size_t>(std::filesystem::file_size(path, ignored)),
+  MemoryPlan plan{.weights = static_cast<std::size_t>(std::filesystem::file_size(path, ignored)),
                         .keys_and_values = options.kv_bytes,
                         .activations = l.decoder->activation_bytes(o.step_tokens + trial_rows, trial_rows)};
+  if (!options.draft_model.empty()) {
+    STOA_TRY(draft, load_draft(options, l.tokenizer, threads));
+    l.draft = std::move(draft);
+    plan.weights += static_cast<std::size_t>(std::filesystem::file_size(options.draft_model, ignored));
+    plan.keys_and_values += options.draft_kv_bytes;
+    plan.activations += l.draft->decoder->activation_bytes(DraftModel::kReadAtOnce, 1);
+  }
   const auto available = available_memory();
   STOA_CHECK(check_memory(plan, available, name));
   STOA_TRY(pool, KvPool::create(l.decoder->kv_layout(), options.kv_bytes));
   l.pool = std::make_unique<KvPool>(std::move(pool));
   STOA_TRY(chat_template, l.file.get_string_or("tokenizer.chat_template", ""));
   l.prompts = std::make_unique<PromptBuilder>(l.tokenizer, chat_template);
-  l.scheduler = std::make_unique<Scheduler>(*l.decoder, *l.pool, l.tokenizer, options.scheduler, metrics, name);
+  std::optional<DraftModel> draft;
+  if (l.draft != nullptr) draft.emplace(*l.draft->decoder, *l.draft->pool, l.tokenizer.size());
+  l.scheduler = std::make_unique<Scheduler>(*l.decoder, *l.pool, l.tokenizer, options.scheduler, metrics, name, draft);
 
   auto& r = l.report;
   r = {.architecture = config.architecture, .name = std::move(name), .weight_type = std::string(dtype_info(l.decoder->weight_type()).name),
-       .isa = std::string(isa_name(options.isa)), .memory = plan,
+       .isa = std::string(isa_name(options.isa)), .draft_model = options.draft_model.string(), .memory = plan,
        .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads()};
   if (options.context_length > 0) r.context_length = std::min(r.context_length, options.context_length);
   r.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   log(LogLevel::kInfo, "model loaded",
-      {{"model", r.name}, {"file", path.string()}, {"architecture", r.architecture}, {"weights", r.weight_type}, {"isa", r.isa},
+      {{"model", r.name}, {"file", path.string()}, {"draft_model", r.draft_model}, {"architecture", r.architecture}, {"weights", r.weight_type}, {"isa", r.isa},
        {"threads", std::int64_t{r.threads}}, {"context", std::int64_t{r.context_length}},
        {"weight_bytes", static_cast<std::int64_t>(plan.weights)}, {"kv_bytes", static_cast<std::int64_t>(plan.keys_and_values)},
        {"kv_pages", std::int64_t{l.pool->pages()}}, {"kv_cached_share", options.scheduler.cached_share},

@@ -22,6 +22,8 @@ struct EngineOptions {
   // For keys and values of running requests and of the prefix cache, which keeps what is no longer used until the space is needed.
   // Memory is taken as it is used, up to all of it.
   std::size_t kv_bytes = std::size_t{1} << 30;
+  std::filesystem::path draft_model;            // a GGUF file with the same tokens that guesses ahead; empty: none
+  std::size_t draft_kv_bytes = std::size_t{64} << 20;  // for its keys and values
   int context_length = 0;                       // 0: the model's own; otherwise at most that
   SchedulerOptions scheduler;
 };
@@ -29,6 +31,7 @@ struct EngineOptions {
 // What was found when the model was loaded.
 struct ModelReport {
   std::string architecture, name, weight_type, isa;
+  std::string draft_model;  // its file; empty without one
   MemoryPlan memory;
   int context_length = 0, vocabulary = 0, threads = 0;
   double load_seconds = 0;
@@ -39,7 +42,7 @@ class LocalGenerator final : public Generator {
  public:
   // Reads headers and builds the tokenizer; weights stay in the file until they are used. `name` is what callers call the
   // model. `threads` and `metrics` outlive the generator; several models may share one thread pool.
-  // Errors: those of GgufFile, Tokenizer, Decoder and KvPool; kResourceExhausted when the machine has less memory than all of it needs.
+  // Errors: those of GgufFile, Tokenizer, Decoder and KvPool, check_same_tokens (draft model); kResourceExhausted when the machine has less memory than all of it needs.
   static Result<std::unique_ptr<LocalGenerator>> load(const std::filesystem::path& file, std::string name, const EngineOptions& options,
                                                       ThreadPool& threads, Metrics& metrics);
   ~LocalGenerator() override;
@@ -54,8 +57,10 @@ class LocalGenerator final : public Generator {
   void stop(std::chrono::milliseconds drain);
 
  private:
+  struct Draft;
   struct Loaded;
   explicit LocalGenerator(std::unique_ptr<Loaded> loaded);
+  static Result<std::unique_ptr<Draft>> load_draft(const EngineOptions& options, const Tokenizer& tokenizer, ThreadPool& threads);
   Result<Generation> prepare(const Call& call, const ChatRequest& request) const;
 
   std::unique_ptr<Loaded> loaded_;

@@ -25,7 +25,7 @@ int retry_seconds(double estimate) { return static_cast<int>(std::clamp(std::cei
 }  // namespace
 
 Scheduler::Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer, SchedulerOptions options, Metrics& metrics,
-                     const std::string& model)
+                     const std::string& model, std::optional<DraftModel> draft_model)
     : decoder_(decoder),
       pool_(pool),
       tokenizer_(tokenizer),
@@ -34,7 +34,8 @@ Scheduler::Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer,
       metrics_(metrics, model),
       estimate_(options.slots),
       cache_(pool, static_cast<int>(std::clamp(options.cached_share, 0.0, 1.0) * pool.pages())),
-      budget_(options.step_target, options.step_tokens) {
+      budget_(options.step_target, options.step_tokens),
+      draft_model_(draft_model) {
   metrics_.kv_size.set(static_cast<double>(pool.pages()) * static_cast<double>(pool.layout().page_bytes()));
   thread_ = std::thread([this] { run(); });
 }
@@ -164,24 +165,31 @@ std::optional<Error> Scheduler::ended(Sequence& sequence) {
 }
 
 void Scheduler::drop_ended() {
-  const auto end = [&](Sequence& sequence) {
-    auto why = ended(sequence);
-    if (!why) return false;
-    // A request that was computed for comes back with its usage, so that it can be charged.
-    if (why->code == ErrorCode::kCancelled && sequence.admitted) {
-      finish(sequence, FinishReason::kCancelled);
-    } else {
-      finish(sequence, fail(std::move(*why)));
-    }
-    return true;
-  };
-  std::erase_if(running_, [&](const auto& sequence) { return end(*sequence); });
+  std::erase_if(running_, [&](const auto& sequence) {
+    auto why = ended(*sequence);
+    if (why) end_early(*sequence, std::move(*why));
+    return sequence->over;
+  });
   std::vector<WaitQueue::Item> over;
+  std::vector<Error> reasons;
   {
     std::lock_guard lock(mutex_);
-    over = waiting_.take_if([&](Sequence& sequence) { return ended(sequence).has_value(); });
+    over = waiting_.take_if([&](Sequence& sequence) {
+      auto why = ended(sequence);
+      if (why) reasons.push_back(std::move(*why));
+      return why.has_value();
+    });
   }
-  for (const auto& sequence : over) end(*sequence);
+  for (std::size_t i = 0; i < over.size(); ++i) end_early(*over[i], std::move(reasons[i]));
+}
+
+// A cancelled request that was computed for comes back with its usage, so that it can be charged.
+void Scheduler::end_early(Sequence& sequence, Error why) {
+  if (why.code == ErrorCode::kCancelled && sequence.admitted) {
+    finish(sequence, FinishReason::kCancelled);
+  } else {
+    finish(sequence, fail(std::move(why)));
+  }
 }
 
 void Scheduler::admit() {
@@ -242,6 +250,7 @@ void Scheduler::preempt_last() {
 
 void Scheduler::release_pages(Sequence& sequence) {
   sequence.computed = 0;
+  if (draft_model_) draft_model_->release(sequence.drafter);
   if (sequence.pages.empty()) return;
   cache_.touch(sequence.cached);
   for (const PageId page : sequence.pages) pool_.release(page);

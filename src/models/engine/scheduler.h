@@ -22,6 +22,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "models/engine/decoder.h"
+#include "models/engine/draft_model.h"
 #include "models/engine/engine_metrics.h"
 #include "models/engine/fair_share.h"
 #include "models/engine/kv_pool.h"
@@ -49,8 +50,10 @@ struct SchedulerOptions {
 
 class Scheduler {
  public:
-  // All references outlive the scheduler; `model` labels the metrics. The thread runs from construction.
-  Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer, SchedulerOptions options, Metrics& metrics, const std::string& model);
+  // All references outlive the scheduler; `model` labels the metrics. With a draft model, that guesses where the prompt says nothing.
+  // The thread runs from construction.
+  Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer, SchedulerOptions options, Metrics& metrics, const std::string& model,
+            std::optional<DraftModel> draft_model = std::nullopt);
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
@@ -75,6 +78,7 @@ class Scheduler {
   bool wait_for_work(bool idle);
   std::optional<Error> ended(Sequence& sequence);
   void drop_ended();
+  void end_early(Sequence& sequence, Error why);
   void admit();
   bool take_pages(Sequence& sequence);
   void count_found(Sequence& sequence);
@@ -112,6 +116,7 @@ class Scheduler {
   // The engine thread's own.
   PrefixCache cache_;
   StepBudget budget_;
+  std::optional<DraftModel> draft_model_;
   Sequences running_;  // by priority, then in order of admission
   std::vector<Segment> segments_;
   std::vector<Sequence*> in_step_;  // of each segment

@@ -42,8 +42,11 @@ void Scheduler::add_decoding() {
 
 // Appends guesses to the sequence's trial.
 void Scheduler::draft(Sequence& sequence) {
-  const int most = std::min(options_.draft_tokens, sequence.limit() - sequence.size() - 1);
-  if (const int want = sequence.drafts.want(most); want > 0) look_up_draft(sequence.tokens, want, sequence.trial);
+  const auto begin = SteadyClock::now();
+  const int want = sequence.drafts.want(std::min(options_.draft_tokens, sequence.limit() - sequence.size() - 1));
+  if (want > 0) look_up_draft(sequence.tokens, want, sequence.trial);
+  if (draft_model_ && want > 0 && sequence.trial.size() == 1) draft_model_->guess(sequence.drafter, sequence.tokens, want, sequence.trial);
+  sequence.compute_micros += micros_since(begin);
   if (sequence.trial.size() == 1) {
     sequence.drafts.skipped();
     return;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "contracts/chat.h"
+#include "models/engine/draft_model.h"
 #include "models/engine/drafting.h"
 #include "models/engine/outbox.h"
 #include "models/engine/prefix_cache.h"
@@ -59,6 +60,7 @@ struct Sequence {
   PrefixCache::Place cached;         // the pages that are the prefix cache's too
   std::vector<std::int32_t> trial;   // the last token and the drafts after it, while a step tries them
   DraftLength drafts;
+  DraftModel::State drafter;         // where there is a draft model
   Sampler sampler;
   TextStream text;
   Usage usage;
