@@ -80,6 +80,7 @@ class Soak {
       return true;
     });
     count(outcome);
+    if (!outcome && outcome.error().retry_after > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // much sooner than it was asked to
   }
 
   void count(const Result<ChatOutcome>& outcome) {
