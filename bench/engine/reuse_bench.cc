@@ -1,7 +1,7 @@
-// What the engine saves by not computing things again: reuse_bench FILE.gguf [THREADS] [RUNS]
+// What the engine saves by not computing things again: reuse_bench FILE.gguf [THREADS] [RUNS] [GUESSES]
 //   1. time to the first token of a prompt with a long prefix, the first time and again with another question behind it;
 //   2. tokens a second of an answer that quotes its prompt, with and without guessing (prompt lookup), in turns.
-// Prints medians.
+// Prints medians of RUNS; GUESSES is the most that a step checks.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
@@ -92,10 +92,11 @@ Status quoting(LocalGenerator& plain, LocalGenerator& guessing, int runs) {
   return {};
 }
 
-Status bench(const std::string& file, int threads, int runs) {
+Status bench(const std::string& file, int threads, int runs, int guesses) {
   ThreadPool pool(threads);
   Metrics metrics;
   EngineOptions options;
+  options.scheduler.draft_tokens = guesses;
   STOA_TRY(guessing, LocalGenerator::load(file, "guessing", options, pool, metrics));
   options.scheduler.draft_tokens = 0;
   STOA_TRY(plain, LocalGenerator::load(file, "plain", options, pool, metrics));
@@ -112,7 +113,8 @@ Status bench(const std::string& file, int threads, int runs) {
 int main(int argc, char** argv) {
   configure_log(LogLevel::kWarning, LogFormat::kText);
   const auto number = [&](int at, int fallback) { return argc > at ? std::max(1, std::atoi(argv[at])) : fallback; };
-  const auto status = argc < 2 ? Status(fail(ErrorCode::kInvalidArgument, "usage: reuse_bench FILE.gguf [THREADS] [RUNS]")) : bench(argv[1], number(2, 2), number(3, 5));
+  const auto status = argc < 2 ? Status(fail(ErrorCode::kInvalidArgument, "usage: reuse_bench FILE.gguf [THREADS] [RUNS] [GUESSES]"))
+                               : bench(argv[1], number(2, 2), number(3, 5), number(4, SchedulerOptions{}.draft_tokens));
   if (status) return 0;
   std::cerr << "reuse_bench: " << status.error().message << '\n';
   return 1;
