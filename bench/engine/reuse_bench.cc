@@ -1,10 +1,12 @@
-// What the engine saves by not computing things again: reuse_bench FILE.gguf [THREADS] [RUNS] [GUESSES]
+// What the engine saves by not computing things again: reuse_bench FILE.gguf [THREADS] [RUNS] [ROWS]
 //   1. time to the first token of a prompt with a long prefix, the first time and again with another question behind it;
 //   2. tokens a second of an answer that quotes its prompt, with and without guessing (prompt lookup), in turns.
-// Prints medians of RUNS; GUESSES is the most that a step checks.
+// Prints medians of RUNS; ROWS is SchedulerOptions::guess_rows.
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <iterator>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -23,14 +25,17 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Facts that differ from line to line, as many as make `tokens`. `variant` makes another text.
-std::string facts(const LocalGenerator& generator, int tokens, int variant) {
-  constexpr const char* kPlaces[] = {"Bergen", "Lyon", "Porto", "Turin", "Graz", "Malmo", "Ghent", "Split"};
-  constexpr const char* kThings[] = {"copper wire", "olive oil", "spare tyres", "paper rolls", "glass jars", "salt", "bicycles"};
+// Sentences that hardly repeat, as many as make `tokens`. `variant` makes another text.
+std::string sentences(const LocalGenerator& generator, int tokens, int variant) {
+  constexpr const char* kQualities[] = {"old", "green", "quiet", "broken", "northern", "careful", "wooden", "late", "narrow", "famous", "heavy"};
+  constexpr const char* kThings[] = {"bridge", "doctor", "library", "river", "engine", "teacher", "garden", "letter", "market", "captain", "window", "farmer", "museum"};
+  constexpr const char* kDeeds[] = {"crossed", "described", "found", "repaired", "left", "painted", "followed", "sold", "watched", "remembered", "avoided"};
+  constexpr const char* kPlaces[] = {"in Bergen", "near the station", "before noon", "without a map", "in the winter of 1911", "with two friends", "by mistake"};
+  std::minstd_rand random(static_cast<std::uint32_t>(variant));
+  const auto pick = [&](const auto& words) { return words[random() / 7 % std::size(words)]; };
   ChatRequest request;
   for (int line = 0;; ++line) {
-    const int n = line + variant * 1000;
-    request.prompt += fmt::format("Depot {} in {} holds {} crates of {}.\n", n, kPlaces[n % 8], 17 + n * 37 % 400, kThings[n * 3 % 7]);
+    request.prompt += fmt::format("The {} {} {} the {} {} {}.\n", pick(kQualities), pick(kThings), pick(kDeeds), pick(kQualities), pick(kThings), pick(kPlaces));
     if (line % 8 == 7 && generator.count_prompt_tokens(request).value_or(tokens) >= tokens) return request.prompt;
   }
 }
@@ -59,9 +64,9 @@ Status prefix(LocalGenerator& generator, int runs) {
   std::vector<double> first, second;
   std::int64_t prompt = 0, cached = 0;
   for (int run = 0; run < runs; ++run) {
-    const std::string text = facts(generator, kPrefixTokens, run + 1);
-    STOA_TRY(cold, ask(generator, text + "Question: which depot holds salt?\nAnswer:", 8));
-    STOA_TRY(warm, ask(generator, text + "Question: how many crates are in Graz?\nAnswer:", 8));
+    const std::string text = sentences(generator, kPrefixTokens, run + 1);
+    STOA_TRY(cold, ask(generator, text + "Question: who crossed the bridge?\nAnswer:", 8));
+    STOA_TRY(warm, ask(generator, text + "Question: what was sold in Bergen?\nAnswer:", 8));
     first.push_back(static_cast<double>(cold.usage.first_token_micros) * 1e-3);
     second.push_back(static_cast<double>(warm.usage.first_token_micros) * 1e-3);
     prompt = warm.usage.prompt_tokens;
@@ -76,8 +81,8 @@ Status quoting(LocalGenerator& plain, LocalGenerator& guessing, int runs) {
   std::vector<double> without, with;
   bool same = true;
   for (int run = 0; run < runs; ++run) {
-    const std::string text = facts(plain, kQuoteTokens, run + 1);
-    const std::string prompt = text + "The same list again:\n" + text.substr(0, text.find('\n', 200) + 1);
+    const std::string text = sentences(plain, kQuoteTokens, run + 1);
+    const std::string prompt = text + "The same text again:\n" + text.substr(0, text.find('\n', 200) + 1);
     const auto rate = [](const Usage& usage) {
       return static_cast<double>(usage.completion_tokens - 1) * 1e6 / static_cast<double>(usage.total_micros - usage.first_token_micros);
     };
@@ -92,13 +97,13 @@ Status quoting(LocalGenerator& plain, LocalGenerator& guessing, int runs) {
   return {};
 }
 
-Status bench(const std::string& file, int threads, int runs, int guesses) {
+Status bench(const std::string& file, int threads, int runs, int rows) {
   ThreadPool pool(threads);
   Metrics metrics;
   EngineOptions options;
-  options.scheduler.draft_tokens = guesses;
+  options.scheduler.guess_rows = rows;
   STOA_TRY(guessing, LocalGenerator::load(file, "guessing", options, pool, metrics));
-  options.scheduler.draft_tokens = 0;
+  options.scheduler.guess_rows = 0;
   STOA_TRY(plain, LocalGenerator::load(file, "plain", options, pool, metrics));
   STOA_CHECK(prefix(*plain, runs));
   STOA_CHECK(quoting(*plain, *guessing, runs));
@@ -113,8 +118,8 @@ Status bench(const std::string& file, int threads, int runs, int guesses) {
 int main(int argc, char** argv) {
   configure_log(LogLevel::kWarning, LogFormat::kText);
   const auto number = [&](int at, int fallback) { return argc > at ? std::max(1, std::atoi(argv[at])) : fallback; };
-  const auto status = argc < 2 ? Status(fail(ErrorCode::kInvalidArgument, "usage: reuse_bench FILE.gguf [THREADS] [RUNS] [GUESSES]"))
-                               : bench(argv[1], number(2, 2), number(3, 5), number(4, SchedulerOptions{}.draft_tokens));
+  const auto status = argc < 2 ? Status(fail(ErrorCode::kInvalidArgument, "usage: reuse_bench FILE.gguf [THREADS] [RUNS] [ROWS]"))
+                               : bench(argv[1], number(2, 2), number(3, 5), number(4, SchedulerOptions{}.guess_rows));
   if (status) return 0;
   std::cerr << "reuse_bench: " << status.error().message << '\n';
   return 1;

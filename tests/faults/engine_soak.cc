@@ -142,6 +142,7 @@ int soak(int seconds, int clients) {
   options.scheduler.slots = 6;
   options.scheduler.queue = 6;
   options.scheduler.outbox = 8;
+  options.scheduler.guess_rows = 16;
   auto generator = LocalGenerator::load(path, "soak", options, threads, metrics);
   std::filesystem::remove(path);
   if (!generator) {

@@ -36,8 +36,9 @@ class DraftModelTest : public testing::Test {
     EngineOptions options;
     options.kv_bytes = std::size_t{8} << 20;
     options.draft_kv_bytes = draft_kv_bytes;
+    options.scheduler.guess_rows = 9;
     if (seed == 0) {
-      options.scheduler.draft_tokens = 0;
+      options.scheduler.guess_rows = 0;
     } else {
       options.draft_model = file("draft.gguf", model(seed));
     }

@@ -29,7 +29,7 @@ class DraftLength {
 
  private:
   static constexpr int kFirst = 4;
-  static constexpr int kLongest = 64;      // bound of the doubling; the scheduler's own limit is lower
+  static constexpr int kLongest = 64;      // bound of the doubling; SchedulerOptions::guess_rows is the limit that counts
   static constexpr double kWorthIt = 0.25;  // share of right guesses below which checking costs more than it brings
   static constexpr int kPause = 16;        // steps without guesses, doubled each time up to kLongestPause
   static constexpr int kLongestPause = 256;

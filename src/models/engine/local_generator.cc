@@ -104,7 +104,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   }
   std::error_code ignored;
   const auto& o = options.scheduler;
-  const int trial_rows = o.slots + o.draft_sequences * o.draft_tokens;  // that decode, guesses included
+  const int trial_rows = std::max(o.slots, o.guess_rows);
   MemoryPlan plan{.weights = static_cast<std::size_t>(std::filesystem::file_size(path, ignored)),
                         .keys_and_values = options.kv_bytes,
                         .activations = l.decoder->activation_bytes(o.step_tokens + trial_rows, trial_rows)};

@@ -41,8 +41,10 @@ struct SchedulerOptions {
   int step_tokens = 512;                        // most tokens of one step
   std::chrono::milliseconds step_target{50};    // time of a step that computes prompts while others decode: bounds how long they wait
   double cached_share = 1;                      // of the KV pages, how much may stay cached when no sequence holds it; 0: no prefix cache
-  int draft_tokens = 8;                         // most tokens guessed for a sequence in a step; 0: no speculation
-  int draft_sequences = 2;                      // guesses are made while at most this many sequences decode
+  // Sequences that decode share so many rows of a step, each a token and the guesses after it; with more of them nothing is guessed.
+  // 0: no speculation. Up to kDirectRows the kernels treat each row alone: they cost little beside reading the weights, and the logits
+  // are exactly those without guesses. More pays where answers quote at length and the kernels have compute to spare.
+  int guess_rows = kDirectRows;
   std::chrono::milliseconds max_wait{120'000};  // a request that would wait longer for a slot, by estimate, is refused
   int outbox = 64;                              // deltas a reader may be behind before its sequence pauses
   std::chrono::milliseconds stall_limit{60'000};  // a reader that takes nothing for this long loses its request
@@ -86,7 +88,7 @@ class Scheduler {
   void add_decoding();
   void add_prompts(int budget);
   bool another_computes_next_page(const Sequence& sequence) const;
-  void draft(Sequence& sequence);
+  void draft(Sequence& sequence, int most);
   void add_to_step(Sequence& sequence, std::span<const std::int32_t> tokens, int logit_rows);
   void preempt_last();
   void step();

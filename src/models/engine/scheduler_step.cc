@@ -24,7 +24,8 @@ void Scheduler::compose() {
 // Victims of preemption are taken from the end of running_, so a victim is never part of this step already.
 void Scheduler::add_decoding() {
   const auto ready = [](const auto& sequence) { return sequence->left() == 1 && sequence->outbox->has_room(); };
-  const bool guess = options_.draft_tokens > 0 && std::ranges::count_if(running_, ready) <= options_.draft_sequences;
+  const auto sequences = static_cast<int>(std::ranges::count_if(running_, ready));
+  const int guesses = sequences == 0 ? 0 : options_.guess_rows / sequences - 1;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     if (!ready(running_[i])) continue;
     auto& sequence = *running_[i];
@@ -35,15 +36,15 @@ void Scheduler::add_decoding() {
     }
     if (i >= running_.size()) return;
     sequence.trial.assign(1, sequence.tokens.back());
-    if (guess) draft(sequence);
+    if (guesses > 0) draft(sequence, guesses);
     add_to_step(sequence, sequence.trial, static_cast<int>(sequence.trial.size()));
   }
 }
 
-// Appends guesses to the sequence's trial.
-void Scheduler::draft(Sequence& sequence) {
+// Appends at most so many guesses to the sequence's trial.
+void Scheduler::draft(Sequence& sequence, int most) {
   const auto begin = SteadyClock::now();
-  const int want = sequence.drafts.want(std::min(options_.draft_tokens, sequence.limit() - sequence.size() - 1));
+  const int want = sequence.drafts.want(std::min(most, sequence.limit() - sequence.size() - 1));
   if (want > 0) look_up_draft(sequence.tokens, want, sequence.trial);
   if (draft_model_ && want > 0 && sequence.trial.size() == 1) draft_model_->guess(sequence.drafter, sequence.tokens, want, sequence.trial);
   sequence.compute_micros += micros_since(begin);

@@ -201,12 +201,14 @@ TEST_F(SchedulerTest, SpeculationChangesNoGreedyText) {
     prompts.push_back(prompt);
   }
   SchedulerOptions plain;
-  plain.draft_tokens = 0;
+  plain.guess_rows = 0;
   start(plain);
   std::vector<std::string> expected;
   for (const auto& prompt : prompts) expected.push_back(run(greedy(prompt, 150)).text);
   EXPECT_EQ(value("stoa_engine_draft_tokens_total"), 0);
-  start();
+  SchedulerOptions guessing;
+  guessing.guess_rows = 9;
+  start(guessing);
   for (std::size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(run(greedy(prompts[i], 150)).text, expected[i]);
   // Greedy noise ends in a loop, which is easy to guess.
   EXPECT_GT(value("stoa_engine_accepted_draft_tokens_total"), 50);
@@ -227,9 +229,9 @@ class SpeculatedSampling : public SchedulerTest {
     for (int i = 0; i < kLetters; ++i) g.sampling.logit_bias['a' + i] = 90;
     return g;
   }
-  std::vector<std::string> texts(std::uint64_t first, int count, int draft_tokens) {
+  std::vector<std::string> texts(std::uint64_t first, int count, int guess_rows) {
     SchedulerOptions options;
-    options.draft_tokens = draft_tokens;
+    options.guess_rows = guess_rows;
     start(options);
     std::vector<std::string> out;
     for (int i = 0; i < count; ++i) out.push_back(run(letters(first + static_cast<std::uint64_t>(i))).text);
@@ -238,7 +240,7 @@ class SpeculatedSampling : public SchedulerTest {
 };
 
 TEST_F(SpeculatedSampling, ASeedGivesTheAnswerItGivesWithoutGuesses) {
-  const auto plain = texts(1, 100, 0), guessed = texts(1, 100, 6);
+  const auto plain = texts(1, 100, 0), guessed = texts(1, 100, 7);
   EXPECT_EQ(plain, guessed);
   EXPECT_GT(value("stoa_engine_draft_tokens_total"), 200);
   EXPECT_GT(value("stoa_engine_accepted_draft_tokens_total"), 50);
@@ -256,7 +258,7 @@ TEST_F(SpeculatedSampling, TheDistributionOfTokensIsTheModels) {
     }
     return counts;
   };
-  const auto plain = count(texts(10'000, kSeeds, 0)), guessed = count(texts(20'000, kSeeds, 6));
+  const auto plain = count(texts(10'000, kSeeds, 0)), guessed = count(texts(20'000, kSeeds, 7));
   double chi = 0;
   for (std::size_t i = 0; i < plain.size(); ++i) {
     ASSERT_GT(plain[i] + guessed[i], 10) << "the test needs all pairs";
@@ -286,7 +288,7 @@ class OneSlot : public SchedulerTest {
     options.slots = 1;
     options.queue = queue;
     options.outbox = 2;
-    options.draft_tokens = 0;
+    options.guess_rows = 0;
     start(options);
   }
   // Names of the requests in the order in which they ended.
