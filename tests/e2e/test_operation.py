@@ -1,6 +1,7 @@
 """What an operator sees of the events behind requests: audit, usage and metrics, freed space; help and completion of the CLI."""
 import json
 import pathlib
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -44,6 +45,14 @@ def test_a_finished_request_reaches_audit_and_metrics(stoa, key, store):
     assert len(mine) == 1 and mine[0]["trace_id"] == figures["trace_id"] and mine[0]["outcome"] == "allowed"
     assert json.loads(http(stoa, "/v1/stoa/audit/check", admin))["intact"]
     eventually(lambda: 'stoa_tokens_total{model="smollm2-135m-instruct",direction="input"}' in http(stoa, "/metrics", admin))
+
+
+def test_promtool_accepts_the_metrics(stoa, key, store):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool (package prometheus) is not installed")
+    stoa.cli("ask", "How often is an access key rotated?", "--store", store, key=key)
+    done = subprocess.run(["promtool", "check", "metrics"], input=http(stoa, "/metrics", None), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
 
 
 def test_ingest_is_charged_once(stoa, key, tmp_path):

@@ -33,7 +33,12 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     options.kv_bytes = static_cast<std::size_t>(config.engine.kv_bytes);
     options.context_length = static_cast<int>(config.engine.context);
     options.scheduler.slots = static_cast<int>(config.engine.slots);
+    options.draft_model = config.engine.draft_model;
     options.scheduler.queue = static_cast<int>(config.engine.queue);
+    options.scheduler.max_wait = std::chrono::seconds(config.engine.max_wait_seconds);
+    options.scheduler.step_target = std::chrono::milliseconds(config.engine.step_milliseconds);
+    options.scheduler.cached_share = config.engine.prefix_cache ? 1 : 0;
+    options.scheduler.guess_rows = static_cast<int>(config.engine.guess_rows);
     STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.threads, metrics));
     loaded.generator = std::move(generator);
   }

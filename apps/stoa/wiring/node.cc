@@ -168,6 +168,7 @@ Status Node::Parts::open_gateway() {
   if (models.embedder) admin->search_model = models.embedder->model();
   if (models.generator) admin->engine = [this] { return engine_status(metrics, models.generator->report().name, config.engine.slots); };
   admin->answered = [this](const Call& call, const std::string& id) { return answered_question(*responses, call, id); };
+  if (config.metrics.router_names) admin->metric_names = feedback::MetricNames::kRouters;
   admin->open_metrics = config.server.address.starts_with("127.") || config.server.address == "::1";
   admin->max_file_bytes = static_cast<std::uint64_t>(config.ingest.max_file_bytes);
   return {};

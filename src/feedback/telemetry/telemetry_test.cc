@@ -69,6 +69,17 @@ TEST(Exposition, SatisfiesPromtool) {
   EXPECT_EQ(std::system(("promtool check metrics <" + file).c_str()), 0) << expose(metrics);
 }
 
+TEST(Exposition, RoutersFindTheNamesTheyRead) {
+  Metrics metrics;
+  metrics.gauge("stoa_engine_queue_depth", "Waiting.", {{"model", "m"}}).set(3);
+  metrics.gauge("stoa_other", "Something else.", {{"model", "m"}}).set(1);
+  EXPECT_FALSE(expose(metrics).contains("vllm:"));
+  const std::string page = expose(metrics, MetricNames::kRouters);
+  EXPECT_TRUE(has_line(page, "stoa_engine_queue_depth{model=\"m\"} 3")) << page;
+  EXPECT_TRUE(has_line(page, "vllm:num_requests_waiting{model_name=\"m\"} 3")) << page;
+  EXPECT_FALSE(page.contains("stoa_other{model_name")) << page;
+}
+
 TEST(RequestMetrics, CountWhatFinishedRequestsUsed) {
   Metrics metrics;
   const auto handle = count_requests(metrics);

@@ -155,6 +155,7 @@ void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
   finished.principal = scope.call_.principal;
   finished.duration_micros = micros_since(scope.start_);
   count(scope);
+  if (parts_.observer) parts_.observer(finished, scope.trace_);  // first: whoever got the answer may ask for its trace at once
   if (is_told(finished, endpoint.action)) {
     RequestFinished event;
     event.request_id = finished.request_id;
@@ -174,7 +175,6 @@ void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
     event.duration_micros = finished.duration_micros;
     publish(event);
   }
-  if (parts_.observer) parts_.observer(finished, scope.trace_);
 }
 
 void Pipeline::publish(const RequestFinished& event) const {

@@ -43,6 +43,11 @@ struct Config {
     std::int64_t context = 0;
     std::int64_t kv_bytes = 256 << 20;
     std::int64_t queue = 64;
+    std::int64_t max_wait_seconds = 120;
+    std::int64_t step_milliseconds = 50;
+    bool prefix_cache = true;
+    std::int64_t guess_rows = 4;
+    std::string draft_model;
   } engine;
   struct Models {
     std::string generator = "smollm2-135m-instruct";
@@ -55,6 +60,9 @@ struct Config {
   struct Answers {
     std::string prompts;
   } answers;
+  struct Metrics {
+    bool router_names = false;
+  } metrics;
   struct Trace {
     bool content = false;
     std::int64_t retention_days = 30;

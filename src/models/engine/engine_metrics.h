@@ -1,5 +1,4 @@
-// What the engine tells about itself: under its own names, and under those that request routers and dashboards made for vLLM read
-// (label model_name). The table is in README.md.
+// What the engine tells about itself. The table of names, also of those that other programs look for, is in README.md.
 #pragma once
 
 #include <string>
@@ -7,43 +6,6 @@
 #include "base/metrics.h"
 
 namespace stoa::models {
-
-// An instrument under two names.
-class TwinCounter {
- public:
-  TwinCounter(Counter& own, Counter& twin) : own_(own), twin_(twin) {}
-  void add(double amount = 1) {
-    own_.add(amount);
-    twin_.add(amount);
-  }
-
- private:
-  Counter &own_, &twin_;
-};
-
-class TwinGauge {
- public:
-  TwinGauge(Gauge& own, Gauge& twin) : own_(own), twin_(twin) {}
-  void set(double value) {
-    own_.set(value);
-    twin_.set(value);
-  }
-
- private:
-  Gauge &own_, &twin_;
-};
-
-class TwinHistogram {
- public:
-  TwinHistogram(Histogram& own, Histogram& twin) : own_(own), twin_(twin) {}
-  void observe(double value) {
-    own_.observe(value);
-    twin_.observe(value);
-  }
-
- private:
-  Histogram &own_, &twin_;
-};
 
 // References into a registry, which outlives it. Thread-safe.
 class EngineMetrics {
@@ -53,17 +15,16 @@ class EngineMetrics {
  public:
   EngineMetrics(Metrics& metrics, const std::string& model);
 
-  TwinGauge queued, running;
+  Gauge &queued, &running;
   Gauge &kv_used, &kv_cached, &kv_size, &kv_share;
   Counter &steps, &step_seconds;
-  Counter &prompt_computed, &prompt_tokens;  // the latter: of admitted requests, found in the cache or not
-  TwinCounter generated_tokens, preemptions;
-  TwinCounter prefix_queries, prefix_hits;  // tokens
-  TwinCounter drafted, accepted;            // tokens
+  Counter &prompt_computed, &prompt_admitted;  // the latter: of admitted requests, found in the cache or not
+  Counter &generated_tokens, &preemptions;
+  Counter &prefix_queries, &prefix_hits;  // tokens
+  Counter &drafted, &accepted;            // tokens
   Counter &refused_full, &refused_wait, &refused_deadline, &displaced;
-  Counter &success_stop, &success_length, &success_cancelled;
-  TwinHistogram first_token, per_token, duration;
-  Histogram &queue_seconds, &inter_token;
+  Counter &ended_stop, &ended_length, &ended_cancelled;
+  Histogram &first_token, &per_token, &duration, &queue_seconds, &inter_token;
 };
 
 }  // namespace stoa::models

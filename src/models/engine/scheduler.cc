@@ -206,7 +206,7 @@ void Scheduler::admit() {
       sequence->admitted_at = SteadyClock::now();
       sequence->usage.queue_micros = micros_between(sequence->submitted, sequence->admitted_at);
       metrics_.queue_seconds.observe(static_cast<double>(sequence->usage.queue_micros) * 1e-6);
-      metrics_.prompt_tokens.add(sequence->size());
+      metrics_.prompt_admitted.add(sequence->size());
       metrics_.prefix_queries.add(sequence->size());
       // At once, so that of several free slots each goes to the tenant whose turn it is then.
       shares_.charge(sequence->request.tenant, FairShare::kPromptToken * sequence->left());
@@ -277,7 +277,7 @@ void Scheduler::finish(Sequence& sequence, Result<FinishReason> reason) {
     sequence.outbox->close(fail(std::move(reason.error())));
     return;
   }
-  auto& ended = *reason == FinishReason::kStop ? metrics_.success_stop : *reason == FinishReason::kLength ? metrics_.success_length : metrics_.success_cancelled;
+  auto& ended = *reason == FinishReason::kStop ? metrics_.ended_stop : *reason == FinishReason::kLength ? metrics_.ended_length : metrics_.ended_cancelled;
   ended.add();
   if (*reason == FinishReason::kStop || *reason == FinishReason::kLength) {
     ChatDelta rest;

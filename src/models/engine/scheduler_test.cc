@@ -379,16 +379,15 @@ TEST_F(OneSlot, AFullQueueLetsAnotherTenantIn) {
   EXPECT_TRUE(read(**other).outcome);
 }
 
-TEST_F(SchedulerTest, TellsRoutersUnderTheNamesTheyRead) {
+TEST_F(SchedulerTest, CountsPromptsPrefixesAndTokens) {
   start();
   ASSERT_TRUE(run(greedy(random_tokens(100, 1), 10)).outcome);
   ASSERT_TRUE(run(greedy(random_tokens(100, 1), 10)).outcome);
-  const auto twin = [&](const char* name) { return metrics_->counter(name, "", {{"model_name", "tiny"}}).value(); };
-  EXPECT_EQ(twin("vllm:prompt_tokens_total"), 200);
-  EXPECT_EQ(twin("vllm:generation_tokens_total"), 20);
-  EXPECT_EQ(twin("vllm:prefix_cache_queries_total"), 200);
-  EXPECT_EQ(twin("vllm:prefix_cache_hits_total"), 96);
-  const auto counts = metrics_->histogram("vllm:time_to_first_token_seconds", "", {}, {{"model_name", "tiny"}}).counts();
+  EXPECT_EQ(value("stoa_engine_admitted_prompt_tokens_total"), 200);
+  EXPECT_EQ(value("stoa_engine_generated_tokens_total"), 20);
+  EXPECT_EQ(value("stoa_engine_prefix_cache_queries_total"), 200);
+  EXPECT_EQ(value("stoa_engine_prefix_cache_hits_total"), 96);
+  const auto counts = metrics_->histogram("gen_ai_server_time_to_first_token_seconds", "", {}, {{"model", "tiny"}}).counts();
   EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}), 2u);
 }
 

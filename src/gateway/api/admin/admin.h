@@ -15,6 +15,7 @@
 #include "data/sources/catalog.h"
 #include "data/sources/ingest.h"
 #include "feedback/ratings/rating_store.h"
+#include "feedback/telemetry/exposition.h"
 #include "feedback/telemetry/process.h"
 #include "feedback/traces/trace_store.h"
 #include "gateway/api/document_links.h"
@@ -72,6 +73,7 @@ struct AdminParts {
   std::function<EngineStatus()> engine{};         // empty: no generator
   std::function<Status()> ready{};                // empty: always
   std::function<Result<AnsweredQuestion>(const Call&, const std::string& answer_id)> answered{};  // empty: ratings must bring theirs
+  feedback::MetricNames metric_names = feedback::MetricNames::kOwn;  // of /metrics
   bool open_metrics = false;                      // /metrics without a key: for a server that only this machine reaches
   std::uint64_t max_file_bytes = 64u << 20;       // of one file of an ingest job
 };

@@ -1,4 +1,6 @@
 // What happened: traces, usage and cost, the audit log.
+#include <thread>
+
 #include "feedback/traces/span_tree.h"
 #include "gateway/api/admin/routes.h"
 
@@ -52,6 +54,8 @@ JsonObject trace_json(const TraceRecord& trace) {
   return out;
 }
 
+constexpr int kLateTraceTries = 5;
+
 // Traces are written behind the requests they tell of; whoever asks right after an answer should find it. A writer that is far behind
 // is not waited for.
 void settle_traces(const AdminParts& parts) { static_cast<void>(parts.traces.flush(Deadline::after(milliseconds(500)))); }
@@ -61,9 +65,16 @@ void settle_events(const AdminParts& parts) { static_cast<void>(parts.events.dra
 
 Reply one_trace(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
-  settle_traces(parts);
-  STOA_TRY(trace, parts.traces.get(permit, scope.request().path_param("id")));
-  return ok_json(trace_json(trace));
+  const std::string_view id = scope.request().path_param("id");
+  auto trace = parts.traces.get(permit, id);
+  // The last byte of an answer may be read before the thread that sent it has recorded the trace.
+  for (int tries = 0; !trace && trace.error().code == ErrorCode::kNotFound && tries < kLateTraceTries; ++tries) {
+    std::this_thread::sleep_for(milliseconds(20));
+    settle_traces(parts);
+    trace = parts.traces.get(permit, id);
+  }
+  if (!trace) return fail(std::move(trace.error()));
+  return ok_json(trace_json(*trace));
 }
 
 Reply list_traces(const AdminParts& parts, RequestScope& scope) {

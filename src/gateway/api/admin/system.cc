@@ -12,7 +12,7 @@ constexpr int kMaxCollectionPages = 100;
 
 infra::HttpResponse metrics_page(const AdminParts& parts) {
   parts.process.sample();
-  infra::HttpResponse response = infra::HttpResponse::text(200, feedback::expose(parts.metrics));
+  infra::HttpResponse response = infra::HttpResponse::text(200, feedback::expose(parts.metrics, parts.metric_names));
   response.headers.set("content-type", std::string(feedback::kExpositionType));
   return response;
 }
