@@ -23,6 +23,7 @@ struct Parsed {
   IngestOptions ingest;
   SearchOptions search;
   PullOptions pull;
+  QuantizeArguments quantize;
   KeyOptions key;
   EvalOptions eval;
   std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
@@ -101,6 +102,30 @@ void add_models(CLI::App& app, Parsed& p) {
   verb(*models, p, "remove", "Remove a model's files", [&] { return models_remove(p.global, p.name); })->add_option("name", p.name, "Model")->required();
 }
 
+void add_quantize(CLI::App& app, Parsed& p) {
+  auto* quantize = verb(app, p, "quantize",
+                        "Rewrite a GGUF model with smaller weights. Reads and writes what llama.cpp does, with the same choice of types for each tensor",
+                        [&] { return cli::quantize(p.global, p.quantize); });
+  quantize->add_option("input", p.quantize.input, "GGUF file with F32, F16 or BF16 weights")->required();
+  quantize->add_option("output", p.quantize.output, "File to write; it appears when it is whole")->required();
+  std::string types = "Types, by bits for each weight and loss:\n";
+  std::vector<std::string> names{"Q4_K", "Q5_K"};
+  for (const auto& [name, about] : quantize_types()) {
+    types += fmt::format("  {:<7} {}\n", name, about);
+    names.push_back(name);
+  }
+  quantize->add_option("--type", p.quantize.type, "Type of the weights (below); Q4_K and Q5_K mean Q4_K_M and Q5_K_M")->required()->check(CLI::IsMember(names, CLI::ignore_case));
+  quantize->add_flag("--pure", p.quantize.pure, "The same type for every matrix, the output matrix too");
+  quantize->add_flag("--requantize", p.quantize.requantize, "Accept an input that is quantised already; its loss is added to");
+  quantize->add_flag("--force", p.quantize.force, "Replace the output where it exists");
+  quantize->add_option("--threads", p.quantize.threads, "Threads (default: one for each processor)")->check(CLI::Range(1, 256));
+  quantize->footer(types +
+                   "\nNorms and other vectors stay as they are. Matrices whose columns a type's block does not divide fall back to a\n"
+                   "neighbouring type, which is said at the end.\n\n"
+                   "Example:\n"
+                   "  stoa quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M");
+}
+
 void add_governance(CLI::App& app, Parsed& p) {
   auto* keys = verb(app, p, "keys", "API keys; acts on the data folder of this machine", {});
   keys->require_subcommand(1);
@@ -151,6 +176,7 @@ void describe(CLI::App& app, Parsed& p) {
   add_serving(app, p);
   add_documents(app, p);
   add_models(app, p);
+  add_quantize(app, p);
   add_governance(app, p);
   add_feedback(app, p);
   auto* completion = verb(app, p, "completion", "Print a completion script: source <(stoa completion bash)", [&] {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace stoa::cli {
@@ -60,6 +61,17 @@ int pull(const Global& global, const PullOptions& options);
 int models_list(const Global& global);
 int models_verify(const Global& global, const std::string& name);
 int models_remove(const Global& global, const std::string& name);
+
+struct QuantizeArguments {
+  std::string input, output, type;
+  bool pure = false;
+  bool requantize = false;
+  bool force = false;
+  int threads = 0;  // 0: one for each processor
+};
+int quantize(const Global& global, const QuantizeArguments& arguments);
+// Types and what they are good for.
+std::vector<std::pair<std::string, std::string>> quantize_types();
 
 struct KeyOptions {
   std::string project = "default", user, role = "developer", expires, name;

@@ -2,10 +2,10 @@
 
 #include <cstring>
 
+#include "models/formats/gguf_reader.h"
+
 namespace stoa::models {
 namespace {
-
-constexpr std::size_t kAlignment = 32;
 
 template <class T>
 void put(std::string& out, T value) {
@@ -15,7 +15,8 @@ void put_string(std::string& out, std::string_view text) {
   put<std::uint64_t>(out, text.size());
   out.append(text);
 }
-void pad(std::string& out) { out.resize((out.size() + kAlignment - 1) / kAlignment * kAlignment, '\0'); }
+constexpr std::size_t padded(std::size_t bytes) { return (bytes + GgufWriter::kAlignment - 1) / GgufWriter::kAlignment * GgufWriter::kAlignment; }
+void pad(std::string& out) { out.resize(padded(out.size()), '\0'); }
 void put_array_head(std::string& out, GgufType type, std::size_t count) {
   put(out, static_cast<std::uint32_t>(type));
   put<std::uint64_t>(out, count);
@@ -64,18 +65,44 @@ void GgufWriter::add_f32s(std::string_view key, std::span<const float> values) {
   for (const auto value : values) put(metadata_, value);
 }
 
-void GgufWriter::add_tensor(std::string_view name, DType dtype, std::span<const std::int64_t> shape, std::span<const std::byte> data) {
-  pad(data_);
+Status GgufWriter::add_entry(const GgufFile::Entry& entry) {
+  const auto raw = [](const std::byte* bytes, std::size_t count) { return std::string_view(reinterpret_cast<const char*>(bytes), count); };
+  if (entry.type == GgufType::kArray && entry.array.type == GgufType::kArray)
+    return fail(ErrorCode::kUnsupported, "the entry {} is an array of arrays", entry.key);
+  begin(entry.key, entry.type);
+  if (entry.type == GgufType::kString) {
+    put_string(metadata_, entry.text);
+  } else if (entry.type != GgufType::kArray) {
+    metadata_ += raw(entry.raw, gguf_type_bytes(entry.type));
+  } else {
+    put_array_head(metadata_, entry.array.type, entry.array.count);
+    if (entry.array.type == GgufType::kString) {
+      for (const auto value : entry.array.strings) put_string(metadata_, value);
+    } else {
+      metadata_ += raw(entry.array.raw, entry.array.count * gguf_type_bytes(entry.array.type));
+    }
+  }
+  return {};
+}
+
+void GgufWriter::declare_tensor(std::string_view name, DType dtype, std::span<const std::int64_t> shape, std::size_t bytes) {
+  data_bytes_ = padded(data_bytes_);
   put_string(infos_, name);
   put(infos_, static_cast<std::uint32_t>(shape.size()));
   for (std::size_t i = shape.size(); i-- > 0;) put<std::uint64_t>(infos_, static_cast<std::uint64_t>(shape[i]));
   put(infos_, static_cast<std::uint32_t>(dtype_info(dtype).gguf_id));
-  put<std::uint64_t>(infos_, data_.size());
-  data_.append(reinterpret_cast<const char*>(data.data()), data.size());
+  put<std::uint64_t>(infos_, data_bytes_);
+  data_bytes_ += bytes;
   ++tensor_count_;
 }
 
-std::vector<std::byte> GgufWriter::finish() const {
+void GgufWriter::add_tensor(std::string_view name, DType dtype, std::span<const std::int64_t> shape, std::span<const std::byte> data) {
+  declare_tensor(name, dtype, shape, data.size());
+  pad(data_);
+  data_.append(reinterpret_cast<const char*>(data.data()), data.size());
+}
+
+std::string GgufWriter::head() const {
   std::string out = "GGUF";
   put<std::uint32_t>(out, 3);
   put(out, tensor_count_);
@@ -83,6 +110,11 @@ std::vector<std::byte> GgufWriter::finish() const {
   out += metadata_;
   out += infos_;
   pad(out);
+  return out;
+}
+
+std::vector<std::byte> GgufWriter::finish() const {
+  std::string out = head();
   out += data_;
   pad(out);
   std::vector<std::byte> bytes(out.size());

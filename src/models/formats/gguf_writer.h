@@ -1,4 +1,5 @@
-// Writer of GGUF version 3, in memory: for exporting models and for making test files, lying ones included.
+// Writer of GGUF version 3: whole files in memory, or the head of a file whose tensor data is then streamed. For exporting models and for
+// making test files, lying ones included.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "models/formats/dtype.h"
 #include "models/formats/gguf.h"
 
@@ -24,12 +26,19 @@ class GgufWriter {
   void add_strings(std::string_view key, std::span<const std::string> values);
   void add_i32s(std::string_view key, std::span<const std::int32_t> values);
   void add_f32s(std::string_view key, std::span<const float> values);
+  // An entry as another file has it. kUnsupported for arrays of arrays, which the reader does not keep.
+  Status add_entry(const GgufFile::Entry& entry);
 
   // `shape` is row-major as in TensorView; `data` is copied and is dtype_bytes(dtype, elements) long.
   void add_tensor(std::string_view name, DType dtype, std::span<const std::int64_t> shape, std::span<const std::byte> data);
 
   // The whole file, tensor data aligned to 32 bytes.
   std::vector<std::byte> finish() const;
+
+  // To stream a large file instead: declare every tensor, write head(), then each tensor's data in that order, padded to kAlignment.
+  static constexpr std::size_t kAlignment = 32;
+  void declare_tensor(std::string_view name, DType dtype, std::span<const std::int64_t> shape, std::size_t bytes);
+  std::string head() const;
 
  private:
   void begin(std::string_view key, GgufType type);
@@ -38,7 +47,8 @@ class GgufWriter {
   std::uint64_t tensor_count_ = 0;
   std::string metadata_;
   std::string infos_;
-  std::string data_;
+  std::string data_;             // of tensors added, not of those declared
+  std::size_t data_bytes_ = 0;   // of both
 };
 
 }  // namespace stoa::models
