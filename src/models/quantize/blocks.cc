@@ -19,11 +19,13 @@ constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23
 inline float nearest(float v) { return (v + kRounder) - kRounder; }
 inline float clamped(float v, float low, float high) { return std::min(std::max(v, low), high); }
 
+// A fitted offset can lie a little beyond the values it was fitted to, and so beyond the range of a half.
+std::uint16_t half(float value) { return f32_to_f16(clamped(value, -65504.0f, 65504.0f)); }
 void put_half(Byte* p, float value) {
-  const std::uint16_t bits = f32_to_f16(value);
+  const std::uint16_t bits = half(value);
   std::memcpy(p, &bits, sizeof bits);
 }
-float rounded_to_half(float value) { return f16_to_f32(f32_to_f16(value)); }
+float rounded_to_half(float value) { return f16_to_f32(half(value)); }
 
 // The value of the largest magnitude, with its sign.
 template <int N>
@@ -226,9 +228,9 @@ void q6_k(const float* x, Byte* p) {
     int q[16];
     round_to<16>(x + 16 * j, d * static_cast<float>(scale), 0, -32, 31, q);
     for (int i = 0; i < 16; ++i) {
-      const int at = 16 * j + i, half = at / 128, run = at % 128 / 32, l = at % 32, value = q[i] + 32;
-      Byte& low = p[64 * half + 32 * (run % 2) + l];
-      Byte& high = p[128 + 32 * half + l];
+      const int at = 16 * j + i, part = at / 128, run = at % 128 / 32, l = at % 32, value = q[i] + 32;
+      Byte& low = p[64 * part + 32 * (run % 2) + l];
+      Byte& high = p[128 + 32 * part + l];
       low = static_cast<Byte>(low | (value & 15) << (run < 2 ? 0 : 4));
       high = static_cast<Byte>(high | (value >> 4) << (2 * run));
     }
