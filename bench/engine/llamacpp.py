@@ -97,6 +97,10 @@ class LlamaCpp:
         self.vocabulary = lib.llama_vocab_n_tokens(self.vocab)
         self.sampler = lib.llama_sampler_init_greedy()
 
+    def close(self):
+        self.lib.llama_free(self.context)
+        self.lib.llama_model_free(self.model)
+
     def system(self):
         return self.lib.llama_print_system_info().decode()
 

@@ -55,8 +55,9 @@ class _Reader:
             self.number(_NUMBERS[kind])
 
 
-def rewrite(source, target):
-    data = np.fromfile(source, np.uint8)
+def read(path):
+    """The metadata as bytes with the number of its entries, and of each tensor (name, shape, type, data from its first byte on)."""
+    data = np.fromfile(path, np.uint8)
     reader = _Reader(data)
     reader.at = 8
     tensor_count, entry_count = reader.number("Q"), reader.number("Q")
@@ -71,14 +72,28 @@ def rewrite(source, target):
         shape = [reader.number("Q") for _ in range(reader.number("I"))]
         tensors.append((name, shape, reader.number("I"), reader.number("Q")))
     base = (reader.at + 31) // 32 * 32
+    return metadata, entry_count, [(name, shape, kind, data[base + start:]) for name, shape, kind, start in tensors]
+
+
+def write(target, metadata, entry_count, tensors):
+    """`tensors`: of each (name, shape, type, bytes, a function that makes them)."""
     with open(target, "wb") as out:
-        out.write(b"GGUF" + struct.pack("<IQQ", 3, tensor_count, entry_count) + metadata)
+        out.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), entry_count) + metadata)
         offset = 0
-        for name, shape, _, _ in tensors:
+        for name, shape, kind, size, _ in tensors:
             out.write(struct.pack("<Q", len(name)) + name + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape) +
-                      struct.pack("<IQ", _F32, offset))
-            offset += (int(np.prod(shape)) * 4 + 31) // 32 * 32
+                      struct.pack("<IQ", kind, offset))
+            offset += (size + 31) // 32 * 32
         out.write(b"\0" * (-out.tell() % 32))
-        for _, shape, kind, start in tensors:
-            values = _dequantize(kind, data[base + start:], int(np.prod(shape))).astype("<f4").tobytes()
-            out.write(values + b"\0" * (-len(values) % 32))
+        for _, _, _, size, make in tensors:
+            out.write(make() + b"\0" * (-size % 32))
+
+
+def rewrite(source, target):
+    metadata, entry_count, tensors = read(source)
+
+    def expanded(name, shape, kind, raw):
+        count = int(np.prod(shape))
+        return name, shape, _F32, count * 4, lambda: _dequantize(kind, raw, count).astype("<f4").tobytes()
+
+    write(target, metadata, entry_count, [expanded(*tensor) for tensor in tensors])
