@@ -24,6 +24,7 @@ struct Parsed {
   SearchOptions search;
   PullOptions pull;
   QuantizeArguments quantize;
+  BenchArguments bench;
   KeyOptions key;
   EvalOptions eval;
   std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
@@ -126,6 +127,19 @@ void add_quantize(CLI::App& app, Parsed& p) {
                    "  stoa quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M");
 }
 
+void add_bench(CLI::App& app, Parsed& p) {
+  auto* bench = verb(app, p, "bench", "Measure speed on this machine", {});
+  bench->require_subcommand(1);
+  auto* engine = verb(*bench, p, "engine", "Prefill, decoding alone and batched, with memory bandwidth and the kernels chosen; needs no server",
+                      [&] { return bench_engine(p.global, p.bench); });
+  engine->add_option("--model", p.bench.model, "A GGUF file, or the name of a pulled model (default: the configured generator)");
+  engine->add_option("--threads", p.bench.threads, "Threads (configuration: engine.threads; default: one for each processor)")->check(CLI::Range(1, 256));
+  engine->add_option("--isa", p.bench.isa, "Kernels to use instead of the best: plain, avx2, avx512");
+  engine->add_option("--runs", p.bench.runs, "Runs of each row, of which the median counts")->check(CLI::Range(1, 1000));
+  engine->footer("Other work on the machine slows everything down: the bandwidth is probed beside each run, and a decoded token reads all weights\n"
+                 "once, so the share of the bandwidth says how well the engine uses what the machine gave it.");
+}
+
 void add_governance(CLI::App& app, Parsed& p) {
   auto* keys = verb(app, p, "keys", "API keys; acts on the data folder of this machine", {});
   keys->require_subcommand(1);
@@ -177,6 +191,7 @@ void describe(CLI::App& app, Parsed& p) {
   add_documents(app, p);
   add_models(app, p);
   add_quantize(app, p);
+  add_bench(app, p);
   add_governance(app, p);
   add_feedback(app, p);
   auto* completion = verb(app, p, "completion", "Print a completion script: source <(stoa completion bash)", [&] {

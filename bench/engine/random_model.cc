@@ -1,6 +1,7 @@
 // Writes a GGUF model with the shape of a known one and random BF16 weights: random_model SHAPE OUT.gguf. Speed depends on shapes, not on values,
 // so that engines can be measured without fetching gigabytes. Its vocabulary is synthetic byte-level BPE of the real size: all bytes, then
 // strings of up to four letters, with and without a space before, each merged from the string without its last letter and that letter.
+// Bytes and control tokens have embeddings of zeros, so that the most likely token is a word: answers are plain text and do not end early.
 #include <array>
 #include <bit>
 #include <cmath>
@@ -34,6 +35,7 @@ constexpr Shape kShapes[] = {
     {"llama-3.2-1b", "llama", "llama-bpe", 2048, 16, 32, 8, 8192, 128256, 131072, 500000, false},
 };
 
+constexpr std::size_t kBytes = 256;
 constexpr std::array kSpecial = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
 constexpr const char* kTemplate =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
@@ -43,7 +45,7 @@ constexpr const char* kTemplate =
 std::vector<std::string> byte_tokens() {
   std::vector<std::string> tokens;
   std::uint32_t next = 256;
-  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+  for (std::uint32_t byte = 0; byte < kBytes; ++byte) {
     const bool itself = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
     append_rune(tokens.emplace_back(), static_cast<char32_t>(itself ? byte : next++));
   }
@@ -84,7 +86,8 @@ struct Tensor {
   std::string name;
   DType dtype;
   std::vector<std::int64_t> shape;
-  double deviation;  // 0: all ones
+  double deviation;      // 0: all ones
+  bool tokens = false;   // rows are tokens
 
   std::size_t elements() const {
     std::size_t product = 1;
@@ -101,6 +104,7 @@ std::vector<Tensor> tensors_of(const Shape& shape) {
   };
   const auto vector = [&](std::string name, std::int64_t size, double deviation) { tensors.push_back({std::move(name), DType::kF32, {size}, deviation}); };
   matrix("token_embd", shape.vocabulary, width);
+  tensors.back().tokens = true;
   vector("output_norm.weight", width, 0);
   for (int layer = 0; layer < shape.layers; ++layer) {
     const std::string at = "blk." + std::to_string(layer) + ".";
@@ -180,7 +184,9 @@ bool write_model(const Shape& shape, const char* path) {
   for (const auto& tensor : tensors) {
     const std::size_t item = dtype_bytes(tensor.dtype, 1), count = tensor.elements();
     bytes.assign((count * item + GgufWriter::kAlignment - 1) / GgufWriter::kAlignment * GgufWriter::kAlignment, '\0');
+    const std::size_t columns = static_cast<std::size_t>(tensor.shape.back()), rows = count / columns;
     for (std::size_t i = 0; i < count; ++i) {
+      if (tensor.tokens && (i / columns < kBytes || i / columns >= rows - kSpecial.size())) continue;
       const float value = tensor.deviation == 0 ? 1 : static_cast<float>(tensor.deviation) * random.next();
       // The upper half of a float is the same number in BF16, rounded towards zero.
       std::memcpy(bytes.data() + i * item, reinterpret_cast<const char*>(&value) + (sizeof value - item), item);

@@ -1,7 +1,9 @@
 // For conformance tests and benchmarks: the engine behind a pipe. Reads one JSON object a line, writes one a line.
-//   engine_tool [--generator FILE.gguf] [--embedder FOLDER] [--threads N] [--isa NAME]
+//   engine_tool [--generator FILE.gguf] [--embedder FOLDER] [--threads N] [--isa NAME] [--slots N] [--outbox N] [--kv-mib N]
 //   {"prompt": "..."} or {"messages": [{"role", "content"}...]}, with "max_tokens", "logprobs", "ignore_eos"; greedy
 //     -> {"text", "tokens", "logprobs", "top": [[[text, logprob]...]...], "usage": {...}}
+//   {"batch": [such requests], "skip": N} runs all at once -> {"window_tokens", "window_seconds", "seconds", "usages"} (models/measure/streams.h)
+//   {"bandwidth_ms": N} -> {"bytes_per_second"}
 //   {"texts": ["..."...]} -> {"embeddings": [[...]...], "tokens": [...]}
 //   a request that fails -> {"error": "..."}
 // The first line written is {"ready": true, "load_seconds": ...}.
@@ -16,6 +18,8 @@
 #include "base/utf8.h"
 #include "models/engine/local_embedder.h"
 #include "models/engine/local_generator.h"
+#include "models/measure/bandwidth.h"
+#include "models/measure/streams.h"
 
 namespace {
 
@@ -51,6 +55,15 @@ std::string as_latin1(const std::string& bytes) {
   return out;
 }
 
+JsonObject to_json(const Usage& usage) {
+  return {{"prompt_tokens", usage.prompt_tokens},
+          {"cached_tokens", usage.cached_tokens},
+          {"completion_tokens", usage.completion_tokens},
+          {"compute_micros", usage.compute_micros},
+          {"first_token_micros", usage.first_token_micros},
+          {"total_micros", usage.total_micros}};
+}
+
 Result<JsonObject> generate(LocalGenerator& generator, const JsonObject& object) {
   STOA_TRY(request, read_request(object));
   std::string text;
@@ -66,16 +79,21 @@ Result<JsonObject> generate(LocalGenerator& generator, const JsonObject& object)
     }
     return true;
   }));
-  const auto& usage = outcome.usage;
-  return JsonObject{{"text", text},
-                    {"tokens", std::move(tokens)},
-                    {"logprobs", std::move(logprobs)},
-                    {"top", std::move(top)},
-                    {"usage", JsonObject{{"prompt_tokens", usage.prompt_tokens},
-                                         {"completion_tokens", usage.completion_tokens},
-                                         {"compute_micros", usage.compute_micros},
-                                         {"first_token_micros", usage.first_token_micros},
-                                         {"total_micros", usage.total_micros}}}};
+  return JsonObject{{"text", text}, {"tokens", std::move(tokens)}, {"logprobs", std::move(logprobs)}, {"top", std::move(top)}, {"usage", to_json(outcome.usage)}};
+}
+
+Result<JsonObject> generate_batch(LocalGenerator& generator, const JsonArray& list, const JsonObject& object) {
+  std::vector<ChatRequest> requests;
+  for (const auto& item : list) {
+    if (!item.is_object()) return fail(ErrorCode::kInvalidArgument, "a request of a batch is an object");
+    STOA_TRY(request, read_request(item.get_object()));
+    requests.push_back(std::move(request));
+  }
+  STOA_TRY(skip, read_int(object, "skip", 0, 1 << 16));
+  STOA_TRY(measured, measure_streams(generator, requests, static_cast<int>(skip.value_or(0))));
+  JsonArray usages;
+  for (const auto& usage : measured.usages) usages.push_back(to_json(usage));
+  return JsonObject{{"window_tokens", measured.window_deltas}, {"window_seconds", measured.window_seconds}, {"seconds", measured.seconds}, {"usages", std::move(usages)}};
 }
 
 Result<JsonObject> embed(LocalEmbedder& embedder, const JsonArray& list) {
@@ -108,6 +126,9 @@ Status serve(const std::map<std::string, std::string>& options) {
   if (const auto path = option("--generator", ""); !path.empty()) {
     EngineOptions engine;
     engine.isa = isa;
+    engine.scheduler.slots = std::atoi(option("--slots", "8").c_str());
+    engine.scheduler.outbox = std::atoi(option("--outbox", "64").c_str());
+    engine.kv_bytes = static_cast<std::size_t>(std::atoi(option("--kv-mib", "1024").c_str())) << 20;
     STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, threads, metrics));
     generator = std::move(loaded);
   }
@@ -123,6 +144,10 @@ Status serve(const std::map<std::string, std::string>& options) {
   const auto answer = [&](const std::string& line) -> Result<JsonObject> {
     STOA_TRY(json, parse_json(line));
     if (!json.is_object()) return fail(ErrorCode::kInvalidArgument, "a request is a JSON object");
+    STOA_TRY(probe, read_int(json.get_object(), "bandwidth_ms", 1, 60'000));
+    if (probe) return JsonObject{{"bytes_per_second", read_bandwidth(threads, std::chrono::milliseconds(*probe))}};
+    const auto* batch = find(json.get_object(), "batch");
+    if (batch != nullptr && batch->is_array() && generator != nullptr) return generate_batch(*generator, batch->get_array(), json.get_object());
     const auto* texts = find(json.get_object(), "texts");
     if (texts != nullptr && texts->is_array() && embedder != nullptr) return embed(*embedder, texts->get_array());
     if (generator != nullptr) return generate(*generator, json.get_object());

@@ -73,6 +73,14 @@ int quantize(const Global& global, const QuantizeArguments& arguments);
 // Types and what they are good for.
 std::vector<std::pair<std::string, std::string>> quantize_types();
 
+struct BenchArguments {
+  std::string model;  // a GGUF file; empty: the configured generator
+  std::string isa;
+  int threads = 0;    // 0: as configured
+  int runs = 5;
+};
+int bench_engine(const Global& global, const BenchArguments& arguments);
+
 struct KeyOptions {
   std::string project = "default", user, role = "developer", expires, name;
   std::vector<std::string> groups;
