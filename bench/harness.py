@@ -17,6 +17,8 @@ def arguments(description, threads=None):
     parser.add_argument("--quick", action="store_true", help="fewer runs of the same work")
     if threads is not None:
         parser.add_argument("--threads", type=int, default=threads, help=f"of either side (default {threads}); one where the machine has other work")
+        parser.add_argument("--rows", metavar="PATTERN", help="only rows whose name has this regular expression")
+        parser.add_argument("--list", action="store_true", help="print the names of the rows and measure nothing")
     return parser.parse_args()
 
 
@@ -47,6 +49,17 @@ def npm(package, version):
     return installed
 
 
+def pip(*requirements, environment=None):
+    """Installs packages into the benchmarks' own environment, once."""
+    done = OUT / "venv" / "installed.json"
+    installed = json.loads(done.read_text()) if done.exists() else []
+    missing = [r for r in requirements if r not in installed]
+    if missing:
+        say(f"installing {', '.join(missing)}")
+        subprocess.run([sys.executable, "-m", "pip", "install", "-q", *missing], check=True, stdout=sys.stderr, env={**os.environ, **(environment or {})})
+        done.write_text(json.dumps(installed + missing))
+
+
 def model(name, pattern):
     """A default model's file, or an exit with what to do."""
     folder = pathlib.Path(os.environ.get("STOA_TEST_MODELS", SOURCE / "build" / "models"))
@@ -67,12 +80,13 @@ def alternate(runs, *measures):
     return results
 
 
-def row(name, unit, ours, theirs, peer_name, peer_version, aim, lower_is_better=False):
-    """A row of the table from runs (higher is better unless said). `theirs` may be empty: then `aim` is absolute, for our median."""
+def row(name, unit, ours, theirs, peer_name, peer_version, aim, lower_is_better=False, absolute=False):
+    """A row of the table from runs (higher is better unless said). `theirs` may be empty: then `aim` is absolute, for our median. With
+    `absolute` it is so although a peer stands beside."""
     stoa = statistics.median(ours)
     peer = statistics.median(theirs) if theirs else None
     ratio = None if peer is None else (peer / stoa if lower_is_better else stoa / peer)
-    met = ratio >= aim if ratio is not None else (stoa <= aim if lower_is_better else stoa >= aim)
+    met = ratio >= aim if ratio is not None and not absolute else (stoa <= aim if lower_is_better else stoa >= aim)
     spread = {"stoa": [min(ours), max(ours)]} | ({"peer": [min(theirs), max(theirs)]} if theirs else {})
     return {"row": name, "unit": unit, "stoa": stoa, "peer": peer, "peer_name": peer_name, "peer_version": peer_version, "ratio": ratio, "aim": aim,
             "met": met, "runs": len(ours), "spread": spread}

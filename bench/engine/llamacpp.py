@@ -1,8 +1,9 @@
 """llama.cpp through its C library, as prebuilt packages carry it: the peer of the engine's benchmarks and conformance tests.
 
 Only functions and fields whose place has been stable for years are used. Parameter structs are opaque buffers larger than any
-version's struct: the library fills the defaults in and reads them back, and what is changed are the three leading numbers of
-the context's (n_ctx, n_batch, n_ubatch).
+version's struct: the library fills the defaults in and reads them back, and what is changed are the four leading numbers of
+the context's (n_ctx, n_batch, n_ubatch, n_seq_max), and the one that says whether flash attention is used, which is found as the last
+of the four whose default is -1.
 """
 
 import ctypes
@@ -21,6 +22,14 @@ class _Batch(ctypes.Structure):
     _fields_ = [("n_tokens", ctypes.c_int32), ("token", ctypes.POINTER(TOKEN)), ("embd", ctypes.c_void_p), ("pos", ctypes.c_void_p),
                 ("n_seq_id", ctypes.c_void_p), ("seq_id", ctypes.c_void_p), ("logits", ctypes.c_void_p)]
 
+    def put(self, index, token, position, sequence, wants_logits):
+        """Entry of a batch that llama_batch_init made."""
+        self.token[index] = token
+        ctypes.cast(self.pos, ctypes.POINTER(ctypes.c_int32))[index] = position
+        ctypes.cast(self.n_seq_id, ctypes.POINTER(ctypes.c_int32))[index] = 1
+        ctypes.cast(self.seq_id, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))[index][0] = sequence
+        ctypes.cast(self.logits, ctypes.POINTER(ctypes.c_int8))[index] = wants_logits
+
 
 _LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _LOADER = {"last": "", "callback": _LOG(lambda level, text, data: None)}
@@ -38,6 +47,8 @@ _SIGNATURES = {
     "llama_n_ctx": (ctypes.c_uint32, [ctypes.c_void_p]),
     "llama_get_memory": (ctypes.c_void_p, [ctypes.c_void_p]),
     "llama_memory_clear": (None, [ctypes.c_void_p, ctypes.c_bool]),
+    "llama_batch_init": (_Batch, [ctypes.c_int32, ctypes.c_int32, ctypes.c_int32]),
+    "llama_batch_free": (None, [_Batch]),
     "llama_batch_get_one": (_Batch, [ctypes.POINTER(TOKEN), ctypes.c_int32]),
     "llama_decode": (ctypes.c_int32, [ctypes.c_void_p, _Batch]),
     "llama_get_logits_ith": (ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p, ctypes.c_int32]),
@@ -59,13 +70,19 @@ def _signed(lib):
     return lib
 
 
-def load_node_llama_cpp(package):
-    """The library of the npm package @node-llama-cpp/linux-x64 (or linux-arm64), with the backend made for this processor."""
+def load_node_llama_cpp(package, backend=None):
+    """The library of the npm package @node-llama-cpp/linux-x64 (or linux-arm64), with the backend made for this processor, or the one named,
+    such as "haswell" (AVX2) or "icelake" (AVX-512 with VNNI, no AMX)."""
     folder = next(p for p in pathlib.Path(package).glob("bins/*") if p.is_dir())
     base = ctypes.CDLL(str(folder / "libggml-base.so"), mode=ctypes.RTLD_GLOBAL)
     ggml = ctypes.CDLL(str(next(folder.glob("libggml.*so"))), mode=ctypes.RTLD_GLOBAL)
     lib = _signed(ctypes.CDLL(str(next(p for p in folder.glob("libllama.*so"))), mode=ctypes.RTLD_GLOBAL))
     lib.kept = (base, ggml)
+    if backend is not None:
+        ggml.ggml_backend_load.argtypes, ggml.ggml_backend_load.restype = [ctypes.c_char_p], ctypes.c_void_p
+        if not ggml.ggml_backend_load(str(folder / f"libggml-cpu-{backend}.so").encode()):
+            raise RuntimeError(f"llama.cpp's backend {backend} does not run on this processor")
+        return lib
     # Each backend scores itself on this processor; the loader takes the best.
     ggml.ggml_backend_load_all_from_path.argtypes = [ctypes.c_char_p]
     ggml.ggml_backend_load_all_from_path(str(folder).encode())
@@ -80,7 +97,8 @@ def load_xllamacpp():
 
 
 class LlamaCpp:
-    def __init__(self, lib, model, threads, context=1024):
+    def __init__(self, lib, model, threads, context=1024, sequences=1, flash_attention=None):
+        """`context` tokens for each sequence. Flash attention: True, False, or None for what llama.cpp chooses."""
         self.lib = lib
         lib.llama_log_set(_LOADER["callback"], None)
         lib.llama_backend_init()
@@ -88,9 +106,14 @@ class LlamaCpp:
         if not self.model:
             raise RuntimeError(f"llama.cpp cannot load {model}")
         params = lib.llama_context_default_params()
-        params.numbers[0], params.numbers[1], params.numbers[2] = context, 512, 512
+        params.numbers[0], params.numbers[1], params.numbers[2], params.numbers[3] = context * sequences, 512, 512, sequences
+        if flash_attention is not None:
+            minus_one = [index for index in range(4, 32) if params.numbers[index] == 0xFFFFFFFF]
+            if minus_one[:4] != list(range(minus_one[0], minus_one[0] + 4)):
+                raise RuntimeError("llama.cpp's context parameters have moved, see llamacpp.py")
+            params.numbers[minus_one[3]] = int(flash_attention)
         self.context = lib.llama_init_from_model(self.model, params)
-        if not self.context or lib.llama_n_ctx(self.context) < context:
+        if not self.context or lib.llama_n_ctx(self.context) < context * sequences:
             raise RuntimeError("llama.cpp cannot make a context: its parameters have moved, see llamacpp.py")
         lib.llama_set_n_threads(self.context, threads, threads)
         self.vocab = lib.llama_model_get_vocab(self.model)
@@ -127,6 +150,17 @@ class LlamaCpp:
             batch.logits = ctypes.addressof(wanted)
         if self.lib.llama_decode(self.context, batch) != 0:
             raise RuntimeError("llama_decode failed")
+
+    def decode_rows(self, rows):
+        """Computes (token, position, sequence, wants_logits) rows in one batch."""
+        batch = self.lib.llama_batch_init(len(rows), 0, 1)
+        for index, row in enumerate(rows):
+            batch.put(index, *row)
+        batch.n_tokens = len(rows)
+        code = self.lib.llama_decode(self.context, batch)
+        self.lib.llama_batch_free(batch)
+        if code != 0:
+            raise RuntimeError(f"llama_decode failed: {code}")
 
     def argmax(self):
         return self.lib.llama_sampler_sample(self.sampler, self.context, -1)

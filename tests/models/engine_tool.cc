@@ -6,7 +6,7 @@
 //   {"bandwidth_ms": N} -> {"bytes_per_second"}
 //   {"texts": ["..."...]} -> {"embeddings": [[...]...], "tokens": [...]}
 //   a request that fails -> {"error": "..."}
-// The first line written is {"ready": true, "load_seconds": ...}.
+// The first line written is {"ready": true, "load_seconds": ..., "bytes_per_token": <matrices that a decoded token reads>}.
 #include <chrono>
 #include <cstring>
 #include <iostream>
@@ -19,6 +19,7 @@
 #include "models/engine/local_embedder.h"
 #include "models/engine/local_generator.h"
 #include "models/measure/bandwidth.h"
+#include "models/measure/engine_speed.h"
 #include "models/measure/streams.h"
 
 namespace {
@@ -117,6 +118,11 @@ Status serve(const std::map<std::string, std::string>& options) {
     const auto found = options.find(name);
     return found == options.end() ? std::string(fallback) : found->second;
   };
+  std::size_t token_bytes = 0;
+  if (const auto path = option("--generator", ""); !path.empty()) {
+    STOA_TRY(file, GgufFile::open(path));
+    token_bytes = bytes_per_token(file);
+  }
   const auto begin = std::chrono::steady_clock::now();
   Metrics metrics;
   ThreadPool threads(std::atoi(option("--threads", "2").c_str()));
@@ -139,7 +145,7 @@ Status serve(const std::map<std::string, std::string>& options) {
     embedder = std::move(loaded);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::cout << dump_json(JsonObject{{"ready", true}, {"load_seconds", seconds}, {"isa", isa_name(isa)}, {"threads", threads.threads()}}) << std::endl;
+  std::cout << dump_json(JsonObject{{"ready", true}, {"load_seconds", seconds}, {"bytes_per_token", token_bytes}, {"isa", isa_name(isa)}, {"threads", threads.threads()}}) << std::endl;
 
   const auto answer = [&](const std::string& line) -> Result<JsonObject> {
     STOA_TRY(json, parse_json(line));

@@ -23,15 +23,11 @@ struct WeightFacts {
   std::size_t read_per_token = 0;
 };
 
-// What one decoded token reads: every matrix, except embeddings that are not the output matrix as well.
 Result<WeightFacts> weights_of(const fs::path& path) {
   STOA_TRY(file, models::GgufFile::open(path));
   WeightFacts facts;
-  const bool separate_output = file.tensor("output.weight") != nullptr;
-  for (const auto& tensor : file.tensors()) {
-    facts.bytes_of_type[models::dtype_info(tensor.dtype).name] += tensor.data.size();
-    if (tensor.shape.size() > 1 && !(separate_output && tensor.name == "token_embd.weight")) facts.read_per_token += tensor.data.size();
-  }
+  for (const auto& tensor : file.tensors()) facts.bytes_of_type[models::dtype_info(tensor.dtype).name] += tensor.data.size();
+  facts.read_per_token = models::bytes_per_token(file);
   return facts;
 }
 

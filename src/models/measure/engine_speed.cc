@@ -93,6 +93,14 @@ class Measurement {
 
 }  // namespace
 
+std::size_t bytes_per_token(const GgufFile& file) {
+  const bool separate_output = file.tensor("output.weight") != nullptr;
+  std::size_t bytes = 0;
+  for (const auto& tensor : file.tensors())
+    if (tensor.shape.size() > 1 && !(separate_output && tensor.name == "token_embd.weight")) bytes += tensor.data.size();
+  return bytes;
+}
+
 Result<std::string> text_of(const Generator& generator, int tokens, int variant) {
   constexpr const char* kWords[] = {"wind", "over", "the", "harbour", "and", "seven", "grey", "boats", "come", "home", "with", "salt"};
   const auto text = [&](int words) {

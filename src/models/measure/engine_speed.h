@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "models/compute/thread_pool.h"
 #include "models/engine/local_generator.h"
+#include "models/formats/gguf.h"
 
 namespace stoa::models {
 
@@ -26,6 +27,9 @@ struct SpeedOptions {
   // Called before each measurement. May be empty.
   std::function<void(std::string_view)> progress;
 };
+
+// What one decoded token reads of a model: every matrix, except embeddings that are not the output matrix as well.
+std::size_t bytes_per_token(const GgufFile& file);
 
 // A text of about `tokens` tokens (a few more at most); another `variant` shares no prefix with it. Errors: those of count_prompt_tokens.
 Result<std::string> text_of(const Generator& generator, int tokens, int variant);
