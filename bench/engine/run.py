@@ -8,16 +8,18 @@ import sys
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
 import harness  # noqa: E402
 import rows_reuse  # noqa: E402
+import rows_server  # noqa: E402
 import rows_speed  # noqa: E402
 import rows_start  # noqa: E402
+import rows_tokenizer  # noqa: E402
 import sides  # noqa: E402
 
 
 def main():
     options = harness.arguments(__doc__, threads=min(2, os.cpu_count() or 1))
-    harness.build("engine_tool", "random_model", "stoa")
+    harness.build("engine_tool", "tokenize_tool", "random_model", "stoa")
     context = sides.Context(options)
-    known = [row for module in (rows_speed, rows_start, rows_reuse) for row in module.rows(context)]
+    known = [row for module in (rows_speed, rows_start, rows_reuse, rows_server, rows_tokenizer) for row in module.rows(context)]
     chosen = sides.matching(known, options.rows, options.quick)
     if options.list:
         print("\n".join(row.name for row in chosen))

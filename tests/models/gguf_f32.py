@@ -44,6 +44,14 @@ class _Reader:
         self.at += size
         return self.data[self.at - size:self.at].tobytes()
 
+    def value(self, kind):
+        if kind == _STRING:
+            return self.string()
+        if kind == _ARRAY:
+            inner, count = self.number("I"), self.number("Q")
+            return [self.value(inner) for _ in range(count)]
+        return self.number(_NUMBERS[kind])
+
     def skip_value(self, kind):
         if kind == _STRING:
             self.string()
@@ -53,6 +61,13 @@ class _Reader:
                 self.skip_value(inner)
         else:
             self.number(_NUMBERS[kind])
+
+
+def entries(path):
+    """The metadata as a dictionary; strings are bytes."""
+    reader = _Reader(np.memmap(path, np.uint8, "r"))
+    reader.at = 16
+    return {reader.string().decode(): reader.value(reader.number("I")) for _ in range(reader.number("Q"))}
 
 
 def read(path):
