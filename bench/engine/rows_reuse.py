@@ -9,6 +9,7 @@ PREFIX, QUESTION = 2000, 16
 PREFIX_AIM = 10
 CONTEXT_TOKENS, ANSWER = 1500, 96
 QUOTE_AIM = 1.6
+GUESSES = 4  # rows of a step: the default of the engine
 PLACES = "Bergen Lyon Porto Turin Graz Malmo Ghent Split".split()
 THINGS = "copper wire|olive oil|spare tyres|paper rolls|glass jars|salt|bicycles".split("|")
 
@@ -40,7 +41,7 @@ def quoting(context, name):
     """Decoding an answer that repeats its prompt, on the real model: random weights quote nothing."""
     model, length = "smollm2", CONTEXT_TOKENS + ANSWER + 256
     variant = iter(range(1, 1000))
-    with context.engine(model) as engine, context.peer(model, length) as on, context.peer(model, length, flash=False) as off:
+    with context.engine(model, guesses=GUESSES) as engine, context.peer(model, length) as on, context.peer(model, length, flash=False) as off:
 
         def prompt():
             text = facts(on, next(variant))

@@ -69,9 +69,10 @@ class Context:
     def model(self, name):
         return models.get(self.build, name)
 
-    def engine(self, model, *options, sequences=1, isa="auto"):
+    def engine(self, model, *options, sequences=1, isa="auto", guesses=0):
+        """Without guessing unless asked for: it depends on the text, and llama.cpp's side does none."""
         return Engine(self.tool, "--generator", self.model(model), "--threads", self.threads, "--slots", max(8, sequences), "--outbox", OUTBOX,
-                      "--isa", isa, *options)
+                      "--isa", isa, "--guess-rows", guesses, *options)
 
     def peer(self, model, context, sequences=1, flash=True, backend=None):
         return Peer(self.package, self.model(model), self.threads, context, sequences, flash, backend)

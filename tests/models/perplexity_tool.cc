@@ -23,12 +23,10 @@ Result<double> negative_log_likelihood(Decoder& decoder, KvPool& pool, std::span
   if (!pool.allocate(pages_for(static_cast<int>(tokens.size())), pages)) return fail(ErrorCode::kTooLarge, "a text of {} tokens", tokens.size());
   double total = 0;
   for (std::size_t first = 0; first + 1 < tokens.size(); first += kRows) {
-    // Keys and values of all segments are stored before any row attends, so one text may be cut into a segment for each token.
-    std::vector<Segment> segments;
-    for (std::size_t i = first; i < std::min(first + kRows, tokens.size() - 1); ++i)
-      segments.push_back({.tokens = tokens.subspan(i, 1), .position = static_cast<int>(i), .pages = pages, .wants_logits = true});
-    const auto logits = decoder.forward(segments, pool);
-    for (std::size_t i = 0; i < segments.size(); ++i) {
+    const auto chunk = tokens.subspan(first, std::min(kRows, tokens.size() - 1 - first));
+    const Segment segment{.tokens = chunk, .position = static_cast<int>(first), .pages = pages, .logit_rows = static_cast<int>(chunk.size())};
+    const auto logits = decoder.forward({&segment, 1}, pool);
+    for (std::size_t i = 0; i < chunk.size(); ++i) {
       const auto row = logits.subspan(i * vocabulary, vocabulary);
       const double top = static_cast<double>(*std::ranges::max_element(row));
       double sum = 0;
