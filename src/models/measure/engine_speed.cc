@@ -63,14 +63,14 @@ class Measurement {
 
   Status decode(int count, int depth) {
     const int tokens = count == 1 ? kDecodeTokens : kBatchTokens;
-    if (!fits(depth + kSkip + tokens)) return {};
+    if (!fits(depth + 2 * kSkip + tokens)) return {};
     const std::string what = fmt::format("decode, {} stream{} at depth {}", count, count == 1 ? "" : "s", depth);
     std::vector<double> speeds, shares;
     for (int run = 0; run < options_.runs; ++run) {
       say(what, run);
       std::vector<ChatRequest> requests;
       for (int i = 0; i < count; ++i) {
-        STOA_TRY(one, request(depth, kSkip + tokens));
+        STOA_TRY(one, request(depth, 2 * kSkip + tokens));
         requests.push_back(std::move(one));
       }
       bandwidths_.push_back(read_bandwidth(threads_, kProbe) * 1e-9);

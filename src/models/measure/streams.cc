@@ -54,7 +54,8 @@ Result<StreamsMeasured> measure_streams(Generator& generator, std::span<const Ch
   }
   for (const auto& stream : streams)
     measured.window_deltas += std::ranges::count_if(stream.deltas, [&](Clock::time_point time) { return time > first && time <= last; });
-  measured.window_seconds = std::max(0.0, std::chrono::duration<double>(last - first).count());
+  measured.window_seconds = std::chrono::duration<double>(last - first).count();
+  if (measured.window_seconds <= 0) return fail(ErrorCode::kInvalidArgument, "the answers are too short: one was complete before all had {} pieces", skip);
   return measured;
 }
 

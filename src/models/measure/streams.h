@@ -19,7 +19,8 @@ struct StreamsMeasured {
 
 // Sends all requests at once, each from a thread of its own. A reader holds its answer after the first delta until all have theirs, so that
 // no answer is over while other prompts are still computed. `skip` is at least the deltas an engine buffers for a reader, plus two: what
-// was buffered then lies before the window. The first error ends the others' waiting and is returned.
+// was buffered then lies before the window. An answer that began early may be that much ahead, so answers need twice `skip` and what is to be
+// measured; kInvalidArgument when there is no time during which all ran. The first error ends the others' waiting and is returned.
 Result<StreamsMeasured> measure_streams(Generator& generator, std::span<const ChatRequest> requests, int skip);
 
 }  // namespace stoa::models
