@@ -107,7 +107,8 @@ Line fit_line(const float* x, const float* w, float limit, bool subtracted) {
       sum_xq += w[i] * x[i] * q;
     }
     const float determinant = sum_w * sum_qq - sum_q * sum_q;
-    if (!(determinant > 0)) continue;
+    // Nothing but rounding when all integers are the same.
+    if (!(determinant > 1e-5f * sum_w * sum_qq)) continue;
     Line line{(sum_w * sum_xq - sum_x * sum_q) / determinant, (sum_qq * sum_x - sum_q * sum_xq) / determinant};
     if (subtracted && line.offset > 0) line = {sum_xq / sum_qq, 0};
     if (line.scale <= 0) continue;
