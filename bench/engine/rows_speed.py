@@ -1,6 +1,7 @@
 """Prefill and decoding: one stream at several depths, sixteen together, with a busy neighbour, and with fewer instruction sets."""
 
 import contextlib
+import os
 import subprocess
 import sys
 
@@ -72,8 +73,8 @@ def decode(context, name, model, depth, aim, streams=1, isa="auto", backend=None
 
 
 def neighbour(context, name, model):
-    """What is left of the quiet speed beside one busy thread. Fair: of the processors' time, what the threads would get in equal parts."""
-    fair = context.threads / (context.threads + 1)
+    """What is left of the quiet speed beside one busy thread. Fair: what the threads get when all share the processors in equal parts."""
+    fair = min(1.0, (os.cpu_count() or 1) / (context.threads + 1))
     with both(context, model, 256) as (engine, on, off):
         ids = context.prompt(on, 16)[1]
         measures = (lambda: sides.our_decode(engine, [context.prompt(on, 16)[0]], DECODE), lambda: sides.their_decode(on, [ids], DECODE),

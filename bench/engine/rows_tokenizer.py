@@ -15,7 +15,7 @@ from sides import Row
 sys.path.insert(0, str(harness.SOURCE / "tests" / "models"))
 
 VERSIONS = {"tiktoken": "0.14.0", "tokenizers": "0.23.3", "numpy": "2.3.5"}
-MEGABYTES, DISTINCT = 10, 5  # so much text, of which so much is not repeated
+MEGABYTES, DISTINCT = 100, 5  # so much text, of which so much is not repeated
 PIECE = 1 << 16
 AIM = 2
 # The model cuts digits off one by one and then what lies between them with GPT-2's expression. As one expression: white space before a digit
