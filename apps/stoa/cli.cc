@@ -122,9 +122,8 @@ void add_quantize(CLI::App& app, Parsed& p) {
   quantize->add_option("--threads", p.quantize.threads, "Threads (default: one for each processor)")->check(CLI::Range(1, 256));
   quantize->footer(types +
                    "\nNorms and other vectors stay as they are. Matrices whose columns a type's block does not divide fall back to a\n"
-                   "neighbouring type, which is said at the end.\n\n"
-                   "Example:\n"
-                   "  stoa quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M");
+                   "neighbouring type, which is said at the end.\n\n" +
+                   help_footer("quantize"));
 }
 
 void add_bench(CLI::App& app, Parsed& p) {
@@ -137,7 +136,8 @@ void add_bench(CLI::App& app, Parsed& p) {
   engine->add_option("--isa", p.bench.isa, "Kernels to use instead of the best: plain, avx2, avx512");
   engine->add_option("--runs", p.bench.runs, "Runs of each row, of which the median counts")->check(CLI::Range(1, 1000));
   engine->footer("Other work on the machine slows everything down: the bandwidth is probed beside each run, and a decoded token reads all weights\n"
-                 "once, so the share of the bandwidth says how well the engine uses what the machine gave it.");
+                 "once, so the share of the bandwidth says how well the engine uses what the machine gave it.\n\n" +
+                 help_footer("bench engine"));
 }
 
 void add_governance(CLI::App& app, Parsed& p) {

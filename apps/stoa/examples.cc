@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 30> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 33> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -45,6 +45,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 30> kExample
     {"dataset from-ratings", "  stoa dataset from-ratings support"},
     {"dataset list", "  stoa dataset list"},
     {"dataset rows", "  stoa dataset rows support         the latest version\n  stoa dataset rows support@1 > support.jsonl"},
+    {"quantize", "  stoa quantize model-f16.gguf model-q4_k_m.gguf --type Q4_K_M"},
+    {"bench", "  stoa bench engine"},
+    {"bench engine", "  stoa bench engine                 the configured generator on all processors\n"
+                     "  stoa bench engine --model model.gguf --threads 8 --json"},
     {"completion", "  source <(stoa completion bash)\n  stoa completion zsh > ~/.zfunc/_stoa"},
     {"", "  stoa pull smollm2-135m-instruct all-minilm-l6-v2   fetch the default models\n"
          "  stoa serve                                         start the server on 127.0.0.1:8080\n"
