@@ -10,9 +10,41 @@
 
 namespace stoa {
 
+// A tool that a model may call.
+struct ToolDefinition {
+  std::string name;              // 1 to 64 letters, digits, '_' or '-'
+  std::string parameters;        // JSON Schema of the arguments; empty: any object
+  bool strict = false;           // arguments conform to the schema by construction; otherwise any JSON object is possible
+  std::string description = {};  // for the model
+};
+
+struct ToolChoice {
+  enum class Mode { kAuto, kRequired, kNamed, kNone };
+  Mode mode = Mode::kAuto;
+  std::string name;  // kNamed
+};
+
+// A call that a model made.
+struct ToolCall {
+  std::string id;         // by which the tool's answer refers to it
+  std::string name;
+  std::string arguments;  // a JSON object
+};
+
 struct ChatMessage {
   std::string role;     // system, user, assistant, tool
   std::string content;  // valid UTF-8
+  std::vector<ToolCall> tool_calls = {};  // assistant
+  std::string tool_call_id = {};          // tool: the call that `content` answers
+  std::string reasoning = {};             // assistant: what it thought before `content`
+};
+
+// What an answer has to look like; it does by construction. Reasoning and tool calls, where there are any, stand outside it.
+struct AnswerConstraint {
+  enum class Kind { kJsonObject, kJsonSchema, kRegex, kGbnf };
+  Kind kind = Kind::kJsonObject;
+  std::string text;   // the schema, expression or grammar
+  std::string field;  // where the caller stated it: `param` of errors in it
 };
 
 struct SamplingOptions {
@@ -37,6 +69,10 @@ struct ChatRequest {
   bool ignore_eos = false;
   int priority = 0;                   // higher is served first; within one, tenants share fairly
   SamplingOptions sampling;
+  std::vector<ToolDefinition> tools;  // chat only
+  ToolChoice tool_choice;             // with kNone the model is not told of the tools
+  bool parallel_tool_calls = true;    // more than one call in an answer
+  std::optional<AnswerConstraint> constraint;
 };
 
 struct Usage {
@@ -49,7 +85,8 @@ struct Usage {
   std::int64_t total_micros = 0;
 };
 
-enum class FinishReason { kStop, kLength, kCancelled, kError };
+// kToolCalls: the answer is complete and calls tools.
+enum class FinishReason { kStop, kToolCalls, kLength, kCancelled, kError };
 
 struct TokenLogprob {
   std::int32_t token = 0;
@@ -58,10 +95,20 @@ struct TokenLogprob {
   std::vector<std::pair<std::string, float>> top;
 };
 
-// A piece of a stream. `text` is valid UTF-8 on its own: bytes of an unfinished character wait for the next delta.
+// A piece of a tool call. The first of a call has its id and name; the arguments of all of them, put together, are a JSON object unless
+// the answer was cut off.
+struct ToolCallDelta {
+  int index = 0;  // of the call in the answer, from 0
+  std::string id, name;
+  std::string arguments;
+};
+
+// A piece of a stream. Texts are valid UTF-8 on their own: bytes of an unfinished character wait for the next delta.
 struct ChatDelta {
   std::string text;
   std::vector<TokenLogprob> logprobs;
+  std::string reasoning = {};
+  std::vector<ToolCallDelta> tool_calls = {};
 };
 
 struct ChatOutcome {

@@ -3,7 +3,9 @@
 #include <thread>
 
 #include "base/log.h"
+#include "infra/config/yaml.h"
 #include "models/registry/store.h"
+#include "wiring/defaults.h"
 
 namespace stoa::wiring {
 namespace {
@@ -21,6 +23,17 @@ std::optional<models::StoredModel> stored(const models::ModelStore& store, const
   return std::nullopt;
 }
 
+// How models are told of tools whose template knows none.
+Result<std::string> tool_pattern(const infra::Config& config) {
+  STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
+  STOA_TRY(document, infra::parse_yaml(prompts.text, prompts.name));
+  STOA_TRY(section, document.at("tools"));
+  STOA_TRY(system, section->at("system"));
+  STOA_TRY(text, system->text());
+  if (!text.contains("{tools}")) return fail(system->wrong("'system' must contain {tools}"));
+  return text;
+}
+
 }  // namespace
 
 Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
@@ -32,6 +45,8 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     models::EngineOptions options;
     options.kv_bytes = static_cast<std::size_t>(config.engine.kv_bytes);
     options.context_length = static_cast<int>(config.engine.context);
+    STOA_TRY(pattern, tool_pattern(config));
+    options.tool_pattern = std::move(pattern);
     options.scheduler.slots = static_cast<int>(config.engine.slots);
     options.draft_model = config.engine.draft_model;
     options.scheduler.queue = static_cast<int>(config.engine.queue);

@@ -58,7 +58,9 @@ class GrammarMatcher {
   GrammarMatcher& operator=(GrammarMatcher&&) noexcept;
   ~GrammarMatcher();
 
-  // Sets bit t % 64 of bits[t / 64] for each token t that may come next and clears all others; `bits` holds trie().words() words.
+  std::size_t words() const { return constraint_->trie().words(); }  // of a mask
+
+  // Sets bit t % 64 of bits[t / 64] for each token t that may come next and clears all others; `bits` holds words() words.
   // End-of-generation tokens are set exactly where the output may end. False when no bit is set: the vocabulary cannot write what
   // must follow, or finished() holds.
   bool mask(std::span<std::uint64_t> bits);

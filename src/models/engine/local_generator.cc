@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "base/log.h"
-#include "models/engine/prompt.h"
+#include "models/engine/answer_reader.h"
+#include "models/engine/constraint_cache.h"
+#include "models/tools/answer_grammar.h"
 
 namespace stoa::models {
 namespace {
@@ -34,11 +36,21 @@ Status check_stops(const std::vector<std::string>& stops) {
 std::string_view finish_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop: return "stop";
+    case FinishReason::kToolCalls: return "tool_calls";
     case FinishReason::kLength: return "length";
     case FinishReason::kCancelled: return "cancelled";
     case FinishReason::kError: return "error";
   }
   return "error";
+}
+
+// Markers of tool calls and reasoning that are control tokens in this vocabulary.
+std::vector<std::int32_t> shown_tokens(const Tokenizer& tokenizer, const std::vector<std::string>& markers) {
+  std::vector<std::int32_t> out;
+  for (const std::string& marker : markers) {
+    if (const TokenId id = tokenizer.find(marker); id != kNoToken && tokenizer.is_control(id)) out.push_back(id);
+  }
+  return out;
 }
 
 }  // namespace
@@ -62,6 +74,8 @@ struct LocalGenerator::Loaded {
   std::unique_ptr<KvPool> pool;
   std::unique_ptr<Draft> draft;
   std::unique_ptr<PromptBuilder> prompts;
+  std::unique_ptr<ConstraintCache> constraints;
+  std::vector<std::int32_t> shown;
   std::unique_ptr<Scheduler> scheduler;
   ModelReport report;
 };
@@ -120,7 +134,10 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   STOA_TRY(pool, KvPool::create(l.decoder->kv_layout(), options.kv_bytes));
   l.pool = std::make_unique<KvPool>(std::move(pool));
   STOA_TRY(chat_template, l.file.get_string_or("tokenizer.chat_template", ""));
-  l.prompts = std::make_unique<PromptBuilder>(l.tokenizer, chat_template);
+  l.prompts = std::make_unique<PromptBuilder>(l.tokenizer, chat_template, options.tool_pattern);
+  const auto markers = marker_tokens(l.prompts->tool_format());
+  l.constraints = std::make_unique<ConstraintCache>(l.tokenizer, markers);
+  l.shown = shown_tokens(l.tokenizer, markers);
   std::optional<DraftModel> draft;
   if (l.draft != nullptr) draft.emplace(*l.draft->decoder, *l.draft->pool, l.tokenizer.size());
   l.scheduler = std::make_unique<Scheduler>(*l.decoder, *l.pool, l.tokenizer, options.scheduler, metrics, name, draft);
@@ -146,35 +163,63 @@ int LocalGenerator::context_length() const { return loaded_->report.context_leng
 void LocalGenerator::stop(std::chrono::milliseconds drain) { loaded_->scheduler->stop(drain); }
 
 Result<std::int64_t> LocalGenerator::count_prompt_tokens(const ChatRequest& request) const {
-  STOA_TRY(tokens, loaded_->prompts->tokens(request));
-  return static_cast<std::int64_t>(tokens.size());
+  STOA_TRY(prompt, loaded_->prompts->build(request));
+  return static_cast<std::int64_t>(prompt.tokens.size());
 }
 
-Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& request) const {
+Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& request, Prompt prompt) const {
   STOA_CHECK(check_stops(request.stop));
   STOA_CHECK(check_sampling(request.sampling, loaded_->report.vocabulary));
   if (request.max_tokens < 0) {
     return fail(error(ErrorCode::kInvalidArgument, "max_tokens is {}, but has to be at least 1", request.max_tokens).with_param("max_tokens"));
   }
-  STOA_TRY(prompt, loaded_->prompts->tokens(request));
-  const int size = static_cast<int>(std::min<std::size_t>(prompt.size(), 1u << 30));
+  const int size = static_cast<int>(std::min<std::size_t>(prompt.tokens.size(), 1u << 30));
   const int room = context_length() - size;
   if (room < 1) {
     return fail(error(ErrorCode::kTooLarge, "the prompt has {} tokens, but the model's context is {} tokens and the answer needs at least one of them",
-                      prompt.size(), context_length())
+                      prompt.tokens.size(), context_length())
                     .with_hint("Shorten the prompt or choose a model with a longer context.")
                     .with_param(request.messages.empty() ? "prompt" : "messages"));
+  }
+  std::shared_ptr<const Constraint> constraint;
+  if (has_grammar(request)) {
+    const ToolFormat format = loaded_->prompts->tool_format();
+    STOA_TRY(compiled, loaded_->constraints->get(grammar_key(request, format, prompt.reasoning), [&] { return answer_grammar(request, format, prompt.reasoning); }));
+    constraint = std::move(compiled);
   }
   return Generation{.tenant = call.principal.tenant,
                     .priority = request.priority,
                     .cancel = call.cancel,
                     .deadline = call.deadline,
-                    .prompt = std::move(prompt),
+                    .prompt = std::move(prompt.tokens),
                     .max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room),
                     .ignore_eos = request.ignore_eos,
                     .stop = request.stop,
                     .sampling = request.sampling,
-                    .seed = request.sampling.seed ? *request.sampling.seed : random_seed()};
+                    .seed = request.sampling.seed ? *request.sampling.seed : random_seed(),
+                    .constraint = std::move(constraint),
+                    .shown = loaded_->shown};
+}
+
+// Hands the answer to the sink, its parts told apart where there can be any.
+Result<ChatOutcome> LocalGenerator::read(Outbox& outbox, const ChatRequest& request, Reasoning reasoning, const DeltaSink& sink) const {
+  std::optional<AnswerReader> reader;
+  if (offers_tools(request)) reader.emplace(loaded_->prompts->tool_format(), reasoning);
+  else if (reasoning != Reasoning::kNone) reader.emplace(std::nullopt, reasoning);
+  bool reading = true;
+  while (auto delta = outbox.pop()) {
+    if (!reading) continue;
+    if (reader) delta = reader->read(std::move(*delta));
+    if (delta && !sink(*delta)) {
+      reading = false;
+      outbox.abandon();
+    }
+  }
+  auto outcome = outbox.outcome();
+  if (!outcome || !reader || !reading) return outcome;
+  if (const auto rest = reader->finish()) sink(*rest);
+  if (outcome->finish == FinishReason::kStop && reader->called_tools()) outcome->finish = FinishReason::kToolCalls;
+  return outcome;
 }
 
 Result<ChatOutcome> LocalGenerator::generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) {
@@ -188,18 +233,14 @@ Result<ChatOutcome> LocalGenerator::generate(const Call& call, const ChatRequest
     return fail(std::move(error));
   };
 
-  auto generation = prepare(call, request);
+  auto prompt = loaded_->prompts->build(request);
+  if (!prompt) return failed(std::move(prompt.error()));
+  const Reasoning reasoning = prompt->reasoning;
+  auto generation = prepare(call, request, std::move(*prompt));
   if (!generation) return failed(std::move(generation.error()));
   auto outbox = loaded_->scheduler->submit(std::move(*generation));
   if (!outbox) return failed(std::move(outbox.error()));
-  bool reading = true;
-  while (auto delta = (*outbox)->pop()) {
-    if (reading && !sink(*delta)) {
-      reading = false;
-      (*outbox)->abandon();
-    }
-  }
-  auto outcome = (*outbox)->outcome();
+  auto outcome = read(**outbox, request, reasoning, sink);
   if (!outcome) return failed(std::move(outcome.error()));
   const auto& usage = outcome->usage;
   span.set("gen_ai.usage.input_tokens", usage.prompt_tokens);

@@ -13,6 +13,7 @@
 #include "models/compute/thread_pool.h"
 #include "models/engine/generator.h"
 #include "models/engine/memory_plan.h"
+#include "models/engine/prompt.h"
 #include "models/engine/scheduler.h"
 
 namespace stoa::models {
@@ -25,6 +26,7 @@ struct EngineOptions {
   std::filesystem::path draft_model;            // a GGUF file with the same tokens that guesses ahead; empty: none
   std::size_t draft_kv_bytes = std::size_t{64} << 20;  // for its keys and values
   int context_length = 0;                       // 0: the model's own; otherwise at most that
+  std::string tool_pattern;                     // how models are told of tools whose template knows none (prompt.h)
   SchedulerOptions scheduler;
 };
 
@@ -61,7 +63,8 @@ class LocalGenerator final : public Generator {
   struct Loaded;
   explicit LocalGenerator(std::unique_ptr<Loaded> loaded);
   static Result<std::unique_ptr<Draft>> load_draft(const EngineOptions& options, const Tokenizer& tokenizer, ThreadPool& threads);
-  Result<Generation> prepare(const Call& call, const ChatRequest& request) const;
+  Result<Generation> prepare(const Call& call, const ChatRequest& request, Prompt prompt) const;
+  Result<ChatOutcome> read(Outbox& outbox, const ChatRequest& request, Reasoning reasoning, const DeltaSink& sink) const;
 
   std::unique_ptr<Loaded> loaded_;
 };

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "base/time.h"
+#include "models/tools/answer_grammar.h"
+#include "models/tools/tool_prompt.h"
 
 namespace stoa::models {
 namespace {
@@ -32,7 +35,8 @@ std::string without_marks(std::string_view text) {
 
 }  // namespace
 
-PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, std::string_view source) : tokenizer_(tokenizer), template_(parse_template(source)) {
+PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, std::string_view source, std::string tool_pattern)
+    : tokenizer_(tokenizer), template_(parse_template(source)), known_format_(detect_tool_format(source)), tool_pattern_(std::move(tool_pattern)) {
   for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
     if (tokenizer.is_control(id) && tokenizer.token_text(id).size() > 1) controls_.emplace_back(tokenizer.token_text(id), id);
   }
@@ -40,30 +44,78 @@ PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, std::string_view source
   std::ranges::stable_sort(controls_, [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
 }
 
-Result<std::vector<std::int32_t>> PromptBuilder::tokens(const ChatRequest& request) const {
-  std::vector<std::int32_t> out;
+Result<Prompt> PromptBuilder::build(const ChatRequest& request) const {
+  Prompt out;
   const auto bos = tokenizer_.special().bos;
-  const bool adds_bos = tokenizer_.adds_bos() && bos != kNoToken;
-  if (adds_bos) out.push_back(bos);
+  if (tokenizer_.adds_bos() && bos != kNoToken) out.tokens.push_back(bos);
   if (request.messages.empty()) {
-    tokenizer_.encode(request.prompt, {.add_special = false, .parse_special = true}, out);
-    if (out.empty()) return fail(error(ErrorCode::kInvalidArgument, "the prompt is empty").with_param("prompt"));
+    tokenizer_.encode(request.prompt, {.add_special = false, .parse_special = true}, out.tokens);
+    if (out.tokens.empty()) return fail(error(ErrorCode::kInvalidArgument, "the prompt is empty").with_param("prompt"));
     return out;
   }
+  STOA_TRY(text, render(request));
+  out.reasoning = detect_reasoning(template_->source(), text);
+  encode(text, out.tokens);
+  if (out.tokens.empty()) return fail(error(ErrorCode::kInvalidArgument, "the messages are empty").with_param("messages"));
+  return out;
+}
+
+Result<std::string> PromptBuilder::render(const ChatRequest& request) const {
   if (!template_) return fail(template_.error());
-  auto messages = request.messages;
-  for (auto& message : messages) message.content = disarm(message.content);
-  const auto text_of = [&](TokenId id) { return id == kNoToken ? std::string() : std::string(tokenizer_.token_text(id)); };
+  std::vector<ChatMessage> messages;
+  for (const ChatMessage& message : request.messages) {
+    STOA_TRY(safe, disarmed(message));
+    messages.push_back(std::move(safe));
+  }
+  std::vector<ToolDefinition> tools;
+  if (offers_tools(request)) tools = request.tools;
+  for (ToolDefinition& tool : tools) {
+    tool.description = disarm(tool.description);
+    if (tool.parameters.empty()) continue;
+    auto parameters = disarm_json(tool.parameters);
+    if (!parameters) return fail(std::move(parameters.error()).in(fmt::format("the parameters of tool '{}'", tool.name)).with_param("tools"));
+    tool.parameters = std::move(*parameters);
+  }
   TemplateInput input;
+  if (known_format_) {
+    if (!tools.empty()) {
+      STOA_TRY(json, tools_json(tools));
+      input.tools_json = std::move(json);
+    }
+  } else {
+    if (!tools.empty() && tool_pattern_.empty()) {
+      return fail(error(ErrorCode::kUnsupported, "the model's chat template knows no tools").with_param("tools").with_hint("Use a model that was trained to call tools."));
+    }
+    STOA_TRY(written, write_out_tools(messages, tools, tool_pattern_));
+    messages = std::move(written);
+  }
+  const auto text_of = [&](TokenId id) { return id == kNoToken ? std::string() : std::string(tokenizer_.token_text(id)); };
   input.messages = messages;
-  input.bos_token = adds_bos ? std::string() : text_of(bos);
+  input.bos_token = tokenizer_.adds_bos() ? std::string() : text_of(tokenizer_.special().bos);
   input.eos_token = text_of(tokenizer_.special().eos);
   input.now = Clock::system().now();
   auto rendered = template_->render(input);
   if (!rendered) return fail(std::move(rendered.error()).with_param("messages"));
-  encode(*rendered, out);
-  if (out.empty()) return fail(error(ErrorCode::kInvalidArgument, "the messages are empty").with_param("messages"));
+  return rendered;
+}
+
+Result<ChatMessage> PromptBuilder::disarmed(const ChatMessage& message) const {
+  ChatMessage out = message;
+  out.content = disarm(message.content);
+  out.reasoning = disarm(message.reasoning);
+  for (ToolCall& call : out.tool_calls) {
+    call.name = disarm(call.name);
+    auto arguments = disarm_json(call.arguments.empty() ? "{}" : call.arguments);
+    if (!arguments) return fail(std::move(arguments.error()).in(fmt::format("the arguments of tool call '{}'", call.id)).with_param("messages"));
+    call.arguments = std::move(*arguments);
+  }
   return out;
+}
+
+// Written anew first, since escapes ("\u003c") could hide a control token from the search, but not from the template.
+Result<std::string> PromptBuilder::disarm_json(std::string_view json) const {
+  STOA_TRY(value, parse_json(json));
+  return disarm(dump_json(value));
 }
 
 // Length and id of the control token that `text` begins with; 0 when it begins with none.

@@ -13,8 +13,14 @@
 #include "contracts/chat.h"
 #include "models/tokenizer/chat_template.h"
 #include "models/tokenizer/tokenizer.h"
+#include "models/tools/tool_format.h"
 
 namespace stoa::models {
+
+struct Prompt {
+  std::vector<std::int32_t> tokens;
+  Reasoning reasoning = Reasoning::kNone;  // whether the answer begins inside it, or may
+};
 
 // Immutable: any number of threads may use one object.
 //
@@ -23,19 +29,27 @@ namespace stoa::models {
 class PromptBuilder {
  public:
   // `tokenizer` outlives the builder. `source` is the model's chat template, empty when it has none; one that does not parse
-  // fails the requests that need it, not the model.
-  PromptBuilder(const Tokenizer& tokenizer, std::string_view source);
+  // fails the requests that need it, not the model. `tool_pattern` tells models whose template knows no tools of them (models/tools:
+  // write_out_tools); empty: requests with tools fail there.
+  PromptBuilder(const Tokenizer& tokenizer, std::string_view source, std::string tool_pattern);
 
-  // Errors: kInvalidArgument (nothing to answer, or the template refuses), kUnsupported (no template).
-  Result<std::vector<std::int32_t>> tokens(const ChatRequest& request) const;
+  // Errors: kInvalidArgument (nothing to answer, or the template refuses; tools that are no JSON), kUnsupported (no template, no tools).
+  Result<Prompt> build(const ChatRequest& request) const;
+  // How this model writes tool calls.
+  ToolFormat tool_format() const { return known_format_.value_or(ToolFormat::kHermes); }
 
  private:
+  Result<std::string> render(const ChatRequest& request) const;
+  Result<ChatMessage> disarmed(const ChatMessage& message) const;
+  Result<std::string> disarm_json(std::string_view json) const;
   std::string disarm(std::string_view content) const;
   std::size_t control_at(std::string_view text, std::int32_t& token) const;
   void encode(std::string_view text, std::vector<std::int32_t>& out) const;
 
   const Tokenizer& tokenizer_;
   Result<ChatTemplate> template_;
+  std::optional<ToolFormat> known_format_;  // by the template
+  std::string tool_pattern_;
   std::vector<std::pair<std::string, std::int32_t>> controls_;  // text and id, longest first
   std::bitset<256> first_bytes_;                                // of their texts: most positions of a text need no more than this
 };

@@ -5,6 +5,8 @@
 #include <limits>
 #include <unordered_set>
 
+#include "models/constrain/matcher.h"
+
 namespace stoa::models {
 namespace {
 
@@ -36,6 +38,20 @@ float largest(std::span<const float> logits) {
 std::int32_t first_largest(std::span<const float> logits) {
   const auto found = std::find(logits.begin(), logits.end(), largest(logits));
   return found == logits.end() ? 0 : static_cast<std::int32_t>(found - logits.begin());
+}
+
+// Sets all tokens but those of `allowed` (a bit each) to minus infinity.
+void ban_all_but(std::span<const std::uint64_t> allowed, std::span<float> logits) {
+  constexpr float kBanned = -std::numeric_limits<float>::infinity();
+  for (std::size_t begin = 0; begin < logits.size(); begin += 64) {
+    const std::uint64_t word = begin / 64 < allowed.size() ? allowed[begin / 64] : 0;
+    const std::size_t end = std::min(begin + 64, logits.size());
+    if (word == 0) {
+      std::fill(logits.begin() + static_cast<std::ptrdiff_t>(begin), logits.begin() + static_cast<std::ptrdiff_t>(end), kBanned);
+    } else if (~word != 0) {
+      for (std::size_t i = begin; i < end; ++i) logits[i] = (word >> (i - begin) & 1) != 0 ? logits[i] : kBanned;
+    }
+  }
 }
 
 }  // namespace
@@ -81,7 +97,7 @@ void Sampler::accept(std::int32_t token) {
   recent_next_ = (recent_next_ + 1) % kRepetitionWindow;
 }
 
-SampledToken Sampler::sample(std::span<float> logits) {
+std::optional<SampledToken> Sampler::sample(std::span<float> logits, GrammarMatcher* matcher) {
   SampledToken result;
   float log_sum = 0;
   std::vector<float> raw;
@@ -90,9 +106,30 @@ SampledToken Sampler::sample(std::span<float> logits) {
     raw.assign(logits.begin(), logits.end());
   }
   adjust(logits);
-  result.token = options_.temperature == 0 ? first_largest(logits) : draw(logits);
+  if (!choose(logits, matcher, result.token)) return std::nullopt;
   if (options_.logprobs >= 0) result.logprob = raw[static_cast<std::size_t>(result.token)] - log_sum;
   return result;
+}
+
+// False when nothing may follow. Under a constraint the choice among all tokens comes first, since it mostly fits and a look at one token is
+// far cheaper than a mask. Where the likeliest token is taken that changes nothing, nor where no filter looks at the other tokens: a draw
+// that is repeated among the allowed tokens when it fell on another one is a draw from the masked distribution.
+bool Sampler::choose(std::span<float> logits, GrammarMatcher* matcher, std::int32_t& token) {
+  const bool greedy = options_.temperature == 0;
+  const auto pick = [&] { return greedy ? first_largest(logits) : draw(logits); };
+  if (matcher == nullptr) {
+    token = pick();
+    return true;
+  }
+  if (greedy || (options_.top_k == 0 && options_.top_p >= 1 && options_.min_p <= 0)) {
+    token = pick();
+    if (matcher->allows(token) && logits[static_cast<std::size_t>(token)] != -std::numeric_limits<float>::infinity()) return true;
+  }
+  allowed_.resize(matcher->words());
+  if (!matcher->mask(allowed_)) return false;
+  ban_all_but(allowed_, logits);
+  token = pick();
+  return logits[static_cast<std::size_t>(token)] != -std::numeric_limits<float>::infinity();
 }
 
 void Sampler::add_logprobs(std::span<const float> logits, std::vector<TokenChance>& top, float& log_sum) const {

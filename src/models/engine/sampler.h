@@ -2,7 +2,7 @@
 //
 // Order of the stages (a stage at its neutral value does nothing):
 //   1. log-probabilities are taken of the model's own distribution, before any of the following (as OpenAI reports them);
-//   2. logit_bias is added; a bias of -100 or less bans the token;
+//   2. what a constraint does not allow is banned, so that everything below works on what may follow; logit_bias is added; a bias of -100 or less bans the token;
 //   3. repetition penalty over the last 64 tokens, prompt included: a positive logit is divided by it, a negative one multiplied;
 //   4. presence and frequency penalties over the generated tokens: logit -= presence * (count > 0) + frequency * count;
 //   5. temperature 0 takes the largest logit (the lowest id among equals) and ends here; otherwise logits are divided by it;
@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -23,6 +24,8 @@
 #include "contracts/chat.h"
 
 namespace stoa::models {
+
+class GrammarMatcher;
 
 // kInvalidArgument with `param` set when an option is out of its range; `vocabulary` bounds the ids of logit_bias.
 Status check_sampling(const SamplingOptions& options, std::int32_t vocabulary);
@@ -47,14 +50,16 @@ class Sampler {
   // `seed` is what the draws start from (options.seed, or a random one chosen by the caller).
   Sampler(const SamplingOptions& options, std::uint64_t seed, std::span<const std::int32_t> prompt);
 
-  // Chooses the next token. `logits` is one value for each token of the vocabulary and is used as scratch space.
-  SampledToken sample(std::span<float> logits);
+  // Chooses the next token. `logits` is one value for each token of the vocabulary and is used as scratch space. Nothing when `matcher`
+  // (null: any token may follow), perhaps together with logit_bias, leaves no token.
+  std::optional<SampledToken> sample(std::span<float> logits, GrammarMatcher* matcher = nullptr);
   // Tells which token was appended to the sequence.
   void accept(std::int32_t token);
 
  private:
   void add_logprobs(std::span<const float> logits, std::vector<TokenChance>& top, float& log_sum) const;
   void adjust(std::span<float> logits) const;
+  bool choose(std::span<float> logits, GrammarMatcher* matcher, std::int32_t& token);
   std::int32_t draw(std::span<const float> logits);
   double next_uniform();
 
@@ -65,6 +70,7 @@ class Sampler {
   std::size_t recent_next_ = 0;
   std::unordered_map<std::int32_t, int> generated_;        // counts, kept only when a penalty needs them
   std::vector<std::pair<float, std::int32_t>> candidates_;  // scratch of draw()
+  std::vector<std::uint64_t> allowed_;                      // scratch of choose()
 };
 
 }  // namespace stoa::models

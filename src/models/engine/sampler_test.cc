@@ -19,7 +19,7 @@ std::map<std::int32_t, int> draw_many(const SamplingOptions& options, const std:
   std::map<std::int32_t, int> seen;
   for (int i = 0; i < count; ++i) {
     auto copy = logits;
-    ++seen[sampler.sample(copy).token];
+    ++seen[sampler.sample(copy)->token];
   }
   return seen;
 }
@@ -28,7 +28,7 @@ TEST(Sampler, GreedyTakesTheFirstOfTheLargest) {
   std::vector<float> logits = {1, 5, 3, 5};
   SamplingOptions options;
   options.temperature = 0;
-  EXPECT_EQ(Sampler(options, 0, {}).sample(logits).token, 1);
+  EXPECT_EQ(Sampler(options, 0, {}).sample(logits)->token, 1);
 }
 
 TEST(Sampler, KeepsOnlyWhatTheFiltersAllow) {
@@ -72,7 +72,7 @@ TEST(Sampler, TheSeedDecides) {
     std::vector<std::int32_t> tokens;
     for (int i = 0; i < 20; ++i) {
       auto copy = flat;
-      tokens.push_back(sampler.sample(copy).token);
+      tokens.push_back(sampler.sample(copy)->token);
     }
     return tokens;
   };
@@ -106,7 +106,7 @@ TEST(Sampler, PenaltiesAndBias) {
     Sampler sampler(options, 0, c.prompt);
     for (const auto token : c.generated) sampler.accept(token);
     auto logits = c.logits;
-    EXPECT_EQ(sampler.sample(logits).token, c.expected) << c.name;
+    EXPECT_EQ(sampler.sample(logits)->token, c.expected) << c.name;
   }
 }
 
@@ -117,7 +117,7 @@ TEST(Sampler, RepetitionForgetsAfterItsWindow) {
   Sampler sampler(options, 0, std::vector<std::int32_t>{0});
   for (int i = 0; i < Sampler::kRepetitionWindow; ++i) sampler.accept(2);
   std::vector<float> logits = {3, 2, 1};
-  EXPECT_EQ(sampler.sample(logits).token, 0);
+  EXPECT_EQ(sampler.sample(logits)->token, 0);
 }
 
 TEST(Sampler, LogprobsAreOfTheRawDistribution) {
@@ -126,7 +126,7 @@ TEST(Sampler, LogprobsAreOfTheRawDistribution) {
   options.logprobs = 2;
   options.logit_bias[0] = -100;
   auto logits = log_of({0.6f, 0.3f, 0.1f});
-  const auto sampled = Sampler(options, 0, {}).sample(logits);
+  const auto sampled = *Sampler(options, 0, {}).sample(logits);
   EXPECT_EQ(sampled.token, 1);
   EXPECT_NEAR(sampled.logprob, std::log(0.3), 1e-5);
   ASSERT_EQ(sampled.top.size(), 2u);

@@ -89,11 +89,12 @@ class Scheduler {
   void add_prompts(int budget);
   bool another_computes_next_page(const Sequence& sequence) const;
   void draft(Sequence& sequence, int most);
+  void guess(Sequence& sequence, int most);
   void add_to_step(Sequence& sequence, std::span<const std::int32_t> tokens, int logit_rows);
   void preempt_last();
   void step();
   void advance(Sequence& sequence, int tokens, std::span<float> logits, double micros);
-  std::optional<FinishReason> choose(Sequence& sequence, std::span<float> logits, int rows);
+  Result<std::optional<FinishReason>> choose(Sequence& sequence, std::span<float> logits, int rows);
   void release_pages(Sequence& sequence);
   void finish(Sequence& sequence, Result<FinishReason> reason);
   void close_all();

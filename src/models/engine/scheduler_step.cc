@@ -44,9 +44,7 @@ void Scheduler::add_decoding() {
 // Appends at most so many guesses to the sequence's trial.
 void Scheduler::draft(Sequence& sequence, int most) {
   const auto begin = SteadyClock::now();
-  const int want = sequence.drafts.want(std::min(most, sequence.limit() - sequence.size() - 1));
-  if (want > 0) look_up_draft(sequence.tokens, want, sequence.trial);
-  if (draft_model_ && want > 0 && sequence.trial.size() == 1) draft_model_->guess(sequence.drafter, sequence.tokens, want, sequence.trial);
+  guess(sequence, std::min(most, sequence.limit() - sequence.size() - 1));
   sequence.compute_micros += micros_since(begin);
   if (sequence.trial.size() == 1) {
     sequence.drafts.skipped();
@@ -57,6 +55,30 @@ void Scheduler::draft(Sequence& sequence, int most) {
   if (need > 0 && !cache_.allocate(need, sequence.pages)) {
     sequence.trial.resize(sequence.pages.size() * kPageTokens - static_cast<std::size_t>(sequence.computed));
   }
+}
+
+// What a constraint prescribes is the surest guess; the rest of an object's keys, say. It is checked like any other, since other tokens may
+// spell the same text and the model has its own view of which. Guesses that a constraint forbids are not worth a row.
+void Scheduler::guess(Sequence& sequence, int most) {
+  auto& trial = sequence.trial;
+  sequence.forced = false;
+  if (most <= 0) return;
+  if (sequence.matcher) {
+    const auto certain = sequence.matcher->forced_tokens(tokenizer_);
+    sequence.forced = !certain.empty();
+    trial.insert(trial.end(), certain.begin(), certain.begin() + std::min<std::ptrdiff_t>(most, std::ssize(certain)));
+    if (sequence.forced) return;
+  }
+  const int want = sequence.drafts.want(std::min(most, GrammarMatcher::kMaxRollback));
+  if (want <= 0) return;
+  look_up_draft(sequence.tokens, want, trial);
+  if (draft_model_ && trial.size() == 1) draft_model_->guess(sequence.drafter, sequence.tokens, want, trial);
+  if (!sequence.matcher) return;
+  std::size_t fit = 1;
+  while (fit < trial.size() && sequence.matcher->accept(trial[fit])) ++fit;
+  // As many as were accepted a moment ago: this cannot fail.
+  static_cast<void>(sequence.matcher->rollback(static_cast<int>(fit) - 1));
+  trial.resize(fit);
 }
 
 // Prompts, first come, first served. Their pages were allocated at admission.
@@ -130,19 +152,20 @@ void Scheduler::advance(Sequence& sequence, int tokens, std::span<float> logits,
   sequence.computed += certain;
   sequence.accounted = std::max(sequence.accounted, std::min(sequence.computed, static_cast<int>(sequence.request.prompt.size())));
   sequence.compute_micros += micros;
-  std::optional<FinishReason> reason;
+  Result<std::optional<FinishReason>> reason;
   if (rows > 0) {
     const auto begin = SteadyClock::now();
     reason = choose(sequence, logits, rows);
     sequence.compute_micros += micros_since(begin);
   }
   cache_.add(sequence.request.tenant, sequence.cached, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.computed)), sequence.pages);
-  if (reason) finish(sequence, *reason);
+  if (!reason) finish(sequence, fail(std::move(reason.error())));
+  else if (*reason) finish(sequence, **reason);
 }
 
-// Samples the next tokens and streams their text; says why the answer is complete, if it is. The first row is that of the last certain
+// Samples the next tokens and streams their text; says why the answer is complete, if it is, or why it cannot go on. The first row is that of the last certain
 // token; each further one counts only if the guess it belongs to is what was sampled before it.
-std::optional<FinishReason> Scheduler::choose(Sequence& sequence, std::span<float> logits, int rows) {
+Result<std::optional<FinishReason>> Scheduler::choose(Sequence& sequence, std::span<float> logits, int rows) {
   const auto vocabulary = static_cast<std::size_t>(decoder_.config().vocabulary);
   const auto now = SteadyClock::now();
   if (sequence.usage.completion_tokens == 0) {
@@ -154,18 +177,22 @@ std::optional<FinishReason> Scheduler::choose(Sequence& sequence, std::span<floa
   sequence.last_token_at = now;
 
   ChatDelta delta;
-  std::optional<FinishReason> reason;
+  Result<std::optional<FinishReason>> reason;
   std::size_t row = 0;
   for (;; ++row) {
-    const auto sampled = sequence.sampler.sample(logits.subspan(row * vocabulary, vocabulary));
-    reason = sequence.append(sampled, tokenizer_, delta);
-    if (reason || row + 1 == static_cast<std::size_t>(rows) || sampled.token != sequence.trial[row + 1]) break;
+    const auto sampled = sequence.sample(logits.subspan(row * vocabulary, vocabulary));
+    if (!sampled) {
+      reason = fail(sampled.error());
+      break;
+    }
+    reason = sequence.append(*sampled, tokenizer_, delta);
+    if (*reason || row + 1 == static_cast<std::size_t>(rows) || sampled->token != sequence.trial[row + 1]) break;
     ++sequence.computed;  // the guess's keys and values are this token's
   }
   const auto sampled = static_cast<double>(row + 1);
   metrics_.generated_tokens.add(sampled);
   if (rows > 1) {
-    sequence.drafts.checked(rows - 1, static_cast<int>(row));
+    if (!sequence.forced) sequence.drafts.checked(rows - 1, static_cast<int>(row));
     metrics_.drafted.add(rows - 1);
     metrics_.accepted.add(static_cast<double>(row));
   }

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "contracts/chat.h"
+#include "models/constrain/matcher.h"
 #include "models/engine/draft_model.h"
 #include "models/engine/drafting.h"
 #include "models/engine/outbox.h"
@@ -33,6 +34,8 @@ struct Generation {
   std::vector<std::string> stop;
   SamplingOptions sampling;
   std::uint64_t seed = 0;
+  std::shared_ptr<const Constraint> constraint;  // null: any text
+  std::span<const std::int32_t> shown;           // control tokens whose text is part of the answer; outlives the engine's work
 };
 
 // Made by the caller's thread, then the engine's own.
@@ -40,6 +43,7 @@ struct Sequence {
   Sequence(Generation g, std::shared_ptr<Outbox> out)
       : request(std::move(g)), outbox(std::move(out)), tokens(request.prompt), sampler(request.sampling, request.seed, request.prompt),
         text(request.stop) {
+    if (request.constraint != nullptr) matcher.emplace(request.constraint);
     usage.prompt_tokens = static_cast<std::int64_t>(tokens.size());
   }
 
@@ -48,6 +52,8 @@ struct Sequence {
   int limit() const { return static_cast<int>(request.prompt.size()) + request.max_tokens; }
   bool in_prompt() const { return computed < static_cast<int>(request.prompt.size()); }
 
+  // Draws the next token. kInvalidArgument when the constraint leaves none.
+  Result<SampledToken> sample(std::span<float> logits);
   // Appends a sampled token and its text to `delta`; says why the answer is complete, if it is.
   std::optional<FinishReason> append(const SampledToken& sampled, const Tokenizer& tokenizer, ChatDelta& delta);
 
@@ -61,7 +67,9 @@ struct Sequence {
   std::vector<std::int32_t> trial;   // the last token and the drafts after it, while a step tries them
   DraftLength drafts;
   DraftModel::State drafter;         // where there is a draft model
+  bool forced = false;               // those drafts are what the constraint prescribes
   Sampler sampler;
+  std::optional<GrammarMatcher> matcher;  // where there is a constraint
   TextStream text;
   Usage usage;
   double compute_micros = 0;

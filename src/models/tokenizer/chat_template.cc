@@ -31,15 +31,41 @@ Result<ChatTemplate> ChatTemplate::parse(std::string source, const TemplateLimit
   return ChatTemplate(std::move(program));
 }
 
+namespace {
+
+// Calls as Hugging Face hands them to templates: arguments are a mapping, not its JSON.
+jinja::Value tool_call_value(const ToolCall& call) {
+  jinja::Map function, out;
+  function.items.emplace_back("name", jinja::Value(call.name));
+  auto arguments = parse_json(call.arguments);
+  function.items.emplace_back("arguments", arguments ? jinja::from_json(*arguments) : jinja::Value(call.arguments));
+  out.items.emplace_back("id", jinja::Value(call.id));
+  out.items.emplace_back("type", jinja::Value(std::string("function")));
+  out.items.emplace_back("function", jinja::Value(std::move(function)));
+  return jinja::Value(std::move(out));
+}
+
+// Templates ask whether a field is defined: absent ones stay out.
+jinja::Value message_value(const ChatMessage& message) {
+  jinja::Map fields;
+  fields.items.emplace_back("role", jinja::Value(message.role));
+  fields.items.emplace_back("content", jinja::Value(message.content));
+  if (!message.reasoning.empty()) fields.items.emplace_back("reasoning_content", jinja::Value(message.reasoning));
+  if (!message.tool_call_id.empty()) fields.items.emplace_back("tool_call_id", jinja::Value(message.tool_call_id));
+  if (!message.tool_calls.empty()) {
+    jinja::List calls;
+    for (const ToolCall& call : message.tool_calls) calls.push_back(tool_call_value(call));
+    fields.items.emplace_back("tool_calls", jinja::Value(std::move(calls)));
+  }
+  return jinja::Value(std::move(fields));
+}
+
+}  // namespace
+
 Result<std::string> ChatTemplate::render(const TemplateInput& input) const {
   jinja::List messages;
   messages.reserve(input.messages.size());
-  for (const auto& message : input.messages) {
-    jinja::Map fields;
-    fields.items.emplace_back("role", jinja::Value(message.role));
-    fields.items.emplace_back("content", jinja::Value(message.content));
-    messages.emplace_back(std::move(fields));
-  }
+  for (const auto& message : input.messages) messages.push_back(message_value(message));
   jinja::Interpreter run(program_->limits, input.now);
   run.set("messages", std::move(messages));
   run.set("add_generation_prompt", input.add_generation_prompt);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "contracts/chat.h"
 
 namespace stoa::models {
 
@@ -21,18 +22,6 @@ enum class Reasoning {
   kNone,
   kPossible,  // the answer may begin with <think>
   kOpened,    // the prompt ends with <think>: the answer begins inside
-};
-
-struct ToolDefinition {
-  std::string name;         // 1 to 64 letters, digits, '_' or '-'
-  std::string parameters;   // JSON Schema of the arguments; empty: any object
-  bool strict = false;      // arguments conform to the schema by construction; otherwise any JSON object is possible
-};
-
-struct ToolChoice {
-  enum class Mode { kAuto, kRequired, kNamed };
-  Mode mode = Mode::kAuto;
-  std::string name;         // kNamed
 };
 
 // From the source of a chat template: the markers in it tell. nullopt where it knows no tools.

@@ -32,14 +32,8 @@ GrammarPart call(const ToolDefinition& tool, std::string_view arguments) {
                    {.kind = Kind::kSchema, .text = free ? R"({"type":"object"})" : tool.parameters}, text("}")});
 }
 
-GrammarPart reasoning(Reasoning kind) {
-  const GrammarPart rest = sequence({without({"</think>"}), text("</think>"), regex("\\n{0,2}")});
-  if (kind == Reasoning::kOpened) return rest;
-  if (kind == Reasoning::kPossible) return repeat(sequence({text("<think>"), rest}), 0, 1);
-  return text("");
-}
-
 GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammarOptions& options) {
+  if (options.text && !required) return choice_of({answer(any_call, true, options), *options.text});
   const int more = options.parallel ? std::max(1, options.max_calls) - 1 : 0;
   switch (options.format) {
     case ToolFormat::kHermes: {
@@ -65,6 +59,13 @@ GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammar
 
 }  // namespace
 
+GrammarPart reasoning_part(Reasoning kind) {
+  const GrammarPart rest = sequence({without({"</think>"}), text("</think>"), regex("\\n{0,2}")});
+  if (kind == Reasoning::kOpened) return rest;
+  if (kind == Reasoning::kPossible) return repeat(sequence({text("<think>"), rest}), 0, 1);
+  return text("");
+}
+
 Result<Grammar> tool_grammar(std::span<const ToolDefinition> tools, const ToolChoice& choice, const ToolGrammarOptions& options, const GrammarLimits& limits) {
   if (tools.empty()) return fail(error(ErrorCode::kInvalidArgument, "there are no tools to call").with_param("tools"));
   std::vector<GrammarPart> calls;
@@ -75,7 +76,7 @@ Result<Grammar> tool_grammar(std::span<const ToolDefinition> tools, const ToolCh
   }
   if (calls.empty()) return fail(error(ErrorCode::kInvalidArgument, "tool_choice names '{}', which is not among the tools", choice.name).with_param("tool_choice"));
   const bool required = choice.mode != ToolChoice::Mode::kAuto;
-  return Grammar::from_parts(sequence({reasoning(options.reasoning), answer(choice_of(std::move(calls)), required, options)}), limits);
+  return Grammar::from_parts(sequence({reasoning_part(options.reasoning), answer(choice_of(std::move(calls)), required, options)}), limits);
 }
 
 }  // namespace stoa::models

@@ -4,11 +4,13 @@
 #include <charconv>
 
 #include "base/utf8.h"
+#include "gateway/api/openai/constraint_json.h"
+#include "gateway/api/openai/tools_json.h"
 
 namespace stoa::gateway::openai {
 namespace {
 
-constexpr std::size_t kMaxMessages = 2048, kMaxParts = 256, kMaxStops = 16, kMaxBiases = 1024;
+constexpr std::size_t kMaxParts = 256, kMaxStops = 16, kMaxBiases = 1024;
 constexpr std::int64_t kMaxTokens = 1 << 20;
 
 struct Refusal {
@@ -17,8 +19,8 @@ struct Refusal {
 
 // Known fields of the protocol that would change the answer if they were silently ignored.
 constexpr Refusal kRefused[] = {
-    {"tools", "tool calls are not served on chat completions; leave it out, or use file_search on /v1/responses"},
-    {"functions", "function calls are not served; leave it out"},
+    {"functions", "use 'tools'"},
+    {"function_call", "use 'tool_choice'"},
     {"audio", "this server answers with text only"},
     {"prediction", "leave it out"},
     {"web_search_options", "this server does not search the web"},
@@ -33,29 +35,7 @@ Status refuse_unserved(const Fields& body) {
   STOA_TRY(modalities, body.texts("modalities", 4));
   for (const std::string& modality : modalities)
     if (modality != "text") return body.unsupported("modalities", "this server answers with text only");
-  STOA_TRY(format, body.object("response_format"));
-  if (format != nullptr) {
-    const Fields fields(*format, body.path("response_format"));
-    STOA_TRY(type, fields.required_text("type"));
-    if (type != "text") return fields.unsupported("type", "only 'text' is served; ask for JSON in the prompt");
-  }
   return {};
-}
-
-Result<ChatMessage> parse_message(const Json& item, const std::string& path) {
-  const JsonObject* object = item.if_object();
-  if (object == nullptr) return fail(error(ErrorCode::kInvalidArgument, "'{}' must be an object", path).with_param(path));
-  const Fields fields(*object, path);
-  STOA_TRY(role, fields.required_text("role"));
-  if (role == "developer") role = "system";  // the newer name of the same role
-  if (role != "system" && role != "user" && role != "assistant") {
-    if (role == "tool" || role == "function") return fields.unsupported("role", "tool results are not served on chat completions");
-    return fields.wrong("role", "one of system, developer, user, assistant");
-  }
-  if (const Json* calls = fields.get("tool_calls"); calls != nullptr)
-    return fields.unsupported("tool_calls", "tool calls are not served on chat completions");
-  STOA_TRY(content, parse_content(fields, "content", {"text"}));
-  return ChatMessage{std::move(role), std::move(content)};
 }
 
 JsonArray bytes_json(std::string_view text) {
@@ -182,12 +162,11 @@ Result<ChatCall> parse_chat(const JsonObject& object) {
   ChatCall call;
   STOA_TRY(model, body.required_text("model"));
   call.request.model = std::move(model);
-  STOA_TRY(messages, body.array("messages", kMaxMessages));
-  if (messages == nullptr || messages->empty()) return body.wrong("messages", "a non-empty list; it is required");
-  for (std::size_t i = 0; i < messages->size(); ++i) {
-    STOA_TRY(message, parse_message((*messages)[i], fmt::format("messages[{}]", i)));
-    call.request.messages.push_back(std::move(message));
-  }
+  STOA_TRY(messages, parse_messages(body));
+  call.request.messages = std::move(messages);
+  STOA_CHECK(parse_chat_tools(body, call.request));
+  STOA_TRY(constraint, parse_chat_constraint(body));
+  call.request.constraint = std::move(constraint);
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
   STOA_TRY(logprobs, body.flag_or("logprobs", false));
@@ -216,7 +195,16 @@ Result<ChatCall> parse_chat(const JsonObject& object) {
   return call;
 }
 
-std::string_view finish_name(FinishReason reason) { return reason == FinishReason::kLength ? "length" : "stop"; }
+void Choice::add(const ChatDelta& delta) {
+  text += delta.text;
+  reasoning += delta.reasoning;
+  append_calls(tool_calls, delta.tool_calls);
+  logprobs.insert(logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
+}
+
+std::string_view finish_name(FinishReason reason) {
+  return reason == FinishReason::kLength ? "length" : reason == FinishReason::kToolCalls ? "tool_calls" : "stop";
+}
 
 JsonObject stoa_json(const UsageReport& report) {
   const Usage& usage = report.usage;
@@ -253,10 +241,15 @@ JsonObject usage_json(const UsageReport& report) {
 JsonObject chat_json(const AnswerHead& head, const std::vector<Choice>& choices, const UsageReport& usage) {
   JsonArray list;
   for (std::size_t i = 0; i < choices.size(); ++i) {
+    const bool only_calls = choices[i].text.empty() && !choices[i].tool_calls.empty();
     JsonObject message, choice;
     message["role"] = "assistant";
-    message["content"] = choices[i].text;
+    message["content"] = only_calls ? Json(nullptr) : Json(choices[i].text);
     message["refusal"] = nullptr;
+    if (!choices[i].reasoning.empty()) message["reasoning_content"] = choices[i].reasoning;
+    JsonArray calls;
+    for (const ToolCall& call : choices[i].tool_calls) calls.emplace_back(tool_call_json(call));
+    if (!calls.empty()) message["tool_calls"] = std::move(calls);
     choice["index"] = i;
     choice["message"] = std::move(message);
     choice["logprobs"] = logprobs_json(head, choices[i].logprobs);
@@ -279,7 +272,11 @@ JsonObject chat_role_chunk(const AnswerHead& head, int index, bool usage_later) 
 
 JsonObject chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& piece, bool usage_later) {
   JsonObject delta;
-  delta["content"] = piece.text;
+  if (!piece.reasoning.empty()) delta["reasoning_content"] = piece.reasoning;
+  JsonArray calls;
+  for (const ToolCallDelta& call : piece.tool_calls) calls.emplace_back(tool_call_delta_json(call));
+  if (!piece.text.empty() || (piece.reasoning.empty() && calls.empty())) delta["content"] = piece.text;
+  if (!calls.empty()) delta["tool_calls"] = std::move(calls);
   return chunk(head, index, std::move(delta), logprobs_json(head, piece.logprobs), nullptr, usage_later);
 }
 

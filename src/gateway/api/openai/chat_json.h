@@ -21,7 +21,7 @@ struct ChatCall {
   Metadata metadata;
 };
 
-// Errors: kInvalidArgument with `param`; fields that ask for tools, images, audio or structured output say so.
+// Errors: kInvalidArgument with `param`; fields that ask for images, audio or tools of other kinds than functions say so.
 Result<ChatCall> parse_chat(const JsonObject& body);
 
 // Sampling fields that chat, completions and responses share, with OpenAI's ranges plus top_k, min_p, repetition_penalty.
@@ -41,8 +41,12 @@ struct UsageReport {
 // One finished alternative of an answer.
 struct Choice {
   std::string text;
+  std::string reasoning;
+  std::vector<ToolCall> tool_calls;
   std::vector<TokenLogprob> logprobs;
   FinishReason finish = FinishReason::kStop;
+
+  void add(const ChatDelta& delta);
 };
 
 struct AnswerHead {
@@ -52,7 +56,7 @@ struct AnswerHead {
   bool logprobs = false;
 };
 
-std::string_view finish_name(FinishReason reason);  // "stop" or "length"
+std::string_view finish_name(FinishReason reason);  // "stop", "tool_calls" or "length"
 JsonObject usage_json(const UsageReport& report);   // chat and completions
 JsonObject stoa_json(const UsageReport& report);
 

@@ -1,6 +1,7 @@
 #include "gateway/api/openai/completions_json.h"
 
 #include "base/utf8.h"
+#include "gateway/api/openai/constraint_json.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -74,6 +75,8 @@ Result<CompletionCall> parse_completion(const JsonObject& object) {
   call.choices = static_cast<int>(choices);
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
+  STOA_TRY(constraint, parse_guided(body));
+  call.request.constraint = std::move(constraint);
   STOA_TRY(logprobs, body.integer_or("logprobs", 0, 20, -1));
   call.request.sampling.logprobs = static_cast<int>(logprobs);
   STOA_TRY(max_tokens, body.integer_or("max_tokens", 1, 1 << 20, kDefaultMaxTokens));

@@ -4,7 +4,7 @@ namespace stoa::gateway::openai {
 namespace {
 
 constexpr std::size_t kMaxMetadata = 16, kMaxMetadataKey = 64, kMaxMetadataValue = 512;
-constexpr JsonLimits kBodyLimits{.max_bytes = 16u << 20, .max_depth = 32};
+constexpr JsonLimits kBodyLimits{.max_bytes = 16u << 20, .max_depth = 64};
 
 }  // namespace
 

@@ -148,9 +148,7 @@ Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& g
   std::vector<Choice> choices(generation.requests.size());
   const GenerationSink sink{
       .delta = [&](int index, const ChatDelta& delta) {
-        Choice& choice = choices[static_cast<std::size_t>(index)];
-        choice.text += delta.text;
-        choice.logprobs.insert(choice.logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
+        choices[static_cast<std::size_t>(index)].add(delta);
         return !scope.call().cancel.cancelled();
       },
       .done = [&](int index, FinishReason finish) {

@@ -65,6 +65,54 @@ TEST(ParseChat, ReadsEveryField) {
   EXPECT_EQ(call->metadata.at("k"), "v");
 }
 
+TEST(ParseChat, ReadsToolsAndTheirHistory) {
+  const auto call = parse(parse_chat, R"({"model":"m","messages":[{"role":"user","content":"q"},
+    {"role":"assistant","content":null,"reasoning_content":"hm","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},
+    {"role":"tool","tool_call_id":"c1","content":"r"}],
+    "tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}},{"type":"function","function":{"name":"g"}}],
+    "tool_choice":{"type":"function","function":{"name":"g"}},"parallel_tool_calls":false})");
+  ASSERT_TRUE(call) << call.error().message;
+  const ChatRequest& request = call->request;
+  EXPECT_EQ(request.messages[1].reasoning, "hm");
+  ASSERT_EQ(request.messages[1].tool_calls.size(), 1u);
+  EXPECT_EQ(request.messages[1].tool_calls[0].arguments, R"({"a":1})");
+  EXPECT_EQ(request.messages[2].tool_call_id, "c1");
+  ASSERT_EQ(request.tools.size(), 2u);
+  EXPECT_TRUE(request.tools[0].strict && !request.tools[1].strict);
+  EXPECT_EQ(request.tools[0].parameters, R"({"type":"object"})");
+  EXPECT_EQ(request.tools[0].description, "d");
+  EXPECT_EQ(request.tool_choice.mode, ToolChoice::Mode::kNamed);
+  EXPECT_EQ(request.tool_choice.name, "g");
+  EXPECT_FALSE(request.parallel_tool_calls);
+}
+
+TEST(ParseChat, ReadsConstraints) {
+  using Kind = AnswerConstraint::Kind;
+  struct Case {
+    std::string_view fields;
+    Kind kind;
+    std::string_view text, field;
+  };
+  const Case cases[] = {
+      {R"("response_format":{"type":"json_object"})", Kind::kJsonObject, "", "response_format.type"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"null"},"strict":true}})", Kind::kJsonSchema, R"({"type":"null"})", "response_format.json_schema.schema"},
+      {R"("guided_json":"{\"type\":\"null\"}")", Kind::kJsonSchema, R"({"type":"null"})", "guided_json"},
+      {R"("guided_regex":"a+")", Kind::kRegex, "a+", "guided_regex"},
+      {R"("guided_choice":["a.b","c"])", Kind::kRegex, R"((?:a\.b|c))", "guided_choice"},
+      {R"("guided_grammar":"root ::= [a]")", Kind::kGbnf, "root ::= [a]", "guided_grammar"},
+      {R"("structured_outputs":{"json_object":true})", Kind::kJsonObject, "", "structured_outputs.json_object"},
+      {R"("structured_outputs":{"json":{"type":"null"}},"response_format":{"type":"text"})", Kind::kJsonSchema, R"({"type":"null"})", "structured_outputs.json"},
+  };
+  for (const Case& c : cases) {
+    const auto call = parse(parse_chat, fmt::format(R"({{"model":"m","messages":[{{"role":"user","content":"q"}}],{}}})", c.fields));
+    ASSERT_TRUE(call) << c.fields << call.error().message;
+    ASSERT_TRUE(call->request.constraint) << c.fields;
+    EXPECT_EQ(call->request.constraint->kind, c.kind) << c.fields;
+    EXPECT_EQ(call->request.constraint->text, c.text);
+    EXPECT_EQ(call->request.constraint->field, c.field);
+  }
+}
+
 TEST(ParseChat, NewTokenLimitWins) {
   const auto call = parse(parse_chat, R"({"model":"m","messages":[{"role":"user","content":""}],"max_tokens":5,"max_completion_tokens":9,"stop":"."})");
   ASSERT_TRUE(call);
@@ -86,12 +134,12 @@ TEST(ParseChat, NamesWhatIsWrong) {
       {R"({"model":"m","messages":["hi"]})", "messages[0]"},
       {R"({"model":"m","messages":[{"content":"a"}]})", "messages[0].role"},
       {R"({"model":"m","messages":[{"role":"king","content":"a"}]})", "messages[0].role"},
-      {R"({"model":"m","messages":[{"role":"tool","content":"a","tool_call_id":"x"}]})", "messages[0].role"},
+      {R"({"model":"m","messages":[{"role":"tool","content":"a","tool_call_id":"x"}]})", "messages[0].tool_call_id"},
       {R"({"model":"m","messages":[{"role":"user"}]})", "messages[0].content"},
       {R"({"model":"m","messages":[{"role":"user","content":7}]})", "messages[0].content"},
       {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]})", "messages[0].content[0].type"},
       {R"({"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]})", "messages[0].content[0].text"},
-      {R"({"model":"m","messages":[{"role":"assistant","content":"a","tool_calls":[{"id":"x"}]}]})", "messages[0].tool_calls"},
+      {R"({"model":"m","messages":[{"role":"assistant","content":"a","tool_calls":[{"id":"x"}]}]})", "messages[0].tool_calls[0].function"},
       {CHAT(R"("temperature":3)"), "temperature"},
       {CHAT(R"("temperature":"hot")"), "temperature"},
       {CHAT(R"("top_p":-0.1)"), "top_p"},
@@ -109,11 +157,28 @@ TEST(ParseChat, NamesWhatIsWrong) {
       {CHAT(R"("logprobs":true,"top_logprobs":21)"), "top_logprobs"},
       {CHAT(R"("stream":"yes")"), "stream"},
       {CHAT(R"("stream_options":{"include_usage":true})"), "stream_options"},
-      {CHAT(R"("tools":[{"type":"function"}])"), "tools"},
+      {R"({"model":"m","messages":[{"role":"user","content":"a","tool_calls":[]},{"role":"function","content":"a"}]})", "messages[0].tool_calls"},
+      {R"({"model":"m","messages":[{"role":"function","content":"a"}]})", "messages[0].role"},
+      {R"({"model":"m","messages":[{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"f","arguments":"[1]"}}]}]})", "messages[0].tool_calls[0].function.arguments"},
+      {CHAT(R"("tools":[{"type":"function"}])"), "tools[0].function"},
+      {CHAT(R"("tools":[{"type":"function","function":{}}])"), "tools[0].function.name"},
+      {CHAT(R"("tools":[{"type":"function","function":{"name":"f","parameters":"x"}}])"), "tools[0].function.parameters"},
+      {CHAT(R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"always")"), "tool_choice"},
+      {CHAT(R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}})"), "tool_choice"},
+      {CHAT(R"("tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"custom"})"), "tool_choice.type"},
+      {CHAT(R"("tool_choice":"required")"), "tool_choice"},
+      {CHAT(R"("guided_choice":[])"), "guided_choice"},
+      {CHAT(R"("guided_choice":["a",""])"), "guided_choice"},
+      {CHAT(R"("guided_regex":7)"), "guided_regex"},
+      {CHAT(R"("guided_json":7)"), "guided_json"},
+      {CHAT(R"("guided_json":{},"guided_regex":"a")"), "guided_regex"},
+      {CHAT(R"("guided_json":{},"structured_outputs":{"regex":"a"})"), "structured_outputs"},
+      {CHAT(R"("guided_json":{},"response_format":{"type":"json_object"})"), "guided_json"},
       {CHAT(R"("functions":[{"name":"f"}])"), "functions"},
       {CHAT(R"("modalities":["text","audio"])"), "modalities"},
-      {CHAT(R"("response_format":{"type":"json_object"})"), "response_format.type"},
-      {CHAT(R"("response_format":{"type":"json_schema","json_schema":{}})"), "response_format.type"},
+      {CHAT(R"("response_format":{"type":"xml"})"), "response_format.type"},
+      {CHAT(R"("response_format":{"type":"json_schema"})"), "response_format.json_schema"},
+      {CHAT(R"("response_format":{"type":"json_schema","json_schema":{}})"), "response_format.json_schema.schema"},
       {CHAT(R"("metadata":{"k":1})"), "metadata"},
   });
 #undef CHAT
@@ -175,6 +240,22 @@ TEST(ParseResponse, ReadsEveryField) {
   EXPECT_TRUE(call->include_results && call->truncate && !call->store && call->stream && call->extractive);
 }
 
+TEST(ParseResponse, ReadsFunctionsAndTheirItems) {
+  const auto call = parse(parse_response_call, R"({"model":"m","input":[{"role":"user","content":"q"},{"type":"message","role":"assistant","content":"I look."},
+    {"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call","call_id":"c2","name":"f","arguments":"{}"},
+    {"type":"function_call_output","call_id":"c1","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{}}],"tool_choice":"required",
+    "text":{"format":{"type":"json_schema","name":"n","schema":{"type":"null"}}}})");
+  ASSERT_TRUE(call) << call.error().message;
+  ASSERT_EQ(call->request.messages.size(), 3u);  // text and calls of one turn are one message
+  EXPECT_EQ(call->request.messages[1].content, "I look.");
+  EXPECT_EQ(call->request.messages[1].tool_calls.size(), 2u);
+  EXPECT_EQ(call->request.messages[2].role, "tool");
+  EXPECT_TRUE(call->request.tools[0].strict);  // unless the caller says otherwise
+  EXPECT_EQ(call->request.tool_choice.mode, ToolChoice::Mode::kRequired);
+  ASSERT_TRUE(call->request.constraint);
+  EXPECT_EQ(call->request.constraint->field, "text.format.schema");
+}
+
 TEST(ParseResponse, NamesWhatIsWrong) {
 #define RESPONSE(more) R"({"model":"m","input":"q",)" more "}"
 #define TOOL(more) RESPONSE(R"("tools":[{"type":"file_search","vector_store_ids":["vs_1"],)" more "}]")
@@ -182,7 +263,7 @@ TEST(ParseResponse, NamesWhatIsWrong) {
       {R"({"model":"m"})", "input"},
       {R"({"model":"m","input":""})", "input"},
       {R"({"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]})", "input[0].content[0].type"},
-      {R"({"model":"m","input":[{"type":"function_call_output","output":"x"}]})", "input[0].type"},
+      {R"({"model":"m","input":[{"type":"function_call_output","output":"x"}]})", "input[0].call_id"},
       {R"({"model":"m","input":[{"type":"item_reference","id":"x"}]})", "input[0].type"},
       {RESPONSE(R"("tools":[{"type":"web_search"}])"), "tools[0].type"},
       {RESPONSE(R"("tools":[{"type":"file_search"}])"), "tools[0].vector_store_ids"},
@@ -196,7 +277,10 @@ TEST(ParseResponse, NamesWhatIsWrong) {
       {RESPONSE(R"("truncation":"half")"), "truncation"},
       {RESPONSE(R"("background":true)"), "background"},
       {RESPONSE(R"("conversation":"c")"), "conversation"},
-      {RESPONSE(R"("text":{"format":{"type":"json_schema"}})"), "text.format.type"},
+      {RESPONSE(R"("text":{"format":{"type":"json_schema"}})"), "text.format.schema"},
+      {RESPONSE(R"("text":{"format":{"type":"grammar"}})"), "text.format.type"},
+      {TOOL(R"("max_num_results":5},{"type":"function","name":"f")"), "tools"},
+      {RESPONSE(R"("tools":[{"type":"function"}])"), "tools[0].name"},
       {RESPONSE(R"("metadata":{"stoa.answer":"loud"})"), "metadata.stoa.answer"},
       {RESPONSE(R"("metadata":{"stoa.answer":"extractive"})"), "tools"},
   });

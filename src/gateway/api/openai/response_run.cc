@@ -108,9 +108,32 @@ Status ResponseRun::begin_events() {
 }
 
 bool ResponseRun::say(std::string_view text) {
+  if (!text.empty() && !record_.message_after) record_.message_after = record_.calls.size();
   record_.text += text;
   if (scope_.call().cancel.cancelled()) return false;
   return !call_.stream || (begin_events() && events_.text(text));
+}
+
+bool ResponseRun::hear(const ChatDelta& delta) {
+  return say(delta.text) && std::ranges::all_of(delta.tool_calls, [this](const ToolCallDelta& call) { return call_tool(call); });
+}
+
+bool ResponseRun::call_tool(const ToolCallDelta& delta) {
+  if (!delta.id.empty()) {
+    if (!end_call()) return false;
+    record_.calls.push_back({.id = new_id("fc"), .call = {delta.id, delta.name, {}}, .done = false});
+    if (call_.stream && !(begin_events() && events_.call_begin())) return false;
+  }
+  if (record_.calls.empty() || delta.arguments.empty()) return true;
+  record_.calls.back().call.arguments += delta.arguments;
+  return !call_.stream || events_.call_arguments(delta.arguments);
+}
+
+// The last call is whole.
+bool ResponseRun::end_call() {
+  if (record_.calls.empty() || record_.calls.back().done) return true;
+  record_.calls.back().done = true;
+  return !call_.stream || events_.call_end();
 }
 
 Status ResponseRun::search(const std::string& question) {
@@ -186,7 +209,10 @@ Status ResponseRun::fit(ChatRequest& request) {
   while (request.messages.size() > first + 1) {
     STOA_TRY(tokens, generator_->count_prompt_tokens(request));
     if (tokens <= room) return {};
-    request.messages.erase(request.messages.begin() + static_cast<std::ptrdiff_t>(first));
+    const auto oldest = request.messages.begin() + static_cast<std::ptrdiff_t>(first);
+    // Answers of tools go with the calls that they answer.
+    const auto next = std::find_if(oldest + 1, request.messages.end() - 1, [](const ChatMessage& message) { return message.role != "tool"; });
+    request.messages.erase(oldest, next);
   }
   return {};
 }
@@ -202,19 +228,26 @@ Status ResponseRun::answer_from_model() {
   add_choices(generation, request, 1);
   STOA_CHECK(reserve_generation(scope_, *generator_, generation, "response", kPrompt));
   FinishReason finish_reason = FinishReason::kStop;
-  const GenerationSink sink{.delta = [this](int, const ChatDelta& delta) { return say(delta.text); },
+  const GenerationSink sink{.delta = [this](int, const ChatDelta& delta) { return hear(delta); },
                             .done = [&](int, FinishReason reason) {
                               finish_reason = reason;
                               return true;
                             }};
   STOA_TRY(outcome, run_generation(scope_.call(), *generator_, generation, sink, kPrompt));
+  if (finish_reason != FinishReason::kLength) {
+    end_call();
+  } else if (call_.stream && !record_.calls.empty() && !record_.calls.back().done) {
+    record_.status = ResponseStatus::kIncomplete;  // the call was cut off, and is shown so
+    events_.call_end();
+  }
   return finish(outcome.usage, finish_reason);
 }
 
 Status ResponseRun::finish(const Usage& usage, FinishReason reason) {
   STOA_CHECK(scope_.settle(usage));
   record_.usage = report_usage(scope_, usage);
-  record_.message_done = true;
+  if (record_.calls.empty() && !record_.message_after) record_.message_after = 0;  // an empty answer is a message, too
+  record_.message_done = record_.message_after.has_value();
   record_.status = reason == FinishReason::kLength ? ResponseStatus::kIncomplete : ResponseStatus::kCompleted;
   return begin_events();
 }

@@ -28,6 +28,9 @@ class ResponseRun {
   Status fit(ChatRequest& request);   // truncation
   void cite(const GroundedAnswer& answer);
   bool say(std::string_view text);
+  bool hear(const ChatDelta& delta);  // the same for a piece with calls
+  bool call_tool(const ToolCallDelta& delta);
+  bool end_call();
   Status finish(const Usage& usage, FinishReason finish);
   Status begin_events();
   Status store();

@@ -65,8 +65,45 @@ bool ResponseEvents::text(std::string_view delta) {
   return emit("response.output_text.delta", std::move(fields));
 }
 
+JsonObject ResponseEvents::call_place() const {
+  const std::size_t last = record_.calls.size() - 1;
+  const bool behind_message = record_.message_after && *record_.message_after <= last;
+  JsonObject place;
+  place["item_id"] = record_.calls.back().id;
+  place["output_index"] = last + (record_.search ? 1 : 0) + (behind_message ? 1 : 0);
+  return place;
+}
+
+bool ResponseEvents::call_begin() {
+  JsonObject added;
+  added["output_index"] = call_place()["output_index"];
+  added["item"] = call_item_json(record_.calls.back(), ResponseStatus::kInProgress);
+  return emit("response.output_item.added", std::move(added));
+}
+
+bool ResponseEvents::call_arguments(std::string_view delta) {
+  JsonObject fields = call_place();
+  fields["delta"] = delta;
+  return emit("response.function_call_arguments.delta", std::move(fields));
+}
+
+bool ResponseEvents::call_end() {
+  const FunctionCall& call = record_.calls.back();
+  JsonObject arguments = call_place(), done;
+  arguments["name"] = call.call.name;
+  arguments["arguments"] = call.call.arguments;
+  done["output_index"] = arguments["output_index"];
+  done["item"] = call_item_json(call, record_.status == ResponseStatus::kInProgress ? ResponseStatus::kCompleted : record_.status);
+  return emit("response.function_call_arguments.done", std::move(arguments)) && emit("response.output_item.done", std::move(done));
+}
+
 bool ResponseEvents::end() {
   if (record_.status == ResponseStatus::kFailed) return emit_response("response.failed");
+  if (record_.message_after && !end_message()) return false;
+  return emit_response(record_.status == ResponseStatus::kIncomplete ? "response.incomplete" : "response.completed");
+}
+
+bool ResponseEvents::end_message() {
   if (!open_message()) return false;
   for (std::size_t i = 0; i < record_.annotations.size(); ++i) {
     JsonObject fields = part_place();
@@ -81,8 +118,7 @@ bool ResponseEvents::end() {
   item["output_index"] = message_index();
   item["item"] = message_item_json(record_);
   return emit("response.output_text.done", std::move(text)) && emit("response.content_part.done", std::move(part)) &&
-         emit("response.output_item.done", std::move(item)) &&
-         emit_response(record_.status == ResponseStatus::kIncomplete ? "response.incomplete" : "response.completed");
+         emit("response.output_item.done", std::move(item));
 }
 
 }  // namespace stoa::gateway::openai

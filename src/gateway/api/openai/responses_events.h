@@ -1,6 +1,7 @@
 // The stream of one response: which events, in which order, numbered. Clients rely on the order:
 // created, in_progress, [file_search item: added, in_progress, searching, completed, done], message item: added, content part
-// added, text deltas, annotations, text done, part done, item done, then exactly one of completed, incomplete, failed.
+// added, text deltas, annotations, text done, part done, item done, then exactly one of completed, incomplete, failed. Items of function
+// calls (added, argument deltas, arguments done, item done) stand behind the message, before it, or instead of it.
 #pragma once
 
 #include <functional>
@@ -21,7 +22,10 @@ class ResponseEvents {
   bool begin();
   bool search_begin();
   bool search_end();
-  bool text(std::string_view delta);  // opens the message item before the first delta
+  bool text(std::string_view delta);  // opens the message item before the first delta; record.message_after is set by then
+  bool call_begin();                  // the last call of the record
+  bool call_arguments(std::string_view delta);
+  bool call_end();
   bool end();                         // annotations and the closing events, by record.status
 
  private:
@@ -29,7 +33,9 @@ class ResponseEvents {
   bool emit_response(std::string_view type);
   bool open_message();
   JsonObject part_place() const;  // item_id, output_index, content_index
-  int message_index() const { return record_.search ? 1 : 0; }
+  JsonObject call_place() const;  // item_id, output_index of the last call
+  std::size_t message_index() const { return (record_.search ? 1 : 0) + record_.message_after.value_or(0); }
+  bool end_message();
 
   const ResponseCall& call_;
   const ResponseRecord& record_;

@@ -1,16 +1,48 @@
 #include "gateway/api/openai/responses_json.h"
 
+#include <algorithm>
+
 #include "base/id.h"
+#include "gateway/api/openai/constraint_json.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/places.h"
+#include "gateway/api/openai/tools_json.h"
 
 namespace stoa::gateway::openai {
 namespace {
 
-constexpr std::size_t kMaxItems = 2048, kMaxTools = 8, kMaxStores = 16;
+constexpr std::size_t kMaxItems = 2048, kMaxStores = 16;
 constexpr int kMaxResults = 50;
 
 std::string indexed(std::string_view list, std::size_t i) { return fmt::format("{}[{}]", list, i); }
+
+Result<std::optional<ChatMessage>> parse_call_item(const Fields& fields) {
+  STOA_TRY(id, fields.required_text("call_id"));
+  STOA_TRY(name, fields.required_text("name"));
+  STOA_TRY(arguments, fields.required_text("arguments"));
+  if (const auto json = parse_json(arguments); !json || !json->is_object()) return fields.wrong("arguments", "a JSON object, written as a string");
+  ChatMessage out{"assistant", {}};
+  out.tool_calls.push_back({std::move(id), std::move(name), std::move(arguments)});
+  return out;
+}
+
+Result<std::optional<ChatMessage>> parse_call_output(const Fields& fields) {
+  ChatMessage out{"tool", {}};
+  STOA_TRY(id, fields.required_text("call_id"));
+  out.tool_call_id = std::move(id);
+  STOA_TRY(text, parse_content(fields, "output", {"input_text", "output_text", "text"}));
+  out.content = std::move(text);
+  return out;
+}
+
+// The calls of one turn are one message, whichever items they came in; so are they and the text before them.
+void add_message(std::vector<ChatMessage>& messages, ChatMessage message) {
+  if (!message.tool_calls.empty() && !messages.empty() && messages.back().role == "assistant") {
+    std::ranges::move(message.tool_calls, std::back_inserter(messages.back().tool_calls));
+  } else {
+    messages.push_back(std::move(message));
+  }
+}
 
 Result<std::optional<ChatMessage>> parse_item(const Json& item, const std::string& path) {
   const JsonObject* object = item.if_object();
@@ -18,7 +50,9 @@ Result<std::optional<ChatMessage>> parse_item(const Json& item, const std::strin
   const Fields fields(*object, path);
   STOA_TRY(type, fields.text_or("type", "message"));
   if (type == "file_search_call" || type == "reasoning") return std::nullopt;  // earlier output sent back: holds no turn of its own
-  if (type != "message") return fields.unsupported("type", fmt::format("items of type '{}' are not served, only messages", type));
+  if (type == "function_call") return parse_call_item(fields);
+  if (type == "function_call_output") return parse_call_output(fields);
+  if (type != "message") return fields.unsupported("type", fmt::format("items of type '{}' are not served", type));
   STOA_TRY(role, fields.required_text("role"));
   if (role == "developer") role = "system";
   if (role != "system" && role != "user" && role != "assistant") return fields.wrong("role", "one of system, developer, user, assistant");
@@ -38,15 +72,14 @@ Status parse_input(const Fields& body, ResponseCall& call) {
   STOA_TRY(items, body.array("input", kMaxItems));
   for (std::size_t i = 0; i < items->size(); ++i) {
     STOA_TRY(message, parse_item((*items)[i], indexed("input", i)));
-    if (message) call.request.messages.push_back(std::move(*message));
+    if (message) add_message(call.request.messages, std::move(*message));
   }
   if (call.request.messages.empty()) return body.wrong("input", "non-empty");
   return {};
 }
 
-Result<FileSearchTool> parse_file_search(const Fields& tool, const JsonObject& declared) {
+Result<FileSearchTool> parse_file_search(const Fields& tool) {
   FileSearchTool out;
-  out.declared = declared;
   STOA_TRY(stores, tool.array("vector_store_ids", kMaxStores));
   if (stores == nullptr || stores->empty()) return tool.wrong("vector_store_ids", "a non-empty list of vector store ids; it is required");
   for (const Json& store : *stores) {
@@ -68,30 +101,61 @@ Result<FileSearchTool> parse_file_search(const Fields& tool, const JsonObject& d
   return out;
 }
 
+Status parse_tool_choice(const Fields& body, ResponseCall& call) {
+  const Json* choice = body.get("tool_choice");
+  if (choice == nullptr) return {};
+  call.tool_choice = *choice;
+  const JsonObject* object = choice->if_object();
+  const Json kind = object == nullptr ? *choice : object->contains("type") ? object->at("type") : Json(nullptr);
+  if (!kind.is_string()) return body.wrong("tool_choice", "a string or an object with 'type'");
+  const std::string_view name = kind.get_string();
+  call.search_allowed = name != "none";
+  if (name == "file_search" || (name == "required" && call.file_search)) {
+    if (!call.file_search) return body.wrong("tool_choice", "'auto' or 'none' when no tool is given");
+    return {};
+  }
+  if (object == nullptr) return set_tool_choice(body, name == "function" ? "" : name, "", call.request);
+  if (name != "function") return Fields(*object, "tool_choice").unsupported("type", "only 'function' and 'file_search' are served");
+  STOA_TRY(function, Fields(*object, "tool_choice").required_text("name"));
+  return set_tool_choice(body, "function", function, call.request);
+}
+
 Status parse_tools(const Fields& body, ResponseCall& call) {
-  STOA_TRY(tools, body.array("tools", kMaxTools));
+  STOA_TRY(tools, body.array("tools", kMaxFunctions));
   for (std::size_t i = 0; tools != nullptr && i < tools->size(); ++i) {
     const std::string path = indexed("tools", i);
     const JsonObject* object = (*tools)[i].if_object();
     if (object == nullptr) return fail(error(ErrorCode::kInvalidArgument, "'{}' must be an object", path).with_param(path));
     const Fields tool(*object, path);
     STOA_TRY(type, tool.required_text("type"));
-    if (type != "file_search") return tool.unsupported("type", fmt::format("tools of type '{}' are not served, only file_search", type));
+    call.tools.push_back(*object);
+    if (type == "function") {
+      STOA_TRY(function, parse_function(tool, true));
+      call.tools.back().get_object()["strict"] = function.strict;
+      call.request.tools.push_back(std::move(function));
+      continue;
+    }
+    if (type != "file_search") return tool.unsupported("type", fmt::format("tools of type '{}' are not served, only function and file_search", type));
     if (call.file_search) return body.unsupported("tools", "one file_search tool a request; name all vector stores in it");
-    STOA_TRY(search, parse_file_search(tool, *object));
+    STOA_TRY(search, parse_file_search(tool));
     call.file_search = std::move(search);
   }
-  const Json* choice = body.get("tool_choice");
-  if (choice == nullptr) return {};
-  const JsonObject* object = choice->if_object();
-  const Json name = object == nullptr ? *choice : object->contains("type") ? object->at("type") : Json(nullptr);
-  for (const std::string_view known : {"auto", "none", "required", "file_search"}) {
-    if (!name.is_string() || name.get_string() != known) continue;
-    call.search_allowed = known != "none";
-    if (call.search_allowed && known != "auto" && !call.file_search) return body.wrong("tool_choice", "'auto' or 'none' when no tool is given");
-    return {};
-  }
-  return body.wrong("tool_choice", "'auto', 'none', 'required' or {\"type\": \"file_search\"}");
+  if (call.file_search && !call.request.tools.empty()) return body.unsupported("tools", "file_search and functions in one request; ask for one, then for the other");
+  STOA_TRY(parallel, body.flag_or("parallel_tool_calls", true));
+  call.request.parallel_tool_calls = parallel;
+  return parse_tool_choice(body, call);
+}
+
+Status parse_text(const Fields& body, ResponseCall& call) {
+  STOA_TRY(text, body.object("text"));
+  if (text == nullptr) return {};
+  STOA_TRY(format, Fields(*text, "text").object("format"));
+  if (format == nullptr) return {};
+  STOA_TRY(constraint, parse_format(Fields(*format, "text.format"), true));
+  if (constraint && call.file_search) return body.unsupported("text.format", "answers from documents are text; leave it out, or leave out file_search");
+  call.request.constraint = std::move(constraint);
+  call.format = *format;
+  return {};
 }
 
 Status parse_include(const Fields& body, ResponseCall& call) {
@@ -115,14 +179,6 @@ Status refuse_unserved(const Fields& body) {
     if (body.has(key)) return body.unsupported(key, "leave it out");
   STOA_TRY(top_logprobs, body.integer_or("top_logprobs", 0, 20, 0));
   if (top_logprobs > 0) return body.unsupported("top_logprobs", "use logprobs on /v1/chat/completions");
-  STOA_TRY(text, body.object("text"));
-  if (text == nullptr) return {};
-  const Fields fields(*text, "text");
-  STOA_TRY(format, fields.object("format"));
-  if (format == nullptr) return {};
-  const Fields format_fields(*format, "text.format");
-  STOA_TRY(type, format_fields.required_text("type"));
-  if (type != "text") return format_fields.unsupported("type", "only 'text' is served; ask for JSON in the prompt");
   return {};
 }
 
@@ -157,6 +213,21 @@ Json response_error_json(const Error& error) {
   return out;
 }
 
+JsonObject input_message_json(const ChatMessage& message) {
+  JsonObject part, item;
+  part["type"] = message.role == "assistant" ? "output_text" : "input_text";
+  part["text"] = message.content;
+  if (message.role == "assistant") part["annotations"] = JsonArray();
+  JsonArray content;
+  content.emplace_back(std::move(part));
+  item["id"] = new_id("msg");
+  item["type"] = "message";
+  item["status"] = "completed";
+  item["role"] = message.role;
+  item["content"] = std::move(content);
+  return item;
+}
+
 Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
 
 }  // namespace
@@ -169,6 +240,7 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
   call.request.model = std::move(model);
   STOA_CHECK(parse_input(body, call));
   STOA_CHECK(parse_tools(body, call));
+  STOA_CHECK(parse_text(body, call));
   STOA_CHECK(parse_include(body, call));
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
@@ -240,6 +312,17 @@ JsonObject message_item_json(const ResponseRecord& record) {
   return item;
 }
 
+JsonObject call_item_json(const FunctionCall& call, ResponseStatus status) {
+  JsonObject item;
+  item["id"] = call.id;
+  item["type"] = "function_call";
+  item["status"] = call.done ? "completed" : status == ResponseStatus::kInProgress ? "in_progress" : "incomplete";
+  item["call_id"] = call.call.id;
+  item["name"] = call.call.name;
+  item["arguments"] = call.call.arguments;
+  return item;
+}
+
 JsonObject search_item_json(const SearchCall& search, bool include_results) {
   JsonObject item;
   item["id"] = search.id;
@@ -267,16 +350,18 @@ JsonObject search_item_json(const SearchCall& search, bool include_results) {
 }
 
 JsonObject response_json(const ResponseCall& call, const ResponseRecord& record) {
-  JsonArray output, tools;
+  JsonArray output;
   if (record.search) output.emplace_back(search_item_json(*record.search, call.include_results));
-  if (record.message_done) output.emplace_back(message_item_json(record));
-  if (call.file_search) tools.push_back(call.file_search->declared);
+  for (std::size_t i = 0; i <= record.calls.size(); ++i) {
+    if (record.message_done && record.message_after == i) output.emplace_back(message_item_json(record));
+    if (i < record.calls.size()) output.emplace_back(call_item_json(record.calls[i], record.status));
+  }
   JsonObject incomplete, reasoning, format, text;
   incomplete["reason"] = "max_output_tokens";
   reasoning["effort"] = nullptr;
   reasoning["summary"] = nullptr;
   format["type"] = "text";
-  text["format"] = std::move(format);
+  text["format"] = call.format.is_null() ? Json(std::move(format)) : call.format;
 
   JsonObject out;
   out["id"] = record.id;
@@ -290,15 +375,15 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
   out["max_output_tokens"] = call.request.max_tokens > 0 ? Json(call.request.max_tokens) : Json(nullptr);
   out["model"] = call.request.model;
   out["output"] = std::move(output);
-  out["parallel_tool_calls"] = true;
+  out["parallel_tool_calls"] = call.request.parallel_tool_calls;
   out["previous_response_id"] = text_or_null(call.previous_response_id);
   out["reasoning"] = std::move(reasoning);
   out["service_tier"] = "default";
   out["store"] = call.store;
   out["temperature"] = call.request.sampling.temperature;
   out["text"] = std::move(text);
-  out["tool_choice"] = call.search_allowed ? "auto" : "none";
-  out["tools"] = std::move(tools);
+  out["tool_choice"] = call.tool_choice;
+  out["tools"] = call.tools;
   out["top_p"] = call.request.sampling.top_p;
   out["truncation"] = call.truncate ? "auto" : "disabled";
   out["usage"] = record.usage ? Json(response_usage_json(*record.usage)) : Json(nullptr);
@@ -314,18 +399,19 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
 JsonArray input_items_json(const std::vector<ChatMessage>& messages) {
   JsonArray items;
   for (const ChatMessage& message : messages) {
-    JsonObject part, item;
-    part["type"] = message.role == "assistant" ? "output_text" : "input_text";
-    part["text"] = message.content;
-    if (message.role == "assistant") part["annotations"] = JsonArray();
-    JsonArray content;
-    content.emplace_back(std::move(part));
-    item["id"] = new_id("msg");
-    item["type"] = "message";
-    item["status"] = "completed";
-    item["role"] = message.role;
-    item["content"] = std::move(content);
-    items.emplace_back(std::move(item));
+    if (message.role == "tool") {
+      JsonObject item;
+      item["id"] = new_id("fco");
+      item["type"] = "function_call_output";
+      item["status"] = "completed";
+      item["call_id"] = message.tool_call_id;
+      item["output"] = message.content;
+      items.emplace_back(std::move(item));
+      continue;
+    }
+    if (!message.content.empty() || message.tool_calls.empty()) items.emplace_back(input_message_json(message));
+    for (const ToolCall& call : message.tool_calls)
+      items.emplace_back(call_item_json({.id = new_id("fc"), .call = call, .done = true}, ResponseStatus::kCompleted));
   }
   return items;
 }
@@ -334,7 +420,7 @@ Result<std::vector<ChatMessage>> stored_turn(const JsonArray& input_items, const
   std::vector<ChatMessage> turn;
   const auto append = [&](const Json& item, const std::string& path) -> Status {
     STOA_TRY(message, parse_item(item, path));
-    if (message) turn.push_back(std::move(*message));
+    if (message) add_message(turn, std::move(*message));
     return {};
   };
   for (std::size_t i = 0; i < input_items.size(); ++i) STOA_CHECK(append(input_items[i], indexed("input", i)));

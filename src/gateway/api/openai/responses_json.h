@@ -13,13 +13,12 @@
 
 namespace stoa::gateway::openai {
 
-// The one tool that is served: search in vector stores before answering.
+// The one tool that the server runs: search in vector stores before answering. Functions are the caller's to run.
 struct FileSearchTool {
   std::vector<std::string> stores;  // "vs_..."
   int max_results = 10;
   double score_threshold = 0;
   std::optional<data::Filter> filter;
-  Json declared;  // as the caller wrote it, echoed back
 };
 
 struct ResponseCall {
@@ -27,6 +26,9 @@ struct ResponseCall {
   std::string instructions;
   std::string previous_response_id;
   std::optional<FileSearchTool> file_search;
+  JsonArray tools;              // as the caller declared them, echoed back
+  Json tool_choice = "auto";    // likewise
+  Json format;                  // text.format, likewise; null: text
   bool search_allowed = true;   // tool_choice is not "none"
   bool include_results = false; // include: ["file_search_call.results"]
   bool truncate = false;        // truncation: "auto" drops the oldest turns that do not fit
@@ -59,6 +61,13 @@ struct SearchCall {
   bool done = false;
 };
 
+// A call of one of the caller's functions.
+struct FunctionCall {
+  std::string id;  // "fc_..."
+  ToolCall call;
+  bool done = false;
+};
+
 enum class ResponseStatus { kInProgress, kCompleted, kIncomplete, kFailed };
 
 // Everything that GET /v1/responses/{id} shows.
@@ -70,7 +79,11 @@ struct ResponseRecord {
   std::optional<SearchCall> search;
   std::string text;
   std::vector<Annotation> annotations;
-  bool message_done = false;       // the message item exists once the answer is whole
+  bool message_done = false;       // the message item has its text once the answer is whole
+  std::vector<FunctionCall> calls;
+  // Items stand in the order in which they began: the message behind so many calls. Nothing while it has not begun; an answer of calls only
+  // has no message.
+  std::optional<std::size_t> message_after;
   std::string mode;                // "generative", "extractive", or empty for a plain answer
   std::optional<Error> error;
   std::optional<UsageReport> usage;
@@ -80,6 +93,7 @@ std::string_view status_name(ResponseStatus status);
 JsonObject response_json(const ResponseCall& call, const ResponseRecord& record);
 JsonObject annotation_json(const Annotation& annotation);
 JsonObject message_item_json(const ResponseRecord& record);
+JsonObject call_item_json(const FunctionCall& call, ResponseStatus status);
 JsonObject search_item_json(const SearchCall& search, bool include_results);
 JsonObject content_part_json(const std::string& text, const std::vector<Annotation>& annotations);
 // The input as items with ids, which GET /v1/responses/{id}/input_items lists.

@@ -65,6 +65,23 @@ TEST(ChatJson, WholeAnswer) {
   EXPECT_DOUBLE_EQ(stoa.at("queue_ms").as_double(), 2);
 }
 
+TEST(ChatJson, ToolCallsAndReasoning) {
+  Choice choice{.text = "", .reasoning = "", .tool_calls = {}, .logprobs = {}, .finish = FinishReason::kToolCalls};
+  const ChatDelta pieces[] = {{.text = "", .logprobs = {}, .reasoning = "hm", .tool_calls = {}},
+                              {.text = "", .logprobs = {}, .reasoning = {}, .tool_calls = {{0, "c1", "f", "{\"a\""}}},
+                              {.text = "", .logprobs = {}, .reasoning = {}, .tool_calls = {{0, "", "", ":1}"}, {1, "c2", "g", "{}"}}}};
+  for (const ChatDelta& piece : pieces) choice.add(piece);
+  const JsonObject whole = chat_json(kHead, {choice}, {}).at("choices").as_array()[0].as_object();
+  EXPECT_EQ(whole.at("finish_reason"), "tool_calls");
+  const JsonObject& message = whole.at("message").as_object();
+  EXPECT_TRUE(message.at("content").is_null());
+  EXPECT_EQ(message.at("reasoning_content"), "hm");
+  EXPECT_EQ(dump_json(message.at("tool_calls")), R"([{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}])");
+  const JsonObject chunk = chat_text_chunk(kHead, 0, pieces[2], false).at("choices").as_array()[0].as_object().at("delta").as_object();
+  EXPECT_FALSE(chunk.contains("content"));
+  EXPECT_EQ(dump_json(chunk.at("tool_calls")), R"([{"index":0,"function":{"arguments":":1}"}},{"index":1,"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}])");
+}
+
 TEST(ChatJson, Chunks) {
   const auto choice = [](const JsonObject& chunk) { return chunk.at("choices").as_array()[0].as_object(); };
   const JsonObject role = chat_role_chunk(kHead, 2, true), text = chat_text_chunk(kHead, 2, {.text = "a", .logprobs = {}}, false);
@@ -132,7 +149,7 @@ TEST(Paging, ReadsAndRefuses) {
 struct EventLog {
   ResponseCall call;
   ResponseRecord record{.id = "resp_1", .message_id = "msg_1", .created = 1, .status = ResponseStatus::kInProgress, .search = {}, .text = "", .annotations = {},
-                        .message_done = false, .mode = "", .error = {}, .usage = {}};
+                        .message_done = false, .calls = {}, .message_after = 0, .mode = "", .error = {}, .usage = {}};
   std::vector<std::string> types;
   std::vector<JsonObject> events;
   ResponseEvents stream{call, record, [this](std::string_view type, const JsonObject& event) {
@@ -174,6 +191,34 @@ TEST(ResponseEvents, OrderOfASearchedAnswer) {
   EXPECT_EQ(done.at("output").as_array()[1].as_object().at("content").as_array()[0].as_object().at("text"), "ab");
 }
 
+TEST(ResponseEvents, CallsBesideText) {
+  EventLog log;
+  log.stream.begin();
+  log.record.text = "I look.";
+  log.stream.text("I look.");
+  for (const char* id : {"fc_1", "fc_2"}) {
+    log.record.calls.push_back({.id = id, .call = {"call", "f", "{}"}, .done = false});
+    log.stream.call_begin();
+    log.stream.call_arguments("{}");
+    log.record.calls.back().done = true;
+    log.stream.call_end();
+  }
+  log.record.message_done = true;
+  log.record.status = ResponseStatus::kCompleted;
+  log.stream.end();
+  const std::vector<std::string> expected{"response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+      "response.output_text.delta", "response.output_item.added", "response.function_call_arguments.delta", "response.function_call_arguments.done",
+      "response.output_item.done", "response.output_item.added", "response.function_call_arguments.delta", "response.function_call_arguments.done",
+      "response.output_item.done", "response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed"};
+  EXPECT_EQ(log.types, expected);
+  EXPECT_EQ(log.events[5].at("output_index"), 1);
+  EXPECT_EQ(log.events[12].at("output_index"), 2);
+  const JsonArray& output = log.events.back().at("response").as_object().at("output").as_array();
+  ASSERT_EQ(output.size(), 3u);
+  EXPECT_EQ(output[0].as_object().at("type"), "message");
+  EXPECT_EQ(output[2].as_object().at("id"), "fc_2");
+}
+
 TEST(ResponseEvents, EndsByStatus) {
   for (const auto& [status, last] : {std::pair{ResponseStatus::kIncomplete, "response.incomplete"}, {ResponseStatus::kFailed, "response.failed"}}) {
     EventLog log;
@@ -192,7 +237,7 @@ TEST(ResponseEvents, EndsByStatus) {
 
 TEST(Responses, HistoryComesBackFromWhatWasStored) {
   ResponseRecord record{.id = "resp_1", .message_id = "msg_1", .created = 1, .status = ResponseStatus::kCompleted, .search = SearchCall{.id = "fs_1", .query = "q", .hits = {}, .done = true},
-                        .text = "answer", .annotations = {}, .message_done = true, .mode = "", .error = {}, .usage = UsageReport{}};
+                        .text = "answer", .annotations = {}, .message_done = true, .calls = {}, .message_after = 0, .mode = "", .error = {}, .usage = UsageReport{}};
   const auto turn = stored_turn(input_items_json({{"user", "question"}}), response_json({}, record));
   ASSERT_TRUE(turn) << turn.error().message;
   ASSERT_EQ(turn->size(), 2u);
