@@ -110,7 +110,7 @@ def test_the_token_limit_may_cut(client):
 
 @pytest.mark.parametrize("schema, place", [
     ({"type": "object", "properties": {"a": {"not": {}}}}, "properties/a"),
-    ({"type": "object", "properties": {"a": {"type": "string", "minLength": 5, "maxLength": 2}}, "required": ["a"]}, "properties/a"),
+    ({"type": "object", "properties": {"a": {"type": "string", "minLength": 5, "maxLength": 2}}, "required": ["a"]}, "nothing can satisfy"),
     ({"$ref": "https://example.com/schema"}, "$ref"),
     ({"type": "number", "fancy": 1}, "fancy"),
 ])
@@ -154,11 +154,11 @@ def test_guided(client, fields, pattern, endpoint):
 @pytest.mark.parametrize("fields, param", [
     ({"guided_regex": "(?=a)b"}, "guided_regex"), ({"guided_grammar": "root ::= other"}, "guided_grammar"),
     ({"guided_choice": []}, "guided_choice"), ({"guided_json": {"not": {}}}, "guided_json"), ({"guided_regex": "a", "guided_choice": ["b"]}, "guided_choice"),
-    ({"structured_outputs": {"regex": "["}}, "structured_outputs.regex"), ({"guided_regex": "((a{1,999}){1,999}){1,999}"}, "guided_regex")])
+    ({"structured_outputs": {"regex": "["}}, "structured_outputs.regex"), ({"guided_regex": "(a|b)*a" + "(a|b)" * 30}, "guided_regex")])
 def test_guided_refusals(client, fields, param):
-    with pytest.raises(openai.APIStatusError) as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         ask(client, extra_body=fields)
-    assert caught.value.status_code in (400, 413) and caught.value.param == param
+    assert caught.value.param == param
 
 
 # --- tools
@@ -166,8 +166,17 @@ def test_guided_refusals(client, fields, param):
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "weather"}}])
 @pytest.mark.parametrize("temperature", [0, 1.3])
 def test_calls_are_valid(client, choice, temperature):
-    answer = ask(client, tools=[STRICT], tool_choice=choice, temperature=temperature, seed=3).choices[0]
-    assert answer.finish_reason == "tool_calls" and answer.message.content is None and answer.message.tool_calls
+    answer = ask(client, tools=[STRICT], tool_choice=choice, temperature=temperature, seed=3, parallel_tool_calls=False).choices[0]
+    assert answer.finish_reason == "tool_calls" and answer.message.content is None
+    (call,) = answer.message.tool_calls
+    weather(call)
+
+
+def test_several_calls_in_one_answer(client):
+    # The small model calls until it may not, which is after 16.
+    answer = ask(client, tools=[STRICT], tool_choice="required", max_tokens=1500).choices[0]
+    assert answer.finish_reason == "tool_calls" and 1 < len(answer.message.tool_calls) <= 16
+    assert len({call.id for call in answer.message.tool_calls}) == len(answer.message.tool_calls)
     for call in answer.message.tool_calls:
         weather(call)
 
@@ -188,7 +197,7 @@ def test_loose_arguments_are_an_object(client):
 
 def test_streamed_calls(client):
     names, arguments, finish, ids = {}, {}, None, {}
-    for chunk in ask(client, tools=[STRICT], tool_choice="required", stream=True):
+    for chunk in ask(client, tools=[STRICT], tool_choice="required", max_tokens=1500, stream=True):
         choice = chunk.choices[0]
         finish = choice.finish_reason or finish
         for call in choice.delta.tool_calls or []:
@@ -202,7 +211,7 @@ def test_streamed_calls(client):
 
 
 def test_streamed_calls_through_the_helper(client):
-    with client.chat.completions.stream(model=CHAT, temperature=0, max_tokens=300, messages=ASK, tools=[STRICT], tool_choice="required") as stream:
+    with client.chat.completions.stream(model=CHAT, temperature=0, max_tokens=1500, messages=ASK, tools=[STRICT], tool_choice="required") as stream:
         done = [event for event in stream if event.type == "tool_calls.function.arguments.done"]
     assert done and all(isinstance(event.parsed_arguments, Weather) for event in done)
 
@@ -257,7 +266,7 @@ def test_responses_calls_and_their_answers(client):
     Weather.model_validate_json(call.arguments)
     output = {"type": "function_call_output", "call_id": call.call_id, "output": "It rains in Oslo."}
     told = client.responses.create(model=CHAT, input=[output], previous_response_id=answer.id, temperature=0, max_output_tokens=60)
-    assert "rain" in told.output_text.lower()
+    assert "Oslo" in told.output_text  # which only the stored turn and the answer of the tool speak of
     items = client.responses.input_items.list(told.id)
     assert [item.type for item in items] == ["function_call_output"]
 

@@ -184,8 +184,13 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
   std::shared_ptr<const Constraint> constraint;
   if (has_grammar(request)) {
     const ToolFormat format = loaded_->prompts->tool_format();
-    STOA_TRY(compiled, loaded_->constraints->get(grammar_key(request, format, prompt.reasoning), [&] { return answer_grammar(request, format, prompt.reasoning); }));
-    constraint = std::move(compiled);
+    auto compiled = loaded_->constraints->get(grammar_key(request, format, prompt.reasoning), [&] { return answer_grammar(request, format, prompt.reasoning); });
+    if (!compiled) {
+      Error error = std::move(compiled.error());
+      if (error.code == ErrorCode::kTooLarge) error.code = ErrorCode::kInvalidArgument;  // the prompt is not what is too large
+      return fail(std::move(error));
+    }
+    constraint = std::move(*compiled);
   }
   return Generation{.tenant = call.principal.tenant,
                     .priority = request.priority,
