@@ -68,6 +68,43 @@ test('a chat stream equals the plain answer', async () => {
   assert.ok(usage.total_tokens > 0);
 });
 
+const PERSON = { type: 'object', properties: { name: { type: 'string', maxLength: 12 }, role: { enum: ['reader', 'writer'] }, age: { type: 'integer', minimum: 1, maximum: 99 } },
+  required: ['name', 'role', 'age'], additionalProperties: false };
+const person = (text) => {
+  const value = JSON.parse(text);
+  assert.deepEqual(Object.keys(value), ['name', 'role', 'age']);
+  assert.ok(['reader', 'writer'].includes(value.role) && value.age >= 1 && value.age <= 99 && [...value.name].length <= 12);
+};
+const TOOL = { type: 'function', function: { name: 'invite', description: 'Invites a person.', parameters: PERSON, strict: true } };
+
+test('structured outputs conform to their schema, several at once', async () => {
+  const answer = await say({ max_tokens: 200, n: 3, temperature: 1.3, seed: 1, response_format: { type: 'json_schema', json_schema: { name: 'person', schema: PERSON, strict: true } } });
+  assert.equal(answer.choices.length, 3);
+  for (const choice of answer.choices) person(choice.message.content);
+  await rejects(say({ response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { not: {} } } } }), OpenAI.BadRequestError, { param: 'response_format.json_schema.schema' });
+});
+
+test('tool calls are valid, whole and streamed', async () => {
+  const options = { max_tokens: 200, tools: [TOOL], tool_choice: 'required', parallel_tool_calls: false };
+  const { message, finish_reason } = (await say(options)).choices[0];
+  assert.equal(finish_reason, 'tool_calls');
+  assert.equal(message.tool_calls[0].function.name, 'invite');
+  person(message.tool_calls[0].function.arguments);
+  const final = await client.chat.completions.stream({ model: CHAT, temperature: 0, messages: QUESTION, ...options }).finalMessage();
+  assert.equal(final.tool_calls[0].function.arguments, message.tool_calls[0].function.arguments);
+});
+
+test('responses call functions', async () => {
+  let deltas = '', done = null;
+  for await (const event of await client.responses.create({ model: CHAT, input: 'Invite Ann.', temperature: 0, max_output_tokens: 200, stream: true,
+    tools: [{ type: 'function', name: 'invite', parameters: PERSON, strict: true }], tool_choice: { type: 'function', name: 'invite' }, parallel_tool_calls: false })) {
+    if (event.type === 'response.function_call_arguments.delta') deltas += event.delta;
+    if (event.type === 'response.function_call_arguments.done') done = event.arguments;
+  }
+  assert.equal(deltas, done);
+  person(done);
+});
+
 test('the chat stream helper assembles the message', async () => {
   const stream = client.chat.completions.stream({ model: CHAT, temperature: 0, max_tokens: 24, messages: QUESTION });
   assert.match(await stream.finalContent(), /Paris/);
