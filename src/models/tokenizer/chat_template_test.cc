@@ -28,6 +28,18 @@ TEST(ChatTemplate, Renders) {
   }
 }
 
+TEST(ChatTemplate, SeesCallsAnswersAndReasoning) {
+  const std::vector<ChatMessage> messages = {{"user", "q"}, {"assistant", "", {{"c1", "f", R"({"a":[1,"x"]})"}}, {}, "hm"}, {"tool", "r", {}, "c1"}};
+  const auto parsed = ChatTemplate::parse(
+      "{% for m in messages %}{{ m.role }}:{{ m.content }}{% if m.reasoning_content is defined %}({{ m.reasoning_content }}){% endif %}"
+      "{% if m.tool_call_id is defined %}@{{ m.tool_call_id }}{% endif %}"
+      "{% for t in m.tool_calls %}#{{ t.id }} {{ t.function.name }} {{ t.function.arguments | tojson }} {{ t.function.arguments.a[1] }}{% endfor %};{% endfor %}");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto text = parsed->render({.messages = messages, .bos_token = {}, .eos_token = {}, .tools_json = {}, .extra_json = {}});
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(*text, "user:q;assistant:(hm)#c1 f {\"a\": [1, \"x\"]} x;tool:r@c1;");
+}
+
 TEST(ChatTemplate, ErrorsNameTheLine) {
   const std::tuple<const char*, ErrorCode, const char*> kCases[] = {
       {"\n\n{{ 1 + }}", ErrorCode::kInvalidArgument, "template line 3: expected a value"},
