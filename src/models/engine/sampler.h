@@ -2,7 +2,8 @@
 //
 // Order of the stages (a stage at its neutral value does nothing):
 //   1. log-probabilities are taken of the model's own distribution, before any of the following (as OpenAI reports them);
-//   2. what a constraint does not allow is banned, so that everything below works on what may follow; logit_bias is added; a bias of -100 or less bans the token;
+//   2. what a constraint does not allow is banned, so that everything below works on what may follow; logit_bias is added; a bias of
+//      -100 or less bans the token;
 //   3. repetition penalty over the last 64 tokens, prompt included: a positive logit is divided by it, a negative one multiplied;
 //   4. presence and frequency penalties over the generated tokens: logit -= presence * (count > 0) + frequency * count;
 //   5. temperature 0 takes the largest logit (the lowest id among equals) and ends here; otherwise logits are divided by it;

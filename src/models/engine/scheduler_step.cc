@@ -163,8 +163,8 @@ void Scheduler::advance(Sequence& sequence, int tokens, std::span<float> logits,
   else if (*reason) finish(sequence, **reason);
 }
 
-// Samples the next tokens and streams their text; says why the answer is complete, if it is, or why it cannot go on. The first row is that of the last certain
-// token; each further one counts only if the guess it belongs to is what was sampled before it.
+// Samples the next tokens and streams their text; says why the answer is complete, if it is, or why it cannot go on. The first row is
+// that of the last certain token; each further one counts only if the guess it belongs to is what was sampled before it.
 Result<std::optional<FinishReason>> Scheduler::choose(Sequence& sequence, std::span<float> logits, int rows) {
   const auto vocabulary = static_cast<std::size_t>(decoder_.config().vocabulary);
   const auto now = SteadyClock::now();
