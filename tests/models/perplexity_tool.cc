@@ -1,5 +1,5 @@
 // For conformance tests: perplexity of token ids by the engine. perplexity_tool FILE.gguf [THREADS [ISA]] reads lines of JSON arrays of ids, each a
-// text of its own, and writes a line {"nll": sum, "tokens": count} for each: the negative log-likelihood of all ids but the first.
+// text of its own, and writes a line with the array of the negative log-likelihoods of all ids but the first.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -17,11 +17,11 @@ using namespace stoa::models;
 
 constexpr std::size_t kRows = 64;  // positions computed together
 
-Result<double> negative_log_likelihood(Decoder& decoder, KvPool& pool, std::span<const std::int32_t> tokens) {
+Result<JsonArray> negative_log_likelihoods(Decoder& decoder, KvPool& pool, std::span<const std::int32_t> tokens) {
   const auto vocabulary = static_cast<std::size_t>(decoder.config().vocabulary);
   std::vector<PageId> pages;
   if (!pool.allocate(pages_for(static_cast<int>(tokens.size())), pages)) return fail(ErrorCode::kTooLarge, "a text of {} tokens", tokens.size());
-  double total = 0;
+  JsonArray result;
   for (std::size_t first = 0; first + 1 < tokens.size(); first += kRows) {
     const auto chunk = tokens.subspan(first, std::min(kRows, tokens.size() - 1 - first));
     const Segment segment{.tokens = chunk, .position = static_cast<int>(first), .pages = pages, .logit_rows = static_cast<int>(chunk.size())};
@@ -31,11 +31,11 @@ Result<double> negative_log_likelihood(Decoder& decoder, KvPool& pool, std::span
       const double top = static_cast<double>(*std::ranges::max_element(row));
       double sum = 0;
       for (const float value : row) sum += std::exp(static_cast<double>(value) - top);
-      total += top + std::log(sum) - static_cast<double>(row[static_cast<std::size_t>(tokens[first + i + 1])]);
+      result.push_back(top + std::log(sum) - static_cast<double>(row[static_cast<std::size_t>(tokens[first + i + 1])]));
     }
   }
   for (const PageId page : pages) pool.release(page);
-  return total;
+  return result;
 }
 
 Status serve(const char* path, int thread_count, std::string_view isa_name) {
@@ -52,8 +52,8 @@ Status serve(const char* path, int thread_count, std::string_view isa_name) {
       if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() >= decoder.config().vocabulary) return fail(ErrorCode::kInvalidArgument, "an id beyond the vocabulary");
       tokens.push_back(static_cast<std::int32_t>(id.get_int64()));
     }
-    STOA_TRY(nll, negative_log_likelihood(decoder, pool, tokens));
-    std::cout << dump_json(JsonObject{{"nll", nll}, {"tokens", tokens.empty() ? 0 : tokens.size() - 1}}) << std::endl;
+    STOA_TRY(likelihoods, negative_log_likelihoods(decoder, pool, tokens));
+    std::cout << dump_json(likelihoods) << std::endl;
   }
   return {};
 }
