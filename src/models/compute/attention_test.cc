@@ -16,6 +16,7 @@ struct Case {
   bool causal;
   int window;
   std::vector<std::pair<int, int>> sequences;  // tokens in the cache before, new rows
+  double softcap = 0;
 };
 
 // One sequence with its own keys and values.
@@ -59,7 +60,9 @@ std::vector<double> expected_output(const Case& c, const Sequence& s, float scal
       for (int p = begin; p < end; ++p) {
         double score = 0;
         for (int d = 0; d < c.head_dim; ++d) score += s.q[q + static_cast<std::size_t>(d)] * at(s.k, p, d);
-        const double weight = std::exp(score * scale);
+        score *= scale;
+        if (c.softcap > 0) score = c.softcap * std::tanh(score / c.softcap);
+        const double weight = std::exp(score);
         total += weight;
         for (int d = 0; d < c.head_dim; ++d) out[q + static_cast<std::size_t>(d)] += weight * at(s.v, p, d);
       }
@@ -90,7 +93,7 @@ void check(const Case& c, Isa isa, std::mt19937& random) {
     calls.push_back({.q = sequences[i].q.data(), .out = outputs[i].data(), .q_stride = width, .out_stride = width, .rows = sequences[i].rows,
                      .first_position = sequences[i].before, .pages = sequences[i].pages.data()});
   }
-  compute.attention(layout, {.heads = c.heads, .layer = 1, .scale = scale, .causal = c.causal, .window = c.window}, calls);
+  compute.attention(layout, {.heads = c.heads, .layer = 1, .scale = scale, .causal = c.causal, .window = c.window, .softcap = static_cast<float>(c.softcap)}, calls);
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const std::vector<double> expected = expected_output(c, sequences[i], scale);
     for (std::size_t j = 0; j < expected.size(); ++j) {
@@ -111,6 +114,7 @@ TEST(Attention, EqualsTheDefinition) {
       {12, 12, 32, KvType::kF32, false, 0, {{0, 50}, {0, 1}, {0, 33}}},
       {6, 2, 64, KvType::kF16, true, 40, {{0, 100}, {90, 1}, {200, 5}}},
       {2, 2, 256, KvType::kF16, true, 0, {{20, 20}}},
+      {4, 2, 64, KvType::kF16, true, 40, {{0, 70}, {90, 1}}, 0.7},
   };
   std::mt19937 random(9);
   for (const Isa isa : supported_isas()) {

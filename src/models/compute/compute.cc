@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 namespace stoa::models {
 
@@ -92,10 +93,17 @@ Result<Weights> make_weights(DType dtype, std::int64_t rows, std::int64_t cols, 
   return Weights{dtype, static_cast<int>(rows), static_cast<int>(cols), bytes.data()};
 }
 
-Rope::Rope(RopeStyle style, int dim, double base, std::span<const float> factors, double scale) : style_(style) {
+Rope::Rope(RopeStyle style, int dim, double base, std::span<const float> factors, double scale, const Yarn* yarn, double magnitude)
+    : style_(style), magnitude_(magnitude) {
+  // The pair that turns so many times within the original context.
+  const auto pair = [&](double turns) { return dim * std::log(yarn->original_context / (turns * 2 * std::numbers::pi)) / (2 * std::log(base)); };
+  const double fast = yarn != nullptr ? std::max(0.0, std::floor(pair(yarn->beta_fast))) : 0;
+  const double slow = yarn != nullptr ? std::min(dim - 1.0, std::ceil(pair(yarn->beta_slow))) : 0;
   frequencies_.resize(static_cast<std::size_t>(dim / 2));
   for (std::size_t i = 0; i < frequencies_.size(); ++i) {
-    frequencies_[i] = scale * std::pow(base, -2.0 * static_cast<double>(i) / dim);
+    const auto index = static_cast<double>(i);
+    const double kept = yarn != nullptr ? 1 - std::clamp((index - fast) / std::max(0.001, slow - fast), 0.0, 1.0) : 0;
+    frequencies_[i] = (scale * (1 - kept) + kept) * std::pow(base, -2.0 * index / dim);
     if (i < factors.size()) frequencies_[i] /= static_cast<double>(factors[i]);
   }
 }
@@ -107,8 +115,8 @@ void RopeAngles::set(const Rope& rope, std::span<const std::int32_t> positions) 
   values_.resize(positions.size() * 2 * frequencies.size());
   float* out = values_.data();
   for (const std::int32_t position : positions) {
-    for (const double frequency : frequencies) *out++ = static_cast<float>(std::cos(position * frequency));
-    for (const double frequency : frequencies) *out++ = static_cast<float>(std::sin(position * frequency));
+    for (const double frequency : frequencies) *out++ = static_cast<float>(rope.magnitude() * std::cos(position * frequency));
+    for (const double frequency : frequencies) *out++ = static_cast<float>(rope.magnitude() * std::sin(position * frequency));
   }
 }
 
@@ -200,6 +208,18 @@ void Compute::silu_mul(float* gate, const float* up, std::int64_t count) {
   });
 }
 
+void Compute::gelu_mul(float* gate, const float* up, std::int64_t count) {
+  rows_in_parallel(ceil_div(count, kRun), kRun, [&](std::int64_t begin, std::int64_t end, int) {
+    kernels_.gelu_mul(gate + begin * kRun, up + begin * kRun, std::min(end * kRun, count) - begin * kRun);
+  });
+}
+
+void Compute::softcap(float* x, float cap, std::int64_t count) {
+  rows_in_parallel(ceil_div(count, kRun), kRun, [&](std::int64_t begin, std::int64_t end, int) {
+    kernels_.softcap(x + begin * kRun, cap, std::min(end * kRun, count) - begin * kRun);
+  });
+}
+
 void Compute::gelu(float* x, std::int64_t count, bool tanh_form) {
   const auto kernel = tanh_form ? kernels_.gelu_tanh : kernels_.gelu_erf;
   rows_in_parallel(ceil_div(count, kRun), kRun,
@@ -279,6 +299,7 @@ void Compute::attention(const KvLayout& layout, const AttentionShape& shape, std
                         .causal = shape.causal,
                         .window = shape.window,
                         .scale = shape.scale,
+                        .softcap = shape.softcap,
                         .type = layout.type,
                         .pages = s->pages,
                         .k_offset = layout.k_offset(shape.layer, kv_head),

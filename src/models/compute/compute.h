@@ -50,19 +50,28 @@ enum class RopeStyle : std::uint8_t {
   kHalves,       // pairs (0,d/2), (1,d/2+1)...: "NEOX" in GGUF, qwen
 };
 
+// YaRN (Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models", 2023): pairs that turn more than beta_fast
+// times within the original context keep their frequency, those that turn less than beta_slow times are scaled, those between are mixed.
+struct Yarn {
+  double original_context = 0;
+  double beta_fast = 32, beta_slow = 1;
+};
+
 // The frequencies of rotary embedding: position p turns pair i by p * base^(-2i/dim) / factors[i].
 class Rope {
  public:
   // `dim` even: how many leading elements of each head are turned. `factors` is empty or has dim/2 values. `scale` multiplies the
-  // position (linear scaling, 1 / factor).
-  Rope(RopeStyle style, int dim, double base, std::span<const float> factors = {}, double scale = 1.0);
+  // position (linear scaling, 1 / factor); with `yarn`, only that of the pairs it says. The turned elements are multiplied by `magnitude`.
+  Rope(RopeStyle style, int dim, double base, std::span<const float> factors = {}, double scale = 1.0, const Yarn* yarn = nullptr, double magnitude = 1.0);
 
   RopeStyle style() const { return style_; }
   int dim() const { return static_cast<int>(frequencies_.size()) * 2; }
   const std::vector<double>& frequencies() const { return frequencies_; }
+  double magnitude() const { return magnitude_; }
 
  private:
   RopeStyle style_;
+  double magnitude_;
   std::vector<double> frequencies_;
 };
 
@@ -101,6 +110,7 @@ struct AttentionShape {
   float scale = 0;     // usually 1 / sqrt(head_dim)
   bool causal = true;  // false: every row sees positions 0 .. first_position + rows - 1 (BERT)
   int window = 0;      // > 0: a row sees only the last `window` positions, itself included
+  float softcap = 0;   // > 0: a scaled score s counts as softcap * tanh(s / softcap) (Gemma 2)
 };
 
 class Compute {
@@ -125,6 +135,10 @@ class Compute {
   void add(const float* x, float* y, std::int64_t count);
   // gate = silu(gate) * up
   void silu_mul(float* gate, const float* up, std::int64_t count);
+  // gate = gelu(gate) * up, with the tanh approximation
+  void gelu_mul(float* gate, const float* up, std::int64_t count);
+  // x = cap * tanh(x / cap)
+  void softcap(float* x, float cap, std::int64_t count);
   // x = gelu(x): with erf (BERT), or the tanh approximation.
   void gelu(float* x, std::int64_t count, bool tanh_form = false);
 

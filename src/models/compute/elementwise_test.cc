@@ -29,6 +29,8 @@ TEST(Elementwise, FastKernelsEqualThePlainOnes) {
       {"layer_norm", [](auto& k, auto& x, auto& y, auto& out) { k.layer_norm(x.data(), y.data(), x.data(), 1e-5f, static_cast<int>(x.size()), out.data()); }, 1e-6, 1e-5, true},
       {"add", [](auto& k, auto& x, auto& y, auto& out) { out = y; k.add(x.data(), out.data(), static_cast<int>(x.size())); }, 0, 0, false},
       {"silu_mul", [](auto& k, auto& x, auto& y, auto& out) { out = x; k.silu_mul(out.data(), y.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
+      {"gelu_mul", [](auto& k, auto& x, auto& y, auto& out) { out = x; k.gelu_mul(out.data(), y.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
+      {"softcap", [](auto& k, auto& x, auto&, auto& out) { out = x; k.softcap(out.data(), 3.0f, static_cast<int>(x.size())); }, 4e-6, 0, false},
       {"gelu_erf", [](auto& k, auto& x, auto&, auto& out) { out = x; k.gelu_erf(out.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
       {"gelu_tanh", [](auto& k, auto& x, auto&, auto& out) { out = x; k.gelu_tanh(out.data(), static_cast<int>(x.size())); }, 1e-6, 1e-6, false},
       {"softmax", [](auto& k, auto& x, auto&, auto& out) { out = x; k.softmax(out.data(), static_cast<int>(x.size())); }, 1e-9, 1e-5, false},

@@ -88,6 +88,7 @@ struct AttentionTile {
   bool causal = true;
   int window = 0;
   float scale = 0;
+  float softcap = 0;  // > 0: a scaled score s counts as softcap * tanh(s / softcap)
   KvType type = KvType::kF16;
   const std::byte* const* pages = nullptr;
   std::size_t k_offset = 0;  // of this layer and KV head inside a page
@@ -108,8 +109,11 @@ struct Kernels {
   void (*add)(const float* x, float* y, std::int64_t n);
   // Absolute 1e-6 (1 + |result|).
   void (*silu_mul)(float* gate, const float* up, std::int64_t n);
+  void (*gelu_mul)(float* gate, const float* up, std::int64_t n);  // the tanh form
   void (*gelu_erf)(float* x, std::int64_t n);
   void (*gelu_tanh)(float* x, std::int64_t n);
+  // x = cap * tanh(x / cap). Absolute 1e-6 (1 + cap).
+  void (*softcap)(float* x, float cap, std::int64_t n);
   // Relative 1e-5.
   void (*softmax)(float* x, int n);
   // Exact: the first of the largest. NaN never wins; 0 where all are NaN.

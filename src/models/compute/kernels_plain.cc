@@ -118,8 +118,10 @@ void attention(const AttentionTile& t) {
       const std::byte* k = t.pages[p / kPageTokens] + t.k_offset;
       double score = 0;
       for (int d = 0; d < t.head_dim; ++d) score += static_cast<double>(q[d]) * kv_at(t.type, k, d * kPageTokens + p % kPageTokens);
-      weights[static_cast<std::size_t>(p)] = score * t.scale;
-      largest = std::max(largest, score * t.scale);
+      score *= t.scale;
+      if (t.softcap > 0) score = t.softcap * std::tanh(score / t.softcap);
+      weights[static_cast<std::size_t>(p)] = score;
+      largest = std::max(largest, score);
     }
     double total = 0;
     std::fill(sums.begin(), sums.end(), 0.0);
@@ -163,11 +165,18 @@ void gelu_erf(float* x, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(0.5 * x[i] * (1.0 + std::erf(x[i] * 0.70710678118654752)));
 }
 
+double gelu_tanh_of(double v) { return 0.5 * v * (1.0 + std::tanh(0.79788456080286536 * (v + 0.044715 * v * v * v))); }
+
 void gelu_tanh(float* x, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double v = x[i];
-    x[i] = static_cast<float>(0.5 * v * (1.0 + std::tanh(0.79788456080286536 * (v + 0.044715 * v * v * v))));
-  }
+  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(gelu_tanh_of(x[i]));
+}
+
+void gelu_mul(float* gate, const float* up, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) gate[i] = static_cast<float>(gelu_tanh_of(gate[i]) * up[i]);
+}
+
+void softcap(float* x, float cap, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(cap * std::tanh(static_cast<double>(x[i]) / cap));
 }
 
 void softmax(float* x, int n) {
@@ -218,8 +227,10 @@ const Kernels& plain_kernels() {
       .layer_norm = layer_norm,
       .add = add,
       .silu_mul = silu_mul,
+      .gelu_mul = gelu_mul,
       .gelu_erf = gelu_erf,
       .gelu_tanh = gelu_tanh,
+      .softcap = softcap,
       .softmax = softmax,
       .argmax = argmax,
       .rope_interleaved = rope_interleaved,

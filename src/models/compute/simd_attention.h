@@ -153,6 +153,7 @@ void attention_typed(const AttentionTile& t) {
     const std::byte* v = t.pages[page] + t.v_offset;
     const std::byte* next_k = (page + 1) * kPageTokens < seen ? t.pages[page + 1] + t.k_offset : k;
     for_row_tiles<S>(rows, [&]<int kRows>(int row) { scores<S, type, kRows>(state, row, k, v, t.head_dim); });
+    if (t.softcap > 0) softcap<S>(state.weights[0], t.softcap, std::int64_t{rows} * kPageTokens);
     for (int r = 0; r < rows; ++r) {
       const int position = t.first_position + r / t.heads;
       const int end = t.causal && position + 1 - base < filled ? position + 1 - base : filled;

@@ -143,11 +143,30 @@ void gelu_erf(float* x, std::int64_t n) {
 
 // 0.5 (1 + tanh y) is the logistic function of 2 y.
 template <class S>
+inline typename S::F gelu_tanh_of(typename S::F v) {
+  const auto cubic = S::fma(S::mul(v, v), S::mul(v, S::set1(0.044715f)), v);
+  return S::mul(v, logistic<S>(S::mul(cubic, S::set1(2 * 0.79788456f))));
+}
+
+template <class S>
 void gelu_tanh(float* x, std::int64_t n) {
-  map<S>(x, n, [](typename S::F v, std::int64_t, int) {
-    const auto cubic = S::fma(S::mul(v, v), S::mul(v, S::set1(0.044715f)), v);
-    return S::mul(v, logistic<S>(S::mul(cubic, S::set1(2 * 0.79788456f))));
-  });
+  map<S>(x, n, [](typename S::F v, std::int64_t, int) { return gelu_tanh_of<S>(v); });
+}
+
+template <class S>
+void gelu_mul(float* gate, const float* up, std::int64_t n) {
+  map<S>(gate, n, [up](typename S::F v, std::int64_t i, int count) { return S::mul(gelu_tanh_of<S>(v), S::load_n(up + i, count)); });
+}
+
+template <class S>
+inline typename S::F capped(typename S::F v, typename S::F cap, typename S::F twice_inverse) {
+  return S::mul(cap, S::sub(S::mul(S::set1(2.0f), logistic<S>(S::mul(v, twice_inverse))), S::set1(1.0f)));
+}
+
+template <class S>
+void softcap(float* x, float cap, std::int64_t n) {
+  const auto c = S::set1(cap), twice_inverse = S::set1(2.0f / cap);
+  map<S>(x, n, [=](typename S::F v, std::int64_t, int) { return capped<S>(v, c, twice_inverse); });
 }
 
 template <class S>

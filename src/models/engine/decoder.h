@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "models/compute/compute.h"
+#include "models/engine/adapter.h"
+#include "models/engine/decoder_weights.h"
+#include "models/engine/experts.h"
 #include "models/engine/kv_pool.h"
 #include "models/engine/model_config.h"
 #include "models/formats/gguf.h"
@@ -21,17 +22,18 @@ struct Segment {
   int position = 0;                      // of the first of them
   std::span<const PageId> pages;         // at least pages_for(position + tokens.size())
   int logit_rows = 0;                    // how many of the last of them want logits, at most tokens.size()
+  const Adapter* adapter = nullptr;      // of this model; null: the model as it is
 };
 
 // Weights are used where they lie in `file`, which outlives the decoder. One thread at a time.
 class Decoder {
  public:
-  // Errors: those of read_decoder_config and TensorSource.
-  static Result<Decoder> load(const GgufFile& file, ThreadPool& threads, Isa isa);
+  // `context`: how many tokens a sequence may have, if fewer than the model allows. Errors: those of read_decoder_config and TensorSource.
+  static Result<Decoder> load(const GgufFile& file, ThreadPool& threads, Isa isa, int context = 0);
 
   const DecoderConfig& config() const { return config_; }
   KvLayout kv_layout() const;
-  DType weight_type() const { return layers_.front().gate.dtype; }  // of the bulk of the weights
+  DType weight_type() const { return weights_.layers.front()[kOutput].dtype; }  // of the bulk of the weights
 
   // Bytes of the activations of a step with so many rows, logits of `logit_rows` of them wanted.
   std::size_t activation_bytes(int rows, int logit_rows) const;
@@ -41,11 +43,11 @@ class Decoder {
   std::span<float> forward(std::span<const Segment> segments, const KvPool& pool);
 
  private:
-  struct Layer {
-    std::vector<float> attention_norm, feed_forward_norm;
-    Weights q, k, v, output, gate, up, down;
-    std::vector<float> q_bias, k_bias, v_bias, output_bias;  // empty where the model has none
-    std::vector<float> q_norm, k_norm;
+  // Rows of one adapter.
+  struct Adapted {
+    const Adapter* adapter = nullptr;
+    std::int64_t first = 0;
+    int rows = 0;
   };
   // Where the segments' rows and pages are, worked out once for all layers.
   struct Batch {
@@ -54,26 +56,33 @@ class Decoder {
     std::vector<std::byte*> pages;
     std::vector<AttentionSequence> sequences;
     std::vector<std::size_t> first_page;  // of each sequence, in pages
+    std::vector<std::size_t> order;       // segments as their rows stand: those of one adapter together
+    std::vector<std::int64_t> last_row;   // of each segment
+    std::vector<Adapted> adapted;
   };
 
-  Decoder(DecoderConfig config, ThreadPool& threads, Isa isa);
-  Status load_layer(const class TensorSource& source, int index);
+  Decoder(DecoderConfig config, DecoderWeights weights, ThreadPool& threads, Isa isa);
   void prepare(std::span<const Segment> segments, const KvPool& pool);
-  void attend(const Layer& layer, int index);
-  void feed_forward(const Layer& layer);
+  void grow_buffers();
+  // Products of the same input x, with what adapters add to them; `matrices` says of each which of the layer's it is.
+  void multiply(int layer, const float* x, int cols, std::span<const Product> products, std::span<const Matrix> matrices);
+  // Adds one product of x to the residual stream, through the norm if there is one.
+  void add_to_residual(int layer, const float* x, int cols, Matrix matrix, const std::vector<float>& bias, const std::vector<float>& post_norm);
+  void add_normed(const std::vector<float>& post_norm);
+  void attend(int index);
+  void project_heads(int index);
+  void feed_forward(int index);
   std::span<float> logits(std::span<const Segment> segments);
 
   DecoderConfig config_;
   Compute compute_;
-  Rope rope_;
-  Weights embedding_, head_;
-  std::vector<float> final_norm_;
-  std::vector<Layer> layers_;
+  DecoderWeights weights_;
+  ExpertMixture experts_;
 
   Batch batch_;
-  RopeAngles angles_;  // of the batch's positions
+  std::vector<RopeAngles> angles_;  // of the batch's positions, for each rotary embedding
   // Activations, [rows][n]; they keep the size of the largest batch seen, which the scheduler bounds.
-  std::vector<float> residual_, normed_, qkv_, attended_, gate_, up_, last_, logits_;
+  std::vector<float> residual_, normed_, qkv_, attended_, gate_, up_, low_rank_, last_, logits_;
 };
 
 }  // namespace stoa::models

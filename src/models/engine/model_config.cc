@@ -2,22 +2,39 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <cmath>
 
 #include "base/json.h"
+#include "models/engine/config_keys.h"
 
 namespace stoa::models {
 namespace {
 
 struct Family {
   std::string_view architecture;
-  RopeStyle rope_style;
+  RopeStyle rope_style = RopeStyle::kHalves;
+  Activation activation = Activation::kSilu;
+  int global_period = 1;              // where there is a sliding window: every so-many-th layer sees everything; 1: none does
+  int default_window = 0;
+  double local_rope_base = 0;         // > 0: layers with a window turn with this base, unscaled
+  bool scaled_embedding = false;      // embeddings are multiplied by the square root of the width
+  bool post_norms = false;
+  bool softcaps = false;              // with the values of Gemma 2 where the file names none
+  int wide_query_layers = 0;          // with so many layers, queries are scaled by width / heads instead of the head size (Gemma's 27B)
+  bool normalized_experts = true;
 };
 
 constexpr std::array kFamilies = {
-    Family{"llama", RopeStyle::kInterleaved},
-    Family{"qwen2", RopeStyle::kHalves},
-    Family{"qwen3", RopeStyle::kHalves},
+    Family{.architecture = "llama", .rope_style = RopeStyle::kInterleaved},
+    Family{.architecture = "qwen2"},
+    Family{.architecture = "qwen3"},
+    Family{.architecture = "qwen2moe", .normalized_experts = false},
+    Family{.architecture = "qwen3moe"},
+    Family{.architecture = "phi3"},
+    Family{.architecture = "gemma2", .activation = Activation::kGelu, .global_period = 2, .default_window = 4096, .scaled_embedding = true,
+           .post_norms = true, .softcaps = true, .wide_query_layers = 46},
+    Family{.architecture = "gemma3", .activation = Activation::kGelu, .global_period = 6, .local_rope_base = 10000, .scaled_embedding = true,
+           .post_norms = true, .wide_query_layers = 62},
 };
 
 // No model comes near these; they bound what a lying file can make us allocate.
@@ -26,34 +43,7 @@ constexpr std::int64_t kMaxWidth = 1 << 17;
 constexpr std::int64_t kMaxVocabulary = 1 << 22;
 constexpr std::int64_t kMaxContext = 1 << 24;
 
-// Reads "<architecture>.<suffix>" of one file.
-class Keys {
- public:
-  Keys(const GgufFile& file, std::string_view architecture) : file_(file), prefix_(std::string(architecture) + ".") {}
-
-  Result<int> positive(std::string_view suffix, std::int64_t max, std::optional<std::int64_t> fallback = {}) const {
-    const std::string key = prefix_ + std::string(suffix);
-    STOA_TRY(value, fallback ? file_.get_int_or(key, *fallback) : file_.get_int(key));
-    if (value < 1 || value > max) {
-      return fail(ErrorCode::kDataLoss, "{}: {} is {}, but has to be between 1 and {}", file_.name(), key, value, max);
-    }
-    return static_cast<int>(value);
-  }
-  Result<double> number(std::string_view suffix, double fallback) const { return file_.get_float_or(prefix_ + std::string(suffix), fallback); }
-  Result<std::string_view> text(std::string_view suffix, std::string_view fallback) const {
-    return file_.get_string_or(prefix_ + std::string(suffix), fallback);
-  }
-  Result<std::int64_t> integer(std::string_view suffix, std::int64_t fallback) const {
-    return file_.get_int_or(prefix_ + std::string(suffix), fallback);
-  }
-  std::unexpected<Error> bad(std::string_view suffix, std::string_view what) const {
-    return fail(ErrorCode::kDataLoss, "{}: {}{} {}", file_.name(), prefix_, suffix, what);
-  }
-
- private:
-  const GgufFile& file_;
-  std::string prefix_;
-};
+constexpr int kMaxExperts = 4096;
 
 Result<const Family*> find_family(const GgufFile& file) {
   STOA_TRY(architecture, file.get_string("general.architecture"));
@@ -65,25 +55,102 @@ Result<const Family*> find_family(const GgufFile& file) {
                   .with_hint("Supported are " + known + ". Take a model of one of these families."));
 }
 
-Status read_rope(const GgufFile& file, const Keys& keys, DecoderConfig& config) {
-  STOA_TRY(dim, keys.positive("rope.dimension_count", config.head_dim, config.head_dim));
+Result<RopeConfig> read_rope(const ConfigKeys& keys, const Family& family, int head_dim) {
+  RopeConfig rope{.style = family.rope_style};
+  STOA_TRY(dim, keys.positive("rope.dimension_count", head_dim, head_dim));
   if (dim % 2 != 0) return keys.bad("rope.dimension_count", "is odd");
-  config.rope_dim = dim;
+  rope.dim = dim;
   STOA_TRY(base, keys.number("rope.freq_base", 10000.0));
-  if (!(base > 0)) return keys.bad("rope.freq_base", "is not positive");
-  config.rope_base = base;
+  if (!(base > 1)) return keys.bad("rope.freq_base", "is not above 1");
+  rope.base = base;
   STOA_TRY(scaling, keys.text("rope.scaling.type", "none"));
   STOA_TRY(factor, keys.number("rope.scaling.factor", 1.0));
   STOA_TRY(old_factor, keys.number("rope.scale_linear", 1.0));  // how files before 2024 said it
-  if (scaling == "linear" || (scaling == "none" && old_factor != 1.0)) {
-    const double by = scaling == "linear" ? factor : old_factor;
-    if (!(by > 0)) return keys.bad("rope.scaling.factor", "is not positive");
-    config.rope_scale = 1.0 / by;
-  } else if (scaling != "none") {
+  STOA_TRY(original, keys.count("rope.scaling.original_context_length", kMaxContext));
+  STOA_TRY(magnitude, keys.number("rope.scaling.attn_factor", 1.0));
+  if (!(magnitude > 0)) return keys.bad("rope.scaling.attn_factor", "is not positive");
+  rope.magnitude = magnitude;
+  const double by = scaling == "linear" || scaling == "yarn" ? factor : scaling == "none" ? old_factor : 1.0;
+  if (!(by > 0)) return keys.bad("rope.scaling.factor", "is not positive");
+  rope.scale = 1.0 / by;
+  rope.original_context = original;
+  if (scaling == "yarn") {
+    if (original == 0) return keys.bad("rope.scaling.original_context_length", "is missing, which YaRN needs");
+    STOA_TRY(fast, keys.number("rope.scaling.yarn_beta_fast", 32.0));
+    STOA_TRY(slow, keys.number("rope.scaling.yarn_beta_slow", 1.0));
+    if (!(slow > 0) || !(fast >= slow)) return keys.bad("rope.scaling.yarn_beta_fast", "has to be at least yarn_beta_slow, and both positive");
+    rope.yarn = true;
+    rope.ramp = {.original_context = static_cast<double>(original), .beta_fast = fast, .beta_slow = slow};
+    rope.magnitude *= 1 + 0.1 * std::log(by);
+  } else if (scaling != "none" && scaling != "linear" && scaling != "longrope") {
     // Llama 3's scaling is stored as the tensor rope_freqs and has no type here.
-    return fail(error(ErrorCode::kUnsupported, "{}: rope scaling \"{}\" is not supported", file.name(), scaling)
-                    .with_hint("Supported are none, linear and Llama 3's factors."));
+    return fail(error(ErrorCode::kUnsupported, "{}: rope scaling \"{}\" is not supported", keys.file().name(), scaling)
+                    .with_hint("Supported are none, linear, yarn, longrope and Llama 3's factors."));
   }
+  return rope;
+}
+
+// Which layers have a window, and how each one turns its heads.
+Status read_plan(const ConfigKeys& keys, const Family& family, DecoderConfig& config) {
+  STOA_TRY(rope, read_rope(keys, family, config.head_dim));
+  config.ropes = {rope};
+  STOA_TRY(window, keys.integer("attention.sliding_window", family.default_window));
+  if (window < 0) return keys.bad("attention.sliding_window", "is negative");
+  config.plan.assign(static_cast<std::size_t>(config.layers), {});
+  if (window == 0) return {};
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";  // the period, or for each layer whether it has a window
+  const auto* pattern = keys.value(kPattern);
+  int period = family.global_period;
+  if (pattern != nullptr && pattern->type != GgufType::kArray) {
+    STOA_TRY(given, keys.positive(kPattern, kMaxLayers));
+    period = given;
+  } else if (pattern != nullptr && (pattern->array.type == GgufType::kString || pattern->array.count < config.plan.size())) {
+    return keys.bad(kPattern, fmt::format("is not an array of {} flags", config.layers));
+  }
+  if (family.local_rope_base > 0) {
+    STOA_TRY(base, keys.number("rope.freq_base_swa", family.local_rope_base));
+    if (!(base > 1)) return keys.bad("rope.freq_base_swa", "is not above 1");
+    config.ropes.push_back({.style = rope.style, .dim = rope.dim, .base = base});
+  }
+  for (std::size_t i = 0; i < config.plan.size(); ++i) {
+    const bool local = pattern != nullptr && pattern->type == GgufType::kArray ? pattern->array.int_at(i) != 0
+                                                                               : period == 1 || static_cast<int>(i) % period < period - 1;
+    config.plan[i] = {.rope = local ? static_cast<int>(config.ropes.size()) - 1 : 0, .window = local && window < config.context_length ? static_cast<int>(window) : 0};
+  }
+  return {};
+}
+
+Status read_experts(const ConfigKeys& keys, const Family& family, DecoderConfig& config) {
+  auto& e = config.experts;
+  STOA_TRY(count, keys.count("expert_count", kMaxExperts));
+  if (count == 0) return {};
+  STOA_TRY(used, keys.positive("expert_used_count", count));
+  STOA_TRY(gating, keys.integer("expert_gating_func", 0));
+  if (gating > 1) return fail(ErrorCode::kUnsupported, "{}: expert_gating_func {} is not supported; supported is 1, softmax", keys.file().name(), gating);
+  STOA_TRY(feed_forward, keys.positive("expert_feed_forward_length", kMaxWidth * 8, config.feed_forward));
+  STOA_TRY(shared, keys.count("expert_shared_feed_forward_length", kMaxWidth * 8));
+  STOA_TRY(normalized, keys.flag("expert_weights_norm", family.normalized_experts));
+  STOA_TRY(scale, keys.number("expert_weights_scale", 0));
+  e = {.count = count, .used = used, .feed_forward = feed_forward, .shared = shared, .normalized = normalized,
+       .scale = scale == 0 ? 1.0f : static_cast<float>(scale)};
+  return {};
+}
+
+Status read_numerics(const ConfigKeys& keys, const Family& family, DecoderConfig& config) {
+  STOA_TRY(epsilon, keys.number("attention.layer_norm_rms_epsilon", 1e-5));
+  STOA_TRY(attention_softcap, keys.number("attn_logit_softcapping", family.softcaps ? 50.0 : 0.0));
+  STOA_TRY(logit_softcap, keys.number("final_logit_softcapping", family.softcaps ? 30.0 : 0.0));
+  if (!(attention_softcap >= 0) || !(logit_softcap >= 0)) return keys.bad("final_logit_softcapping", "and attn_logit_softcapping cannot be negative");
+  const auto query = static_cast<float>(config.layers == family.wide_query_layers ? config.width / config.heads : config.head_dim);
+  STOA_TRY(scale, keys.number("attention.scale", 1.0 / std::sqrt(query)));
+  if (!(scale > 0)) return keys.bad("attention.scale", "is not positive");
+  config.norm_epsilon = static_cast<float>(epsilon);
+  config.activation = family.activation;
+  config.embedding_scale = family.scaled_embedding ? std::sqrt(static_cast<float>(config.width)) : 1.0f;
+  config.attention_scale = static_cast<float>(scale);
+  config.attention_softcap = static_cast<float>(attention_softcap);
+  config.logit_softcap = static_cast<float>(logit_softcap);
+  config.post_norms = family.post_norms;
   return {};
 }
 
@@ -91,15 +158,11 @@ Status read_rope(const GgufFile& file, const Keys& keys, DecoderConfig& config) 
 
 Result<DecoderConfig> read_decoder_config(const GgufFile& file) {
   STOA_TRY(family, find_family(file));
-  const Keys keys(file, family->architecture);
+  const ConfigKeys keys(file, family->architecture);
   DecoderConfig config;
   config.architecture = family->architecture;
-  config.rope_style = family->rope_style;
   STOA_TRY(name, file.get_string_or("general.name", file.name()));
   config.name = name;
-
-  STOA_TRY(experts, keys.integer("expert_count", 0));
-  if (experts != 0) return fail(ErrorCode::kUnsupported, "{}: mixtures of experts are not supported ({} experts)", file.name(), experts);
 
   STOA_TRY(layers, keys.positive("block_count", kMaxLayers));
   STOA_TRY(width, keys.positive("embedding_length", kMaxWidth));
@@ -112,8 +175,6 @@ Result<DecoderConfig> read_decoder_config(const GgufFile& file) {
   if (head_dim % 16 != 0) return keys.bad("attention.key_length", fmt::format("is {}, not a multiple of 16", head_dim));
   STOA_TRY(feed_forward, keys.positive("feed_forward_length", kMaxWidth * 8));
   STOA_TRY(context, keys.positive("context_length", kMaxContext));
-  STOA_TRY(window, keys.integer("attention.sliding_window", 0));
-  STOA_TRY(epsilon, keys.number("attention.layer_norm_rms_epsilon", 1e-5));
 
   config.layers = layers;
   config.width = width;
@@ -121,10 +182,10 @@ Result<DecoderConfig> read_decoder_config(const GgufFile& file) {
   config.kv_heads = kv_heads;
   config.head_dim = head_dim;
   config.feed_forward = feed_forward;
-  // Within the window, attention with and without it are the same: a shorter context keeps the model exact.
-  config.context_length = window > 0 ? static_cast<int>(std::min<std::int64_t>(window, context)) : context;
-  config.norm_epsilon = static_cast<float>(epsilon);
-  STOA_CHECK(read_rope(file, keys, config));
+  config.context_length = context;
+  STOA_CHECK(read_plan(keys, *family, config));
+  STOA_CHECK(read_experts(keys, *family, config));
+  STOA_CHECK(read_numerics(keys, *family, config));
 
   const auto* embedding = file.tensor("token_embd.weight");
   if (embedding == nullptr) return fail(ErrorCode::kDataLoss, "{}: tensor token_embd.weight is missing", file.name());

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "models/compute/compute.h"
@@ -12,11 +13,42 @@
 
 namespace stoa::models {
 
-// A decoder of the llama shape: RMS norm, rotary positions, grouped-query attention, gated SiLU feed-forward. The families differ
-// in the style of rotation and in optional tensors (biases of q, k, v in qwen2; norms of q and k heads in qwen3), which are used
-// where the file has them.
+enum class Activation : std::uint8_t { kSilu, kGelu };  // of a feed-forward's gate; GELU in its tanh form
+
+// One rotary embedding; Rope (compute.h) says what the numbers do.
+struct RopeConfig {
+  RopeStyle style = RopeStyle::kInterleaved;
+  int dim = 0;          // leading elements of each head that are turned
+  double base = 10000;
+  double scale = 1;     // multiplies positions
+  double magnitude = 1;
+  bool yarn = false;
+  Yarn ramp;
+  // LongRoPE: the file has factors for short and for long contexts, and a context beyond this many tokens takes the long ones. 0: none.
+  int original_context = 0;
+};
+
+// What tells one layer from another.
+struct LayerPlan {
+  int rope = 0;    // which of DecoderConfig::ropes
+  int window = 0;  // > 0: attention sees only the last so many positions
+};
+
+// A mixture of experts instead of one feed-forward: each row goes through the `used` experts that the router likes best.
+struct ExpertConfig {
+  int count = 0;             // 0: no experts
+  int used = 0;
+  int feed_forward = 0;      // of one expert
+  int shared = 0;            // of an expert that every row takes, with a gate of its own; 0: none
+  bool normalized = true;    // the weights of the experts used are made to sum to 1
+  float scale = 1;           // of the weights, after that
+};
+
+// A decoder: RMS norm, rotary positions, grouped-query attention, gated feed-forward. The families differ in the fields below; and in
+// optional tensors (biases, norms of q and k heads, q k v or gate and up in one tensor, factors of frequencies), which are used where the
+// file has them.
 struct DecoderConfig {
-  std::string architecture;  // "llama" (llama, smollm2, mistral), "qwen2", "qwen3"
+  std::string architecture;  // "llama" (llama, smollm2, mistral, mixtral), "qwen2", "gemma3"...: kFamilies in model_config.cc
   std::string name;          // general.name, or the file's name
   int layers = 0;
   int width = 0;             // of the residual stream
@@ -25,12 +57,17 @@ struct DecoderConfig {
   int head_dim = 0;
   int feed_forward = 0;
   int vocabulary = 0;
-  int context_length = 0;    // that the model was made for; where it has a sliding window, at most that
+  int context_length = 0;    // that the model was made for
   float norm_epsilon = 0;
-  RopeStyle rope_style = RopeStyle::kInterleaved;
-  int rope_dim = 0;          // leading elements of each head that are turned
-  double rope_base = 10000;
-  double rope_scale = 1;     // multiplies positions (linear scaling)
+  Activation activation = Activation::kSilu;
+  float embedding_scale = 1;    // multiplies the embeddings
+  float attention_scale = 0;    // multiplies q k^T
+  float attention_softcap = 0;  // > 0: scores s count as cap * tanh(s / cap)
+  float logit_softcap = 0;      // the same of the logits
+  bool post_norms = false;      // what attention and feed-forward give is normed before it is added
+  ExpertConfig experts;
+  std::vector<RopeConfig> ropes;
+  std::vector<LayerPlan> plan;  // of each layer
 };
 
 // Errors: kUnsupported names the architecture or feature that is not implemented and what is; kDataLoss and kInvalidArgument name the key.

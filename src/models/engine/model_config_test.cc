@@ -34,14 +34,14 @@ TEST(DecoderConfig, ReadsDefaultsAndVariants) {
   ASSERT_TRUE(plain) << plain.error().message;
   EXPECT_EQ(plain->head_dim, 16);
   EXPECT_EQ(plain->kv_heads, 4);
-  EXPECT_EQ(plain->rope_dim, 16);
+  EXPECT_EQ(plain->ropes[0].dim, 16);
   EXPECT_EQ(plain->vocabulary, 32);
-  EXPECT_EQ(plain->rope_style, RopeStyle::kInterleaved);
+  EXPECT_EQ(plain->ropes[0].style, RopeStyle::kInterleaved);
   EXPECT_EQ(plain->context_length, 512);
 
   const auto qwen = read([](GgufWriter&) {}, "qwen2");
   ASSERT_TRUE(qwen);
-  EXPECT_EQ(qwen->rope_style, RopeStyle::kHalves);
+  EXPECT_EQ(qwen->ropes[0].style, RopeStyle::kHalves);
 
   const auto variant = read([](GgufWriter& w) {
     w.add_u32("llama.attention.head_count_kv", 2);
@@ -52,9 +52,10 @@ TEST(DecoderConfig, ReadsDefaultsAndVariants) {
   });
   ASSERT_TRUE(variant) << variant.error().message;
   EXPECT_EQ(variant->kv_heads, 2);
-  EXPECT_EQ(variant->context_length, 100);
-  EXPECT_DOUBLE_EQ(variant->rope_scale, 0.25);
-  EXPECT_DOUBLE_EQ(variant->rope_base, 500000);
+  EXPECT_EQ(variant->context_length, 512);
+  EXPECT_EQ(variant->plan[1].window, 100);
+  EXPECT_DOUBLE_EQ(variant->ropes[0].scale, 0.25);
+  EXPECT_DOUBLE_EQ(variant->ropes[0].base, 500000);
 }
 
 TEST(DecoderConfig, NamesWhatIsWrong) {
@@ -66,8 +67,12 @@ TEST(DecoderConfig, NamesWhatIsWrong) {
     const char* mentions;
   } cases[] = {
       {"gemma9", [](GgufWriter&) {}, "", ErrorCode::kUnsupported, "gemma9"},
-      {"llama", [](GgufWriter& w) { w.add_u32("llama.expert_count", 8); }, "", ErrorCode::kUnsupported, "mixtures of experts"},
-      {"llama", [](GgufWriter& w) { w.add_string("llama.rope.scaling.type", "yarn"); }, "", ErrorCode::kUnsupported, "yarn"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.expert_count", 8); }, "", ErrorCode::kNotFound, "llama.expert_used_count"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.expert_count", 8); w.add_u32("llama.expert_used_count", 9); }, "", ErrorCode::kDataLoss, "expert_used_count"},
+      {"llama", [](GgufWriter& w) { w.add_u32("llama.expert_count", 1u << 20); }, "", ErrorCode::kDataLoss, "expert_count"},
+      {"llama", [](GgufWriter& w) { w.add_string("llama.rope.scaling.type", "yarn"); }, "", ErrorCode::kDataLoss, "original_context_length"},
+      {"llama", [](GgufWriter& w) { w.add_string("llama.rope.scaling.type", "other"); }, "", ErrorCode::kUnsupported, "other"},
+      {"gemma3", [](GgufWriter& w) { w.add_u32("gemma3.attention.sliding_window", 8); w.add_u32("gemma3.attention.sliding_window_pattern", 0); }, "", ErrorCode::kDataLoss, "sliding_window_pattern"},
       {"llama", [](GgufWriter& w) { w.add_u32("llama.attention.head_count_kv", 3); }, "", ErrorCode::kDataLoss, "head_count_kv"},
       {"llama", [](GgufWriter& w) { w.add_u32("llama.attention.key_length", 24); }, "", ErrorCode::kDataLoss, "key_length"},
       {"llama", [](GgufWriter& w) { w.add_u32("llama.attention.value_length", 32); }, "", ErrorCode::kDataLoss, "value_length"},

@@ -46,21 +46,46 @@ Result<Weights> TensorSource::matrix(const std::string& name, int rows, int cols
   return weights;
 }
 
+Result<std::vector<Weights>> TensorSource::matrices(const std::string& name, int count, int rows, int cols) const {
+  STOA_TRY(tensor, need(name, {count, rows, cols}));
+  std::vector<Weights> all;
+  const std::size_t size = tensor->data.size() / static_cast<std::size_t>(count);
+  for (int i = 0; i < count; ++i) {
+    auto weights = make_weights(tensor->dtype, rows, cols, tensor->data.subspan(static_cast<std::size_t>(i) * size, size));
+    if (!weights) return fail(std::move(weights.error()).in(fmt::format("{}: tensor {}", file_, name)));
+    all.push_back(*weights);
+  }
+  return all;
+}
+
+Weights rows_of(const Weights& w, int first, int count) {
+  auto part = w;
+  part.data += dtype_bytes(w.dtype, static_cast<std::size_t>(w.cols)) * static_cast<std::size_t>(first);
+  part.rows = count;
+  return part;
+}
+
 Result<std::vector<float>> TensorSource::vector(const std::string& name, int n) const {
   STOA_TRY(tensor, need(name, {n}));
-  std::vector<float> values(static_cast<std::size_t>(n));
-  const auto* bytes = tensor->data.data();
-  if (tensor->dtype == DType::kF32) {
+  auto values = read_floats(*tensor);
+  if (!values) return fail(std::move(values.error()).in(file_));
+  return values;
+}
+
+Result<std::vector<float>> read_floats(const TensorView& tensor) {
+  std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+  const auto* bytes = tensor.data.data();
+  if (tensor.dtype == DType::kF32) {
     std::memcpy(values.data(), bytes, values.size() * sizeof(float));
-  } else if (tensor->dtype == DType::kF16 || tensor->dtype == DType::kBF16) {
+  } else if (tensor.dtype == DType::kF16 || tensor.dtype == DType::kBF16) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       std::uint16_t raw = 0;
       std::memcpy(&raw, bytes + i * sizeof raw, sizeof raw);
-      values[i] = tensor->dtype == DType::kF16 ? half_to_float(raw) : std::bit_cast<float>(static_cast<std::uint32_t>(raw) << 16);
+      values[i] = tensor.dtype == DType::kF16 ? half_to_float(raw) : std::bit_cast<float>(static_cast<std::uint32_t>(raw) << 16);
     }
   } else {
-    return fail(ErrorCode::kUnsupported, "{}: tensor {} is of type {}; a norm or bias is read from F32, F16 or BF16", file_, name,
-                dtype_info(tensor->dtype).name);
+    return fail(ErrorCode::kUnsupported, "tensor {} is of type {}; norms, biases and adapters are read from F32, F16 or BF16", tensor.name,
+                dtype_info(tensor.dtype).name);
   }
   return values;
 }

@@ -23,6 +23,8 @@ class TensorSource {
   bool has(std::string_view name) const { return find_(name) != nullptr; }
   // A matrix in place: `rows` outputs by `cols` inputs.
   Result<Weights> matrix(const std::string& name, int rows, int cols) const;
+  // `count` matrices of that shape in one tensor of three dimensions (experts).
+  Result<std::vector<Weights>> matrices(const std::string& name, int count, int rows, int cols) const;
   // A vector of n values, copied as float32 (it is small and may be stored in any float type).
   Result<std::vector<float>> vector(const std::string& name, int n) const;
   // The same, or an empty vector when the file has no such tensor.
@@ -34,5 +36,11 @@ class TensorSource {
   std::string file_;
   std::function<const TensorView*(std::string_view)> find_;
 };
+
+// All values as float32, whatever float type they are stored in. Error: kUnsupported for other types.
+Result<std::vector<float>> read_floats(const TensorView& tensor);
+
+// `count` rows of w from row `first` on, which it has.
+Weights rows_of(const Weights& w, int first, int count);
 
 }  // namespace stoa::models
