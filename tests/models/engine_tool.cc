@@ -1,5 +1,5 @@
 // For conformance tests and benchmarks: the engine behind a pipe. Reads one JSON object a line, writes one a line.
-//   engine_tool [--generator FILE.gguf] [--embedder FOLDER] [--threads N] [--isa NAME] [--slots N] [--outbox N] [--kv-mib N] [--guess-rows N]
+//   engine_tool [--generator FILE.gguf] [--embedder FOLDER] [--threads N] [--isa NAME] [--slots N] [--outbox N] [--kv-mib N] [--guess-rows N] [--context N]
 //   {"prompt": "..."} or {"messages": [{"role", "content"}...]}, with "max_tokens", "logprobs", "ignore_eos"; greedy
 //     -> {"text", "tokens", "logprobs", "top": [[[text, logprob]...]...], "usage": {...}}
 //   {"batch": [such requests], "skip": N} runs all at once -> {"window_tokens", "window_seconds", "seconds", "usages"} (models/measure/streams.h)
@@ -136,6 +136,7 @@ Status serve(const std::map<std::string, std::string>& options) {
     engine.scheduler.outbox = std::atoi(option("--outbox", "64").c_str());
     engine.scheduler.guess_rows = std::atoi(option("--guess-rows", "4").c_str());
     engine.kv_bytes = static_cast<std::size_t>(std::atoi(option("--kv-mib", "1024").c_str())) << 20;
+    engine.context_length = std::atoi(option("--context", "0").c_str());
     STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, threads, metrics));
     generator = std::move(loaded);
   }

@@ -109,7 +109,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   if (!tokenizer) return fail(std::move(tokenizer.error()).in(path.string()));
   auto loaded = std::make_unique<Loaded>(std::move(file), std::move(*tokenizer));
   auto& l = *loaded;
-  STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa));
+  STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa, options.context_length));
   l.decoder = std::make_unique<Decoder>(std::move(decoder));
   const auto& config = l.decoder->config();
   if (l.tokenizer.size() > config.vocabulary) {

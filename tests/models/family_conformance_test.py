@@ -1,0 +1,95 @@
+"""Every family of decoders on random weights against llama.cpp: the likely tokens' log-probabilities and the choices, at the end of
+prompts longer than the window or the context before scaling, and over the tokens generated after them.
+"""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+import random_model
+from engine_peer import SOURCE, Engine, find_model
+from random_model import Shape
+
+sys.path.insert(0, str(SOURCE / "bench" / "engine"))
+import llamacpp  # noqa: E402
+
+TOOL = os.environ.get("STOA_ENGINE_TOOL")
+TOKENIZER = find_model("smollm2-135m-instruct", "*.gguf")
+pytestmark = pytest.mark.skipif(not TOOL or TOKENIZER is None, reason="needs the engine tool and SmolLM2 in build/models")
+
+TOKENS = 24
+TOP = 20
+# llama.cpp looks GELU up in a table of half-precision values and keeps keys and values in half precision, as we do: the bounds, in
+# natural-log units of the likely tokens' probabilities, are what that leaves of random models whose logits spread over tens of units.
+NOISE, GELU_NOISE = 0.01, 0.03
+CLOSE = 0.1
+
+YARN = {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 128}
+GEMMA = ("post norms",)
+MODELS = {
+    "llama": Shape("llama"),
+    "llama linear": Shape("llama", keys={"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}),
+    "llama3 factors": Shape("llama", extra=("rope factors", "head"), keys={"rope.freq_base": 500000.0}),
+    "llama yarn": Shape("llama", keys=YARN),
+    "qwen2 yarn": Shape("qwen2", extra=("bias",), keys=YARN | {"rope.freq_base": 1000000.0}),
+    "qwen3": Shape("qwen3", extra=("head norms",)),
+    "phi3": Shape("phi3", extra=("qkv", "gate in up", "head"), rope_dim=24),
+    "phi3 short": Shape("phi3", extra=("qkv", "gate in up", "head", "long and short factors"), rope_dim=24,
+                        keys={"rope.scaling.original_context_length": 1024, "rope.scaling.attn_factor": 1.19}),
+    "phi3 long": Shape("phi3", extra=("qkv", "gate in up", "head", "long and short factors"), context=4096,
+                       keys={"rope.scaling.original_context_length": 128, "rope.scaling.attn_factor": 1.19}),
+    "gemma2": Shape("gemma2", layers=4, extra=GEMMA, keys={"attention.sliding_window": 96, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 30.0}),
+    "gemma3": Shape("gemma3", layers=7, extra=GEMMA + ("head norms",),
+                    keys={"attention.sliding_window": 96, "rope.freq_base": 1000000.0, "rope.scaling.type": "linear", "rope.scaling.factor": 8.0}),
+    "mixtral": Shape("llama", experts=4, extra=("head",)),
+    "qwen3moe": Shape("qwen3moe", experts=8, expert_feed_forward=64, extra=("head norms", "head")),
+    "qwen2moe": Shape("qwen2moe", experts=8, expert_feed_forward=64, shared=96, extra=("bias", "head")),
+}
+LONG = "The history of computing is a long one. " + "Machines that count, machines that sort, machines that remember. " * 26
+PROMPTS = ["The capital of France is", "Once upon a time, in a small village by the river, 人工知能", LONG]
+CONTEXT = 1024
+
+
+@pytest.fixture(scope="module")
+def library():
+    return llamacpp.load_xllamacpp()
+
+
+def log_probabilities(logits):
+    shifted = logits.astype(np.float64) - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+def compare(peer, answer, prompt):
+    """Root mean square of the differences of the likely tokens' log-probabilities over the answer, and the widest parting of choices."""
+    pieces = {}
+    for token in range(peer.vocabulary):
+        pieces.setdefault(peer.piece(token, special=True).decode("latin-1"), []).append(token)
+    peer.clear()
+    start = peer.tokenize(prompt)
+    assert answer["usage"]["prompt_tokens"] == len(start)
+    peer.decode(start)
+    differences, parting = [], 0.0
+    for index, token in enumerate(answer["tokens"]):
+        chances = log_probabilities(np.array(peer.logits()))
+        parting = max(parting, float(chances.max() - chances[token]))
+        differences += [chance - chances[pieces[text][0]] for text, chance in answer["top"][index] if len(pieces.get(text, ())) == 1]
+        peer.decode([token])
+    assert len(differences) > 0.8 * TOP * len(answer["tokens"])
+    return float(np.sqrt(np.mean(np.square(differences)))), parting
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_family(library, tmp_path, name):
+    shape = MODELS[name]
+    path = random_model.write_model(tmp_path / "model.gguf", shape, TOKENIZER)
+    peer = llamacpp.LlamaCpp(library, path, threads=1, context=CONTEXT)
+    with Engine(TOOL, "--generator", path, "--threads", 1, "--context", CONTEXT) as engine:
+        for prompt in PROMPTS:
+            answer = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=TOP, ignore_eos=True)
+            noise, parting = compare(peer, answer, prompt)
+            print(f"{name}: log-probabilities differ by {noise:.5f}, choices by {parting:.5f}")
+            assert noise < (GELU_NOISE if shape.architecture.startswith("gemma") else NOISE)
+            assert parting < CLOSE
