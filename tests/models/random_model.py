@@ -76,7 +76,8 @@ def _metadata(s):
         keys |= {"expert_feed_forward_length": s.expert_feed_forward}
     if s.shared:
         keys |= {"expert_shared_feed_forward_length": s.shared}
-    return {"general.architecture": s.architecture, "general.name": f"random {s.architecture}"} | {f"{s.architecture}.{k}": v for k, v in (keys | s.keys).items()}
+    # llama.cpp looks for tokens of a known vocabulary where this name holds that of a family.
+    return {"general.architecture": s.architecture, "general.name": "random"} | {f"{s.architecture}.{k}": v for k, v in (keys | s.keys).items()}
 
 
 def _layer(s):
