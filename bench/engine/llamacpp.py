@@ -57,6 +57,8 @@ _SIGNATURES = {
     "llama_vocab_is_eog": (ctypes.c_bool, [ctypes.c_void_p, TOKEN]),
     "llama_sampler_init_greedy": (ctypes.c_void_p, []),
     "llama_sampler_sample": (TOKEN, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32]),
+    "llama_adapter_lora_init": (ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]),
+    "llama_set_adapters_lora": (ctypes.c_int32, [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_size_t, ctypes.POINTER(ctypes.c_float)]),
     "llama_free": (None, [ctypes.c_void_p]),
     "llama_model_free": (None, [ctypes.c_void_p]),
     "llama_print_system_info": (ctypes.c_char_p, []),
@@ -65,7 +67,9 @@ _SIGNATURES = {
 
 def _signed(lib):
     for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(lib, name)
+        function = getattr(lib, name, None)
+        if function is None:
+            continue  # in versions of another age; whoever calls it is told
         function.restype, function.argtypes = result, arguments
     return lib
 
@@ -123,6 +127,11 @@ class LlamaCpp:
     def close(self):
         self.lib.llama_free(self.context)
         self.lib.llama_model_free(self.model)
+
+    def use_adapter(self, path):
+        adapter = self.lib.llama_adapter_lora_init(self.model, os.fsencode(path))
+        if not adapter or self.lib.llama_set_adapters_lora(self.context, (ctypes.c_void_p * 1)(adapter), 1, (ctypes.c_float * 1)(1.0)) != 0:
+            raise RuntimeError(f"llama.cpp cannot use the adapter {path}")
 
     def system(self):
         return self.lib.llama_print_system_info().decode()

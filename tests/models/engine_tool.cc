@@ -1,6 +1,7 @@
 // For conformance tests and benchmarks: the engine behind a pipe. Reads one JSON object a line, writes one a line.
 //   engine_tool [--generator FILE.gguf] [--embedder FOLDER] [--threads N] [--isa NAME] [--slots N] [--outbox N] [--kv-mib N] [--guess-rows N] [--context N]
-//   {"prompt": "..."} or {"messages": [{"role", "content"}...]}, with "max_tokens", "logprobs", "ignore_eos"; greedy
+//     --adapter FILE loads an adapter, called "adapter"
+//   {"prompt": "..."} or {"messages": [{"role", "content"}...]}, with "model", "max_tokens", "logprobs", "ignore_eos"; greedy
 //     -> {"text", "tokens", "logprobs", "top": [[[text, logprob]...]...], "usage": {...}}
 //   {"batch": [such requests], "skip": N} runs all at once -> {"window_tokens", "window_seconds", "seconds", "usages"} (models/measure/streams.h)
 //   {"bandwidth_ms": N} -> {"bytes_per_second"}
@@ -30,6 +31,8 @@ using namespace stoa::models;
 Result<ChatRequest> read_request(const JsonObject& object) {
   ChatRequest request;
   request.sampling.temperature = 0;
+  STOA_TRY(model, read_string(object, "model"));
+  request.model = model.value_or("");
   STOA_TRY(prompt, read_string(object, "prompt"));
   request.prompt = prompt.value_or("");
   if (const auto* messages = find(object, "messages"); messages != nullptr && messages->is_array()) {
@@ -139,6 +142,7 @@ Status serve(const std::map<std::string, std::string>& options) {
     engine.context_length = std::atoi(option("--context", "0").c_str());
     STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, threads, metrics));
     generator = std::move(loaded);
+    if (const auto adapter = option("--adapter", ""); !adapter.empty()) STOA_CHECK(generator->load_adapter("adapter", adapter));
   }
   if (const auto path = option("--embedder", ""); !path.empty()) {
     EmbedderOptions engine;

@@ -104,6 +104,32 @@ def test_family(library, tmp_path, name):
             assert parting < CLOSE
 
 
+ADAPTED = ["attn_q.", "attn_k.", "attn_v.", "attn_qkv.", "attn_output.", "ffn_gate.", "ffn_up.", "ffn_down."]
+RANK, ALPHA = 8, 12
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3", "phi3", "gemma2"])
+def test_adapter(library, tmp_path, name):
+    """A GGUF adapter against llama.cpp with the same file, and against a model that has it in its weights."""
+    shape = MODELS[name]
+    path = random_model.write_model(tmp_path / "model.gguf", shape, TOKENIZER)
+    peer = llamacpp.LlamaCpp(library, path, threads=1, context=CONTEXT)
+    tensors = random_model.tensors_of(shape, peer.vocabulary)
+    pairs = random_model.adapter_of(tensors, ADAPTED, RANK, seed=5)
+    adapter = random_model.write_adapter(tmp_path / "adapter.gguf", shape.architecture, pairs, ALPHA)
+    whole = random_model.write_model(tmp_path / "merged.gguf", shape, TOKENIZER, random_model.merged(tensors, pairs, ALPHA))
+    question = dict(prompt=PROMPTS[1], max_tokens=TOKENS, logprobs=TOP, ignore_eos=True)
+    with Engine(TOOL, "--generator", path, "--adapter", adapter, "--threads", 1, "--context", CONTEXT) as engine:
+        plain, adapted = engine.ask(**question), engine.ask(model="adapter", **question)
+    with Engine(TOOL, "--generator", whole, "--threads", 1, "--context", CONTEXT) as engine:
+        assert engine.ask(**question)["tokens"] == adapted["tokens"] != plain["tokens"]
+    assert compare(peer, plain, question["prompt"])[0] < NOISE
+    peer.use_adapter(adapter)
+    noise, parting = compare(peer, adapted, question["prompt"])
+    print(f"{name} with an adapter: log-probabilities differ by {noise:.5f}, choices by {parting:.5f}")
+    assert noise < NOISE and parting < CLOSE
+
+
 # What a family adds must show: with one number changed for one of the engines, they part. Otherwise the bounds above prove nothing.
 CHANGES = {
     "llama yarn": {"rope.scaling.factor": 4.1},

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "models/engine/adapter_set.h"
 #include "models/engine/answer_reader.h"
 #include "models/engine/constraint_cache.h"
 #include "models/tools/answer_grammar.h"
@@ -66,10 +67,11 @@ struct LocalGenerator::Draft {
 
 // In order of construction: each part refers to those before it.
 struct LocalGenerator::Loaded {
-  Loaded(GgufFile f, Tokenizer t) : file(std::move(f)), tokenizer(std::move(t)) {}
+  Loaded(GgufFile f, Tokenizer t, const std::string& name) : file(std::move(f)), tokenizer(std::move(t)), adapters(name) {}
 
   GgufFile file;
   Tokenizer tokenizer;
+  AdapterSet adapters;
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<KvPool> pool;
   std::unique_ptr<Draft> draft;
@@ -107,7 +109,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   STOA_TRY(file, GgufFile::open(path));
   auto tokenizer = Tokenizer::from_gguf(file);
   if (!tokenizer) return fail(std::move(tokenizer.error()).in(path.string()));
-  auto loaded = std::make_unique<Loaded>(std::move(file), std::move(*tokenizer));
+  auto loaded = std::make_unique<Loaded>(std::move(file), std::move(*tokenizer), name);
   auto& l = *loaded;
   STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa, options.context_length));
   l.decoder = std::make_unique<Decoder>(std::move(decoder));
@@ -162,6 +164,20 @@ const ModelReport& LocalGenerator::report() const { return loaded_->report; }
 int LocalGenerator::context_length() const { return loaded_->report.context_length; }
 void LocalGenerator::stop(std::chrono::milliseconds drain) { loaded_->scheduler->stop(drain); }
 
+std::vector<std::string> LocalGenerator::adapters() const { return loaded_->adapters.names(); }
+
+Status LocalGenerator::load_adapter(const std::string& name, const std::filesystem::path& path) {
+  STOA_CHECK(loaded_->adapters.load(name, path, loaded_->decoder->config()));
+  log(LogLevel::kInfo, "adapter loaded", {{"model", loaded_->report.name}, {"adapter", name}, {"path", path.string()}});
+  return {};
+}
+
+Status LocalGenerator::unload_adapter(const std::string& name) {
+  STOA_CHECK(loaded_->adapters.unload(name));
+  log(LogLevel::kInfo, "adapter unloaded", {{"model", loaded_->report.name}, {"adapter", name}});
+  return {};
+}
+
 Result<std::int64_t> LocalGenerator::count_prompt_tokens(const ChatRequest& request) const {
   STOA_TRY(prompt, loaded_->prompts->build(request));
   return static_cast<std::int64_t>(prompt.tokens.size());
@@ -173,6 +189,7 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
   if (request.max_tokens < 0) {
     return fail(error(ErrorCode::kInvalidArgument, "max_tokens is {}, but has to be at least 1", request.max_tokens).with_param("max_tokens"));
   }
+  STOA_TRY(adapter, loaded_->adapters.choose(request.model));
   const int size = static_cast<int>(std::min<std::size_t>(prompt.tokens.size(), 1u << 30));
   const int room = context_length() - size;
   if (room < 1) {
@@ -196,6 +213,7 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
                     .priority = request.priority,
                     .cancel = call.cancel,
                     .deadline = call.deadline,
+                    .adapter = std::move(adapter),
                     .prompt = std::move(prompt.tokens),
                     .max_tokens = request.max_tokens == 0 ? room : std::min(request.max_tokens, room),
                     .ignore_eos = request.ignore_eos,

@@ -53,6 +53,11 @@ class LocalGenerator final : public Generator {
   Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) override;
   Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override;
   int context_length() const override;
+  std::vector<std::string> adapters() const override;
+
+  // LoRA adapters, while requests run: AdapterSet says which files, names and errors. Requests that use one that is unloaded end with it.
+  Status load_adapter(const std::string& name, const std::filesystem::path& path);
+  Status unload_adapter(const std::string& name);
 
   const ModelReport& report() const;
   // Takes no more requests, waits up to `drain` for running ones, then ends them with kUnavailable.

@@ -58,6 +58,59 @@ TEST(DecoderConfig, ReadsDefaultsAndVariants) {
   EXPECT_DOUBLE_EQ(variant->ropes[0].base, 500000);
 }
 
+TEST(DecoderConfig, PlansTheLayersOfEachFamily) {
+  const auto windows = [](const DecoderConfig& config) {
+    std::vector<int> all;
+    for (const auto& layer : config.plan) all.push_back(layer.window);
+    return all;
+  };
+  const auto gemma2 = read([](GgufWriter& w) { w.add_u32("gemma2.attention.sliding_window", 100); w.add_u32("gemma2.block_count", 4); }, "gemma2", "block_count");
+  ASSERT_TRUE(gemma2) << gemma2.error().message;
+  EXPECT_EQ(windows(*gemma2), (std::vector{100, 0, 100, 0}));
+  EXPECT_EQ(gemma2->attention_softcap, 50);
+  EXPECT_EQ(gemma2->logit_softcap, 30);
+  EXPECT_EQ(gemma2->embedding_scale, 8);
+  EXPECT_EQ(gemma2->activation, Activation::kGelu);
+  EXPECT_TRUE(gemma2->post_norms);
+  EXPECT_EQ(gemma2->plan[0].rope, gemma2->plan[1].rope);
+
+  const auto gemma3 = read([](GgufWriter& w) {
+    w.add_u32("gemma3.block_count", 7);
+    w.add_u32("gemma3.attention.sliding_window", 64);
+    w.add_f32("gemma3.rope.freq_base", 1e6f);
+    w.add_string("gemma3.rope.scaling.type", "linear");
+    w.add_f32("gemma3.rope.scaling.factor", 8);
+  }, "gemma3", "block_count");
+  ASSERT_TRUE(gemma3) << gemma3.error().message;
+  EXPECT_EQ(windows(*gemma3), (std::vector{64, 64, 64, 64, 64, 0, 64}));
+  EXPECT_EQ(gemma3->ropes[static_cast<std::size_t>(gemma3->plan[0].rope)].base, 10000);
+  EXPECT_EQ(gemma3->ropes[static_cast<std::size_t>(gemma3->plan[0].rope)].scale, 1);
+  EXPECT_EQ(gemma3->ropes[static_cast<std::size_t>(gemma3->plan[5].rope)].base, 1e6);
+  EXPECT_EQ(gemma3->ropes[static_cast<std::size_t>(gemma3->plan[5].rope)].scale, 0.125);
+
+  const auto yarn = read([](GgufWriter& w) {
+    w.add_string("qwen2.rope.scaling.type", "yarn");
+    w.add_f32("qwen2.rope.scaling.factor", 4);
+    w.add_u32("qwen2.rope.scaling.original_context_length", 128);
+  }, "qwen2");
+  ASSERT_TRUE(yarn) << yarn.error().message;
+  EXPECT_TRUE(yarn->ropes[0].yarn);
+  EXPECT_EQ(yarn->ropes[0].ramp.original_context, 128);
+  EXPECT_NEAR(yarn->ropes[0].magnitude, 1.1386, 1e-4);
+
+  const auto experts = read([](GgufWriter& w) {
+    w.add_u32("qwen2moe.expert_count", 8);
+    w.add_u32("qwen2moe.expert_used_count", 2);
+    w.add_u32("qwen2moe.expert_feed_forward_length", 48);
+    w.add_u32("qwen2moe.expert_shared_feed_forward_length", 96);
+  }, "qwen2moe");
+  ASSERT_TRUE(experts) << experts.error().message;
+  EXPECT_EQ(experts->experts.count, 8);
+  EXPECT_EQ(experts->experts.feed_forward, 48);
+  EXPECT_EQ(experts->experts.shared, 96);
+  EXPECT_FALSE(experts->experts.normalized);
+}
+
 TEST(DecoderConfig, NamesWhatIsWrong) {
   const struct {
     const char* architecture;

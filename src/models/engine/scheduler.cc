@@ -220,7 +220,7 @@ void Scheduler::admit() {
 // The pages a sequence needs to begin with: those the cache has, and new ones. All or none.
 bool Scheduler::take_pages(Sequence& sequence) {
   // One token at least is computed: its logits say what comes next.
-  cache_.follow(sequence.request.tenant, sequence.cached, std::span(sequence.tokens).first(sequence.tokens.size() - 1), sequence.pages);
+  cache_.follow(sequence.cache_salt, sequence.cached, std::span(sequence.tokens).first(sequence.tokens.size() - 1), sequence.pages);
   const int room = std::min(sequence.size() + kAdmissionRoom, sequence.limit());
   if (!cache_.allocate(pages_for(room) - static_cast<int>(sequence.pages.size()), sequence.pages)) {
     release_pages(sequence);

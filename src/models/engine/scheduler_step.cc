@@ -89,7 +89,7 @@ void Scheduler::add_prompts(int budget) {
     if (sequence.left() <= 1 || !sequence.outbox->has_room()) continue;
     // What others have computed since the last step need not be computed again.
     if (sequence.computed == sequence.cached.tokens() &&
-        cache_.follow(sequence.request.tenant, sequence.cached, std::span(sequence.tokens).first(sequence.tokens.size() - 1), sequence.pages) > 0) {
+        cache_.follow(sequence.cache_salt, sequence.cached, std::span(sequence.tokens).first(sequence.tokens.size() - 1), sequence.pages) > 0) {
       sequence.computed = sequence.cached.tokens();
       count_found(sequence);
     }
@@ -107,14 +107,14 @@ bool Scheduler::another_computes_next_page(const Sequence& sequence) const {
   if (!cache_.enabled() || sequence.computed != sequence.cached.tokens() || sequence.tokens.size() <= begin + kPageTokens) return false;
   const auto page = [begin](const Sequence& s) { return std::span(s.tokens).subspan(begin, kPageTokens); };
   return std::any_of(in_step_.begin() + static_cast<std::ptrdiff_t>(decoding_in_step_), in_step_.end(), [&](const Sequence* other) {
-    return other->cached == sequence.cached && other->request.tenant == sequence.request.tenant && other->tokens.size() >= begin + kPageTokens &&
+    return other->cached == sequence.cached && other->cache_salt == sequence.cache_salt && other->tokens.size() >= begin + kPageTokens &&
            std::ranges::equal(page(*other), page(sequence));
   });
 }
 
 void Scheduler::add_to_step(Sequence& sequence, std::span<const std::int32_t> tokens, int logit_rows) {
   in_step_.push_back(&sequence);
-  segments_.push_back({.tokens = tokens, .position = sequence.computed, .pages = sequence.pages, .logit_rows = logit_rows});
+  segments_.push_back({.tokens = tokens, .position = sequence.computed, .pages = sequence.pages, .logit_rows = logit_rows, .adapter = sequence.request.adapter.weights.get()});
 }
 
 void Scheduler::step() {
@@ -158,7 +158,7 @@ void Scheduler::advance(Sequence& sequence, int tokens, std::span<float> logits,
     reason = choose(sequence, logits, rows);
     sequence.compute_micros += micros_since(begin);
   }
-  cache_.add(sequence.request.tenant, sequence.cached, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.computed)), sequence.pages);
+  cache_.add(sequence.cache_salt, sequence.cached, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.computed)), sequence.pages);
   if (!reason) finish(sequence, fail(std::move(reason.error())));
   else if (*reason) finish(sequence, **reason);
 }

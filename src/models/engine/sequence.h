@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "contracts/chat.h"
 #include "models/constrain/matcher.h"
+#include "models/engine/adapter_set.h"
 #include "models/engine/draft_model.h"
 #include "models/engine/drafting.h"
 #include "models/engine/outbox.h"
@@ -28,6 +29,7 @@ struct Generation {
   int priority = 0;    // higher goes first
   CancelToken cancel;
   Deadline deadline;
+  ChosenAdapter adapter;
   std::vector<std::int32_t> prompt;  // at least one token, all within the vocabulary
   int max_tokens = 1;                // at least 1
   bool ignore_eos = false;
@@ -36,12 +38,15 @@ struct Generation {
   std::uint64_t seed = 0;
   std::shared_ptr<const Constraint> constraint;  // null: any text
   std::span<const std::int32_t> shown;           // control tokens whose text is part of the answer; outlives the engine's work
+
+  // What the prefix cache keeps apart: tenants, and what the same tokens become under different adapters.
+  std::string cache_salt() const { return adapter.weights == nullptr ? tenant : tenant + '\0' + std::to_string(adapter.serial); }
 };
 
 // Made by the caller's thread, then the engine's own.
 struct Sequence {
   Sequence(Generation g, std::shared_ptr<Outbox> out)
-      : request(std::move(g)), outbox(std::move(out)), tokens(request.prompt), sampler(request.sampling, request.seed, request.prompt),
+      : request(std::move(g)), cache_salt(request.cache_salt()), outbox(std::move(out)), tokens(request.prompt), sampler(request.sampling, request.seed, request.prompt),
         text(request.stop) {
     if (request.constraint != nullptr) matcher.emplace(request.constraint);
     usage.prompt_tokens = static_cast<std::int64_t>(tokens.size());
@@ -58,6 +63,7 @@ struct Sequence {
   std::optional<FinishReason> append(const SampledToken& sampled, const Tokenizer& tokenizer, ChatDelta& delta);
 
   Generation request;
+  const std::string cache_salt;
   std::shared_ptr<Outbox> outbox;
   std::vector<std::int32_t> tokens;  // prompt and answer
   int computed = 0;                  // of them have keys and values in the pages
