@@ -1,5 +1,7 @@
 #include "wiring/models.h"
 
+#include <algorithm>
+#include <set>
 #include <thread>
 
 #include "base/log.h"
@@ -34,7 +36,44 @@ Result<std::string> tool_pattern(const infra::Config& config) {
   return text;
 }
 
+Status check_served(const Models& models, const std::string& model) {
+  if (models.generator && models.generator->report().name == model) return {};
+  return fail(error(ErrorCode::kNotFound, "the model '{}' is not served, so it takes no adapters", model).with_param("model"));
+}
+
+// All that lie in the folder. One that cannot be used is told and left out: the model itself is whole.
+void load_adapters(const Models& models) {
+  std::error_code problem;
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(models.adapters, problem)) {
+    const bool file = entry.path().extension() == ".gguf";
+    if (file || entry.is_directory(problem)) names.insert((file ? entry.path().stem() : entry.path().filename()).string());
+  }
+  for (const auto& name : names) {
+    const auto loaded = load_adapter(models, models.generator->report().name, name);
+    if (!loaded) log_error("adapter not loaded", loaded.error(), {{"adapter", name}});
+  }
+}
+
 }  // namespace
+
+Status load_adapter(const Models& models, const std::string& model, const std::string& adapter) {
+  STOA_CHECK(check_served(models, model));
+  // The name becomes part of a path: nothing that leaves the folder.
+  const bool plain = !adapter.empty() && adapter.front() != '.' && adapter.find_first_of("/\\") == std::string::npos;
+  std::error_code problem;
+  const auto file = models.adapters / (adapter + ".gguf"), folder = models.adapters / adapter;
+  if (plain && std::filesystem::is_regular_file(file, problem)) return models.generator->load_adapter(adapter, file);
+  if (plain && std::filesystem::is_directory(folder, problem)) return models.generator->load_adapter(adapter, folder);
+  return fail(error(ErrorCode::kNotFound, "there is no adapter '{}' for '{}'", adapter, model)
+                  .with_hint(fmt::format("Put {}.gguf or a PEFT folder of that name into {}.", adapter, models.adapters.string()))
+                  .with_param("adapter"));
+}
+
+Status unload_adapter(const Models& models, const std::string& model, const std::string& adapter) {
+  STOA_CHECK(check_served(models, model));
+  return models.generator->unload_adapter(adapter);
+}
 
 Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
   Models loaded;
@@ -56,6 +95,8 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     options.scheduler.guess_rows = static_cast<int>(config.engine.guess_rows);
     STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.threads, metrics));
     loaded.generator = std::move(generator);
+    loaded.adapters = model->folder / "adapters";
+    load_adapters(loaded);
   }
   if (const auto model = stored(store, config.models.embedder, "search is by words only")) {
     STOA_TRY(embedder, models::LocalEmbedder::load(model->folder, model->name, {}, *loaded.threads, metrics));

@@ -15,10 +15,16 @@ namespace stoa::wiring {
 struct Models {
   std::unique_ptr<models::ThreadPool> threads;
   std::unique_ptr<models::LocalGenerator> generator;  // null: answers quote
+  std::filesystem::path adapters;                     // the folder of its adapters: NAME.gguf files and PEFT folders NAME
   std::unique_ptr<models::LocalEmbedder> embedder;    // null: search is by text only
 };
 
 // Errors only for a model that is there and cannot be used. `metrics` outlives the models.
 Result<Models> load_models(const infra::Config& config, Metrics& metrics);
+
+// Takes the adapter of that name from the folder into use, or out of it. kNotFound says where it was looked for, or that the model is not
+// the one that is served.
+Status load_adapter(const Models& models, const std::string& model, const std::string& adapter);
+Status unload_adapter(const Models& models, const std::string& model, const std::string& adapter);
 
 }  // namespace stoa::wiring

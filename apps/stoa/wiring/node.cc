@@ -166,6 +166,8 @@ Status Node::Parts::open_gateway() {
   admin->public_url = url;
   admin->models = model_status(models);
   if (models.embedder) admin->search_model = models.embedder->model();
+  admin->load_adapter = [this](const std::string& model, const std::string& adapter) { return load_adapter(models, model, adapter); };
+  admin->unload_adapter = [this](const std::string& model, const std::string& adapter) { return unload_adapter(models, model, adapter); };
   if (models.generator) admin->engine = [this] { return engine_status(metrics, models.generator->report().name, config.engine.slots); };
   admin->answered = [this](const Call& call, const std::string& id) { return answered_question(*responses, call, id); };
   if (config.metrics.router_names) admin->metric_names = feedback::MetricNames::kRouters;

@@ -71,6 +71,7 @@ struct AdminParts {
   std::string search_model = "text-search";       // whose price search has: the embedder's id, or this without one
   std::vector<ModelStatus> models{};              // empty: no model is on this machine
   std::function<EngineStatus()> engine{};         // empty: no generator
+  std::function<Status(const std::string& model, const std::string& adapter)> load_adapter{}, unload_adapter{};  // empty: no generator
   std::function<Status()> ready{};                // empty: always
   std::function<Result<AnsweredQuestion>(const Call&, const std::string& answer_id)> answered{};  // empty: ratings must bring theirs
   feedback::MetricNames metric_names = feedback::MetricNames::kOwn;  // of /metrics

@@ -7,13 +7,14 @@ namespace {
 
 JsonObject model_json(const ServedModel& model) {
   JsonObject stoa, out;
-  stoa["kind"] = model.generator != nullptr ? "generator" : "embedder";
+  stoa["kind"] = !model.base.empty() ? "adapter" : model.generator != nullptr ? "generator" : "embedder";
   if (model.generator != nullptr) stoa["context_length"] = model.generator->context_length();
   if (model.embedder != nullptr) stoa["dimensions"] = model.embedder->dimensions();
   out["id"] = model.id;
   out["object"] = "model";
   out["created"] = model.created;
   out["owned_by"] = model.owner;
+  if (!model.base.empty()) out["parent"] = model.base;
   out["stoa"] = std::move(stoa);
   return out;
 }
@@ -28,8 +29,8 @@ Reply list(const ServedModels& models) {
 }
 
 Reply show(const ServedModels& models, std::string_view id) {
-  const ServedModel* model = models.find(id);
-  if (model == nullptr) return fail(unknown_model(id));
+  const auto model = models.find(id);
+  if (!model) return fail(unknown_model(id));
   return ok_json(model_json(*model));
 }
 

@@ -50,6 +50,7 @@ class Speaker : public models::Generator {
     return count;
   }
   int context_length() const override { return 4000; }
+  std::vector<std::string> adapters() const override { return {"polite"}; }
 };
 
 class Letters : public data::Embedder {
@@ -224,6 +225,19 @@ TEST_F(House, ChatAnswersSettlesAndRecords) {
   const auto entries = must(audit->query(query));
   ASSERT_EQ(entries.size(), 1u);
   EXPECT_EQ(entries[0].request_id, finished[0].request_id);
+}
+
+TEST_F(House, AdaptersAreModels) {
+  const Answer list = ask("GET", "/v1/models", "");
+  EXPECT_EQ(list.at("data.1.id"), "talk:polite");
+  EXPECT_EQ(list.at("data.1.parent"), "talk");
+  EXPECT_EQ(list.at("data.1.stoa.kind"), "adapter");
+  EXPECT_EQ(ask("GET", "/v1/models/talk:polite", "").status, 200);
+  for (const auto& [name, status] : {std::pair{"talk:polite", 200}, {"polite", 200}, {"talk:rude", 404}, {"rude", 404}}) {
+    const Answer answer = ask("POST", "/v1/chat/completions", R"({"model":")" + std::string(name) + R"(","messages":[{"role":"user","content":"x"}]})");
+    EXPECT_EQ(answer.status, status) << name;
+    if (status == 200) EXPECT_EQ(speaker.asked.model, name);
+  }
 }
 
 TEST_F(House, ChatStreams) {

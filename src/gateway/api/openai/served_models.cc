@@ -6,9 +6,37 @@
 
 namespace stoa::gateway::openai {
 
-const ServedModel* ServedModels::find(std::string_view id) const {
-  const auto found = std::ranges::find(models_, id, &ServedModel::id);
-  return found == models_.end() ? nullptr : &*found;
+namespace {
+
+ServedModel adapted(const ServedModel& base, const std::string& adapter) {
+  ServedModel model = base;
+  model.id = base.id + ":" + adapter;
+  model.base = base.id;
+  return model;
+}
+
+}  // namespace
+
+std::vector<ServedModel> ServedModels::all() const {
+  std::vector<ServedModel> all;
+  for (const ServedModel& model : models_) {
+    all.push_back(model);
+    if (model.generator == nullptr) continue;
+    for (const std::string& adapter : model.generator->adapters()) all.push_back(adapted(model, adapter));
+  }
+  return all;
+}
+
+std::optional<ServedModel> ServedModels::find(std::string_view id) const {
+  if (const auto found = std::ranges::find(models_, id, &ServedModel::id); found != models_.end()) return *found;
+  for (const ServedModel& model : models_) {
+    if (model.generator == nullptr) continue;
+    const bool qualified = id.size() > model.id.size() && id.starts_with(model.id) && id[model.id.size()] == ':';
+    const std::string_view wanted = qualified ? id.substr(model.id.size() + 1) : id;
+    for (const std::string& adapter : model.generator->adapters())
+      if (adapter == wanted) return adapted(model, adapter);
+  }
+  return std::nullopt;
 }
 
 const ServedModel* ServedModels::default_generator() const {
@@ -17,16 +45,16 @@ const ServedModel* ServedModels::default_generator() const {
 }
 
 Result<models::Generator*> ServedModels::generator(std::string_view id) const {
-  const ServedModel* model = find(id);
-  if (model == nullptr) return fail(unknown_model(id));
+  const auto model = find(id);
+  if (!model) return fail(unknown_model(id));
   if (model->generator == nullptr)
     return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes embeddings, not text", id).with_param("model").with_hint("use it on /v1/embeddings"));
   return model->generator;
 }
 
 Result<data::Embedder*> ServedModels::embedder(std::string_view id) const {
-  const ServedModel* model = find(id);
-  if (model == nullptr) return fail(unknown_model(id));
+  const auto model = find(id);
+  if (!model) return fail(unknown_model(id));
   if (model->embedder == nullptr)
     return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes text, not embeddings", id).with_param("model").with_hint("use it on /v1/chat/completions"));
   return model->embedder;

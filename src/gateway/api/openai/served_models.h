@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,15 +19,17 @@ struct ServedModel {
   std::string owner = "stoa";
   models::Generator* generator = nullptr;
   data::Embedder* embedder = nullptr;
+  std::string base{};            // of an adapter: the model it adapts, whose generator answers
 };
 
-// Fixed once the server runs.
+// Models are fixed once the server runs; adapters of their generators come and go.
 class ServedModels {
  public:
   explicit ServedModels(std::vector<ServedModel> models) : models_(std::move(models)) {}
 
-  const std::vector<ServedModel>& all() const { return models_; }
-  const ServedModel* find(std::string_view id) const;
+  std::vector<ServedModel> all() const;  // each model, then its adapters as "<model>:<adapter>"
+  // Adapters are found under their own names as well.
+  std::optional<ServedModel> find(std::string_view id) const;
   // What answers when the caller names no model: the first generator; null when there is none.
   const ServedModel* default_generator() const;
   // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of the other kind.
