@@ -28,7 +28,7 @@ struct Target {
   std::vector<Matrix> matrices;
 };
 
-const std::vector<Target>& targets(bool fused_gate) {
+const std::vector<Target>& targets(bool gate_in_up) {
   static const std::vector<Target> kSeparate = {
       {"attn_q", "q_proj", {kQ}},    {"attn_k", "k_proj", {kK}},        {"attn_v", "v_proj", {kV}}, {"attn_qkv", "qkv_proj", {kQ, kK, kV}},
       {"attn_output", "o_proj", {kOutput}}, {"ffn_gate", "gate_proj", {kGate}}, {"ffn_up", "up_proj", {kUp}}, {"ffn_down", "down_proj", {kDown}}};
@@ -38,7 +38,7 @@ const std::vector<Target>& targets(bool fused_gate) {
     all.push_back({"ffn_up", "gate_up_proj", {kGate, kUp}});
     return all;
   }();
-  return fused_gate ? kFused : kSeparate;
+  return gate_in_up ? kFused : kSeparate;
 }
 
 struct Pair {
@@ -110,7 +110,7 @@ class AdapterBuilder {
  private:
   Status take(const TensorView& tensor, bool peft) {
     const auto name = peft ? split_peft(tensor.name) : split_gguf(tensor.name);
-    const auto& known = targets(c_.architecture == "phi3");
+    const auto& known = targets(c_.gate_in_up);
     const auto target = name ? std::ranges::find(known, name->part, peft ? &Target::module : &Target::gguf) : known.end();
     const bool is_expert = target != known.end() && c_.experts.count > 0 && target->matrices.front() >= kGate;
     if (target == known.end() || is_expert) {

@@ -49,7 +49,7 @@ class LayerLoader {
     auto& m = layer_.matrices;
     const int n = c_.feed_forward;
     STOA_CHECK(matrix("ffn_down", c_.width, n, m[kDown]));
-    if (c_.architecture == "phi3" && !source_.has(prefix_ + "ffn_gate.weight")) {  // the gate stands in the other's tensor, before it
+    if (c_.gate_in_up) {
       Weights both;
       STOA_CHECK(matrix("ffn_up", 2 * n, c_.width, both));
       m[kGate] = rows_of(both, 0, n);

@@ -18,6 +18,7 @@ struct Family {
   int default_window = 0;
   double local_rope_base = 0;         // > 0: layers with a window turn with this base, unscaled
   bool scaled_embedding = false;      // embeddings are multiplied by the square root of the width
+  bool gate_in_up = false;            // as DecoderConfig says
   bool post_norms = false;
   bool softcaps = false;              // with the values of Gemma 2 where the file names none
   int wide_query_layers = 0;          // with so many layers, queries are scaled by width / heads instead of the head size (Gemma's 27B)
@@ -30,7 +31,7 @@ constexpr std::array kFamilies = {
     Family{.architecture = "qwen3"},
     Family{.architecture = "qwen2moe", .normalized_experts = false},
     Family{.architecture = "qwen3moe"},
-    Family{.architecture = "phi3"},
+    Family{.architecture = "phi3", .gate_in_up = true},
     Family{.architecture = "gemma2", .activation = Activation::kGelu, .global_period = 2, .default_window = 4096, .scaled_embedding = true,
            .post_norms = true, .softcaps = true, .wide_query_layers = 46},
     Family{.architecture = "gemma3", .activation = Activation::kGelu, .global_period = 6, .local_rope_base = 10000, .scaled_embedding = true,
@@ -150,6 +151,7 @@ Status read_numerics(const ConfigKeys& keys, const Family& family, DecoderConfig
   config.attention_scale = static_cast<float>(scale);
   config.attention_softcap = static_cast<float>(attention_softcap);
   config.logit_softcap = static_cast<float>(logit_softcap);
+  config.gate_in_up = family.gate_in_up;
   config.post_norms = family.post_norms;
   return {};
 }

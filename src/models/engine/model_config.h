@@ -64,6 +64,7 @@ struct DecoderConfig {
   float attention_scale = 0;    // multiplies q k^T
   float attention_softcap = 0;  // > 0: scores s count as cap * tanh(s / cap)
   float logit_softcap = 0;      // the same of the logits
+  bool gate_in_up = false;      // the gate stands in the tensor ffn_up, before it
   bool post_norms = false;      // what attention and feed-forward give is normed before it is added
   ExpertConfig experts;
   std::vector<RopeConfig> ropes;

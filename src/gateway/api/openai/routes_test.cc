@@ -236,7 +236,8 @@ TEST_F(House, AdaptersAreModels) {
   for (const auto& [name, status] : {std::pair{"talk:polite", 200}, {"polite", 200}, {"talk:rude", 404}, {"rude", 404}}) {
     const Answer answer = ask("POST", "/v1/chat/completions", R"({"model":")" + std::string(name) + R"(","messages":[{"role":"user","content":"x"}]})");
     EXPECT_EQ(answer.status, status) << name;
-    if (status == 200) EXPECT_EQ(speaker.asked.model, name);
+    if (status != 200) continue;
+    EXPECT_EQ(speaker.asked.model, name);
   }
 }
 
