@@ -64,7 +64,7 @@ void Decoder::prepare(std::span<const Segment> segments, const KvPool& pool) {
     b.last_row[i] = static_cast<std::int64_t>(b.tokens.size()) - 1;
     for (int row = 0; row < rows; ++row) b.positions.push_back(segment.position + row);
     const auto used = static_cast<std::size_t>(pages_for(segment.position + rows));
-    for (const PageId page : segment.pages.first(used)) b.pages.push_back(pool.data(page));
+    for (const PageId page : segment.pages.first(used)) b.pages.push_back(page == kNoPage ? nullptr : pool.data(page));
   }
   b.rows = static_cast<int>(b.tokens.size());
   for (std::size_t i = 0; i < angles_.size(); ++i) angles_[i].set(weights_.ropes[i], b.positions);

@@ -20,7 +20,7 @@ namespace stoa::models {
 struct Segment {
   std::span<const std::int32_t> tokens;  // at least one, each within the vocabulary
   int position = 0;                      // of the first of them
-  std::span<const PageId> pages;         // at least pages_for(position + tokens.size())
+  std::span<const PageId> pages;         // at least pages_for(position + tokens.size()); kNoPage where every layer's window is past it
   int logit_rows = 0;                    // how many of the last of them want logits, at most tokens.size()
   const Adapter* adapter = nullptr;      // of this model; null: the model as it is
 };

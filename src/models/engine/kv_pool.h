@@ -11,6 +11,7 @@
 namespace stoa::models {
 
 using PageId = std::int32_t;
+inline constexpr PageId kNoPage = -1;  // in a sequence's list: given up, because no token to come sees it
 
 // Owned by one thread, the engine's. A page has a count of sequences that hold it, so that sequences with a common beginning share
 // pages, and may be kept by the prefix cache (prefix_cache.h) as well. It is

@@ -158,6 +158,11 @@ Status read_numerics(const ConfigKeys& keys, const Family& family, DecoderConfig
 
 }  // namespace
 
+int DecoderConfig::window() const {
+  if (plan.empty() || std::ranges::any_of(plan, [](const LayerPlan& layer) { return layer.window == 0; })) return 0;
+  return std::ranges::max(plan, {}, &LayerPlan::window).window;
+}
+
 Result<DecoderConfig> read_decoder_config(const GgufFile& file) {
   STOA_TRY(family, find_family(file));
   const ConfigKeys keys(file, family->architecture);

@@ -69,6 +69,9 @@ struct DecoderConfig {
   ExpertConfig experts;
   std::vector<RopeConfig> ropes;
   std::vector<LayerPlan> plan;  // of each layer
+
+  // How many positions a token sees, its own included, where every layer has a window; 0: all.
+  int window() const;
 };
 
 // Errors: kUnsupported names the architecture or feature that is not implemented and what is; kDataLoss and kInvalidArgument name the key.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace stoa::models {
 
@@ -13,10 +14,14 @@ std::size_t PrefixCache::Hash::operator()(const Key& key) const {
   return h ^ (h >> 31);
 }
 
-PrefixCache::PrefixCache(KvPool& pool, int limit) : pool_(pool), limit_(limit) {}
+// A window smaller than a page counts as one: the node of the last full page is where a sequence has its place, so it must not go.
+PrefixCache::PrefixCache(KvPool& pool, int limit, int window)
+    : pool_(pool), limit_(limit), window_(window == 0 ? 0 : std::max(window, kPageTokens)) {}
 
 PrefixCache::~PrefixCache() {
-  for (auto& [key, node] : nodes_) pool_.drop(node.page);
+  for (auto& [key, node] : nodes_) {
+    if (node.page != kNoPage) pool_.drop(node.page);
+  }
 }
 
 PrefixCache::Key PrefixCache::key_of(const Node& parent, std::span<const std::int32_t> tokens, int page) {
@@ -41,44 +46,66 @@ void PrefixCache::use(Node& node) {
   if (node.children == 0) leaves_.insert({node.used_at, &node});
 }
 
+// The nodes behind `from` on the way along `tokens`, as far as a sequence can begin behind them. Returns the first page that it needs then.
+int PrefixCache::reach(const Node* from, int begin, std::span<const std::int32_t> tokens, std::vector<Node*>& path) {
+  const int full = static_cast<int>(tokens.size()) / kPageTokens;
+  int whole_from = 0;  // no page is missing from here on
+  std::size_t usable = 0;
+  for (int page = begin; page < full; ++page) {
+    const auto found = nodes_.find(key_of(*from, tokens, page));
+    if (found == nodes_.end()) break;
+    from = path.emplace_back(&found->second);
+    if (from->page == kNoPage) whole_from = page + 1;
+    if (whole_from <= first_needed((page + 1) * kPageTokens)) usable = path.size();
+  }
+  path.resize(usable);
+  return first_needed((begin + static_cast<int>(usable)) * kPageTokens);
+}
+
+// The node's page takes its position in the sequence's pages.
+void PrefixCache::share(Node& node, int at, bool needed, std::vector<PageId>& pages) {
+  use(node);
+  const PageId page = needed ? node.page : kNoPage;
+  if (page != kNoPage) pool_.retain(page);
+  if (static_cast<std::size_t>(at) == pages.size()) {
+    pages.push_back(page);
+  } else if (const PageId before = std::exchange(pages[static_cast<std::size_t>(at)], page); before != kNoPage) {
+    pool_.release(before);
+  }
+}
+
 int PrefixCache::follow(const std::string& salt, Place& place, std::span<const std::int32_t> tokens, std::vector<PageId>& pages) {
   const auto known = roots_.find(salt);
   if (known == roots_.end()) return 0;
-  if (place.last == nullptr) place.last = &known->second;
-  const int begin = place.pages, full = static_cast<int>(tokens.size()) / kPageTokens;
-  while (place.pages < full) {
-    const auto found = nodes_.find(key_of(*place.last, tokens, place.pages));
-    if (found == nodes_.end()) break;
-    Node& node = found->second;
-    use(node);
-    pool_.retain(node.page);
-    const auto at = static_cast<std::size_t>(place.pages++);
-    if (at < pages.size()) {
-      pool_.release(std::exchange(pages[at], node.page));
-    } else {
-      pages.push_back(node.page);
-    }
-    place.last = &node;
+  std::vector<Node*> path;
+  const int needed = reach(place.last == nullptr ? &known->second : place.last, place.pages, tokens, path);
+  for (Node* const node : path) {
+    share(*node, place.pages, place.pages >= needed, pages);
+    ++place.pages;
+    place.last = node;
   }
-  if (place.pages == 0) place.last = nullptr;  // a root does not stay for its visitors
-  return place.pages - begin;
+  return static_cast<int>(path.size());
 }
 
 void PrefixCache::add(const std::string& salt, Place& place, std::span<const std::int32_t> tokens, std::vector<PageId>& pages) {
   if (!enabled()) return;
   const int full = static_cast<int>(tokens.size()) / kPageTokens;
-  while (place.pages < full) {
-    // Another sequence may have been here first.
-    if (follow(salt, place, tokens, pages) > 0) continue;
+  for (; place.pages < full; ++place.pages) {
     Node& parent = place.last == nullptr ? root(salt) : *place.last;
-    const auto [added, is_new] = nodes_.try_emplace(key_of(parent, tokens, place.pages));
-    Node& node = added->second;
-    node = {.serial = ++serials_, .parent = &parent, .key = &added->first, .page = pages[static_cast<std::size_t>(place.pages)]};
-    pool_.keep(node.page);
-    if (parent.children++ == 0) leaves_.erase({parent.used_at, &parent});
-    use(node);
+    const auto [found, is_new] = nodes_.try_emplace(key_of(parent, tokens, place.pages));
+    Node& node = found->second;
+    if (is_new) {
+      node = {.serial = ++serials_, .parent = &parent, .key = &found->first};
+      if (parent.children++ == 0) leaves_.erase({parent.used_at, &parent});
+    }
+    if (node.page == kNoPage) {
+      node.page = pages[static_cast<std::size_t>(place.pages)];
+      pool_.keep(node.page);
+      use(node);
+    } else {
+      share(node, place.pages, true, pages);  // another sequence was here first
+    }
     place.last = &node;
-    ++place.pages;
   }
 }
 
@@ -87,20 +114,43 @@ void PrefixCache::touch(Place place) {
 }
 
 bool PrefixCache::evict_one() {
-  // Pages in use stay; every sequence holds the whole way from the root, so at most one leaf a sequence is passed over.
+  // Pages in use stay; every sequence has its place at a node whose page it holds, so at most one leaf a sequence is passed over.
   const auto found = std::ranges::find_if(leaves_, [&](const auto& leaf) { return !pool_.used(leaf.second->page); });
-  if (found == leaves_.end()) return false;
-  Node* const node = found->second;
-  Node* const parent = node->parent;
-  leaves_.erase(found);
+  if (found == leaves_.end()) return evict_passed();
+  evict_leaf(found->second);
+  return true;
+}
+
+// With the nodes before it that have neither page nor children left.
+void PrefixCache::evict_leaf(Node* node) {
+  leaves_.erase({node->used_at, node});
   pool_.drop(node->page);
-  nodes_.erase(nodes_.find(*node->key));
-  if (--parent->children > 0) return true;
-  if (parent->parent != nullptr) {
-    leaves_.insert({parent->used_at, parent});
-  } else {
-    roots_.erase(roots_.find(*parent->salt));
+  for (;;) {
+    Node* const parent = node->parent;
+    nodes_.erase(nodes_.find(*node->key));
+    if (--parent->children > 0) return;
+    if (parent->parent == nullptr) {
+      roots_.erase(roots_.find(*parent->salt));
+      return;
+    }
+    if (parent->page != kNoPage) {
+      leaves_.insert({parent->used_at, parent});
+      return;
+    }
+    node = parent;
   }
+}
+
+// The page inside of the tree that was left behind a window longest ago. Without windows there is none: who holds a page holds all before it.
+bool PrefixCache::evict_passed() {
+  if (window_ == 0) return false;
+  Node* oldest = nullptr;
+  for (auto& [key, node] : nodes_) {
+    const bool passed = node.page != kNoPage && !pool_.used(node.page);
+    if (passed && (oldest == nullptr || node.used_at < oldest->used_at)) oldest = &node;
+  }
+  if (oldest == nullptr) return false;
+  pool_.drop(std::exchange(oldest->page, kNoPage));
   return true;
 }
 

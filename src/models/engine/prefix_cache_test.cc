@@ -1,6 +1,8 @@
 #include "models/engine/prefix_cache.h"
 
+#include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -25,10 +27,10 @@ class PrefixCacheTest : public testing::Test {
     std::vector<PageId> pages;
   };
 
-  void make(int pages, int limit) {
+  void make(int pages, int limit, int window = 0) {
     cache_.reset();
     pool_.emplace(*KvPool::create(kSmall, kSmall.page_bytes() * static_cast<std::size_t>(pages)));
-    cache_.emplace(*pool_, limit);
+    cache_.emplace(*pool_, limit, window);
   }
   // Takes what the cache has and computes the rest. Returns the pages found.
   int run(Sequence& sequence, const Tokens& tokens, const std::string& salt = "a") {
@@ -39,11 +41,28 @@ class PrefixCacheTest : public testing::Test {
   }
   void end(Sequence& sequence) {
     cache_->touch(sequence.place);
-    for (const auto page : sequence.pages) pool_->release(page);
+    for (const auto page : sequence.pages) {
+      if (page != kNoPage) pool_->release(page);
+    }
     sequence = {};
     cache_->trim();
   }
-  // The same, from beginning to end.
+  // The same in steps of a page, giving up what the window has passed. Returns the most pages held after a step.
+  int walk(Sequence& sequence, const Tokens& tokens) {
+    int most = 0, found = cache_->follow("a", sequence.place, tokens, sequence.pages);
+    for (const int all = static_cast<int>(tokens.size()) / kPageTokens; found < all; ++found) {
+      EXPECT_TRUE(cache_->allocate(1, sequence.pages));
+      const int computed = (found + 1) * kPageTokens;
+      cache_->add("a", sequence.place, std::span(tokens).first(static_cast<std::size_t>(computed)), sequence.pages);
+      for (int page = 0; page < cache_->first_needed(computed); ++page) {
+        auto& given = sequence.pages[static_cast<std::size_t>(page)];
+        if (given != kNoPage) pool_->release(std::exchange(given, kNoPage));
+      }
+      most = std::max(most, pool_->used_pages());
+    }
+    return most;
+  }
+  // run() from beginning to end.
   int pass(const Tokens& tokens, const std::string& salt = "a") {
     Sequence sequence;
     const int found = run(sequence, tokens, salt);
@@ -147,6 +166,51 @@ TEST_F(PrefixCacheTest, ManyPromptsInLittleMemoryLeaveNothingBehind) {
   for (int i = 0; i < 200; ++i) pass(counting(32 * (1 + i % 7), i * 10'000), std::to_string(i % 5));
   std::vector<PageId> all;
   EXPECT_TRUE(cache_->allocate(8, all));
+  EXPECT_EQ(cache_->nodes(), 0);
+}
+
+TEST_F(PrefixCacheTest, WhatAWindowHasPassedMakesWay) {
+  make(8, 8, 64);
+  const auto tokens = counting(320);
+  Sequence first;
+  EXPECT_EQ(walk(first, tokens), 2);  // ten pages in a pool of eight
+  EXPECT_EQ(pool_->used_pages(), 2);
+  EXPECT_EQ(pool_->cached_pages(), 6);  // the first two had to go
+  EXPECT_EQ(cache_->nodes(), 10);
+  end(first);
+
+  // Behind a prefix can begin who finds the pages that its window shows.
+  for (const auto& [size, found] : {std::pair{96, 0}, {128, 4}, {160, 5}, {320, 10}}) {
+    Sequence later;
+    EXPECT_EQ(cache_->follow("a", later.place, std::span(tokens).first(static_cast<std::size_t>(size)), later.pages), found) << size;
+    EXPECT_EQ(pool_->used_pages(), found == 0 ? 0 : 2) << size;
+    EXPECT_EQ(std::ranges::count(later.pages, kNoPage), std::max(0, found - 2)) << size;
+    end(later);
+  }
+  // Who computes what is missing puts it back; three leaves make way.
+  Sequence again;
+  EXPECT_EQ(walk(again, counting(96)), 2);
+  end(again);
+  EXPECT_EQ(cache_->nodes(), 7);
+  Sequence third;
+  EXPECT_EQ(cache_->follow("a", third.place, counting(96), third.pages), 3);
+  end(third);
+
+  std::vector<PageId> all;
+  EXPECT_TRUE(cache_->allocate(8, all));
+  EXPECT_EQ(cache_->nodes(), 0);
+}
+
+TEST_F(PrefixCacheTest, ASequenceNeverGivesUpItsLastFullPage) {
+  make(4, 4, 5);  // a window smaller than a page
+  Sequence sequence;
+  EXPECT_EQ(walk(sequence, counting(320)), 1);
+  EXPECT_NE(sequence.pages.back(), kNoPage);
+  std::vector<PageId> rest;
+  EXPECT_TRUE(cache_->allocate(3, rest));
+  EXPECT_FALSE(cache_->allocate(1, rest));
+  end(sequence);
+  EXPECT_TRUE(cache_->allocate(1, rest));
   EXPECT_EQ(cache_->nodes(), 0);
 }
 

@@ -33,7 +33,7 @@ Scheduler::Scheduler(Decoder& decoder, KvPool& pool, const Tokenizer& tokenizer,
       context_length_(static_cast<int>(std::min<std::int64_t>(decoder.config().context_length, std::int64_t{pool.pages()} * kPageTokens))),
       metrics_(metrics, model),
       estimate_(options.slots),
-      cache_(pool, static_cast<int>(std::clamp(options.cached_share, 0.0, 1.0) * pool.pages())),
+      cache_(pool, static_cast<int>(std::clamp(options.cached_share, 0.0, 1.0) * pool.pages()), decoder.config().window()),
       budget_(options.step_target, options.step_tokens),
       draft_model_(draft_model) {
   metrics_.kv_size.set(static_cast<double>(pool.pages()) * static_cast<double>(pool.layout().page_bytes()));
@@ -253,11 +253,22 @@ void Scheduler::release_pages(Sequence& sequence) {
   if (draft_model_) draft_model_->release(sequence.drafter);
   if (sequence.pages.empty()) return;
   cache_.touch(sequence.cached);
-  for (const PageId page : sequence.pages) pool_.release(page);
+  for (const PageId page : sequence.pages) {
+    if (page != kNoPage) pool_.release(page);
+  }
   sequence.pages.clear();
+  sequence.passed = 0;
   sequence.cached = {};
   cache_.trim();
   if (pool_.used_pages() == 0) pool_.return_memory();
+}
+
+// Where every layer has a window, pages behind it are for whoever needs them.
+void Scheduler::release_passed_pages(Sequence& sequence) {
+  for (const int needed = cache_.first_needed(sequence.computed); sequence.passed < needed; ++sequence.passed) {
+    const PageId page = std::exchange(sequence.pages[static_cast<std::size_t>(sequence.passed)], kNoPage);
+    if (page != kNoPage) pool_.release(page);
+  }
 }
 
 // Ends the stream; the caller takes the sequence out of its list.

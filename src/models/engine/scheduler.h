@@ -96,6 +96,7 @@ class Scheduler {
   void advance(Sequence& sequence, int tokens, std::span<float> logits, double micros);
   Result<std::optional<FinishReason>> choose(Sequence& sequence, std::span<float> logits, int rows);
   void release_pages(Sequence& sequence);
+  void release_passed_pages(Sequence& sequence);
   void finish(Sequence& sequence, Result<FinishReason> reason);
   void close_all();
   void publish_state();

@@ -159,6 +159,7 @@ void Scheduler::advance(Sequence& sequence, int tokens, std::span<float> logits,
     sequence.compute_micros += micros_since(begin);
   }
   cache_.add(sequence.cache_salt, sequence.cached, std::span(sequence.tokens).first(static_cast<std::size_t>(sequence.computed)), sequence.pages);
+  release_passed_pages(sequence);
   if (!reason) finish(sequence, fail(std::move(reason.error())));
   else if (*reason) finish(sequence, **reason);
 }

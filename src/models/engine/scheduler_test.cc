@@ -2,6 +2,8 @@
 
 #include <array>
 #include <atomic>
+#include <map>
+#include <mutex>
 #include <numeric>
 #include <thread>
 
@@ -26,8 +28,9 @@ Tokens random_tokens(int count, std::uint32_t seed) {
 // A scheduler over a tiny random model; its greedy answers are noise, but always the same noise.
 class SchedulerTest : public testing::Test {
  protected:
-  SchedulerTest() {
+  explicit SchedulerTest(int window = 0) {
     TinyModel model;
+    model.window = window;
     model.width = 128;
     model.heads = 2;
     model.kv_heads = 1;
@@ -184,6 +187,42 @@ TEST_F(SchedulerTest, CachedPagesMakeWayForRequests) {
   EXPECT_EQ(whole.outcome->usage.completion_tokens, 112);
 }
 
+class WindowedScheduler : public SchedulerTest {
+ protected:
+  WindowedScheduler() : SchedulerTest(40) {}
+};
+
+TEST_F(WindowedScheduler, HoldsThePagesOfTheWindowOnly) {
+  constexpr int kStreams = 8, kPages = 32;
+  start({}, 256);
+  std::vector<std::string> expected;
+  for (std::uint32_t i = 0; i < kStreams; ++i) expected.push_back(run(greedy(random_tokens(20, i), 400)).text);
+  for (const double cached_share : {1.0, 0.0}) {
+    SchedulerOptions options;
+    options.cached_share = cached_share;
+    options.guess_rows = 0;
+    start(options, kPages);  // whole sequences would take 14 pages each; a window takes at most three
+    std::vector<std::shared_ptr<Outbox>> streams;
+    for (std::uint32_t i = 0; i < kStreams; ++i) streams.push_back(*scheduler_->submit(greedy(random_tokens(20, i), 400)));
+    for (std::size_t i = 0; i < kStreams; ++i) EXPECT_EQ(read(*streams[i]).text, expected[i]) << i;
+    EXPECT_EQ(value("stoa_engine_preemptions_total"), 0);
+    EXPECT_TRUE(eventually([&] { return gauge("stoa_engine_kv_used_bytes") == 0; }));
+  }
+}
+
+TEST_F(WindowedScheduler, FindsAPrefixWhosePagesInTheWindowAreThere) {
+  start({}, 16);
+  Tokens prompt = random_tokens(500, 5);
+  const auto first = run(greedy(prompt, 4));
+  prompt.push_back('?');
+  const auto next = run(greedy(prompt, 4));
+  EXPECT_EQ(next.outcome->usage.cached_tokens, 480);
+  SchedulerOptions off;
+  off.cached_share = 0;
+  start(off, 16);
+  EXPECT_EQ(run(greedy(prompt, 4)).text, next.text);
+}
+
 TEST_F(SchedulerTest, ARequestBeyondThePoolIsRefusedAtOnce) {
   start({}, 4);
   const auto answer = run(greedy(random_tokens(100, 1), 29));
@@ -291,24 +330,28 @@ class OneSlot : public SchedulerTest {
     options.guess_rows = 0;
     start(options);
   }
-  // Names of the requests in the order in which they ended.
+  // Names of the requests in the order in which they ended by the engine's clock: when their readers wake up says nothing on a busy machine.
   std::vector<std::string> order_of(std::vector<std::pair<std::string, Generation>> requests, BusySlot& slot) {
-    std::vector<std::string> order;
+    std::map<SteadyTime, std::string> ended;
     std::mutex mutex;
     std::vector<std::jthread> readers;
     double waiting = gauge("stoa_engine_queue_depth");
     for (auto& [name, generation] : requests) {
+      const auto submitted = std::chrono::steady_clock::now();
       auto stream = scheduler_->submit(generation);
       EXPECT_TRUE(stream) << stream.error().message;
-      readers.emplace_back([&, name = name, stream = *stream] {
-        EXPECT_TRUE(read(*stream).outcome);
+      readers.emplace_back([&, name = name, submitted, stream = *stream] {
+        const auto answer = read(*stream);
+        ASSERT_TRUE(answer.outcome);
         std::lock_guard lock(mutex);
-        order.push_back(name);
+        ended[submitted + std::chrono::microseconds(answer.outcome->usage.total_micros)] = name;
       });
     }
     EXPECT_TRUE(eventually([&] { return gauge("stoa_engine_queue_depth") >= waiting + static_cast<double>(requests.size()) - 1; }));
     EXPECT_TRUE(slot.release());
     readers.clear();
+    std::vector<std::string> order;
+    for (const auto& [at, name] : ended) order.push_back(name);
     return order;
   }
 };

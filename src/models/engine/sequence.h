@@ -68,6 +68,7 @@ struct Sequence {
   std::vector<std::int32_t> tokens;  // prompt and answer
   int computed = 0;                  // of them have keys and values in the pages
   std::vector<PageId> pages;
+  int passed = 0;                    // of them, the first so many have been given up: no token to come sees them
   int accounted = 0;                 // prompt tokens that have been computed or found in the cache, once
   PrefixCache::Place cached;         // the pages that are the prefix cache's too
   std::vector<std::int32_t> trial;   // the last token and the drafts after it, while a step tries them

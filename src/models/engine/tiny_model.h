@@ -21,6 +21,7 @@ struct TinyModel {
   std::string architecture = "llama";
   DType dtype = DType::kF32;  // of the matrices; norms and biases are F32
   int layers = 2, width = 256, heads = 4, kv_heads = 2, head_dim = 64, feed_forward = 512, context_length = 256;
+  int window = 0;             // of every layer; 0: none
   bool own_head = false;      // output.weight beside token_embd.weight
   bool rope_factors = false;  // Llama 3's
   std::uint32_t seed = 1;
@@ -105,6 +106,7 @@ inline std::vector<std::byte> TinyModel::build() const {
   writer.add_u32(key("attention.key_length"), static_cast<std::uint32_t>(head_dim));
   writer.add_u32(key("feed_forward_length"), static_cast<std::uint32_t>(feed_forward));
   writer.add_u32(key("context_length"), static_cast<std::uint32_t>(context_length));
+  if (window > 0) writer.add_u32(key("attention.sliding_window"), static_cast<std::uint32_t>(window));
   writer.add_f32(key("attention.layer_norm_rms_epsilon"), 1e-5f);
   writer.add_f32(key("rope.freq_base"), 10000.0f);
 
