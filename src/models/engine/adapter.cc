@@ -13,8 +13,6 @@
 
 #include "base/json.h"
 #include "models/engine/tensor_source.h"
-#include "models/formats/gguf.h"
-#include "models/formats/safetensors.h"
 
 namespace stoa::models {
 namespace {
@@ -94,7 +92,6 @@ class AdapterBuilder {
  public:
   AdapterBuilder(std::string file, const DecoderConfig& config) : file_(std::move(file)), c_(config) {}
 
-
   Result<std::shared_ptr<const Adapter>> build(std::span<const TensorView> tensors, bool peft, const std::function<double(int rank)>& scale) {
     for (const auto& tensor : tensors) STOA_CHECK(take(tensor, peft));
     if (pairs_.empty()) return fail(ErrorCode::kDataLoss, "{}: has no tensors of an adapter", file_);
@@ -163,7 +160,9 @@ class AdapterBuilder {
       }
       first += rows;
       STOA_TRY(up, keep(adapter, std::move(part), rows, filled));
-      adapter.layers_[static_cast<std::size_t>(layer)][m] = {.a = down, .b = up};
+      auto& change = adapter.layers_[static_cast<std::size_t>(layer)][m];
+      if (change.a.data != nullptr) return fail(ErrorCode::kDataLoss, "tensor {} changes what another one changes too", pair.a->name);
+      change = {.a = down, .b = up};
     }
     adapter.rank_ = std::max(adapter.rank_, filled);
     return {};
@@ -188,8 +187,46 @@ class AdapterBuilder {
 
 namespace {
 
-Result<std::shared_ptr<const Adapter>> load_gguf(const std::filesystem::path& path, const DecoderConfig& config) {
-  STOA_TRY(file, GgufFile::open(path));
+Result<std::string> read_config(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(ErrorCode::kNotFound, "{}: cannot be opened; a PEFT adapter is a folder with this file", path.string());
+  std::string text(kMaxConfigBytes, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() == kMaxConfigBytes) return fail(ErrorCode::kTooLarge, "{}: has {} bytes or more", path.string(), kMaxConfigBytes);
+  return text;
+}
+
+// What PEFT multiplies the product with.
+struct PeftScale {
+  double alpha = 0;
+  bool by_root = false;  // of the rank
+
+  double operator()(int rank) const { return alpha / (by_root ? std::sqrt(static_cast<double>(rank)) : rank); }
+};
+
+// What of PEFT's options changes the product in other ways is refused.
+Result<PeftScale> read_scale(std::string_view config_json) {
+  STOA_TRY(json, parse_json(config_json));
+  if (!json.is_object()) return fail(ErrorCode::kDataLoss, "is not a JSON object");
+  const auto& object = json.get_object();
+  STOA_TRY(type, read_string(object, "peft_type"));
+  if (type.value_or("LORA") != "LORA") return fail(ErrorCode::kUnsupported, "peft_type \"{}\" is not supported; supported is LORA", *type);
+  STOA_TRY(dora, read_bool(object, "use_dora"));
+  if (dora.value_or(false)) return fail(ErrorCode::kUnsupported, "use_dora is not supported");
+  STOA_TRY(bias, read_string(object, "bias"));
+  if (bias.value_or("none") != "none") return fail(ErrorCode::kUnsupported, "bias \"{}\" is not supported; supported is none", *bias);
+  const auto* patterns = find(object, "alpha_pattern");
+  if (patterns != nullptr && (!patterns->is_object() || !patterns->get_object().empty())) return fail(ErrorCode::kUnsupported, "alpha_pattern is not supported");
+  STOA_TRY(alpha, read_number(object, "lora_alpha", -1e6, 1e6));
+  if (!alpha) return fail(ErrorCode::kDataLoss, "\"lora_alpha\" is missing");
+  STOA_TRY(by_root, read_bool(object, "use_rslora"));
+  return PeftScale{.alpha = *alpha, .by_root = by_root.value_or(false)};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Adapter>> Adapter::from_gguf(const GgufFile& file, const DecoderConfig& config) {
   STOA_TRY(type, file.get_string_or("adapter.type", ""));
   if (type != "lora") {
     return fail(error(ErrorCode::kUnsupported, "{}: adapter.type is \"{}\", but has to be \"lora\"", file.name(), type)
@@ -204,54 +241,23 @@ Result<std::shared_ptr<const Adapter>> load_gguf(const std::filesystem::path& pa
   return AdapterBuilder(file.name(), config).build(file.tensors(), false, [alpha](int rank) { return alpha == 0 ? 1.0 : alpha / rank; });
 }
 
-Result<std::string> read_config(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(ErrorCode::kNotFound, "{}: cannot be opened; a PEFT adapter is a folder with this file", path.string());
-  std::string text(kMaxConfigBytes, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() == kMaxConfigBytes) return fail(ErrorCode::kTooLarge, "{}: has {} bytes or more", path.string(), kMaxConfigBytes);
-  return text;
+Result<std::shared_ptr<const Adapter>> Adapter::from_peft(std::string_view config_json, const std::string& config_name, const SafetensorsFile& file,
+                                                          const DecoderConfig& config) {
+  auto scale = read_scale(config_json);
+  if (!scale) return fail(std::move(scale.error()).in(config_name));
+  return AdapterBuilder(file.name(), config).build(file.tensors(), true, *scale);
 }
-
-// What of PEFT's options changes the product in other ways.
-Status check_plain(const JsonObject& object) {
-  STOA_TRY(type, read_string(object, "peft_type"));
-  if (type.value_or("LORA") != "LORA") return fail(ErrorCode::kUnsupported, "peft_type \"{}\" is not supported; supported is LORA", *type);
-  STOA_TRY(dora, read_bool(object, "use_dora"));
-  if (dora.value_or(false)) return fail(ErrorCode::kUnsupported, "use_dora is not supported");
-  STOA_TRY(bias, read_string(object, "bias"));
-  if (bias.value_or("none") != "none") return fail(ErrorCode::kUnsupported, "bias \"{}\" is not supported; supported is none", *bias);
-  const auto* patterns = find(object, "alpha_pattern");
-  if (patterns != nullptr && (!patterns->is_object() || !patterns->get_object().empty())) return fail(ErrorCode::kUnsupported, "alpha_pattern is not supported");
-  return {};
-}
-
-Result<std::shared_ptr<const Adapter>> load_peft(const std::filesystem::path& folder, const DecoderConfig& config) {
-  const auto path = folder / "adapter_config.json";
-  const auto in_config = [&](Error error) { return fail(std::move(error).in(path.string())); };
-  STOA_TRY(text, read_config(path));
-  auto json = parse_json(text);
-  if (!json) return in_config(std::move(json.error()));
-  if (!json->is_object()) return fail(ErrorCode::kDataLoss, "{}: is not a JSON object", path.string());
-  const auto& object = json->get_object();
-  if (auto plain = check_plain(object); !plain) return in_config(std::move(plain.error()));
-  auto alpha = read_number(object, "lora_alpha", -1e6, 1e6);
-  if (!alpha) return in_config(std::move(alpha.error()));
-  if (!*alpha) return fail(ErrorCode::kDataLoss, "{}: \"lora_alpha\" is missing", path.string());
-  auto by_root = read_bool(object, "use_rslora");
-  if (!by_root) return in_config(std::move(by_root.error()));
-  STOA_TRY(file, SafetensorsFile::open(folder / "adapter_model.safetensors"));
-  return AdapterBuilder(file.name(), config).build(file.tensors(), true, [alpha = **alpha, root = by_root->value_or(false)](int rank) {
-    return alpha / (root ? std::sqrt(static_cast<double>(rank)) : rank);
-  });
-}
-
-}  // namespace
 
 Result<std::shared_ptr<const Adapter>> Adapter::load(const std::filesystem::path& path, const DecoderConfig& config) {
   std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored) ? load_peft(path, config) : load_gguf(path, config);
+  if (!std::filesystem::is_directory(path, ignored)) {
+    STOA_TRY(file, GgufFile::open(path));
+    return from_gguf(file, config);
+  }
+  const auto config_path = path / "adapter_config.json";
+  STOA_TRY(text, read_config(config_path));
+  STOA_TRY(file, SafetensorsFile::open(path / "adapter_model.safetensors"));
+  return from_peft(text, config_path.string(), file, config);
 }
 
 }  // namespace stoa::models

@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "models/engine/decoder_weights.h"
+#include "models/formats/gguf.h"
+#include "models/formats/safetensors.h"
 
 namespace stoa::models {
 
@@ -27,6 +30,10 @@ class Adapter {
   // `path` is a GGUF file or a PEFT folder. Errors: those of the file formats; kInvalidArgument where it does not fit the model, with tensor
   // and both shapes; kUnsupported names what it changes beyond the matrices of attention and feed-forward.
   static Result<std::shared_ptr<const Adapter>> load(const std::filesystem::path& path, const DecoderConfig& config);
+  // The same from files that are open, and the text of adapter_config.json, which errors call `config_name`.
+  static Result<std::shared_ptr<const Adapter>> from_gguf(const GgufFile& file, const DecoderConfig& config);
+  static Result<std::shared_ptr<const Adapter>> from_peft(std::string_view config_json, const std::string& config_name, const SafetensorsFile& file,
+                                                          const DecoderConfig& config);
 
   // Null where it leaves the matrix as it is.
   const LowRank* find(int layer, Matrix matrix) const {
