@@ -1,11 +1,18 @@
-// Prints how fast matrix products run: GB/s of weights for one input row (decode), GOP/s for many (prefill).
-// The weights of each line fill at least 64 MiB and are used in turn, so that one row reads them from memory as decoding does.
+// Prints how fast matrix products run: GB/s of weights, also as a share of the read bandwidth probed just before (what bounds few input
+// rows, as in decoding), and GOP/s (what bounds many). The weights of each line are used in turn from 192 MiB, so that they come from
+// memory as in decoding.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,24 +32,59 @@ struct Shape {
   int cols;
 };
 
+// Matrices of SmolLM2-135M, Qwen2.5-0.5B and Llama-3.2-1B.
 constexpr Shape kShapes[] = {
-    {"SmolLM2-135M q", 576, 576},         {"SmolLM2-135M gate", 1536, 576}, {"SmolLM2-135M down", 576, 1536},
-    {"SmolLM2-135M vocabulary", 49152, 576}, {"Qwen2-0.5B q", 896, 896},       {"Qwen2-0.5B gate", 4864, 896},
-    {"Qwen2-0.5B down", 896, 4864},       {"square", 2048, 2048},
+    {"smol-gate", 1536, 576},  {"smol-down", 576, 1536},   {"smol-head", 49152, 576},  {"qwen-q", 896, 896},         {"qwen-gate", 4864, 896},
+    {"qwen-down", 896, 4864},  {"qwen-head", 151936, 896}, {"llama-gate", 8192, 2048}, {"llama-down", 2048, 8192},   {"llama-head", 128256, 2048},
 };
 
 constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
                             DType::kQ5_0, DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-// Bytes whose scales are finite whatever the format: every half has its exponent kept small.
-std::vector<std::byte> weight_bytes(std::size_t count) {
-  std::vector<std::byte> bytes(count);
-  std::mt19937_64 random(1);
-  for (std::size_t i = 0; i + 8 <= count; i += 8) {
-    const std::uint64_t bits = random() & 0x3b3b3b3b3b3b3b3bULL;
-    std::memcpy(bytes.data() + i, &bits, 8);
+// Memory in huge pages, as packed weights have it, filled with bytes whose scales are finite whatever the format: every half has its
+// exponent kept small.
+struct Bytes {
+  explicit Bytes(std::size_t count) : data(static_cast<std::byte*>(std::aligned_alloc(std::size_t{2} << 20, count)), std::free), size(count) {
+    if (data == nullptr) throw std::bad_alloc();
+    madvise(data.get(), size, MADV_HUGEPAGE);
+    std::mt19937_64 random(1);
+    for (std::size_t i = 0; i + 8 <= size; i += 8) {
+      const std::uint64_t bits = random() & 0x3b3b3b3b3b3b3b3bULL;
+      std::memcpy(data.get() + i, &bits, 8);
+    }
   }
-  return bytes;
+  std::unique_ptr<std::byte, void (*)(void*)> data;
+  std::size_t size;
+};
+
+// What the machine gives at this moment, for the shares: neighbours take their part of memory, and of the cores where they share them.
+// Eight streams, because hardware prefetchers follow several and one does not fill the memory channels.
+double read_bandwidth(ThreadPool& pool, std::span<const std::byte> bytes) {
+  constexpr std::size_t kStreams = 8, kLine = 64;
+  const std::size_t part = bytes.size() / static_cast<std::size_t>(pool.threads());
+  const std::size_t stream = part / kStreams / kLine * kLine;
+  std::vector<std::uint64_t> sums(static_cast<std::size_t>(pool.threads()) * 8);
+  double best = 0;
+  for (int round = 0; round < 5; ++round) {
+    const auto start = Clock::now();
+    pool.parallel_for(pool.threads(), 1, [&](std::int64_t begin, std::int64_t, int) {
+      const std::byte* p = bytes.data() + static_cast<std::size_t>(begin) * part;
+      std::uint64_t sum = 0;
+      for (std::size_t at = 0; at < stream; at += kLine) {
+        for (std::size_t s = 0; s < kStreams; ++s) {
+          const std::byte* line = p + s * stream + at;
+          __builtin_prefetch(line + 1024);
+          std::uint64_t word;
+          std::memcpy(&word, line, sizeof word);
+          sum += word;
+        }
+      }
+      sums[static_cast<std::size_t>(begin) * 8] = sum;
+    });
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    best = std::max(best, static_cast<double>(stream * kStreams) * pool.threads() / seconds / 1e9 + static_cast<double>(sums[0] & 1) * 1e-12);
+  }
+  return best;
 }
 
 struct Speed {
@@ -55,8 +97,9 @@ struct Speed {
 Speed measure(Compute& compute, DType dtype, const Shape& shape, int m, double seconds, std::span<const std::byte> bytes) {
   const std::size_t size = dtype_bytes(dtype, static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.cols));
   std::vector<Weights> copies;
+  PackedWeights packed;
   for (std::size_t at = 0; at + size <= bytes.size(); at += size) {
-    copies.push_back(make_weights(dtype, shape.rows, shape.cols, bytes.subspan(at, size)).value());
+    copies.push_back(packed.add(compute.pool(), make_weights(dtype, shape.rows, shape.cols, bytes.subspan(at, size)).value()).value());
   }
   std::vector<float> x(static_cast<std::size_t>(m) * static_cast<std::size_t>(shape.cols));
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
@@ -87,11 +130,13 @@ int main(int argc, char** argv) {
   int threads = 2;
   std::string isa_name = "auto";
   std::string only;
-  std::vector<int> columns = {1, 512};
+  std::string shape_name;
+  std::vector<int> columns = {1, 4, 8, 16, 64, 512};
   double seconds = 0.2;
   app.add_option("--threads", threads, "threads, the caller included")->capture_default_str();
-  app.add_option("--isa", isa_name, "auto, plain, avx2 or avx512")->capture_default_str();
+  app.add_option("--isa", isa_name, "auto, plain, avx2, avx512 or avx512_bf16")->capture_default_str();
   app.add_option("--type", only, "one weight type, such as Q4_1 (default: all)");
+  app.add_option("--shape", shape_name, "the shapes whose name contains this (default: all)");
   app.add_option("--m", columns, "input rows")->capture_default_str();
   app.add_option("--seconds", seconds, "time for each line")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -103,18 +148,21 @@ int main(int argc, char** argv) {
   }
   ThreadPool pool(threads);
   Compute compute(pool, *isa);
-  const std::vector<std::byte> bytes = weight_bytes(std::size_t{128} << 20);
-  fmt::print("{} threads, {}\n{:6} {:26} {:>5} {:>10} {:>10} {:>9} {:>9}\n", pool.threads(), stoa::models::isa_name(*isa), "type", "shape", "m", "median us", "best us",
-             "GB/s", "GOP/s");
+  const Bytes memory(std::size_t{192} << 20);
+  const std::span<const std::byte> bytes(memory.data.get(), memory.size);
+  fmt::print("{} threads, {}\n{:5} {:22} {:>4} {:>10} {:>10} {:>7} {:>9} {:>8}\n", pool.threads(), stoa::models::isa_name(*isa), "type", "shape", "m", "median us",
+             "best us", "GB/s", "of probed", "GOP/s");
   for (const DType dtype : kTypes) {
     const DTypeInfo& info = dtype_info(dtype);
     if (!only.empty() && only != info.name) continue;
     for (const Shape& shape : kShapes) {
-      if (shape.cols % info.block_values != 0) continue;
+      if (shape.cols % info.block_values != 0 || std::string_view(shape.what).find(shape_name) == std::string_view::npos) continue;
+      if (dtype_bytes(dtype, static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.cols)) > bytes.size()) continue;
+      const double bandwidth = read_bandwidth(pool, bytes);
       for (const int m : columns) {
         const Speed speed = measure(compute, dtype, shape, m, seconds, bytes);
-        fmt::print("{:6} {:26} {:5} {:10.1f} {:10.1f} {:9.2f} {:9.1f}\n", info.name, fmt::format("{} {}x{}", shape.what, shape.rows, shape.cols), m,
-                   speed.median_us, speed.best_us, speed.gigabytes, speed.gigaops);
+        fmt::print("{:5} {:22} {:4} {:10.1f} {:10.1f} {:7.2f} {:8.0f}% {:8.1f}\n", info.name, fmt::format("{} {}x{}", shape.what, shape.rows, shape.cols), m,
+                   speed.median_us, speed.best_us, speed.gigabytes, 100 * speed.gigabytes / bandwidth, speed.gigaops);
         std::fflush(stdout);
       }
     }

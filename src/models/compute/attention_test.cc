@@ -42,9 +42,24 @@ Sequence make_sequence(std::mt19937& random, const Case& c, const KvLayout& layo
   return s;
 }
 
+// Rows of n values after rounding each to 8 bits with one scale.
+std::vector<float> in_8_bits(std::vector<float> rows, int n) {
+  for (auto row = rows.begin(); row != rows.end(); row += n) {
+    float largest = 0;
+    for (int i = 0; i < n; ++i) largest = std::max(largest, std::fabs(row[i]));
+    for (int i = 0; i < n; ++i) row[i] = largest / 127.0f * std::nearbyint(row[i] * (127.0f / largest));
+  }
+  return rows;
+}
+
 // Straight from the definition, in double precision, without pages.
 std::vector<double> expected_output(const Case& c, const Sequence& s, float scale) {
   std::vector<double> out(s.q.size());
+  std::vector<float> k = s.k, v = s.v, queries = s.q;
+  for (float& value : queries) value *= scale;
+  if (c.type == KvType::kQ8) {
+    for (std::vector<float>* rows : {&k, &v, &queries}) *rows = in_8_bits(*rows, c.head_dim);
+  }
   const int group = c.heads / c.kv_heads;
   for (int row = 0; row < s.rows; ++row) {
     for (int head = 0; head < c.heads; ++head) {
@@ -59,12 +74,11 @@ std::vector<double> expected_output(const Case& c, const Sequence& s, float scal
       double total = 0;
       for (int p = begin; p < end; ++p) {
         double score = 0;
-        for (int d = 0; d < c.head_dim; ++d) score += s.q[q + static_cast<std::size_t>(d)] * at(s.k, p, d);
-        score *= scale;
+        for (int d = 0; d < c.head_dim; ++d) score += queries[q + static_cast<std::size_t>(d)] * at(k, p, d);
         if (c.softcap > 0) score = c.softcap * std::tanh(score / c.softcap);
         const double weight = std::exp(score);
         total += weight;
-        for (int d = 0; d < c.head_dim; ++d) out[q + static_cast<std::size_t>(d)] += weight * at(s.v, p, d);
+        for (int d = 0; d < c.head_dim; ++d) out[q + static_cast<std::size_t>(d)] += weight * at(v, p, d);
       }
       for (int d = 0; d < c.head_dim; ++d) out[q + static_cast<std::size_t>(d)] /= total;
     }
@@ -115,6 +129,12 @@ TEST(Attention, EqualsTheDefinition) {
       {6, 2, 64, KvType::kF16, true, 40, {{0, 100}, {90, 1}, {200, 5}}},
       {2, 2, 256, KvType::kF16, true, 0, {{20, 20}}},
       {4, 2, 64, KvType::kF16, true, 40, {{0, 70}, {90, 1}}, 0.7},
+      {6, 2, 64, KvType::kQ8, true, 0, {{0, 170}}, 0.7},
+      {7, 1, 64, KvType::kF16, true, 0, {{128, 1}, {127, 1}, {300, 2}}},
+      {9, 3, 64, KvType::kQ8, true, 0, {{0, 1}, {31, 1}, {32, 1}, {100, 1}}},
+      {14, 2, 64, KvType::kQ8, true, 0, {{0, 77}, {150, 3}, {5, 30}}},
+      {4, 4, 80, KvType::kQ8, true, 0, {{3, 35}}},
+      {6, 2, 128, KvType::kQ8, true, 40, {{0, 100}, {90, 1}, {200, 5}}},
   };
   std::mt19937 random(9);
   for (const Isa isa : supported_isas()) {

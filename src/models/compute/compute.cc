@@ -11,17 +11,18 @@ namespace stoa::models {
 
 namespace {
 
-constexpr bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
-
 // Below this many values an elementwise operation is done before a second thread would have started.
 constexpr std::int64_t kParallelValues = 16384;
 // Elementwise operations see their values as rows of this many.
 constexpr std::int64_t kRun = 1024;
 
-// Products with few rows of x are bound by memory: chunks only have to be even. With more, a chunk is what one thread unpacks at a time.
-constexpr int kChunksPerThread = 2;
-constexpr int kPanelChunk = kPanels * kPanelRows;
-constexpr int kLeastColumns = 64;
+// How many chunks a product is cut into, so that a slow thread does not keep the others waiting; and the least a chunk is worth, because
+// each pays for starting and for its first bytes from memory.
+constexpr int kChunksPerThread = 4;
+constexpr std::int64_t kLeastWork = 1 << 18;  // weights times rows of x
+// Up to this many bytes of x are used by panel after panel before the next; more would not stay in a core's cache.
+constexpr std::int64_t kColumnBytes = 256 << 10;
+constexpr int kWholeTiles = 24;  // a multiple of the tiles of rows of x that kernels have
 
 int ceil_div(std::int64_t a, std::int64_t b) { return static_cast<int>((a + b - 1) / b); }
 
@@ -33,65 +34,25 @@ struct Cut {
   int column_chunks = 1;
 };
 
-Cut cut_products(std::span<const Product> products, int m, int threads) {
-  std::int64_t total = 0;
-  for (const Product& product : products) total += product.w->rows;
+Cut cut_products(std::span<const Product> products, int m, int cols, int threads) {
+  std::int64_t panels = 0;
+  for (const Product& product : products) panels += ceil_div(product.w->rows, kPanelRows);
   Cut cut;
-  cut.rows = kPanelChunk;
-  if (m <= kDirectRows) {
-    const int even = ceil_div(total, static_cast<std::int64_t>(threads) * kChunksPerThread);
-    cut.rows = std::max(kPanelRows, (even + 3) / 4 * 4);
+  cut.columns = m;
+  if (const std::int64_t fit = kColumnBytes / (2 * static_cast<std::int64_t>(cols)); m > 2 * fit) {
+    // Whole tiles, so that only the last part has a remainder.
+    const int parts = ceil_div(m, std::max<std::int64_t>(fit, 64));
+    cut.columns = ceil_div(ceil_div(m, parts), kWholeTiles) * kWholeTiles;
   }
-  for (const Product& product : products) cut.row_chunks += ceil_div(product.w->rows, cut.rows);
-  if (m > kLeastColumns) {
-    const int wanted = ceil_div(static_cast<std::int64_t>(threads) * 4 * kChunksPerThread, cut.row_chunks);
-    cut.column_chunks = std::clamp(wanted, 1, m / kLeastColumns);
-  }
-  // Whole tiles of eight, so that only the last part has a remainder.
-  cut.columns = (ceil_div(m, cut.column_chunks) + 7) / 8 * 8;
   cut.column_chunks = ceil_div(m, cut.columns);
+  const std::int64_t least = ceil_div(kLeastWork, static_cast<std::int64_t>(cols) * cut.columns * kPanelRows);
+  const std::int64_t even = ceil_div(panels, static_cast<std::int64_t>(threads) * kChunksPerThread);
+  cut.rows = static_cast<int>(std::max(even, std::min(least, ceil_div(panels, threads) + std::int64_t{0}))) * kPanelRows;
+  for (const Product& product : products) cut.row_chunks += ceil_div(product.w->rows, cut.rows);
   return cut;
 }
 
 }  // namespace
-
-bool can_compute(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-    case DType::kQ8_0:
-    case DType::kQ4_0:
-    case DType::kQ4_1:
-    case DType::kQ5_0:
-    case DType::kQ5_1:
-    case DType::kQ4_K:
-    case DType::kQ5_K:
-    case DType::kQ6_K: return true;
-    default: return false;
-  }
-}
-
-Result<Weights> make_weights(DType dtype, std::int64_t rows, std::int64_t cols, std::span<const std::byte> bytes) {
-  const DTypeInfo& info = dtype_info(dtype);
-  if (!can_compute(dtype)) {
-    return fail(error(ErrorCode::kUnsupported, "weights of type {} cannot be computed with", info.name)
-                    .with_hint("convert the model to F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K"));
-  }
-  constexpr std::int64_t kLargest = 1 << 26;
-  if (rows <= 0 || cols <= 0 || rows > kLargest || cols > kLargest) {
-    return fail(ErrorCode::kInvalidArgument, "a weight matrix of {} x {} is not usable: each side must be 1 to {}", rows, cols, kLargest);
-  }
-  const int multiple = std::max<int>(info.block_values, 16);
-  if (cols % multiple != 0) {
-    return fail(ErrorCode::kUnsupported, "a {} matrix with {} columns: the number must be a multiple of {}", info.name, cols, multiple);
-  }
-  const std::size_t needed = bytes_of(info, static_cast<std::size_t>(cols)) * static_cast<std::size_t>(rows);
-  if (bytes.size() < needed) {
-    return fail(ErrorCode::kDataLoss, "a {} matrix of {} x {} needs {} bytes, the file has {}", info.name, rows, cols, needed, bytes.size());
-  }
-  return Weights{dtype, static_cast<int>(rows), static_cast<int>(cols), bytes.data()};
-}
 
 Rope::Rope(RopeStyle style, int dim, double base, std::span<const float> factors, double scale, const Yarn* yarn, double magnitude)
     : style_(style), magnitude_(magnitude) {
@@ -130,17 +91,41 @@ void Compute::rows_in_parallel(int rows, std::int64_t n, RangeFn fn) {
   pool_.parallel_for(rows, grain, fn);
 }
 
-void Compute::matmul(const float* x, std::int64_t x_stride, int m, int cols, std::span<const Product> products) {
-  if (m <= 0 || products.empty()) return;
-  const bool any_blocks = std::ranges::any_of(products, [](const Product& p) { return !is_float(p.w->dtype); });
-  const auto groups = static_cast<std::size_t>(groups_of(cols));
-  if (any_blocks) {
+const std::byte* Compute::prepare(DType dtype, const float* x, std::int64_t x_stride, int m, int cols) {
+  if (is_block_format(dtype)) {
+    const auto groups = static_cast<std::size_t>(groups_of(cols));
     if (quantized_.size() < groups * static_cast<std::size_t>(m)) quantized_.resize(groups * static_cast<std::size_t>(m));
     rows_in_parallel(m, cols, [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t i = begin; i < end; ++i) kernels_.quantize(x + i * x_stride, cols, quantized_.data() + static_cast<std::size_t>(i) * groups);
     });
+    return reinterpret_cast<const std::byte*>(quantized_.data());
   }
-  const Cut cut = cut_products(products, m, pool_.threads());
+  if (dtype != DType::kBF16) return reinterpret_cast<const std::byte*>(x);
+  const auto size = static_cast<std::size_t>(m) * static_cast<std::size_t>(cols);
+  if (rounded_.size() < size) rounded_.resize(size);
+  rows_in_parallel(m, cols, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t i = begin; i < end; ++i) kernels_.to_bf16(x + i * x_stride, rounded_.data() + i * cols, cols);
+  });
+  return reinterpret_cast<const std::byte*>(rounded_.data());
+}
+
+void Compute::matmul(const float* x, std::int64_t x_stride, int m, int cols, std::span<const Product> products) {
+  if (m <= 0 || products.empty()) return;
+  struct Input {
+    const std::byte* data = nullptr;
+    std::size_t stride = 0;
+  };
+  Input blocks, pairs;
+  const Input floats = {reinterpret_cast<const std::byte*>(x), static_cast<std::size_t>(x_stride) * sizeof(float)};
+  const auto input_of = [&](DType dtype) -> Input& { return is_block_format(dtype) ? blocks : pairs; };
+  for (const Product& product : products) {
+    const DType dtype = product.w->dtype;
+    if (dtype == DType::kF32 || dtype == DType::kF16 || input_of(dtype).data != nullptr) continue;
+    const std::size_t stride = is_block_format(dtype) ? sizeof(ActivationGroup) * static_cast<std::size_t>(groups_of(cols))
+                                                      : sizeof(std::uint16_t) * static_cast<std::size_t>(cols);
+    input_of(dtype) = {prepare(dtype, x, x_stride, m, cols), stride};
+  }
+  const Cut cut = cut_products(products, m, cols, pool_.threads());
   const auto run_chunk = [&](std::int64_t index, int thread) {
     int chunk = static_cast<int>(index % cut.row_chunks);
     const int column = static_cast<int>(index / cut.row_chunks) * cut.columns;
@@ -148,36 +133,57 @@ void Compute::matmul(const float* x, std::int64_t x_stride, int m, int cols, std
     for (int count; chunk >= (count = ceil_div(product->w->rows, cut.rows)); ++product) chunk -= count;
     const Weights& w = *product->w;
     const int row = chunk * cut.rows;
-    std::vector<Line>& scratch = per_thread_[static_cast<std::size_t>(thread)];
-    if (const std::size_t lines = matmul_scratch_bytes(cols) / sizeof(Line); m > kDirectRows && scratch.size() < lines) scratch.resize(lines);
-    const std::size_t row_bytes = dtype_bytes(w.dtype, static_cast<std::size_t>(cols));
-    const void* input = is_float(w.dtype) ? static_cast<const void*>(x + column * x_stride)
-                                          : quantized_.data() + static_cast<std::size_t>(column) * groups;
-    kernels_.matmul({.dtype = w.dtype,
-                     .w = w.data + static_cast<std::size_t>(row) * row_bytes,
-                     .row_bytes = row_bytes,
-                     .rows = std::min(cut.rows, w.rows - row),
-                     .cols = cols,
-                     .x = input,
-                     .x_stride = is_float(w.dtype) ? x_stride : static_cast<std::int64_t>(groups),
-                     .m = std::min(cut.columns, m - column),
-                     .y = product->y + column * product->y_stride + row,
-                     .y_stride = product->y_stride,
-                     .bias = product->bias != nullptr ? product->bias + row : nullptr,
-                     .accumulate = product->accumulate,
-                     .scratch = scratch.empty() ? nullptr : scratch.data()->bytes});
+    const Input& input = w.dtype == DType::kF32 || w.dtype == DType::kF16 ? floats : input_of(w.dtype);
+    MatmulTile tile = {.dtype = w.dtype,
+                       .rows = std::min(cut.rows, w.rows - row),
+                       .cols = cols,
+                       .x = input.data + static_cast<std::size_t>(column) * input.stride,
+                       .x_stride = input.stride,
+                       .m = std::min(cut.columns, m - column),
+                       .y = product->y + column * product->y_stride + row,
+                       .y_stride = product->y_stride,
+                       .bias = product->bias != nullptr ? product->bias + row : nullptr,
+                       .accumulate = product->accumulate};
+    if (w.packed) {
+      tile.w = w.data + static_cast<std::size_t>(row / kPanelRows) * panel_bytes(w.dtype, cols);
+      kernels_.matmul(tile);
+    } else {
+      matmul_in_file_order(w, row, tile, per_thread_[static_cast<std::size_t>(thread)]);
+    }
   };
   pool_.parallel_for(static_cast<std::int64_t>(cut.row_chunks) * cut.column_chunks, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
     for (std::int64_t i = begin; i < end; ++i) run_chunk(i, thread);
   });
 }
 
+// Packs a panel at a time.
+void Compute::matmul_in_file_order(const Weights& w, int row, MatmulTile tile, std::vector<Line>& scratch) const {
+  const std::size_t row_bytes = dtype_bytes(w.dtype, static_cast<std::size_t>(w.cols));
+  const std::size_t lines = (panel_bytes(w.dtype, w.cols) + sizeof(Line) - 1) / sizeof(Line);
+  if (scratch.size() < lines) scratch.resize(lines);
+  tile.w = scratch.data()->bytes;
+  for (const int end = row + tile.rows; row < end; row += kPanelRows, tile.y += kPanelRows) {
+    tile.rows = std::min(kPanelRows, end - row);
+    pack_panel(w.dtype, w.data + static_cast<std::size_t>(row) * row_bytes, row_bytes, tile.rows, w.cols, scratch.data()->bytes);
+    kernels_.matmul(tile);
+    if (tile.bias != nullptr) tile.bias += kPanelRows;
+  }
+}
+
 void Compute::lookup(const Weights& w, std::span<const std::int32_t> indices, float* out, std::int64_t stride) {
   const std::size_t row_bytes = dtype_bytes(w.dtype, static_cast<std::size_t>(w.cols));
-  rows_in_parallel(static_cast<int>(indices.size()), w.cols, [&](std::int64_t begin, std::int64_t end, int) {
+  const std::size_t lines = (row_bytes + sizeof(Line) - 1) / sizeof(Line);
+  rows_in_parallel(static_cast<int>(indices.size()), w.cols, [&](std::int64_t begin, std::int64_t end, int thread) {
+    std::vector<Line>& scratch = per_thread_[static_cast<std::size_t>(thread)];
+    if (scratch.size() < lines) scratch.resize(lines);
     for (std::int64_t i = begin; i < end; ++i) {
       const auto index = static_cast<std::size_t>(indices[static_cast<std::size_t>(i)]);
-      dequantize_row(w.dtype, w.data + index * row_bytes, w.cols, out + i * stride);
+      const std::byte* row = w.data + index * row_bytes;
+      if (w.packed) {
+        unpack_row(w.dtype, w.data + index / kPanelRows * panel_bytes(w.dtype, w.cols), static_cast<int>(index % kPanelRows), w.cols, scratch.data()->bytes);
+        row = scratch.data()->bytes;
+      }
+      dequantize_row(w.dtype, row, w.cols, out + i * stride);
     }
   });
 }
@@ -236,29 +242,42 @@ void Compute::rope(const RopeAngles& angles, float* x, std::int64_t stride, int 
   });
 }
 
-void Compute::store_kv(const KvLayout& layout, int layer, std::byte* const* pages, int first_position, int rows, const float* k,
-                       std::int64_t k_stride, const float* v, std::int64_t v_stride) {
-  const int dim = layout.head_dim;
-  const bool f16 = layout.type == KvType::kF16;
-  const auto store = [&](int head, int row) {
-    const int position = first_position + row;
-    std::byte* page = pages[position / kPageTokens];
-    const int slot = position % kPageTokens;
-    const float* key = k + row * k_stride + head * dim;
-    const float* value = v + row * v_stride + head * dim;
-    std::byte* k_block = page + layout.k_offset(layer, head);
-    std::byte* v_row = page + layout.v_offset(layer, head) + static_cast<std::size_t>(slot * dim) * layout.element_bytes();
-    if (f16) {
+// One position of one head into its blocks.
+void Compute::store_position(KvType type, int dim, int slot, const float* key, const float* value, std::byte* k_block, std::byte* v_block) const {
+  switch (type) {
+    case KvType::kF16: {
       std::array<std::uint16_t, KvLayout::kMaxHeadDim> halves;
       kernels_.to_f16(key, halves.data(), dim);
       auto* column = reinterpret_cast<std::uint16_t*>(k_block) + slot;
       for (int d = 0; d < dim; ++d) column[d * kPageTokens] = halves[static_cast<std::size_t>(d)];
-      kernels_.to_f16(value, reinterpret_cast<std::uint16_t*>(v_row), dim);
-    } else {
+      kernels_.to_f16(value, reinterpret_cast<std::uint16_t*>(v_block) + slot * dim, dim);
+      return;
+    }
+    case KvType::kF32: {
       auto* column = reinterpret_cast<float*>(k_block) + slot;
       for (int d = 0; d < dim; ++d) column[d * kPageTokens] = key[d];
-      std::memcpy(v_row, value, static_cast<std::size_t>(dim) * sizeof(float));
+      std::memcpy(reinterpret_cast<float*>(v_block) + slot * dim, value, static_cast<std::size_t>(dim) * sizeof(float));
+      return;
     }
+    case KvType::kQ8: {
+      std::array<std::int8_t, KvLayout::kMaxHeadDim> bytes;
+      reinterpret_cast<float*>(k_block)[slot] = kernels_.quantize_kv(key, dim, bytes.data());
+      std::byte* column = k_block + kKvScaleBytes + 4 * slot;
+      for (int d = 0; d < dim; d += 4) std::memcpy(column + d * kPageTokens, bytes.data() + d, 4);
+      reinterpret_cast<float*>(v_block)[slot] = kernels_.quantize_kv(value, dim, reinterpret_cast<std::int8_t*>(v_block + kKvScaleBytes) + slot * dim);
+      return;
+    }
+  }
+}
+
+void Compute::store_kv(const KvLayout& layout, int layer, std::byte* const* pages, int first_position, int rows, const float* k,
+                       std::int64_t k_stride, const float* v, std::int64_t v_stride) {
+  const int dim = layout.head_dim;
+  const auto store = [&](int head, int row) {
+    const int position = first_position + row;
+    std::byte* page = pages[position / kPageTokens];
+    store_position(layout.type, dim, position % kPageTokens, k + row * k_stride + head * dim, v + row * v_stride + head * dim,
+                   page + layout.k_offset(layer, head), page + layout.v_offset(layer, head));
   };
   // Threads get whole (page, head) blocks, because neighbouring positions share cache lines.
   const int first_page = first_position / kPageTokens;

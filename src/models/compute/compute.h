@@ -1,8 +1,8 @@
 // The operations of transformer inference on the CPU, on top of the kernels of one instruction set and a thread pool.
 // Everything is row-major float32 unless said otherwise; "rows" are tokens. Strides are in elements, between rows.
 //
-// Matrix products quantise the input rows to 8 bits in blocks of 32 (as other GGUF engines do) when the weights are a block format,
-// and use the float rows as they are when the weights are F32, F16 or BF16.
+// Matrix products quantise the input rows to 8 bits in blocks of 32 (as other GGUF engines do) when the weights are a block format, round
+// them to bfloat16 when the weights are BF16, and use them as they are when the weights are F32 or F16.
 //
 // A Compute belongs to one thread at a time (it owns scratch memory); several may share a ThreadPool.
 #pragma once
@@ -17,24 +17,9 @@
 #include "models/compute/kernels.h"
 #include "models/compute/kv_cache.h"
 #include "models/compute/thread_pool.h"
-#include "models/formats/dtype.h"
+#include "models/compute/weights.h"
 
 namespace stoa::models {
-
-// A weight matrix as it lies in the file: `rows` outputs by `cols` inputs, rows one after the other. Not owned.
-struct Weights {
-  DType dtype = DType::kF32;
-  int rows = 0;
-  int cols = 0;
-  const std::byte* data = nullptr;
-};
-
-// True for the types the kernels take: F32, F16, BF16 and the block formats.
-bool can_compute(DType dtype);
-
-// Checks once at load time what the operations then rely on: a supported type, cols a multiple of the block (and of 16), positive
-// sizes, and `bytes` long enough for the rows.
-Result<Weights> make_weights(DType dtype, std::int64_t rows, std::int64_t cols, std::span<const std::byte> bytes);
 
 // One product of Compute::matmul: y[row] = x[row] * w^T (+ bias) (+ y[row] if accumulate).
 struct Product {
@@ -169,8 +154,15 @@ class Compute {
   ThreadPool& pool_;
   Isa isa_;
   const Kernels& kernels_;
-  std::vector<ActivationGroup> quantized_;     // the input of the current product, in 8 bits
-  std::vector<std::vector<Line>> per_thread_;  // unpacked weights
+  // The input of the current product in the form that a type of weights wants.
+  const std::byte* prepare(DType dtype, const float* x, std::int64_t x_stride, int m, int cols);
+
+  void store_position(KvType type, int dim, int slot, const float* key, const float* value, std::byte* k_block, std::byte* v_block) const;
+  void matmul_in_file_order(const Weights& w, int row, MatmulTile tile, std::vector<Line>& scratch) const;
+
+  std::vector<ActivationGroup> quantized_;
+  std::vector<std::uint16_t> rounded_;
+  std::vector<std::vector<Line>> per_thread_;  // for weights that are not packed
 };
 
 }  // namespace stoa::models

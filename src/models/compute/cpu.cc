@@ -12,6 +12,7 @@ CpuFeatures detect_cpu() {
   features.avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   features.avx512 = features.avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+  features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
   return features;
 }
@@ -21,6 +22,7 @@ std::string_view isa_name(Isa isa) {
     case Isa::kPlain: return "plain";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx512: return "avx512";
+    case Isa::kAvx512Bf16: return "avx512_bf16";
   }
   return "unknown";
 }
@@ -30,6 +32,7 @@ std::vector<Isa> supported_isas() {
   std::vector<Isa> isas = {Isa::kPlain};
   if (features.avx2) isas.push_back(Isa::kAvx2);
   if (features.avx512) isas.push_back(Isa::kAvx512);
+  if (features.avx512_bf16) isas.push_back(Isa::kAvx512Bf16);
   return isas;
 }
 

@@ -108,14 +108,15 @@ TEST(Quantize, AgreesWithPlainAndKeepsValues) {
       for (std::size_t g = 0; g < groups; ++g) {
         const auto same = [](const auto& a, const auto& b) { return std::equal(std::begin(a), std::end(a), std::begin(b), std::end(b)); };
         EXPECT_TRUE(same(actual[g].q, expected[g].q)) << isa_name(isa) << " n=" << n;
-        EXPECT_TRUE(same(actual[g].scale_sum, expected[g].scale_sum)) << isa_name(isa) << " n=" << n;
-        EXPECT_TRUE(same(actual[g].low_sum, expected[g].low_sum)) << isa_name(isa) << " n=" << n;
+        EXPECT_TRUE(same(actual[g].scale, expected[g].scale)) << isa_name(isa) << " n=" << n;
+        EXPECT_TRUE(same(actual[g].sum, expected[g].sum)) << isa_name(isa) << " n=" << n;
+        EXPECT_TRUE(same(actual[g].low_offset, expected[g].low_offset) && same(actual[g].offset, expected[g].offset)) << isa_name(isa) << " n=" << n;
         EXPECT_TRUE(same(actual[g].minimum_sum, expected[g].minimum_sum)) << isa_name(isa) << " n=" << n;
       }
       // The value behind position 5 of the second block, where there is one.
       if (n >= 64) {
         const ActivationGroup& first = actual[0];
-        EXPECT_NEAR(first.q[16 + 5] * first.scale_sum[1], x[37], first.scale_sum[1] * 0.51);
+        EXPECT_NEAR(first.q[16 + 5] * first.scale[1], x[37], first.scale[1] * 0.51);
       }
     }
   }
@@ -135,11 +136,11 @@ TEST(Quantize, RoundsScaleAndMinimumSumToHalves) {
     EXPECT_EQ(group.q[1], -64) << isa_name(isa);
     EXPECT_EQ(group.q[2], 2) << isa_name(isa);
     EXPECT_EQ(group.q[kGroup / 2 + 4], 100) << isa_name(isa);
-    EXPECT_EQ(group.scale_sum[0], 0x1.02p-7f) << isa_name(isa);
-    EXPECT_EQ(group.scale_sum[kGroupBlocks], 165 * 0x1.02p-7f) << isa_name(isa);
-    EXPECT_EQ(group.low_sum[0], 65 * 0x1.02p-7f) << isa_name(isa);
+    EXPECT_EQ(group.scale[0], 0x1.02p-7f) << isa_name(isa);
+    EXPECT_EQ(group.offset[0], -kOffset * 165) << isa_name(isa);
+    EXPECT_EQ(group.low_offset[0], -kOffset * 65) << isa_name(isa);
     EXPECT_EQ(group.minimum_sum[0], f16_to_f32(f32_to_f16(165 / 127.0f))) << isa_name(isa);
-    EXPECT_NE(group.minimum_sum[0], group.scale_sum[kGroupBlocks]) << isa_name(isa);
+    EXPECT_NE(group.minimum_sum[0], group.scale[0] * group.sum[0]) << isa_name(isa);
   }
 }
 

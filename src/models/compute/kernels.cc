@@ -9,6 +9,7 @@ const Kernels& kernels(Isa isa) {
     case Isa::kPlain: return plain_kernels();
     case Isa::kAvx2: return avx2_kernels();
     case Isa::kAvx512: return avx512_kernels();
+    case Isa::kAvx512Bf16: return avx512_bf16_kernels();
   }
   return plain_kernels();
 }

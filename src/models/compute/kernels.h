@@ -20,6 +20,7 @@
 
 #include "models/compute/cpu.h"
 #include "models/compute/kv_cache.h"
+#include "models/compute/weights.h"
 #include "models/formats/dtype.h"
 
 namespace stoa::models {
@@ -36,42 +37,39 @@ inline constexpr int kGroup = kBlock * kGroupBlocks;
 // What is rounded to halves follows Q8_0 and Q8_1 of ggml, so that models quantised for it give the results they were judged by.
 // There K-quants have activations with one scale for 256 values; here they share these, which are finer, so that tensors of
 // different formats can share one quantised input. A block with max|x| above 8.3e6 has no scale (infinity).
-struct alignas(64) ActivationGroup {
+inline constexpr int kOffset = 128;
+struct alignas(16) ActivationGroup {
   std::int8_t q[kGroup];
-  float minimum_sum[kGroupBlocks];    // what Q4_1 and Q5_1 multiply m with: max|x| / 127 * sum(q), rounded to half precision
-  float scale_sum[2 * kGroupBlocks];  // the four scales, then the four values scale * sum(q)
-  float low_sum[kGroupBlocks];        // scale * sum(q) of the lower 16 values (Q6_K has a scale for each 16)
+  float scale[kGroupBlocks];
+  float sum[kGroupBlocks];                // of q, a whole number
+  float minimum_sum[kGroupBlocks];        // what Q4_1 and Q5_1 multiply m with: max|x| / 127 * sum(q), rounded to half precision
+  std::int32_t offset[kGroupBlocks];      // -kOffset * sum(q): what weights that are stored with this offset have too much
+  std::int32_t low_offset[kGroupBlocks];  // the same of the lower 16 values (Q6_K has a scale for each 16)
 };
 
 constexpr int groups_of(int cols) { return (cols + kGroup - 1) / kGroup; }
 
-// A share of a matrix product: rows of W (row-major, row_bytes apart) times m rows of x into y (y[i * y_stride + row]).
+// What the rows of x are made into for weights of a type: ActivationGroups for block formats, float32 for F32 and F16, bfloat16 values
+// (rounded to even; NaN stays NaN) for BF16, as other engines do.
+constexpr bool is_block_format(DType dtype) { return dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16; }
+
+// A share of a matrix product: rows of W, in panels (weights.h), times m rows of x into y (y[i * y_stride + row]).
 struct MatmulTile {
   DType dtype = DType::kF32;
-  const std::byte* w = nullptr;
-  std::size_t row_bytes = 0;
+  const std::byte* w = nullptr;  // the panel that the first row begins
   int rows = 0;
   int cols = 0;
-  const void* x = nullptr;      // const ActivationGroup* for block formats, const float* for F32, F16, BF16
-  std::int64_t x_stride = 0;    // in elements of that type
+  const std::byte* x = nullptr;  // made by quantize or to_bf16, or float32; 64-byte aligned for block formats
+  std::size_t x_stride = 0;      // in bytes
   int m = 0;
   float* y = nullptr;
   std::int64_t y_stride = 0;
-  const float* bias = nullptr;  // rows values, or none
+  const float* bias = nullptr;   // rows values, or none
   bool accumulate = false;
-  std::byte* scratch = nullptr; // matmul_scratch_bytes(cols), 64-byte aligned; not needed for m <= kDirectRows
 };
 
-// Up to this many rows of x the fast kernels use the blocks as they lie in the file; with more it pays to unpack them first.
-inline constexpr int kDirectRows = 4;
-
-// Weight rows that the fast kernels unpack at a time, and the room that takes.
-inline constexpr int kPanelRows = 16;
-inline constexpr int kPanelBlockBytes = kPanelRows * kBlock + 4 * kPanelRows * static_cast<int>(sizeof(float));
-inline constexpr int kPanels = 2;
-constexpr std::size_t matmul_scratch_bytes(int cols) {
-  return static_cast<std::size_t>(groups_of(cols)) * kGroupBlocks * kPanelBlockBytes * kPanels;
-}
+// Up to about so many rows of x a product takes little longer than reading the weights.
+inline constexpr int kDirectRows = 6;
 
 // A share of attention: up to kAttentionRows (token, head) pairs that read the same KV head.
 inline constexpr int kAttentionRows = 32;
@@ -98,10 +96,16 @@ struct AttentionTile {
 struct Kernels {
   // n is a multiple of 32. Exact.
   void (*quantize)(const float* x, int n, ActivationGroup* out);
-  // |fast - plain| <= (cols / 16 + 16) u max|w| sum|x| for each output, over its row of W and of (quantised) x.
+  // Round to nearest even, NaN to a quiet NaN. Exact.
+  void (*to_bf16)(const float* x, std::uint16_t* out, int n);
+  // |fast - plain| <= (cols / 16 + 16) u max|w| sum|x| for each output, over its row of W and of (quantised, rounded) x. A row of y is
+  // the same, bit for bit, whatever other rows of x it is computed with.
   void (*matmul)(const MatmulTile& tile);
-  // The tile's softmax(q k^T scale) v: 1e-5 max|v| for scores below 80 in magnitude.
+  // The tile's softmax(q k^T scale) v: 1e-5 max|v| for scores below 80 in magnitude. With KvType::kQ8, q * scale is rounded to 8 bits with
+  // one scale for each row and head, like the keys.
   void (*attention)(const AttentionTile& tile);
+  // A key or value in 8 bits: q = x * (127 / max|x|) rounded to even; returns the scale max|x| / 127. n is a multiple of 16. Exact.
+  float (*quantize_kv)(const float* x, int n, std::int8_t* out);
   // Relative 1e-5 of the largest output.
   void (*rms_norm)(const float* x, const float* weight, float eps, int n, float* out);
   void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int n, float* out);

@@ -12,8 +12,10 @@ namespace stoa::models {
 const Kernels& avx2_kernels() {
   static constexpr Kernels kTable = {
       .quantize = quantize<Avx2>,
+      .to_bf16 = to_bf16<Avx2>,
       .matmul = matmul_tile<Avx2>,
       .attention = attention_tile<Avx2>,
+      .quantize_kv = quantize_kv<Avx2>,
       .rms_norm = rms_norm<Avx2>,
       .layer_norm = layer_norm<Avx2>,
       .add = add<Avx2>,

@@ -12,8 +12,10 @@ namespace stoa::models {
 const Kernels& avx512_kernels() {
   static constexpr Kernels kTable = {
       .quantize = quantize<Avx512>,
+      .to_bf16 = to_bf16<Avx512>,
       .matmul = matmul_tile<Avx512>,
       .attention = attention_tile<Avx512>,
+      .quantize_kv = quantize_kv<Avx512>,
       .rms_norm = rms_norm<Avx512>,
       .layer_norm = layer_norm<Avx512>,
       .add = add<Avx512>,

@@ -3,6 +3,7 @@
 #include "models/compute/kernel_tables.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -40,9 +41,10 @@ void quantize(const float* x, int n, ActivationGroup* out) {
         if (i < 16) low_sum += q;
       }
       const float rounded = half_rounded(scale);
-      group.scale_sum[b] = rounded;
-      group.scale_sum[kGroupBlocks + b] = rounded * static_cast<float>(sum);
-      group.low_sum[b] = rounded * static_cast<float>(low_sum);
+      group.scale[b] = rounded;
+      group.sum[b] = static_cast<float>(sum);
+      group.offset[b] = -kOffset * sum;
+      group.low_offset[b] = -kOffset * low_sum;
       group.minimum_sum[b] = half_rounded(scale * static_cast<float>(sum));
     }
   }
@@ -50,7 +52,7 @@ void quantize(const float* x, int n, ActivationGroup* out) {
 
 float activation_at(const ActivationGroup* x, int i) {
   const ActivationGroup& group = x[i / kGroup];
-  return group.scale_sum[i % kGroup / kBlock] * static_cast<float>(group.q[activation_index(i % kGroup)]);
+  return group.scale[i % kGroup / kBlock] * static_cast<float>(group.q[activation_index(i % kGroup)]);
 }
 
 // Q4_1 and Q5_1 multiply their minimum with a sum that has a rounding of its own: what that adds to the product of a row of weights
@@ -63,62 +65,86 @@ double minimum_correction(DType dtype, const std::byte* w, const ActivationGroup
     std::uint16_t minimum;
     std::memcpy(&minimum, w + sizeof minimum, sizeof minimum);
     const int k = b % kGroupBlocks;
-    sum += static_cast<double>(f16_to_f32(minimum)) * (static_cast<double>(group.minimum_sum[k]) - group.scale_sum[kGroupBlocks + k]);
+    sum += static_cast<double>(f16_to_f32(minimum)) * (static_cast<double>(group.minimum_sum[k]) - static_cast<double>(group.scale[k]) * group.sum[k]);
   }
   return sum;
 }
 
+// Value k of a row of x.
+float input_at(const MatmulTile& t, int i, int k) {
+  const std::byte* row = t.x + static_cast<std::size_t>(i) * t.x_stride;
+  if (is_block_format(t.dtype)) return activation_at(reinterpret_cast<const ActivationGroup*>(row), k);
+  if (t.dtype != DType::kBF16) return reinterpret_cast<const float*>(row)[k];
+  return std::bit_cast<float>(static_cast<std::uint32_t>(reinterpret_cast<const std::uint16_t*>(row)[k]) << 16);
+}
+
 void matmul(const MatmulTile& t) {
-  const bool floats = t.dtype == DType::kF32 || t.dtype == DType::kF16 || t.dtype == DType::kBF16;
+  std::vector<std::byte> stored(dtype_bytes(t.dtype, static_cast<std::size_t>(t.cols)));
   std::vector<float> w(static_cast<std::size_t>(t.cols));
-  std::vector<float> x(static_cast<std::size_t>(t.cols) * static_cast<std::size_t>(t.m));
-  for (int i = 0; i < t.m; ++i) {
-    float* row = x.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(t.cols);
-    if (floats) {
-      std::copy_n(static_cast<const float*>(t.x) + i * t.x_stride, t.cols, row);
-    } else {
-      for (int k = 0; k < t.cols; ++k) row[k] = activation_at(static_cast<const ActivationGroup*>(t.x) + i * t.x_stride, k);
-    }
-  }
   for (int r = 0; r < t.rows; ++r) {
-    const std::byte* stored = t.w + static_cast<std::size_t>(r) * t.row_bytes;
-    dequantize_row(t.dtype, stored, t.cols, w.data());
+    unpack_row(t.dtype, t.w + static_cast<std::size_t>(r / kPanelRows) * panel_bytes(t.dtype, t.cols), r % kPanelRows, t.cols, stored.data());
+    dequantize_row(t.dtype, stored.data(), t.cols, w.data());
     for (int i = 0; i < t.m; ++i) {
-      const float* row = x.data() + static_cast<std::size_t>(i) * static_cast<std::size_t>(t.cols);
       double sum = t.bias != nullptr ? t.bias[r] : 0.0;
-      for (int k = 0; k < t.cols; ++k) sum += static_cast<double>(w[static_cast<std::size_t>(k)]) * row[k];
-      if (!floats) sum += minimum_correction(t.dtype, stored, static_cast<const ActivationGroup*>(t.x) + i * t.x_stride, t.cols);
+      for (int k = 0; k < t.cols; ++k) sum += static_cast<double>(w[static_cast<std::size_t>(k)]) * input_at(t, i, k);
+      const std::byte* x = t.x + static_cast<std::size_t>(i) * t.x_stride;
+      if (is_block_format(t.dtype)) sum += minimum_correction(t.dtype, stored.data(), reinterpret_cast<const ActivationGroup*>(x), t.cols);
       float& y = t.y[i * t.y_stride + r];
       y = static_cast<float>(t.accumulate ? y + sum : sum);
     }
   }
 }
 
-float kv_at(KvType type, const std::byte* block, int element) {
-  if (type == KvType::kF16) {
-    std::uint16_t bits;
-    std::memcpy(&bits, block + 2 * element, sizeof bits);
-    return f16_to_f32(bits);
-  }
-  float value;
-  std::memcpy(&value, block + 4 * element, sizeof value);
+template <class T>
+T stored_at(const std::byte* p, int element) {
+  T value;
+  std::memcpy(&value, p + element * static_cast<int>(sizeof(T)), sizeof value);
   return value;
+}
+
+// Of the block of a page: element d of the key or value at `position`; `index` is where it stands in a block of floats.
+float kv_at(KvType type, const std::byte* block, int index, int position) {
+  switch (type) {
+    case KvType::kF16: return f16_to_f32(stored_at<std::uint16_t>(block, index));
+    case KvType::kF32: return stored_at<float>(block, index);
+    case KvType::kQ8: return stored_at<float>(block, position) * static_cast<float>(stored_at<std::int8_t>(block + kKvScaleBytes, index));
+  }
+  return 0;
+}
+
+int key_index(KvType type, int d, int position) {
+  return type == KvType::kQ8 ? (d / 4 * kPageTokens + position) * 4 + d % 4 : d * kPageTokens + position;
+}
+
+float quantize_kv(const float* x, int n, std::int8_t* out) {
+  float largest = 0;
+  for (int i = 0; i < n; ++i) largest = std::max(largest, std::fabs(x[i]));
+  const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+  for (int i = 0; i < n; ++i) out[i] = static_cast<std::int8_t>(std::clamp(static_cast<int>(std::nearbyint(x[i] * inverse)), -128, 127));
+  return largest / 127.0f;
 }
 
 void attention(const AttentionTile& t) {
   std::vector<double> weights(static_cast<std::size_t>(t.positions));
   std::vector<double> sums(static_cast<std::size_t>(t.head_dim));
+  std::vector<float> scaled(sums.size());
+  std::vector<std::int8_t> rounded(sums.size());
   for (int r = 0; r < t.tokens * t.heads; ++r) {
     const int position = t.first_position + r / t.heads;
     const float* q = t.q + (r / t.heads) * t.q_stride + (r % t.heads) * t.head_dim;
+    for (std::size_t d = 0; d < scaled.size(); ++d) scaled[d] = q[d] * t.scale;
+    if (t.type == KvType::kQ8) {
+      const float scale = quantize_kv(scaled.data(), t.head_dim, rounded.data());
+      for (std::size_t d = 0; d < scaled.size(); ++d) scaled[d] = scale * static_cast<float>(rounded[d]);
+    }
     const int end = t.causal ? std::min(position + 1, t.positions) : t.positions;
     const int begin = t.window > 0 ? std::max(0, position + 1 - t.window) : 0;
     double largest = -std::numeric_limits<double>::infinity();
     for (int p = begin; p < end; ++p) {
       const std::byte* k = t.pages[p / kPageTokens] + t.k_offset;
       double score = 0;
-      for (int d = 0; d < t.head_dim; ++d) score += static_cast<double>(q[d]) * kv_at(t.type, k, d * kPageTokens + p % kPageTokens);
-      score *= t.scale;
+      const int within = p % kPageTokens;
+      for (int d = 0; d < t.head_dim; ++d) score += static_cast<double>(scaled[static_cast<std::size_t>(d)]) * kv_at(t.type, k, key_index(t.type, d, within), within);
       if (t.softcap > 0) score = t.softcap * std::tanh(score / t.softcap);
       weights[static_cast<std::size_t>(p)] = score;
       largest = std::max(largest, score);
@@ -129,7 +155,7 @@ void attention(const AttentionTile& t) {
       const std::byte* v = t.pages[p / kPageTokens] + t.v_offset;
       const double weight = std::exp(weights[static_cast<std::size_t>(p)] - largest);
       total += weight;
-      for (int d = 0; d < t.head_dim; ++d) sums[static_cast<std::size_t>(d)] += weight * kv_at(t.type, v, p % kPageTokens * t.head_dim + d);
+      for (int d = 0; d < t.head_dim; ++d) sums[static_cast<std::size_t>(d)] += weight * kv_at(t.type, v, p % kPageTokens * t.head_dim + d, p % kPageTokens);
     }
     float* out = t.out + (r / t.heads) * t.out_stride + (r % t.heads) * t.head_dim;
     for (int d = 0; d < t.head_dim; ++d) out[d] = static_cast<float>(sums[static_cast<std::size_t>(d)] / total);
@@ -216,13 +242,23 @@ void to_f16(const float* x, std::uint16_t* out, int n) {
   for (int i = 0; i < n; ++i) out[i] = f32_to_f16(x[i]);
 }
 
+void to_bf16(const float* x, std::uint16_t* out, int n) {
+  for (int i = 0; i < n; ++i) {
+    const auto bits = std::bit_cast<std::uint32_t>(x[i]);
+    const std::uint32_t rounded = std::isnan(x[i]) ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u);
+    out[i] = static_cast<std::uint16_t>(rounded >> 16);
+  }
+}
+
 }  // namespace
 
 const Kernels& plain_kernels() {
   static constexpr Kernels kTable = {
       .quantize = quantize,
+      .to_bf16 = to_bf16,
       .matmul = matmul,
       .attention = attention,
+      .quantize_kv = quantize_kv,
       .rms_norm = rms_norm,
       .layer_norm = layer_norm,
       .add = add,

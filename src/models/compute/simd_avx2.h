@@ -37,37 +37,15 @@ inline float max4(__m128 v) {
   return _mm_cvtss_f32(_mm_max_ss(v, _mm_movehdup_ps(v)));
 }
 
-// Eight rows of eight 32-bit values, transposed in place.
-inline void transpose8(__m256i v[8]) {
-  __m256i a[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < 4; ++i) {
-    a[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
-    a[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
-  }
-  __m256i b[8];
-  for (int i = 0; i < 2; ++i) {
-    b[4 * i] = _mm256_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
-    b[4 * i + 1] = _mm256_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
-    b[4 * i + 2] = _mm256_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
-    b[4 * i + 3] = _mm256_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
-    v[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
-  }
-}
-
 struct Avx2 {
   struct F { __m256 a, b; };
   struct I { __m256i a, b; };
 
-  static constexpr int kColumnTile = 2;     // rows of x that share a pass over unpacked weights
-  static constexpr int kFloatRows = 2;      // float product: weight rows by rows of x
-  static constexpr int kFloatColumns = 2;
-  static constexpr int kAttentionTile = 2;  // query rows by vectors of V
-  static constexpr int kValueTile = 2;
-  static constexpr bool kSignedBytes = true;  // Q8_0 weights stay signed; see dot_signed
+  static constexpr int kColumnTile = 4;     // rows of x that share a pass over block formats
+  static constexpr int kFloatTile = 4;      // and over F32, F16 and BF16
+  static constexpr int kAttentionTile = 2;  // query rows that share a pass over K and V
+  static constexpr int kAttentionSums = 4;  // their running sums in registers
+  static constexpr bool kWide = false;      // whether the unsigned bytes of `dot` may go up to 255 (else 63)
 
   static F set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
   static F zero() { return set1(0.0f); }
@@ -98,10 +76,17 @@ struct Avx2 {
     _mm_storeu_si128(h, _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT));
     _mm_storeu_si128(h + 1, _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT));
   }
-  static F load_bf16(const void* p) {
-    const auto* h = static_cast<const __m128i*>(p);
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(h)), 16)),
-            _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(h + 1)), 16))};
+  // Rounded to bfloat16: to nearest even; NaN gets a bit that survives.
+  static void store_bf16(void* p, F v) {
+    const auto rounded = [](__m256 f) {
+      const __m256i bits = _mm256_castps_si256(f);
+      const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+      const __m256i near = _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7fff));
+      const __m256i nan = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+      const __m256i chosen = _mm256_blendv_epi8(near, nan, _mm256_castps_si256(_mm256_cmp_ps(f, f, _CMP_UNORD_Q)));
+      return _mm256_srli_epi32(chosen, 16);
+    };
+    _mm256_storeu_si256(static_cast<__m256i*>(p), _mm256_permute4x64_epi64(_mm256_packus_epi32(rounded(v.a), rounded(v.b)), 0xd8));
   }
   // Sixteen floats rounded to the nearest integers in -128..127.
   static void store_i8(void* p, F v) {
@@ -167,10 +152,6 @@ struct Avx2 {
     const __m256i v = _mm256_set1_epi32(load_as<std::int32_t>(p));
     return {v, v};
   }
-  static I chunks(const void* p0, const void* p1, const void* p2, const void* p3) {
-    return {_mm256_loadu2_m128i(static_cast<const __m128i*>(p1), static_cast<const __m128i*>(p0)),
-            _mm256_loadu2_m128i(static_cast<const __m128i*>(p3), static_cast<const __m128i*>(p2))};
-  }
   static I low_bits(I v, char mask) {
     const __m256i m = _mm256_set1_epi8(mask);
     return {_mm256_and_si256(v.a, m), _mm256_and_si256(v.b, m)};
@@ -180,63 +161,68 @@ struct Avx2 {
     const __m256i m = _mm256_set1_epi8(static_cast<char>(0x80));
     return {_mm256_xor_si256(v.a, m), _mm256_xor_si256(v.b, m)};
   }
+  // Bits of v shifted by n (up if positive), then masked, so that nothing crosses from one byte to another.
   template <int n>
-  static I shift_right(I v) { return {_mm256_srli_epi16(v.a, n), _mm256_srli_epi16(v.b, n)}; }
-  template <int n>
-  static I shift_left(I v) { return {_mm256_slli_epi16(v.a, n), _mm256_slli_epi16(v.b, n)}; }
-  // Each 16-byte chunk by its own count, in 32-bit units.
-  static I shift_right_each(I v, int n0, int n1, int n2, int n3) {
-    return {_mm256_srlv_epi32(v.a, _mm256_setr_epi32(n0, n0, n0, n0, n1, n1, n1, n1)),
-            _mm256_srlv_epi32(v.b, _mm256_setr_epi32(n2, n2, n2, n2, n3, n3, n3, n3))};
+  static I place(I v, int mask) {
+    if constexpr (n > 0) return low_bits({_mm256_slli_epi16(v.a, n), _mm256_slli_epi16(v.b, n)}, static_cast<char>(mask));
+    if constexpr (n < 0) return low_bits({_mm256_srli_epi16(v.a, -n), _mm256_srli_epi16(v.b, -n)}, static_cast<char>(mask));
+    return low_bits(v, static_cast<char>(mask));
   }
-  // 0x10 in the bytes whose bit is set.
-  static I sixteen_where(std::uint64_t bits) {
-    const auto expand = [](std::uint32_t b) {
-      const __m256i select = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-      const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
-      const __m256i spread = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(b)), select), bit);
-      return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8(0x10));
-    };
-    return {expand(static_cast<std::uint32_t>(bits)), expand(static_cast<std::uint32_t>(bits >> 32))};
+  // Every byte shifted by n (up if positive); what comes in from its neighbours is to be masked. `shift` is for constants.
+  static I shift(I v, int n) {
+    using U = std::uint32_t __attribute__((vector_size(32)));
+    const auto each = [n](__m256i x) { return n >= 0 ? (__m256i)((U)x << n) : (__m256i)((U)x >> -n); };
+    return {each(v.a), each(v.b)};
   }
-  // acc + sums of four neighbouring products. Unsigned weights are at most 63, so that the 16-bit sums of pairs cannot saturate.
-  static I dot_unsigned(I acc, I w, I x) {
+  static I rotate(I v, int n) {
+    const __m128i up = _mm_cvtsi32_si128(n > 0 ? n : 0), down = _mm_cvtsi32_si128(n < 0 ? -n : 0);
+    return {_mm256_srl_epi32(_mm256_sll_epi32(v.a, up), down), _mm256_srl_epi32(_mm256_sll_epi32(v.b, up), down)};
+  }
+  static I isub(I x, I y) { return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)}; }
+  // An integer shifted down, for all lanes.
+  template <int down>
+  static I offset(const void* p) {
+    const __m256i v = _mm256_srai_epi32(_mm256_set1_epi32(load_as<std::int32_t>(p)), down);
+    return {v, v};
+  }
+  // v with the bits of `from` under the mask.
+  static I insert(I v, I from, int mask) { return or_(v, low_bits(from, static_cast<char>(mask))); }
+  // acc + sums of four neighbouring products. Unsigned weights are at most 63, so that the 16-bit sums of pairs cannot saturate. Signed
+  // weights: |w| times x with w's sign; x is never -128, so the pairs stay below 2^15.
+  template <bool kSigned>
+  static I dot(I acc, I w, I x) {
+    if constexpr (kSigned) {
+      x = {_mm256_sign_epi8(x.a, w.a), _mm256_sign_epi8(x.b, w.b)};
+      w = {_mm256_abs_epi8(w.a), _mm256_abs_epi8(w.b)};
+    }
     const __m256i ones = _mm256_set1_epi16(1);
     return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, x.a), ones)),
             _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, x.b), ones))};
   }
-  // Signed weights: |w| times x with w's sign; x is never -128, so the pairs stay below 2^15.
-  static I dot_signed(I acc, I w, I x) {
-    return dot_unsigned(acc, {_mm256_abs_epi8(w.a), _mm256_abs_epi8(w.b)}, {_mm256_sign_epi8(x.a, w.a), _mm256_sign_epi8(x.b, w.b)});
+  // acc + the sums of `n` vectors of weights times four bytes each from p on. n times the largest sum of a pair must stay below 2^15.
+  template <int n>
+  static I dot_together(I acc, const I* w, const void* p) {
+    I sums = izero();
+#pragma GCC unroll 4
+    for (int j = 0; j < n; ++j) {
+      const I x = four_bytes(static_cast<const char*>(p) + 4 * j);
+      const I pairs = {_mm256_maddubs_epi16(w[j].a, x.a), _mm256_maddubs_epi16(w[j].b, x.b)};
+      sums = j == 0 ? pairs : I{_mm256_add_epi16(sums.a, pairs.a), _mm256_add_epi16(sums.b, pairs.b)};
+    }
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(sums.a, ones)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(sums.b, ones))};
+  }
+  // acc + sums of two neighbouring products of bfloat16 numbers.
+  static F dot_bf16(F acc, I w, I x) {
+    const auto even = [](I v) { return F{_mm256_castsi256_ps(_mm256_slli_epi32(v.a, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(v.b, 16))}; };
+    const auto odd = [](I v) {
+      const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+      return F{_mm256_castsi256_ps(_mm256_and_si256(v.a, high)), _mm256_castsi256_ps(_mm256_and_si256(v.b, high))};
+    };
+    return fma(odd(w), odd(x), fma(even(w), even(x), acc));
   }
   static F to_float(I v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
-  // Four floats, each in the four lanes of its chunk.
-  static F spread(__m128 v) {
-    const __m256 d = _mm256_castps128_ps256(v);
-    return {_mm256_permutevar8x32_ps(d, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1)), _mm256_permutevar8x32_ps(d, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3))};
-  }
-  // The upper four of eight.
-  static F spread_high(__m256 v) {
-    return {_mm256_permutevar8x32_ps(v, _mm256_setr_epi32(4, 4, 4, 4, 5, 5, 5, 5)), _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(6, 6, 6, 6, 7, 7, 7, 7))};
-  }
-  // Sixteen rows of sixteen 32-bit values, transposed in place.
-  static void transpose16(I v[16]) {
-    __m256i q[4][8];
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      q[0][i] = v[i].a;
-      q[1][i] = v[i].b;
-      q[2][i] = v[i + 8].a;
-      q[3][i] = v[i + 8].b;
-    }
-#pragma GCC unroll 4
-    for (auto& part : q) transpose8(part);
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      v[i] = {q[0][i], q[2][i]};
-      v[i + 8] = {q[1][i], q[3][i]};
-    }
-  }
+  static F from_i8(__m128i v) { return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(v, 8)))}; }
 };
 
 }  // namespace

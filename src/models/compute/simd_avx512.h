@@ -13,12 +13,11 @@ struct Avx512 {
   using F = __m512;
   using I = __m512i;
 
-  static constexpr int kColumnTile = 8;
-  static constexpr int kFloatRows = 4;
-  static constexpr int kFloatColumns = 4;
-  static constexpr int kAttentionTile = 6;
-  static constexpr int kValueTile = 4;
-  static constexpr bool kSignedBytes = false;
+  static constexpr int kColumnTile = 12;
+  static constexpr int kFloatTile = 8;
+  static constexpr int kAttentionTile = 8;
+  static constexpr int kAttentionSums = 24;
+  static constexpr bool kWide = true;
 
   static F set1(float x) { return _mm512_set1_ps(x); }
   static F zero() { return _mm512_setzero_ps(); }
@@ -34,8 +33,12 @@ struct Avx512 {
   static void store_f16(void* p, F v) {
     _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static F load_bf16(const void* p) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p))), 16));
+  static void store_bf16(void* p, F v) {
+    const I bits = _mm512_castps_si512(v);
+    const I odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const I near = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
+    const I chosen = _mm512_mask_or_epi32(near, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), bits, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256(static_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
   }
   static void store_i8(void* p, F v) { _mm_storeu_si128(static_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v))); }
   static F add(F x, F y) { return _mm512_add_ps(x, y); }
@@ -68,59 +71,39 @@ struct Avx512 {
   static I iload(const void* p) { return _mm512_loadu_si512(p); }
   static void istore(void* p, I v) { _mm512_storeu_si512(p, v); }
   static I four_bytes(const void* p) { return _mm512_set1_epi32(load_as<std::int32_t>(p)); }
-  static __m128i chunk(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-  static I chunks(const void* p0, const void* p1, const void* p2, const void* p3) {
-    I v = _mm512_castsi128_si512(chunk(p0));
-    v = _mm512_mask_broadcast_i32x4(v, 0x00f0, chunk(p1));
-    v = _mm512_mask_broadcast_i32x4(v, 0x0f00, chunk(p2));
-    return _mm512_mask_broadcast_i32x4(v, 0xf000, chunk(p3));
-  }
   static I low_bits(I v, char mask) { return _mm512_and_si512(v, _mm512_set1_epi8(mask)); }
   static I or_(I x, I y) { return _mm512_or_si512(x, y); }
   static I flip_top_bit(I v) { return _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(0x80))); }
   template <int n>
-  static I shift_right(I v) { return _mm512_srli_epi16(v, n); }
-  template <int n>
-  static I shift_left(I v) { return _mm512_slli_epi16(v, n); }
-  static I shift_right_each(I v, int n0, int n1, int n2, int n3) {
-    return _mm512_srlv_epi32(v, _mm512_setr_epi32(n0, n0, n0, n0, n1, n1, n1, n1, n2, n2, n2, n2, n3, n3, n3, n3));
+  static I place(I v, int mask) {
+    if constexpr (n > 0) return low_bits(_mm512_slli_epi16(v, n), static_cast<char>(mask));
+    if constexpr (n < 0) return low_bits(_mm512_srli_epi16(v, -n), static_cast<char>(mask));
+    return low_bits(v, static_cast<char>(mask));
   }
-  static I sixteen_where(std::uint64_t bits) { return _mm512_maskz_mov_epi8(bits, _mm512_set1_epi8(0x10)); }
-  static I dot_unsigned(I acc, I w, I x) { return _mm512_dpbusd_epi32(acc, w, x); }
+  static I shift(I v, int n) {
+    using U = std::uint32_t __attribute__((vector_size(64)));
+    return n >= 0 ? (I)((U)v << n) : (I)((U)v >> -n);
+  }
+  static I rotate(I v, int n) { return _mm512_rolv_epi32(v, _mm512_set1_epi32(n & 31)); }
+  static I isub(I x, I y) { return _mm512_sub_epi32(x, y); }
+  template <int down>
+  static I offset(const void* p) {
+    static_assert(down == 0);
+    return four_bytes(p);
+  }
+  static I insert(I v, I from, int mask) { return _mm512_ternarylogic_epi32(v, from, _mm512_set1_epi8(static_cast<char>(mask)), 0xf8); }
+  template <bool kSigned>
+  static I dot(I acc, I w, I x) {
+    static_assert(!kSigned, "weights are made unsigned");
+    return _mm512_dpbusd_epi32(acc, w, x);
+  }
+  static F dot_bf16(F acc, I w, I x) {
+    const I high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    const F even = fma(_mm512_castsi512_ps(_mm512_slli_epi32(w, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)), acc);
+    return fma(_mm512_castsi512_ps(_mm512_and_si512(w, high)), _mm512_castsi512_ps(_mm512_and_si512(x, high)), even);
+  }
   static F to_float(I v) { return _mm512_cvtepi32_ps(v); }
-  static F spread(__m128 v) {
-    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), _mm512_castps128_ps512(v));
-  }
-  static F spread_high(__m256 v) {
-    return _mm512_permutexvar_ps(_mm512_setr_epi32(4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7), _mm512_castps256_ps512(v));
-  }
-  static void transpose16(I v[16]) {
-    I a[16];
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) {
-      a[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
-      a[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
-    }
-    I b[16];  // b[4g + c]: chunk k holds column 4k + c of rows 4g .. 4g+3
-#pragma GCC unroll 8
-    for (int g = 0; g < 4; ++g) {
-      b[4 * g] = _mm512_unpacklo_epi64(a[4 * g], a[4 * g + 2]);
-      b[4 * g + 1] = _mm512_unpackhi_epi64(a[4 * g], a[4 * g + 2]);
-      b[4 * g + 2] = _mm512_unpacklo_epi64(a[4 * g + 1], a[4 * g + 3]);
-      b[4 * g + 3] = _mm512_unpackhi_epi64(a[4 * g + 1], a[4 * g + 3]);
-    }
-#pragma GCC unroll 8
-    for (int c = 0; c < 4; ++c) {
-      const I low = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x44);         // chunks 0 1 of rows 0-3, then of rows 4-7
-      const I low2 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x44);
-      const I high = _mm512_shuffle_i32x4(b[c], b[4 + c], 0xee);        // chunks 2 3
-      const I high2 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0xee);
-      v[c] = _mm512_shuffle_i32x4(low, low2, 0x88);
-      v[4 + c] = _mm512_shuffle_i32x4(low, low2, 0xdd);
-      v[8 + c] = _mm512_shuffle_i32x4(high, high2, 0x88);
-      v[12 + c] = _mm512_shuffle_i32x4(high, high2, 0xdd);
-    }
-  }
+  static F from_i8(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v)); }
 };
 
 }  // namespace

@@ -63,9 +63,11 @@ void quantize(const float* x, int n, ActivationGroup* out) {
     }
     const __m128 scale = _mm_load_ps(scales);
     const __m128 rounded = half_rounded(scale);
-    _mm_store_ps(group.scale_sum, rounded);
-    _mm_store_ps(group.scale_sum + kGroupBlocks, _mm_mul_ps(rounded, _mm_load_ps(sums)));
-    _mm_store_ps(group.low_sum, _mm_mul_ps(rounded, _mm_load_ps(low_sums)));
+    const __m128 offset = _mm_set1_ps(-kOffset);
+    _mm_store_ps(group.scale, rounded);
+    _mm_store_ps(group.sum, _mm_load_ps(sums));
+    _mm_store_si128(reinterpret_cast<__m128i*>(group.offset), _mm_cvtps_epi32(_mm_mul_ps(offset, _mm_load_ps(sums))));
+    _mm_store_si128(reinterpret_cast<__m128i*>(group.low_offset), _mm_cvtps_epi32(_mm_mul_ps(offset, _mm_load_ps(low_sums))));
     _mm_store_ps(group.minimum_sum, half_rounded(_mm_mul_ps(scale, _mm_load_ps(sums))));
   }
 }
@@ -242,6 +244,17 @@ void to_f16(const float* x, std::uint16_t* out, int n) {
   int i = 0;
   for (; i + 16 <= n; i += 16) S::store_f16(out + i, S::load(x + i));
   for (; i < n; ++i) out[i] = static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(x[i]), _MM_FROUND_TO_NEAREST_INT)));
+}
+
+template <class S>
+void to_bf16(const float* x, std::uint16_t* out, int n) {
+  int i = 0;
+  for (; i + 16 <= n; i += 16) S::store_bf16(out + i, S::load(x + i));
+  if (i < n) {
+    alignas(32) std::uint16_t rest[16];
+    S::store_bf16(rest, S::load_n(x + i, n - i));
+    __builtin_memcpy(out + i, rest, static_cast<std::size_t>(n - i) * sizeof *out);
+  }
 }
 
 }  // namespace

@@ -1,70 +1,75 @@
 // Matrix products over a vector type S (simd_avx2.h), for every type of weights: see MatmulTile in kernels.h. Block formats are in
-// simd_direct.h and simd_panel.h; F32, F16 and BF16 are here.
+// simd_packed.h; F32, F16 and BF16 are here.
 #pragma once
 
-#include "models/compute/simd_panel.h"
+#include "models/compute/simd_packed.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
 namespace stoa::models {
 namespace {
 
-template <class S, DType type>
-void block_matmul(const MatmulTile& t) {
-  using Fmt = Format<S, type>;
-  return t.m <= kDirectRows ? direct<S, Fmt>(t) : panels<S, Fmt>(t);
-}
-
-template <class S, DType type>
-inline typename S::F load_floats(const std::byte* p) {
-  if constexpr (type == DType::kF32) return S::load(reinterpret_cast<const float*>(p));
-  if constexpr (type == DType::kF16) return S::load_f16(p);
-  if constexpr (type == DType::kBF16) return S::load_bf16(p);
-}
-
-template <class S, DType type, int kRows, int kColumns>
-void float_cell(const MatmulTile& t, int row, int column) {
-  constexpr int kBytes = type == DType::kF32 ? 4 : 2;
-  const std::byte* w = t.w + static_cast<std::size_t>(row) * t.row_bytes;
-  const float* x = static_cast<const float*>(t.x) + column * t.x_stride;
-  typename S::F sums[kRows][kColumns];
+// kPanels panels by kColumns rows of x, a vector of weights (kStep values of each row) at a time.
+template <class S, DType type, int kPanels, int kColumns>
+void float_columns(const MatmulTile& t, const Byte* w, int row, int column, Ahead ahead) {
+  constexpr int kStep = type == DType::kBF16 ? 2 : 1;
+  constexpr int kBytes = type == DType::kF16 ? 32 : 64;
+  constexpr int kValueBytes = type == DType::kBF16 ? 2 : 4;
+  const std::size_t next_panel = panel_bytes(type, t.cols);
+  const auto* x = reinterpret_cast<const Byte*>(t.x) + static_cast<std::size_t>(column) * t.x_stride;
+  typename S::F sums[kPanels][kColumns];
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int c = 0; c < kColumns; ++c) sums[r][c] = S::zero();
+  for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) sums[p][c] = S::zero();
   }
-  [[maybe_unused]] const std::byte* ahead = w + kRows * t.row_bytes + kPrefetchDistance;
   for (int k = 0; k < t.cols; k += 16) {
-    if constexpr (kColumns == 1) {
-      for (int i = 0; i < 16 * kRows * kBytes; i += 64) __builtin_prefetch(ahead + k * kRows * kBytes + i);
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+      for (int i = 0; i < ahead.bytes; i += 64) __builtin_prefetch(ahead.from + static_cast<std::size_t>(p) * next_panel + i, 0, 2);
     }
-    typename S::F v[kRows];
+    ahead.from += ahead.bytes;
+#pragma GCC unroll 16
+    for (int j = 0; j < 16 / kStep; ++j, w += kBytes, x += kStep * kValueBytes) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) v[r] = load_floats<S, type>(w + static_cast<std::size_t>(r) * t.row_bytes + k * kBytes);
-#pragma GCC unroll 4
-    for (int c = 0; c < kColumns; ++c) {
-      const auto xs = S::load(x + c * t.x_stride + k);
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) sums[r][c] = S::fma(v[r], xs, sums[r][c]);
+      for (int p = 0; p < kPanels; ++p) {
+        const Byte* at = w + static_cast<std::size_t>(p) * next_panel;
+        if constexpr (type == DType::kBF16) {
+          const auto pairs = S::iload(at);
+#pragma GCC unroll 16
+          for (int c = 0; c < kColumns; ++c) sums[p][c] = S::dot_bf16(sums[p][c], pairs, S::four_bytes(x + static_cast<std::size_t>(c) * t.x_stride));
+        } else {
+          const auto values = type == DType::kF16 ? S::load_f16(at) : S::load(reinterpret_cast<const float*>(at));
+#pragma GCC unroll 16
+          for (int c = 0; c < kColumns; ++c) sums[p][c] = S::fma(values, S::set1(load_as<float>(x + static_cast<std::size_t>(c) * t.x_stride)), sums[p][c]);
+        }
+      }
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kColumns; ++c) put(t, column + c, row + r, S::reduce_add(sums[r][c]));
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 16
+    for (int c = 0; c < kColumns; ++c) put<S>(t, row + p * kPanelRows, column + c, sums[p][c]);
   }
 }
 
-template <class S, DType type, int kColumns>
-void float_rows(const MatmulTile& t, int column) {
-  int row = 0;
-  for (; row + S::kFloatRows <= t.rows; row += S::kFloatRows) float_cell<S, type, S::kFloatRows, kColumns>(t, row, column);
-  for (; row < t.rows; ++row) float_cell<S, type, 1, kColumns>(t, row, column);
-}
-
+// Few rows of x take several panels at a time, because one addition to a sum waits for the one before.
 template <class S, DType type>
 void float_matmul(const MatmulTile& t) {
-  int column = 0;
-  for (; column + S::kFloatColumns <= t.m; column += S::kFloatColumns) float_rows<S, type, S::kFloatColumns>(t, column);
-  for (; column < t.m; ++column) float_rows<S, type, 1>(t, column);
+  constexpr int kTogether = 4;
+  for_panels<S::kFloatTile, kTogether>(t, t.cols / 16, [&]<int kColumns>(const Byte* w, int row, int column, int panels, Ahead ahead) {
+    constexpr int kPanels = kColumns >= S::kFloatTile ? 1 : kColumns > 2 && S::kFloatTile > 4 ? 2 : kTogether;
+    const std::size_t bytes = panel_bytes(type, t.cols);
+    int p = 0;
+    const auto run = [&]<int kCount>() {
+      for (; p + kCount <= panels; p += kCount) {
+        const std::size_t at = static_cast<std::size_t>(p) * bytes;
+        float_columns<S, type, kCount, kColumns>(t, w + at, row + p * kPanelRows, column, {ahead.from + at, ahead.bytes});
+      }
+    };
+    run.template operator()<kPanels>();
+    if constexpr (kPanels > 1) run.template operator()<1>();
+  });
 }
 
 template <class S>

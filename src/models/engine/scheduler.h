@@ -42,8 +42,8 @@ struct SchedulerOptions {
   std::chrono::milliseconds step_target{50};    // time of a step that computes prompts while others decode: bounds how long they wait
   double cached_share = 1;                      // of the KV pages, how much may stay cached when no sequence holds it; 0: no prefix cache
   // Sequences that decode share so many rows of a step, each a token and the guesses after it; with more of them nothing is guessed.
-  // 0: no speculation. Up to kDirectRows the kernels treat each row alone: they cost little beside reading the weights, and the logits
-  // are exactly those without guesses. More pays where answers quote at length and the kernels have compute to spare.
+  // 0: no speculation. Up to kDirectRows they cost little beside reading the weights, and the logits of a row are the same whatever
+  // rows it is computed with. More pays where answers quote at length and the kernels have compute to spare.
   int guess_rows = kDirectRows;
   std::chrono::milliseconds max_wait{120'000};  // a request that would wait longer for a slot, by estimate, is refused
   int outbox = 64;                              // deltas a reader may be behind before its sequence pauses
