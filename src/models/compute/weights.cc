@@ -72,6 +72,11 @@ void change_bits(std::byte* at, std::uint32_t (*change)(std::uint32_t)) {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
+int panels_of(const Weights& w) { return (w.rows + kPanelRows - 1) / kPanelRows; }
+std::size_t alignment_of(const Weights& w) {
+  return panel_bytes(w.dtype, w.cols) * static_cast<std::size_t>(panels_of(w)) >= 2 * kHugePage ? kHugePage : 64;
+}
+
 }  // namespace
 
 bool can_compute(DType dtype) { return layout_of(dtype).block_bytes != 0; }
@@ -132,13 +137,16 @@ void unpack_row(DType dtype, const std::byte* panel, int row, int cols, std::byt
 
 void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
 
+std::size_t PackedWeights::bytes_of(const Weights& w) {
+  const std::size_t size = panel_bytes(w.dtype, w.cols) * static_cast<std::size_t>(panels_of(w)), alignment = alignment_of(w);
+  return (size + alignment - 1) / alignment * alignment;
+}
+
 Result<Weights> PackedWeights::add(ThreadPool& threads, const Weights& w) {
   if (w.packed) return w;
   const std::size_t panel = panel_bytes(w.dtype, w.cols);
-  const int panels = (w.rows + kPanelRows - 1) / kPanelRows;
-  const std::size_t size = panel * static_cast<std::size_t>(panels);
-  const std::size_t alignment = size >= 2 * kHugePage ? kHugePage : 64;
-  const std::size_t room = (size + alignment - 1) / alignment * alignment;
+  const int panels = panels_of(w);
+  const std::size_t alignment = alignment_of(w), room = bytes_of(w);
   std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(alignment, room)));
   if (block == nullptr) return fail(ErrorCode::kResourceExhausted, "a matrix of {} x {} needs {} bytes of memory, which the system does not give", w.rows, w.cols, room);
 #if defined(__linux__)
@@ -152,7 +160,6 @@ Result<Weights> PackedWeights::add(ThreadPool& threads, const Weights& w) {
                  block.get() + static_cast<std::size_t>(p) * panel);
     }
   });
-  bytes_ += room;
   blocks_.push_back(std::move(block));
   return Weights{.dtype = w.dtype, .rows = w.rows, .cols = w.cols, .data = blocks_.back().get(), .packed = true};
 }

@@ -55,14 +55,14 @@ class PackedWeights {
   // The packed copy of `w`, which lives as long as this object. Weights that are packed already come back as they are. Error:
   // kResourceExhausted where memory does not suffice.
   Result<Weights> add(ThreadPool& threads, const Weights& w);
-  std::size_t bytes() const { return bytes_; }
+  // The memory that the copy of `w` takes.
+  static std::size_t bytes_of(const Weights& w);
 
  private:
   struct Free {
     void operator()(std::byte* p) const;
   };
   std::vector<std::unique_ptr<std::byte, Free>> blocks_;
-  std::size_t bytes_ = 0;
 };
 
 }  // namespace stoa::models

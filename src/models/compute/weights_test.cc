@@ -18,12 +18,13 @@ TEST(PackedWeights, HoldTheSameBytes) {
     for (const int rows : {1, 15, 16, 17, 70}) {
       const auto bytes = test::random_weights(random, dtype, rows, cols);
       PackedWeights owner;
-      const auto packed = owner.add(pool, make_weights(dtype, rows, cols, bytes).value());
+      const Weights w = make_weights(dtype, rows, cols, bytes).value();
+      const auto packed = owner.add(pool, w);
       ASSERT_TRUE(packed.has_value());
       EXPECT_TRUE(packed->packed);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(packed->data) % 64, 0u);
       const std::size_t row_bytes = dtype_bytes(dtype, static_cast<std::size_t>(cols));
-      EXPECT_GE(owner.bytes(), row_bytes * static_cast<std::size_t>(rows));
+      EXPECT_GE(PackedWeights::bytes_of(w), row_bytes * static_cast<std::size_t>(rows));
       std::vector<std::byte> row(row_bytes);
       for (int r = 0; r < rows; ++r) {
         unpack_row(dtype, packed->data + static_cast<std::size_t>(r / kPanelRows) * panel_bytes(dtype, cols), r % kPanelRows, cols, row.data());

@@ -132,7 +132,7 @@ class AdapterBuilder {
   }
   int cols_of_matrix(Matrix m) const { return m == kOutput ? c_.heads * c_.head_dim : m == kDown ? c_.feed_forward : c_.width; }
 
-  Status add(Adapter& adapter, int layer, const Target& target, const Pair& pair, bool permuted, const std::function<double(int rank)>& scale) const {
+  Status add(Adapter& adapter, int layer, const Target& target, const Pair& pair, bool permuted, const std::function<double(int rank)>& scale) {
     const auto* any = pair.a != nullptr ? pair.a : pair.b;
     if (pair.a == nullptr || pair.b == nullptr) return fail(ErrorCode::kDataLoss, "tensor {} stands without its other half", any->name);
     std::int64_t outputs = 0;
@@ -148,7 +148,7 @@ class AdapterBuilder {
     STOA_TRY(b, read_floats(*pair.b));
     const int r = static_cast<int>(rank), filled = (r + 15) / 16 * 16;
     a.resize(static_cast<std::size_t>(filled) * static_cast<std::size_t>(inputs));
-    STOA_TRY(down, keep(adapter, std::move(a), filled, static_cast<int>(inputs)));
+    STOA_TRY(down, keep(adapter, a, filled, static_cast<int>(inputs)));
     const auto factor = static_cast<float>(scale(r));
     std::int64_t first = 0;
     for (const auto m : target.matrices) {
@@ -159,7 +159,7 @@ class AdapterBuilder {
         for (int i = 0; i < r; ++i) part[static_cast<std::size_t>(row * filled + i)] = factor * b[static_cast<std::size_t>((first + from) * rank + i)];
       }
       first += rows;
-      STOA_TRY(up, keep(adapter, std::move(part), rows, filled));
+      STOA_TRY(up, keep(adapter, part, rows, filled));
       auto& change = adapter.layers_[static_cast<std::size_t>(layer)][m];
       if (change.a.data != nullptr) return fail(ErrorCode::kDataLoss, "tensor {} changes what another one changes too", pair.a->name);
       change = {.a = down, .b = up};
@@ -174,14 +174,15 @@ class AdapterBuilder {
     return head * c_.head_dim + in_head % 2 * (c_.head_dim / 2) + in_head / 2;
   }
 
-  static Result<Weights> keep(Adapter& adapter, std::vector<float> values, int rows, int cols) {
-    adapter.bytes_ += values.size() * sizeof(float);
-    adapter.values_.push_back(std::move(values));
-    return make_weights(DType::kF32, rows, cols, std::as_bytes(std::span(adapter.values_.back())));
+  Result<Weights> keep(Adapter& adapter, std::span<const float> values, int rows, int cols) {
+    STOA_TRY(weights, make_weights(DType::kF32, rows, cols, std::as_bytes(values)));
+    adapter.bytes_ += PackedWeights::bytes_of(weights);
+    return adapter.packed_.add(threads_, weights);
   }
 
   const std::string file_;
   const DecoderConfig& c_;
+  ThreadPool threads_{1};  // the caller: those of the engine are busy with its steps
   Pairs pairs_;
 };
 

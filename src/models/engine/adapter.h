@@ -47,7 +47,7 @@ class Adapter {
   friend class AdapterBuilder;
 
   std::vector<std::array<LowRank, kMatrices>> layers_;
-  std::vector<std::vector<float>> values_;  // of all matrices
+  PackedWeights packed_;  // of all of them
   int rank_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -24,7 +24,9 @@ Result<Decoder> Decoder::load(const GgufFile& file, ThreadPool& threads, Isa isa
   STOA_TRY(config, read_decoder_config(file));
   if (context <= 0 || context > config.context_length) context = config.context_length;
   STOA_TRY(weights, DecoderWeights::load(file, config, context));
-  return Decoder(std::move(config), std::move(weights), threads, isa);
+  Decoder decoder(std::move(config), std::move(weights), threads, isa);
+  decoder.mapped_ = file.mapped();
+  return decoder;
 }
 
 KvLayout Decoder::kv_layout() const {
@@ -99,6 +101,10 @@ void Decoder::grow_buffers() {
 }
 
 std::span<float> Decoder::forward(std::span<const Segment> segments, const KvPool& pool) {
+  if (!is_packed_) {
+    weights_.pack(compute_.pool(), packed_, mapped_);
+    is_packed_ = true;
+  }
   prepare(segments, pool);
   compute_.lookup(weights_.embedding, batch_.tokens, residual_.data(), config_.width);
   if (config_.embedding_scale != 1) {

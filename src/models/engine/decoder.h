@@ -25,7 +25,8 @@ struct Segment {
   const Adapter* adapter = nullptr;      // of this model; null: the model as it is
 };
 
-// Weights are used where they lie in `file`, which outlives the decoder. One thread at a time.
+// The first pass packs the matrices, so that a model nobody asks costs no memory; an embedding that is not the head as well is read where
+// it lies in `file`, which outlives the decoder. One thread at a time.
 class Decoder {
  public:
   // `context`: how many tokens a sequence may have, if fewer than the model allows. Errors: those of read_decoder_config and TensorSource.
@@ -35,6 +36,8 @@ class Decoder {
   KvLayout kv_layout() const;
   DType weight_type() const { return weights_.layers.front()[kOutput].dtype; }  // of the bulk of the weights
 
+  // Bytes of the weights once they are packed, those that stay in the file included.
+  std::size_t weight_bytes() const { return weights_.bytes(); }
   // Bytes of the activations of a step with so many rows, logits of `logit_rows` of them wanted.
   std::size_t activation_bytes(int rows, int logit_rows) const;
 
@@ -77,6 +80,9 @@ class Decoder {
   DecoderConfig config_;
   Compute compute_;
   DecoderWeights weights_;
+  PackedWeights packed_;
+  bool is_packed_ = false;
+  std::span<const std::byte> mapped_;  // the file's bytes, given back once they are packed
   ExpertMixture experts_;
 
   Batch batch_;

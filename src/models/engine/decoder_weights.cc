@@ -1,6 +1,7 @@
 #include "models/engine/decoder_weights.h"
 
 #include "models/engine/tensor_source.h"
+#include "models/formats/mapped_file.h"
 
 namespace stoa::models {
 namespace {
@@ -106,6 +107,19 @@ class LayerLoader {
   LayerWeights& layer_;
 };
 
+// Calls fn with each matrix that the layer has.
+template <class Layer, class Fn>
+void for_each_matrix(Layer& layer, Fn fn) {
+  const auto visit = [&fn](auto& w) {
+    if (w.data != nullptr) fn(w);
+  };
+  for (auto& w : layer.matrices) visit(w);
+  visit(layer.router);
+  for (auto* each : {&layer.expert_gate, &layer.expert_up, &layer.expert_down}) {
+    for (auto& w : *each) visit(w);
+  }
+}
+
 Result<std::vector<Rope>> load_ropes(const TensorSource& source, const DecoderConfig& config, int context) {
   // Llama 3's factors, or LongRoPE's; they belong to the first embedding, that of layers that see everything.
   const int original = config.ropes.front().original_context;
@@ -124,6 +138,27 @@ Result<std::vector<Rope>> load_ropes(const TensorSource& source, const DecoderCo
 }
 
 }  // namespace
+
+void DecoderWeights::pack(ThreadPool& threads, PackedWeights& packed, std::span<const std::byte> mapped) {
+  const bool tied = head.data == embedding.data;
+  const auto pack_one = [&](Weights& w) {
+    if (const auto copy = packed.add(threads, w)) w = *copy;
+  };
+  for (auto& layer : layers) {
+    for_each_matrix(layer, pack_one);
+    drop_pages(mapped);
+  }
+  pack_one(head);
+  if (tied) embedding = head;
+  drop_pages(mapped);
+}
+
+std::size_t DecoderWeights::bytes() const {
+  std::size_t sum = PackedWeights::bytes_of(head);
+  if (head.data != embedding.data) sum += dtype_bytes(embedding.dtype, static_cast<std::size_t>(embedding.cols)) * static_cast<std::size_t>(embedding.rows);
+  for (const auto& layer : layers) for_each_matrix(layer, [&sum](const Weights& w) { sum += PackedWeights::bytes_of(w); });
+  return sum;
+}
 
 Result<DecoderWeights> DecoderWeights::load(const GgufFile& file, const DecoderConfig& config, int context) {
   const TensorSource source(file);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -28,7 +30,7 @@ struct LayerWeights {
   const Weights& operator[](Matrix m) const { return matrices[m]; }
 };
 
-// Matrices are used where they lie in the file, which outlives this.
+// Matrices lie in the file, which outlives this, until they are packed.
 struct DecoderWeights {
   Weights embedding, head;
   std::vector<float> final_norm;
@@ -37,6 +39,12 @@ struct DecoderWeights {
 
   // `context`: how many tokens a sequence may have, which chooses among LongRoPE's factors. Errors: those of TensorSource.
   static Result<DecoderWeights> load(const GgufFile& file, const DecoderConfig& config, int context);
+
+  // Has the matrices of products packed, one layer after the other; `mapped` is the file's memory, given back meanwhile, so that a model is
+  // in memory once. What memory does not suffice for stays as it lies in the file, and is slow.
+  void pack(ThreadPool& threads, PackedWeights& packed, std::span<const std::byte> mapped);
+  // The memory that matrices take then, with an embedding that is not the head, which stays in the file.
+  std::size_t bytes() const;
 };
 
 }  // namespace stoa::models

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <memory>
 
+#include "models/formats/mapped_file.h"
+
 namespace stoa::models {
 namespace {
 
@@ -20,6 +22,7 @@ Result<Encoder> Encoder::load(const SafetensorsFile& file, const EncoderConfig& 
   const std::string prefix = source.has("bert.embeddings.word_embeddings.weight") ? "bert." : "";
   Encoder encoder(config, threads, isa);
   STOA_CHECK(encoder.load_weights(source, prefix));
+  encoder.mapped_ = file.mapped();
   return encoder;
 }
 
@@ -65,12 +68,32 @@ Status Encoder::load_weights(const TensorSource& source, const std::string& pref
   return {};
 }
 
+std::size_t Encoder::weight_bytes() const {
+  std::size_t sum = 0;
+  for (const Weights* w : {&words_, &positions_}) sum += dtype_bytes(w->dtype, static_cast<std::size_t>(w->cols)) * static_cast<std::size_t>(w->rows);
+  for (const auto& layer : layers_) {
+    for (const Dense* dense : layer.products()) sum += PackedWeights::bytes_of(dense->weights);
+  }
+  return sum;
+}
+
+void Encoder::pack() {
+  for (auto& layer : layers_) {
+    for (Dense* dense : layer.products()) {
+      if (const auto packed = packed_.add(compute_.pool(), dense->weights)) dense->weights = *packed;  // else as it lies in the file, slowly
+    }
+  }
+  drop_pages(mapped_);
+  is_packed_ = true;
+}
+
 void Encoder::norm(const Norm& norm, float* rows) {
   const auto& c = config_;
   compute_.layer_norm(rows, c.width, norm.weight.data(), norm.bias.data(), c.norm_epsilon, rows_, c.width, rows, c.width);
 }
 
 void Encoder::encode(std::span<const std::vector<std::int32_t>> texts, float* out) {
+  if (!is_packed_) pack();
   embed_tokens(texts);
   prepare_pages(texts);
   for (const auto& layer : layers_) run_layer(layer);

@@ -1,6 +1,8 @@
 // The forward pass of a BERT-family encoder: texts to vectors, by the mean over their tokens and scaling to unit length.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -14,14 +16,16 @@
 
 namespace stoa::models {
 
-// Weights are used where they lie in `file`, which outlives the encoder. Texts of any lengths are packed one behind the other, so
-// no work is spent on padding. One thread at a time.
+// The first texts have the matrices packed; embeddings are read where they lie in `file`, which outlives the encoder. Texts of any
+// lengths are put one behind the other, so no work is spent on padding. One thread at a time.
 class Encoder {
  public:
   // Errors: those of TensorSource. Tensor names are those of Hugging Face's BertModel, with or without the prefix "bert.".
   static Result<Encoder> load(const SafetensorsFile& file, const EncoderConfig& config, ThreadPool& threads, Isa isa);
 
   const EncoderConfig& config() const { return config_; }
+  // Bytes of the weights once they are packed, embeddings in the file included.
+  std::size_t weight_bytes() const;
   // One row of width() values of unit length for each text into `out`. A text is 1 to positions() ids within the vocabulary.
   void encode(std::span<const std::vector<std::int32_t>> texts, float* out);
 
@@ -36,9 +40,13 @@ class Encoder {
   struct Layer {
     Dense q, k, v, attention_output, intermediate, output;
     Norm attention_norm, output_norm;
+
+    std::array<Dense*, 6> products() { return {&q, &k, &v, &attention_output, &intermediate, &output}; }
+    std::array<const Dense*, 6> products() const { return {&q, &k, &v, &attention_output, &intermediate, &output}; }
   };
 
   Encoder(const EncoderConfig& config, ThreadPool& threads, Isa isa) : config_(config), compute_(threads, isa) {}
+  void pack();
   Status load_weights(const TensorSource& source, const std::string& prefix);
   void embed_tokens(std::span<const std::vector<std::int32_t>> texts);
   void prepare_pages(std::span<const std::vector<std::int32_t>> texts);
@@ -47,6 +55,9 @@ class Encoder {
 
   EncoderConfig config_;
   Compute compute_;
+  PackedWeights packed_;
+  bool is_packed_ = false;
+  std::span<const std::byte> mapped_;  // the file's bytes, given back once they are packed
   Weights words_, positions_;
   std::vector<float> token_type_;  // of type 0: a single text has no other
   Norm embedding_norm_;

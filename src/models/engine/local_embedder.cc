@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "models/engine/memory_plan.h"
 
 namespace stoa::models {
 namespace {
@@ -52,6 +53,7 @@ Result<std::unique_ptr<LocalEmbedder>> LocalEmbedder::load(const std::filesystem
   }
   STOA_TRY(file, SafetensorsFile::open(folder / "model.safetensors"));
   STOA_TRY(encoder, Encoder::load(file, config, threads, options.isa));
+  STOA_CHECK(check_memory({.weights = encoder.weight_bytes()}, available_memory(), name));
   const int max_tokens = std::min(options.max_tokens, config.positions);
   if (max_tokens < 2) return fail(ErrorCode::kInvalidArgument, "{}: {} tokens do not hold [CLS] and [SEP]", folder.string(), max_tokens);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

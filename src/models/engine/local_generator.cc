@@ -118,16 +118,15 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
     return fail(ErrorCode::kDataLoss, "{}: the tokenizer has {} tokens, but token_embd.weight only {} rows", path.string(), l.tokenizer.size(),
                 config.vocabulary);
   }
-  std::error_code ignored;
   const auto& o = options.scheduler;
   const int trial_rows = std::max(o.slots, o.guess_rows);
-  MemoryPlan plan{.weights = static_cast<std::size_t>(std::filesystem::file_size(path, ignored)),
-                        .keys_and_values = options.kv_bytes,
-                        .activations = l.decoder->activation_bytes(o.step_tokens + trial_rows, trial_rows)};
+  MemoryPlan plan{.weights = l.decoder->weight_bytes(),
+                  .keys_and_values = options.kv_bytes,
+                  .activations = l.decoder->activation_bytes(o.step_tokens + trial_rows, trial_rows)};
   if (!options.draft_model.empty()) {
     STOA_TRY(draft, load_draft(options, l.tokenizer, threads));
     l.draft = std::move(draft);
-    plan.weights += static_cast<std::size_t>(std::filesystem::file_size(options.draft_model, ignored));
+    plan.weights += l.draft->decoder->weight_bytes();
     plan.keys_and_values += options.draft_kv_bytes;
     plan.activations += l.draft->decoder->activation_bytes(DraftModel::kReadAtOnce, 1);
   }

@@ -69,6 +69,7 @@ class GgufFile {
   std::span<const Entry> metadata() const { return ordered_; }  // in file order
 
   std::span<const TensorView> tensors() const { return tensors_; }
+  std::span<const std::byte> mapped() const { return file_.bytes(); }  // empty if parse() was given the bytes
   const TensorView* tensor(std::string_view name) const;  // nullptr when absent
 
  private:

@@ -52,4 +52,8 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void drop_pages(std::span<const std::byte> mapped) {
+  if (!mapped.empty()) ::madvise(const_cast<std::byte*>(mapped.data()), mapped.size(), MADV_DONTNEED);  // advice: that it fails does no harm
+}
+
 }  // namespace stoa::models

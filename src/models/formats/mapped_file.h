@@ -33,4 +33,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// Tells the system that all bytes of a MappedFile are not needed for now: they leave this process's memory, and are there again when they
+// are read.
+void drop_pages(std::span<const std::byte> mapped);
+
 }  // namespace stoa::models

@@ -28,6 +28,7 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }  // the header's __metadata__
   std::span<const TensorView> tensors() const { return tensors_; }                  // in order of their data
   const TensorView* tensor(std::string_view name) const;                            // nullptr when absent
+  std::span<const std::byte> mapped() const { return file_.bytes(); }               // empty if parse() was given the bytes
 
  private:
   SafetensorsFile() = default;
