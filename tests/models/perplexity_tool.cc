@@ -1,5 +1,6 @@
 // For conformance tests: perplexity of token ids by the engine. perplexity_tool FILE.gguf [THREADS [ISA]] reads lines of JSON arrays of ids, each a
-// text of its own, and writes a line with the array of the negative log-likelihoods of all ids but the first.
+// text of its own, and writes a line with the array of the negative log-likelihoods of all ids but the first. A line can also be {"tokens": ids,
+// "likely": [ids for each position but the last]}; the answer is then {"nll": that array, "log_probabilities": of the likely ids}.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -17,11 +18,47 @@ using namespace stoa::models;
 
 constexpr std::size_t kRows = 64;  // positions computed together
 
-Result<JsonArray> negative_log_likelihoods(Decoder& decoder, KvPool& pool, std::span<const std::int32_t> tokens) {
+// A line: ids of a text, and for each position but the last the tokens whose log-probabilities as the next one are asked for (or none).
+struct Request {
+  std::vector<std::int32_t> tokens;
+  std::vector<std::vector<std::int32_t>> likely;
+};
+
+Result<std::vector<std::int32_t>> read_ids(const Json& json, int vocabulary) {
+  if (!json.is_array()) return fail(ErrorCode::kInvalidArgument, "token ids stand in an array");
+  std::vector<std::int32_t> ids;
+  for (const auto& id : json.get_array()) {
+    if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() >= vocabulary) return fail(ErrorCode::kInvalidArgument, "an id beyond the vocabulary");
+    ids.push_back(static_cast<std::int32_t>(id.get_int64()));
+  }
+  return ids;
+}
+
+Result<Request> read_request(const Json& json, int vocabulary) {
+  if (!json.is_object()) {
+    STOA_TRY(tokens, read_ids(json, vocabulary));
+    return Request{.tokens = std::move(tokens), .likely = {}};
+  }
+  const auto* tokens = find(json.get_object(), "tokens");
+  const auto* likely = find(json.get_object(), "likely");
+  if (tokens == nullptr || likely == nullptr || !likely->is_array()) return fail(ErrorCode::kInvalidArgument, "an object has \"tokens\" and \"likely\"");
+  Request request;
+  STOA_TRY(ids, read_ids(*tokens, vocabulary));
+  request.tokens = std::move(ids);
+  for (const auto& each : likely->get_array()) {
+    STOA_TRY(some, read_ids(each, vocabulary));
+    request.likely.push_back(std::move(some));
+  }
+  if (request.likely.size() + 1 != request.tokens.size()) return fail(ErrorCode::kInvalidArgument, "\"likely\" has an entry for each id but the last");
+  return request;
+}
+
+Result<Json> answer(Decoder& decoder, KvPool& pool, const Request& request) {
+  const std::span<const std::int32_t> tokens = request.tokens;
   const auto vocabulary = static_cast<std::size_t>(decoder.config().vocabulary);
   std::vector<PageId> pages;
   if (!pool.allocate(pages_for(static_cast<int>(tokens.size())), pages)) return fail(ErrorCode::kTooLarge, "a text of {} tokens", tokens.size());
-  JsonArray result;
+  JsonArray likelihoods, chances;
   for (std::size_t first = 0; first + 1 < tokens.size(); first += kRows) {
     const auto chunk = tokens.subspan(first, std::min(kRows, tokens.size() - 1 - first));
     const Segment segment{.tokens = chunk, .position = static_cast<int>(first), .pages = pages, .logit_rows = static_cast<int>(chunk.size())};
@@ -31,11 +68,18 @@ Result<JsonArray> negative_log_likelihoods(Decoder& decoder, KvPool& pool, std::
       const double top = static_cast<double>(*std::ranges::max_element(row));
       double sum = 0;
       for (const float value : row) sum += std::exp(static_cast<double>(value) - top);
-      result.push_back(top + std::log(sum) - static_cast<double>(row[static_cast<std::size_t>(tokens[first + i + 1])]));
+      const double all = top + std::log(sum);
+      const auto chance = [&](std::int32_t id) { return static_cast<double>(row[static_cast<std::size_t>(id)]) - all; };
+      likelihoods.push_back(-chance(tokens[first + i + 1]));
+      if (request.likely.empty()) continue;
+      JsonArray some;
+      for (const auto id : request.likely[first + i]) some.push_back(chance(id));
+      chances.push_back(std::move(some));
     }
   }
   for (const PageId page : pages) pool.release(page);
-  return result;
+  if (request.likely.empty()) return Json(std::move(likelihoods));
+  return Json(JsonObject{{"nll", std::move(likelihoods)}, {"log_probabilities", std::move(chances)}});
 }
 
 Status serve(const char* path, int thread_count, std::string_view isa_name) {
@@ -46,14 +90,9 @@ Status serve(const char* path, int thread_count, std::string_view isa_name) {
   STOA_TRY(pool, KvPool::create(decoder.kv_layout(), std::size_t{256} << 20));
   for (std::string line; std::getline(std::cin, line);) {
     STOA_TRY(json, parse_json(line));
-    if (!json.is_array()) return fail(ErrorCode::kInvalidArgument, "a line is an array of token ids");
-    std::vector<std::int32_t> tokens;
-    for (const auto& id : json.get_array()) {
-      if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() >= decoder.config().vocabulary) return fail(ErrorCode::kInvalidArgument, "an id beyond the vocabulary");
-      tokens.push_back(static_cast<std::int32_t>(id.get_int64()));
-    }
-    STOA_TRY(likelihoods, negative_log_likelihoods(decoder, pool, tokens));
-    std::cout << dump_json(likelihoods) << std::endl;
+    STOA_TRY(request, read_request(json, decoder.config().vocabulary));
+    STOA_TRY(out, answer(decoder, pool, request));
+    std::cout << dump_json(out) << std::endl;
   }
   return {};
 }

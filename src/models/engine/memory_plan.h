@@ -10,7 +10,8 @@
 
 namespace stoa::models {
 
-// In bytes. Weights count as they are packed for the kernels; their file is in memory only until then, and can be dropped. Keys and values count in full although their memory is taken as it is used: a busy engine uses it.
+// In bytes. Weights count as they are packed for the kernels; their file is in memory only until then, and can be dropped. Keys
+// and values count in full although their memory is taken as it is used: a busy engine uses it.
 struct MemoryPlan {
   std::size_t weights = 0;
   std::size_t keys_and_values = 0;
