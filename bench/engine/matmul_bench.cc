@@ -1,16 +1,11 @@
 // Prints how fast matrix products run: GB/s of weights, also as a share of the read bandwidth probed just before (what bounds few input
 // rows, as in decoding), and GOP/s (what bounds many). The weights of each line are used in turn from 192 MiB, so that they come from
 // memory as in decoding.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <random>
 #include <span>
 #include <string>
@@ -20,11 +15,14 @@
 #include <fmt/format.h>
 
 #include "models/compute/compute.h"
+#include "models/measure/bandwidth.h"
 
 namespace {
 
 using namespace stoa::models;
 using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kProbe{100};
 
 struct Shape {
   const char* what;
@@ -41,56 +39,21 @@ constexpr Shape kShapes[] = {
 constexpr DType kTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
                             DType::kQ5_0, DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-// Memory in huge pages, as packed weights have it, filled with bytes whose scales are finite whatever the format: every half has its
-// exponent kept small.
-struct Bytes {
-  explicit Bytes(std::size_t count) : data(static_cast<std::byte*>(std::aligned_alloc(std::size_t{2} << 20, count)), std::free), size(count) {
-    if (data == nullptr) throw std::bad_alloc();
-    madvise(data.get(), size, MADV_HUGEPAGE);
-    std::mt19937_64 random(1);
-    for (std::size_t i = 0; i + 8 <= size; i += 8) {
-      const std::uint64_t bits = random() & 0x3b3b3b3b3b3b3b3bULL;
-      std::memcpy(data.get() + i, &bits, 8);
-    }
+// Bytes whose scales are finite whatever the format: every half has its exponent kept small.
+std::vector<std::byte> weight_bytes(std::size_t count) {
+  std::vector<std::byte> bytes(count);
+  std::mt19937_64 random(1);
+  for (std::size_t i = 0; i + 8 <= count; i += 8) {
+    const std::uint64_t bits = random() & 0x3b3b3b3b3b3b3b3bULL;
+    std::memcpy(bytes.data() + i, &bits, 8);
   }
-  std::unique_ptr<std::byte, void (*)(void*)> data;
-  std::size_t size;
-};
-
-// What the machine gives at this moment, for the shares: neighbours take their part of memory, and of the cores where they share them.
-// Eight streams, because hardware prefetchers follow several and one does not fill the memory channels.
-double read_bandwidth(ThreadPool& pool, std::span<const std::byte> bytes) {
-  constexpr std::size_t kStreams = 8, kLine = 64;
-  const std::size_t part = bytes.size() / static_cast<std::size_t>(pool.threads());
-  const std::size_t stream = part / kStreams / kLine * kLine;
-  std::vector<std::uint64_t> sums(static_cast<std::size_t>(pool.threads()) * 8);
-  double best = 0;
-  for (int round = 0; round < 5; ++round) {
-    const auto start = Clock::now();
-    pool.parallel_for(pool.threads(), 1, [&](std::int64_t begin, std::int64_t, int) {
-      const std::byte* p = bytes.data() + static_cast<std::size_t>(begin) * part;
-      std::uint64_t sum = 0;
-      for (std::size_t at = 0; at < stream; at += kLine) {
-        for (std::size_t s = 0; s < kStreams; ++s) {
-          const std::byte* line = p + s * stream + at;
-          __builtin_prefetch(line + 1024);
-          std::uint64_t word;
-          std::memcpy(&word, line, sizeof word);
-          sum += word;
-        }
-      }
-      sums[static_cast<std::size_t>(begin) * 8] = sum;
-    });
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(stream * kStreams) * pool.threads() / seconds / 1e9 + static_cast<double>(sums[0] & 1) * 1e-12);
-  }
-  return best;
+  return bytes;
 }
 
 struct Speed {
   double median_us;
   double best_us;
-  double gigabytes;  // at the best time
+  double gigabytes;  // at the median
   double gigaops;
 };
 
@@ -118,9 +81,9 @@ Speed measure(Compute& compute, DType dtype, const Shape& shape, int m, double s
     rounds.push_back(std::chrono::duration<double>(Clock::now() - start).count() / repeat);
   }
   std::ranges::sort(rounds);
-  const double best = rounds.front();
+  const double best = rounds.front(), median = rounds[rounds.size() / 2];
   const double ops = 2.0 * m * shape.rows * shape.cols;
-  return {rounds[rounds.size() / 2] * 1e6, best * 1e6, static_cast<double>(size) / best / 1e9, ops / best / 1e9};
+  return {median * 1e6, best * 1e6, static_cast<double>(size) / median / 1e9, ops / best / 1e9};
 }
 
 }  // namespace
@@ -148,8 +111,7 @@ int main(int argc, char** argv) {
   }
   ThreadPool pool(threads);
   Compute compute(pool, *isa);
-  const Bytes memory(std::size_t{192} << 20);
-  const std::span<const std::byte> bytes(memory.data.get(), memory.size);
+  const std::vector<std::byte> bytes = weight_bytes(std::size_t{192} << 20);
   fmt::print("{} threads, {}\n{:5} {:22} {:>4} {:>10} {:>10} {:>7} {:>9} {:>8}\n", pool.threads(), stoa::models::isa_name(*isa), "type", "shape", "m", "median us",
              "best us", "GB/s", "of probed", "GOP/s");
   for (const DType dtype : kTypes) {
@@ -158,7 +120,7 @@ int main(int argc, char** argv) {
     for (const Shape& shape : kShapes) {
       if (shape.cols % info.block_values != 0 || std::string_view(shape.what).find(shape_name) == std::string_view::npos) continue;
       if (dtype_bytes(dtype, static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.cols)) > bytes.size()) continue;
-      const double bandwidth = read_bandwidth(pool, bytes);
+      const double bandwidth = read_bandwidth(pool, kProbe) * 1e-9;
       for (const int m : columns) {
         const Speed speed = measure(compute, dtype, shape, m, seconds, bytes);
         fmt::print("{:5} {:22} {:4} {:10.1f} {:10.1f} {:7.2f} {:8.0f}% {:8.1f}\n", info.name, fmt::format("{} {}x{}", shape.what, shape.rows, shape.cols), m,

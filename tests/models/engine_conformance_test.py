@@ -38,7 +38,7 @@ AGREEMENT = 0.96
 LEAD = 0.6
 # How much is lost by rounding, as the distance from the same weights in float32, is compared with what llama.cpp loses on the same text. Its
 # own ways of computing (all tokens in one batch, one by one, without flash attention) differ among each other by up to SPREAD in that.
-SPREAD = 0.02
+SPREAD, PRECISION = 0.02, 0.03
 CHUNK, CHUNKS, BLOCK = 512, 4, 64
 SYSTEM = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
 QUESTIONS = [
@@ -221,7 +221,7 @@ def test_the_quantised_file_loses_no_more_than_in_llama_cpp(library, float_model
     worse = peer_follow - follow
     chance = 4 * float(worse.std()) / math.sqrt(len(worse))
     print(f"perplexity {math.exp(-follow.mean()):.4f}, llama.cpp's {math.exp(-peer_follow.mean()):.4f}; log-likelihoods differ by {worse.mean():.5f} (chance: {chance:.5f})")
-    assert error <= SPREAD, "more text is needed to tell"
+    assert error <= PRECISION, "more text is needed to tell"
     assert ratio <= 1 + SPREAD + 2 * error
     assert abs(worse.mean()) <= chance
 
