@@ -4,6 +4,7 @@
 
 #include "models/compute/kernel_tables.h"
 #include "models/compute/simd_attention.h"
+#include "models/compute/simd_convert.h"
 #include "models/compute/simd_elementwise.h"
 #include "models/compute/simd_matmul.h"
 
