@@ -71,11 +71,9 @@ void change_bits(std::byte* at, std::uint32_t (*change)(std::uint32_t)) {
 }
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kBlockBytes = 32 * kHugePage;
 
 int panels_of(const Weights& w) { return (w.rows + kPanelRows - 1) / kPanelRows; }
-std::size_t alignment_of(const Weights& w) {
-  return panel_bytes(w.dtype, w.cols) * static_cast<std::size_t>(panels_of(w)) >= 2 * kHugePage ? kHugePage : 64;
-}
 
 }  // namespace
 
@@ -138,30 +136,45 @@ void unpack_row(DType dtype, const std::byte* panel, int row, int cols, std::byt
 void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
 
 std::size_t PackedWeights::bytes_of(const Weights& w) {
-  const std::size_t size = panel_bytes(w.dtype, w.cols) * static_cast<std::size_t>(panels_of(w)), alignment = alignment_of(w);
-  return (size + alignment - 1) / alignment * alignment;
+  const std::size_t size = panel_bytes(w.dtype, w.cols) * static_cast<std::size_t>(panels_of(w));
+  return (size + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+std::byte* PackedWeights::allocate(std::size_t bytes) {
+  if (bytes > left_) {
+    const std::size_t size = std::max((bytes + kHugePage - 1) / kHugePage * kHugePage, kBlockBytes);
+    std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(kHugePage, size)));
+    if (block == nullptr) return nullptr;
+#if defined(__linux__)
+    madvise(block.get(), size, MADV_HUGEPAGE);  // only advice: without it, small pages do
+#endif
+    next_ = block.get();
+    left_ = size;
+    blocks_.push_back(std::move(block));
+  }
+  std::byte* const at = next_;
+  next_ += bytes;
+  left_ -= bytes;
+  return at;
 }
 
 Result<Weights> PackedWeights::add(ThreadPool& threads, const Weights& w) {
   if (w.packed) return w;
   const std::size_t panel = panel_bytes(w.dtype, w.cols);
   const int panels = panels_of(w);
-  const std::size_t alignment = alignment_of(w), room = bytes_of(w);
-  std::unique_ptr<std::byte, Free> block(static_cast<std::byte*>(std::aligned_alloc(alignment, room)));
-  if (block == nullptr) return fail(ErrorCode::kResourceExhausted, "a matrix of {} x {} needs {} bytes of memory, which the system does not give", w.rows, w.cols, room);
-#if defined(__linux__)
-  if (alignment == kHugePage) madvise(block.get(), room, MADV_HUGEPAGE);  // only advice: without it, small pages do
-#endif
+  std::byte* const to = allocate(bytes_of(w));
+  if (to == nullptr) {
+    return fail(ErrorCode::kResourceExhausted, "a matrix of {} x {} needs {} bytes of memory, which the system does not give", w.rows, w.cols, bytes_of(w));
+  }
   const std::size_t row_bytes = dtype_bytes(w.dtype, static_cast<std::size_t>(w.cols));
   threads.parallel_for(panels, std::max(1, panels / (8 * threads.threads())), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t p = begin; p < end; ++p) {
       const int first = static_cast<int>(p) * kPanelRows;
       pack_panel(w.dtype, w.data + static_cast<std::size_t>(first) * row_bytes, row_bytes, std::min(kPanelRows, w.rows - first), w.cols,
-                 block.get() + static_cast<std::size_t>(p) * panel);
+                 to + static_cast<std::size_t>(p) * panel);
     }
   });
-  blocks_.push_back(std::move(block));
-  return Weights{.dtype = w.dtype, .rows = w.rows, .cols = w.cols, .data = blocks_.back().get(), .packed = true};
+  return Weights{.dtype = w.dtype, .rows = w.rows, .cols = w.cols, .data = to, .packed = true};
 }
 
 }  // namespace stoa::models

@@ -62,7 +62,13 @@ class PackedWeights {
   struct Free {
     void operator()(std::byte* p) const;
   };
+  static constexpr std::size_t kAlignment = 64;
+  std::byte* allocate(std::size_t bytes);  // null where there is no memory
+
+  // Many matrices share a block, so that little of a huge page is left over; what is not used of a block takes no memory.
   std::vector<std::unique_ptr<std::byte, Free>> blocks_;
+  std::byte* next_ = nullptr;
+  std::size_t left_ = 0;
 };
 
 }  // namespace stoa::models
