@@ -13,6 +13,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BINARY = pathlib.Path(os.environ.get("STOA_BINARY", ROOT / "build/release/stoa"))
 MODELS = pathlib.Path(os.environ.get("STOA_TEST_MODELS", ROOT / "build/models"))
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"  # a proxy of this machine is not for the loopback
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
 
 
@@ -35,8 +36,8 @@ class Stoa:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
-        self.env = {**os.environ, "STOA_HOME": str(self.home), "STOA_URL": self.url, "NO_COLOR": "1", **(environment or {})}
-        self.env.pop("STOA_API_KEY", None)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("STOA_")}  # settings of whoever runs the tests
+        self.env = {**inherited, "STOA_HOME": str(self.home), "STOA_URL": self.url, "NO_COLOR": "1", **(environment or {})}
         (self.home / "models").mkdir(parents=True, exist_ok=True)
         if models:
             for name in (CHAT, EMBED):

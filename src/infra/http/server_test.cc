@@ -115,7 +115,7 @@ std::string ask(const HttpServer& server, std::string_view request) {
 
 TEST(HttpServer, AnswersOneRequest) {
   HttpServerOptions options;
-  options.idle_timeout = milliseconds(50);  // so that every connection ends by itself
+  options.idle_timeout = milliseconds(250);  // so that every connection ends by itself
   const auto server = serve(plain_routes(), options);
   struct Case {
     std::string request, status, contains, lacks;
@@ -207,10 +207,11 @@ TEST(HttpServer, ReceivesLargeBodiesInPieces) {
 TEST(HttpServer, TimesOutSlowClients) {
   HttpServerOptions options;
   options.header_timeout = options.body_timeout = milliseconds(150);
-  options.idle_timeout = milliseconds(150);
+  options.idle_timeout = milliseconds(500);
   const auto server = serve(plain_routes(), options);
-  Socket slow_header(server->port()), slow_body(server->port()), silent(server->port());
+  Socket slow_header(server->port());
   slow_header.send("GET /hello HTTP/1.1\r\nHost:");
+  Socket slow_body(server->port()), silent(server->port());
   slow_body.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
   EXPECT_TRUE(slow_header.read_all().starts_with("HTTP/1.1 408"));
   EXPECT_TRUE(slow_body.read_all().starts_with("HTTP/1.1 408"));
@@ -301,7 +302,8 @@ TEST(HttpServer, ShedsLoadWhenEveryWorkerIsBusy) {
   for (std::size_t i = 0; i < 3; ++i) {
     busy.emplace_back(server->port());
     busy.back().send(request);
-    while (server->stats().requests < i + 1) std::this_thread::sleep_for(milliseconds(1));
+    // The first two have to be with a worker before the third takes the place in the queue.
+    while (server->stats().requests < i + 1 || running < static_cast<int>(std::min<std::size_t>(i + 1, 2))) std::this_thread::sleep_for(milliseconds(1));
   }
   const std::string shed = ask(*server, request);
   EXPECT_TRUE(shed.starts_with("HTTP/1.1 503")) << shed;
@@ -336,7 +338,7 @@ TEST(HttpServer, ForgetsAConnectionAsSoonAsItsClientClosesIt) {
       socket.send("GET /work?x=fine HTTP/1.1\r\nHost: h\r\n\r\n");
       EXPECT_TRUE(socket.read_until("fine").starts_with("HTTP/1.1 200")) << i;
     }
-    const auto soon = Deadline::after(milliseconds(500));
+    const auto soon = Deadline::after(kPatience);
     while (server->stats().connections > 0 && !soon.passed()) std::this_thread::sleep_for(milliseconds(1));
     ASSERT_EQ(server->stats().connections, 0u) << i;
   }

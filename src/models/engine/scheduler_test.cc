@@ -383,14 +383,14 @@ TEST_F(OneSlot, RefusesWhatWouldWaitTooLong) {
   start_one();
   {
     BusySlot slow(*scheduler_, greedy(random_tokens(5, 1), 40));
-    std::this_thread::sleep_for(milliseconds(120));  // what the estimate is made of: the time in a slot
+    std::this_thread::sleep_for(milliseconds(600));  // what the estimate is made of: the time in a slot
     EXPECT_TRUE(slow.release());
     ASSERT_TRUE(idle());
   }
   BusySlot slot(*scheduler_, greedy(random_tokens(5, 1), 40));
   ASSERT_TRUE(eventually([&] { return gauge("stoa_engine_running_requests") == 1; }));
   auto hurried = greedy(random_tokens(5, 2), 5);
-  hurried.deadline = Deadline::after(milliseconds(20));
+  hurried.deadline = Deadline::after(milliseconds(300));
   const auto refused = scheduler_->submit(hurried);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
