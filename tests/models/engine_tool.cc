@@ -139,6 +139,7 @@ Status serve(const std::map<std::string, std::string>& options) {
     engine.scheduler.outbox = std::atoi(option("--outbox", "64").c_str());
     engine.scheduler.guess_rows = std::atoi(option("--guess-rows", "4").c_str());
     engine.kv_bytes = static_cast<std::size_t>(std::atoi(option("--kv-mib", "1024").c_str())) << 20;
+    if (option("--kv-type", "f16") == "q8") engine.kv_type = KvType::kQ8;
     engine.context_length = std::atoi(option("--context", "0").c_str());
     STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, threads, metrics));
     generator = std::move(loaded);

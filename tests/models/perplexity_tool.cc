@@ -1,4 +1,4 @@
-// For conformance tests: perplexity of token ids by the engine. perplexity_tool FILE.gguf [THREADS [ISA]] reads lines of JSON arrays of ids, each a
+// For conformance tests: perplexity of token ids by the engine. perplexity_tool FILE.gguf [THREADS [ISA [f16|q8]]] reads lines of JSON arrays of ids, each a
 // text of its own, and writes a line with the array of the negative log-likelihoods of all ids but the first. A line can also be {"tokens": ids,
 // "likely": [ids for each position but the last]}; the answer is then {"nll": that array, "log_probabilities": of the likely ids}.
 #include <algorithm>
@@ -82,11 +82,11 @@ Result<Json> answer(Decoder& decoder, KvPool& pool, const Request& request) {
   return Json(JsonObject{{"nll", std::move(likelihoods)}, {"log_probabilities", std::move(chances)}});
 }
 
-Status serve(const char* path, int thread_count, std::string_view isa_name) {
+Status serve(const char* path, int thread_count, std::string_view isa_name, KvType kv_type) {
   STOA_TRY(file, GgufFile::open(path));
   STOA_TRY(isa, choose_isa(isa_name));
   ThreadPool threads(thread_count);
-  STOA_TRY(decoder, Decoder::load(file, threads, isa));
+  STOA_TRY(decoder, Decoder::load(file, threads, isa, 0, kv_type));
   STOA_TRY(pool, KvPool::create(decoder.kv_layout(), std::size_t{256} << 20));
   for (std::string line; std::getline(std::cin, line);) {
     STOA_TRY(json, parse_json(line));
@@ -101,10 +101,11 @@ Status serve(const char* path, int thread_count, std::string_view isa_name) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: perplexity_tool FILE.gguf [THREADS [ISA]]\n";
+    std::cerr << "usage: perplexity_tool FILE.gguf [THREADS [ISA [f16|q8]]]\n";
     return 2;
   }
-  const auto status = serve(argv[1], argc > 2 ? std::max(1, std::atoi(argv[2])) : 1, argc > 3 ? argv[3] : "auto");
+  const auto status = serve(argv[1], argc > 2 ? std::max(1, std::atoi(argv[2])) : 1, argc > 3 ? argv[3] : "auto",
+                            argc > 4 && std::string_view(argv[4]) == "q8" ? KvType::kQ8 : KvType::kF16);
   if (status) return 0;
   std::cerr << "perplexity_tool: " << status.error().message << '\n';
   return 1;

@@ -83,6 +83,7 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     STOA_TRY(weights, model->weights());
     models::EngineOptions options;
     options.kv_bytes = static_cast<std::size_t>(config.engine.kv_bytes);
+    options.kv_type = config.engine.kv_type == "q8" ? models::KvType::kQ8 : models::KvType::kF16;
     options.context_length = static_cast<int>(config.engine.context);
     STOA_TRY(pattern, tool_pattern(config));
     options.tool_pattern = std::move(pattern);

@@ -42,6 +42,7 @@ struct Config {
     std::int64_t slots = 8;
     std::int64_t context = 0;
     std::int64_t kv_bytes = 256 << 20;
+    std::string kv_type = "f16";
     std::int64_t queue = 64;
     std::int64_t max_wait_seconds = 120;
     std::int64_t step_milliseconds = 50;

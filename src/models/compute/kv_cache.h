@@ -9,12 +9,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace stoa::models {
 
 inline constexpr int kPageTokens = 32;
 
 enum class KvType : std::uint8_t { kF16, kF32, kQ8 };
+
+constexpr std::string_view kv_type_name(KvType type) { return type == KvType::kF16 ? "f16" : type == KvType::kF32 ? "f32" : "q8"; }
 
 inline constexpr std::size_t kKvScaleBytes = kPageTokens * sizeof(float);  // of a kQ8 block
 

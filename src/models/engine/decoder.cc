@@ -20,17 +20,18 @@ void grow(std::vector<float>& buffer, int rows, int n) {
 Decoder::Decoder(DecoderConfig config, DecoderWeights weights, ThreadPool& threads, Isa isa)
     : config_(std::move(config)), compute_(threads, isa), weights_(std::move(weights)), angles_(weights_.ropes.size()) {}
 
-Result<Decoder> Decoder::load(const GgufFile& file, ThreadPool& threads, Isa isa, int context) {
+Result<Decoder> Decoder::load(const GgufFile& file, ThreadPool& threads, Isa isa, int context, KvType kv_type) {
   STOA_TRY(config, read_decoder_config(file));
   if (context <= 0 || context > config.context_length) context = config.context_length;
   STOA_TRY(weights, DecoderWeights::load(file, config, context));
   Decoder decoder(std::move(config), std::move(weights), threads, isa);
   decoder.mapped_ = file.mapped();
+  decoder.kv_type_ = kv_type;
   return decoder;
 }
 
 KvLayout Decoder::kv_layout() const {
-  return {.layers = config_.layers, .kv_heads = config_.kv_heads, .head_dim = config_.head_dim, .type = KvType::kF16};
+  return {.layers = config_.layers, .kv_heads = config_.kv_heads, .head_dim = config_.head_dim, .type = kv_type_};
 }
 
 std::size_t Decoder::activation_bytes(int rows, int logit_rows) const {

@@ -29,8 +29,9 @@ struct Segment {
 // it lies in `file`, which outlives the decoder. One thread at a time.
 class Decoder {
  public:
-  // `context`: how many tokens a sequence may have, if fewer than the model allows. Errors: those of read_decoder_config and TensorSource.
-  static Result<Decoder> load(const GgufFile& file, ThreadPool& threads, Isa isa, int context = 0);
+  // `context`: how many tokens a sequence may have, if fewer than the model allows. `kv_type`: how keys and values are kept. Errors: those
+  // of read_decoder_config and TensorSource.
+  static Result<Decoder> load(const GgufFile& file, ThreadPool& threads, Isa isa, int context = 0, KvType kv_type = KvType::kF16);
 
   const DecoderConfig& config() const { return config_; }
   KvLayout kv_layout() const;
@@ -78,6 +79,7 @@ class Decoder {
   std::span<float> logits(std::span<const Segment> segments);
 
   DecoderConfig config_;
+  KvType kv_type_ = KvType::kF16;
   Compute compute_;
   DecoderWeights weights_;
   PackedWeights packed_;

@@ -133,11 +133,11 @@ class Reference {
 
 // A decoder over a tiny model, with pages for a few sequences.
 struct Bench {
-  explicit Bench(const TinyModel& model, Isa isa = best_isa()) : bytes(model.build()), threads(2) {
+  explicit Bench(const TinyModel& model, Isa isa = best_isa(), KvType kv_type = KvType::kF16) : bytes(model.build()), threads(2) {
     auto parsed = GgufFile::parse(bytes, "tiny.gguf");
     EXPECT_TRUE(parsed) << parsed.error().message;
     file.emplace(std::move(*parsed));
-    auto loaded = Decoder::load(*file, threads, isa);
+    auto loaded = Decoder::load(*file, threads, isa, 0, kv_type);
     EXPECT_TRUE(loaded) << loaded.error().message;
     decoder.emplace(std::move(*loaded));
     auto created = KvPool::create(decoder->kv_layout(), decoder->kv_layout().page_bytes() * 64);
@@ -201,6 +201,22 @@ TEST(Decoder, EqualsThePlainForwardForEveryFamilyAndType) {
     const auto logits = bench.decoder->forward({&whole, 1}, *bench.pool);
     ASSERT_EQ(logits.size(), expected.size());
     EXPECT_LT(distance(logits, expected), bound) << model.architecture << " " << dtype_info(model.dtype).name;
+  }
+}
+
+TEST(Decoder, KeepsKeysAndValuesIn8BitsOnRequest) {
+  for (const Isa isa : supported_isas()) {
+    const TinyModel model;
+    Bench bench(model, isa, KvType::kQ8);
+    const auto tokens = some_tokens(37, 5);
+    const KvLayout half{.layers = model.layers, .kv_heads = model.kv_heads, .head_dim = model.head_dim};
+    EXPECT_LT(bench.decoder->kv_layout().page_bytes(), half.page_bytes());
+    const auto expected = Reference(*bench.file, model).last_logits(tokens);
+    const auto pages = bench.pages(37);
+    const Segment whole{.tokens = tokens, .position = 0, .pages = pages, .logit_rows = 1};
+    const auto off = distance(bench.decoder->forward({&whole, 1}, *bench.pool), expected);
+    EXPECT_LT(off, 4e-2) << isa_name(isa);
+    EXPECT_GT(off, 1e-4) << "8 bits are less exact than 16";
   }
 }
 

@@ -111,7 +111,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   if (!tokenizer) return fail(std::move(tokenizer.error()).in(path.string()));
   auto loaded = std::make_unique<Loaded>(std::move(file), std::move(*tokenizer), name);
   auto& l = *loaded;
-  STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa, options.context_length));
+  STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa, options.context_length, options.kv_type));
   l.decoder = std::make_unique<Decoder>(std::move(decoder));
   const auto& config = l.decoder->config();
   if (l.tokenizer.size() > config.vocabulary) {
@@ -145,7 +145,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
 
   auto& r = l.report;
   r = {.architecture = config.architecture, .name = std::move(name), .weight_type = std::string(dtype_info(l.decoder->weight_type()).name),
-       .isa = std::string(isa_name(options.isa)), .draft_model = options.draft_model.string(), .memory = plan,
+       .isa = std::string(isa_name(options.isa)), .draft_model = options.draft_model.string(), .memory = plan, .kv_type = options.kv_type,
        .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads()};
   if (options.context_length > 0) r.context_length = std::min(r.context_length, options.context_length);
   r.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -153,7 +153,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
       {{"model", r.name}, {"file", path.string()}, {"draft_model", r.draft_model}, {"architecture", r.architecture}, {"weights", r.weight_type}, {"isa", r.isa},
        {"threads", std::int64_t{r.threads}}, {"context", std::int64_t{r.context_length}},
        {"weight_bytes", static_cast<std::int64_t>(plan.weights)}, {"kv_bytes", static_cast<std::int64_t>(plan.keys_and_values)},
-       {"kv_pages", std::int64_t{l.pool->pages()}}, {"kv_cached_share", options.scheduler.cached_share},
+       {"kv_type", std::string(kv_type_name(r.kv_type))}, {"kv_pages", std::int64_t{l.pool->pages()}}, {"kv_cached_share", options.scheduler.cached_share},
        {"activation_bytes", static_cast<std::int64_t>(plan.activations)}, {"available_bytes", static_cast<std::int64_t>(available.value_or(0))},
        {"seconds", r.load_seconds}});
   return std::unique_ptr<LocalGenerator>(new LocalGenerator(std::move(loaded)));

@@ -23,6 +23,7 @@ struct EngineOptions {
   // For keys and values of running requests and of the prefix cache, which keeps what is no longer used until the space is needed.
   // Memory is taken as it is used, up to all of it.
   std::size_t kv_bytes = std::size_t{1} << 30;
+  KvType kv_type = KvType::kF16;                // kQ8: twice as many fit, for a small cost in quality (docs/benchmarks.md)
   std::filesystem::path draft_model;            // a GGUF file with the same tokens that guesses ahead; empty: none
   std::size_t draft_kv_bytes = std::size_t{64} << 20;  // for its keys and values
   int context_length = 0;                       // 0: the model's own; otherwise at most that
@@ -35,6 +36,7 @@ struct ModelReport {
   std::string architecture, name, weight_type, isa;
   std::string draft_model;  // its file; empty without one
   MemoryPlan memory;
+  KvType kv_type = KvType::kF16;
   int context_length = 0, vocabulary = 0, threads = 0;
   double load_seconds = 0;
 };
