@@ -1,4 +1,4 @@
-// What a model file says about its architecture (an encoder's config.json when the bytes begin with "{", a decoder's GGUF otherwise):
+// What a model file says about its architecture (an encoder's config.json when the bytes begin with "{", GGUF otherwise):
 // an error, or sizes that computing with is safe.
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +25,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto file = GgufFile::parse(std::as_bytes(std::span(text)), "fuzz");
   if (!file) return 0;
+  if (const auto config = read_encoder_config(*file))
+    require(config->layers > 0 && config->heads > 0 && config->width % config->heads == 0 && config->feed_forward > 0 && config->vocabulary > 0 && config->positions > 0 &&
+            config->token_types > 0);
   const auto config = read_decoder_config(*file);
   if (!config) return 0;
   require(config->layers > 0 && config->kv_heads > 0 && config->heads % config->kv_heads == 0 && config->head_dim > 0 && config->context_length > 0 && config->vocabulary > 0);

@@ -8,6 +8,7 @@
 #include "gateway/api/openai/chat_json.h"
 #include "gateway/api/openai/completions_json.h"
 #include "gateway/api/openai/embeddings_json.h"
+#include "gateway/api/openai/rerank_json.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/responses_json.h"
 #include "gateway/api/openai/vector_stores_json.h"
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(body);
     return 0;
   }
-  switch (data[0] % 8) {
+  switch (static_cast<std::uint8_t>(data[0] - '0') % 9) {
     case 0: check(parse_chat(*body)); break;
     case 1: check(parse_completion(*body)); break;
     case 2: check(parse_embeddings(*body)); break;
@@ -48,7 +49,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 4: check(parse_new_store(*body)); break;
     case 5: check(parse_attach(*body)); break;
     case 6: check(parse_file_batch(*body)); break;
-    default: check(parse_search(*body)); break;
+    case 7: check(parse_search(*body)); break;
+    default: check(parse_rerank(*body)); break;
   }
   return 0;
 }

@@ -51,6 +51,8 @@ _SIGNATURES = {
     "llama_batch_free": (None, [_Batch]),
     "llama_batch_get_one": (_Batch, [ctypes.POINTER(TOKEN), ctypes.c_int32]),
     "llama_decode": (ctypes.c_int32, [ctypes.c_void_p, _Batch]),
+    "llama_set_embeddings": (None, [ctypes.c_void_p, ctypes.c_bool]),
+    "llama_get_embeddings_seq": (ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p, ctypes.c_int32]),
     "llama_get_logits_ith": (ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p, ctypes.c_int32]),
     "llama_tokenize": (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32, ctypes.POINTER(TOKEN), ctypes.c_int32, ctypes.c_bool, ctypes.c_bool]),
     "llama_token_to_piece": (ctypes.c_int32, [ctypes.c_void_p, TOKEN, ctypes.c_char_p, ctypes.c_int32, ctypes.c_int32, ctypes.c_bool]),
@@ -170,6 +172,12 @@ class LlamaCpp:
         self.lib.llama_batch_free(batch)
         if code != 0:
             raise RuntimeError(f"llama_decode failed: {code}")
+
+    def pooled(self, tokens, count=1):
+        """The first values that an encoder pools from one sequence, in the way its file says (the score of a reranker)."""
+        self.lib.llama_set_embeddings(self.context, True)
+        self.decode_rows([(token, position, 0, True) for position, token in enumerate(tokens)])
+        return self.lib.llama_get_embeddings_seq(self.context, 0)[:count]
 
     def argmax(self):
         return self.lib.llama_sampler_sample(self.sampler, self.context, -1)

@@ -3,15 +3,14 @@
 import json
 import math
 import os
-import struct
 import subprocess
 import sys
-import unicodedata
 
 import numpy as np
 import pytest
 
 import gguf_f32
+from bert_reference import Bert
 from engine_peer import SOURCE, Engine, find_model
 
 sys.path.insert(0, str(SOURCE / "bench" / "engine"))
@@ -233,86 +232,9 @@ def test_chat_template_gives_the_same_tokens(library):
             assert answer["usage"]["prompt_tokens"] == len(peer.tokenize(rendered))
 
 
-class Bert:
-    """A plain BERT encoder in numpy, float64, reading the safetensors file itself."""
-
-    def __init__(self, folder):
-        self.config = json.loads((folder / "config.json").read_text())
-        data = (folder / "model.safetensors").read_bytes()
-        (size,) = struct.unpack("<Q", data[:8])
-        self.weights = {}
-        for name, entry in json.loads(data[8:8 + size]).items():
-            if name != "__metadata__" and entry["dtype"] == "F32":
-                begin, end = entry["data_offsets"]
-                self.weights[name] = np.frombuffer(data[8 + size + begin:8 + size + end], "<f4").reshape(entry["shape"]).astype(np.float64)
-        self.vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-
-    def words(self, text):
-        text = "".join(c for c in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(c) != "Mn")
-        out = ""
-        for c in text:
-            category = unicodedata.category(c)
-            if c.isspace() or category == "Zs":
-                out += " "
-            elif category in ("Cc", "Cf"):
-                continue
-            elif category.startswith("P") or (ord(c) < 128 and not c.isalnum()) or 0x4E00 <= ord(c) <= 0x9FFF:
-                out += f" {c} "
-            else:
-                out += c
-        return out.split()
-
-    def tokens(self, text, limit=256):
-        ids = []
-        for word in self.words(text):
-            pieces, begin = [], 0
-            while begin < len(word):
-                for end in range(len(word), begin, -1):
-                    piece = ("##" if begin else "") + word[begin:end]
-                    if piece in self.vocabulary:
-                        break
-                else:
-                    pieces = [self.vocabulary["[UNK]"]]
-                    break
-                pieces.append(self.vocabulary[piece])
-                begin = end
-            ids += pieces
-        return [self.vocabulary["[CLS]"], *ids[:limit - 2], self.vocabulary["[SEP]"]]
-
-    def dense(self, x, name):
-        return x @ self.weights[name + ".weight"].T + self.weights[name + ".bias"]
-
-    def norm(self, x, name):
-        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        return (x - mean) / np.sqrt(variance + self.config["layer_norm_eps"]) * self.weights[name + ".weight"] + self.weights[name + ".bias"]
-
-    def embed(self, text):
-        ids = self.tokens(text)
-        w = self.weights
-        x = w["embeddings.word_embeddings.weight"][ids] + w["embeddings.position_embeddings.weight"][:len(ids)] + w["embeddings.token_type_embeddings.weight"][0]
-        x = self.norm(x, "embeddings.LayerNorm")
-        heads = self.config["num_attention_heads"]
-        split = lambda y: y.reshape(len(ids), heads, -1).transpose(1, 0, 2)  # noqa: E731
-        for i in range(self.config["num_hidden_layers"]):
-            at = f"encoder.layer.{i}."
-            q, k, v = (split(self.dense(x, f"{at}attention.self.{name}")) for name in ("query", "key", "value"))
-            scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
-            chances = np.exp(scores - scores.max(-1, keepdims=True))
-            mixed = (chances / chances.sum(-1, keepdims=True) @ v).transpose(1, 0, 2).reshape(len(ids), -1)
-            x = self.norm(x + self.dense(mixed, at + "attention.output.dense"), at + "attention.output.LayerNorm")
-            inner = self.dense(x, at + "intermediate.dense")
-            inner *= 0.5 * (1 + erf(inner / np.sqrt(2)))
-            x = self.norm(x + self.dense(inner, at + "output.dense"), at + "output.LayerNorm")
-        mean = x.mean(0)
-        return mean / np.linalg.norm(mean)
-
-
-erf = np.vectorize(math.erf)
-
-
 @needs_embedder
 def test_embeddings_equal_a_numpy_forward():
-    bert = Bert(EMBEDDER.parent)
+    bert = Bert.from_folder(EMBEDDER.parent)
     texts = [
         "", "Hello world", "The quick brown fox jumps over the lazy dog.", "Wie heißt die Hauptstadt von Frankreich?", "naïve café, déjà vu!",
         "東京は日本の首都です", "x = [i**2 for i in range(10)]", "A sentence; with (many) marks -- and numbers: 3.14159, 2,718 & 42%.",

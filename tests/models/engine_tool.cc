@@ -19,6 +19,7 @@
 #include "base/utf8.h"
 #include "models/engine/local_embedder.h"
 #include "models/engine/local_generator.h"
+#include "models/engine/local_reranker.h"
 #include "models/measure/bandwidth.h"
 #include "models/measure/engine_speed.h"
 #include "models/measure/streams.h"
@@ -100,12 +101,25 @@ Result<JsonObject> generate_batch(LocalGenerator& generator, const JsonArray& li
   return JsonObject{{"window_tokens", measured.window_deltas}, {"window_seconds", measured.window_seconds}, {"seconds", measured.seconds}, {"usages", std::move(usages)}};
 }
 
-Result<JsonObject> embed(LocalEmbedder& embedder, const JsonArray& list) {
+Result<std::vector<std::string>> read_texts(const JsonArray& list) {
   std::vector<std::string> texts;
   for (const auto& text : list) {
     if (!text.is_string()) return fail(ErrorCode::kInvalidArgument, "a text is not a string");
     texts.emplace_back(text.get_string());
   }
+  return texts;
+}
+
+Result<JsonObject> rerank(LocalReranker& reranker, const JsonObject& object, const JsonArray& list) {
+  STOA_TRY(query, read_string(object, "query"));
+  STOA_TRY(documents, read_texts(list));
+  STOA_TRY(result, reranker.rerank({}, query.value_or(""), documents, 0));
+  return JsonObject{{"scores", JsonArray(result.scores.begin(), result.scores.end())}, {"tokens", JsonArray(result.tokens.begin(), result.tokens.end())},
+                    {"truncated", result.truncated}, {"compute_micros", result.compute_micros}};
+}
+
+Result<JsonObject> embed(LocalEmbedder& embedder, const JsonArray& list) {
+  STOA_TRY(texts, read_texts(list));
   STOA_TRY(result, embedder.embed({}, texts));
   JsonArray rows;
   const auto width = static_cast<std::size_t>(result.dimensions);
@@ -132,6 +146,7 @@ Status serve(const std::map<std::string, std::string>& options) {
   STOA_TRY(isa, choose_isa(option("--isa", "auto")));
   std::unique_ptr<LocalGenerator> generator;
   std::unique_ptr<LocalEmbedder> embedder;
+  std::unique_ptr<LocalReranker> reranker;
   if (const auto path = option("--generator", ""); !path.empty()) {
     EngineOptions engine;
     engine.isa = isa;
@@ -146,10 +161,17 @@ Status serve(const std::map<std::string, std::string>& options) {
     if (const auto adapter = option("--adapter", ""); !adapter.empty()) STOA_CHECK(generator->load_adapter("adapter", adapter));
   }
   if (const auto path = option("--embedder", ""); !path.empty()) {
-    EmbedderOptions engine;
+    EncoderOptions engine;
     engine.isa = isa;
     STOA_TRY(loaded, LocalEmbedder::load(path, "embedder", engine, threads, metrics));
     embedder = std::move(loaded);
+  }
+  if (const auto path = option("--reranker", ""); !path.empty()) {
+    EncoderOptions engine;
+    engine.isa = isa;
+    engine.max_tokens = std::atoi(option("--rerank-tokens", "512").c_str());
+    STOA_TRY(loaded, LocalReranker::load(path, "reranker", engine, threads, metrics));
+    reranker = std::move(loaded);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   std::cout << dump_json(JsonObject{{"ready", true}, {"load_seconds", seconds}, {"bytes_per_token", token_bytes}, {"isa", isa_name(isa)}, {"threads", threads.threads()}}) << std::endl;
@@ -163,6 +185,8 @@ Status serve(const std::map<std::string, std::string>& options) {
     if (batch != nullptr && batch->is_array() && generator != nullptr) return generate_batch(*generator, batch->get_array(), json.get_object());
     const auto* texts = find(json.get_object(), "texts");
     if (texts != nullptr && texts->is_array() && embedder != nullptr) return embed(*embedder, texts->get_array());
+    const auto* documents = find(json.get_object(), "documents");
+    if (documents != nullptr && documents->is_array() && reranker != nullptr) return rerank(*reranker, json.get_object(), documents->get_array());
     if (generator != nullptr) return generate(*generator, json.get_object());
     return fail(ErrorCode::kInvalidArgument, "no model for this request was given on the command line");
   };

@@ -12,6 +12,8 @@
 namespace stoa::wiring {
 namespace {
 
+constexpr int kRerankTokens = 512;  // of a query and a document; what cross-encoders are trained with
+
 int thread_count(const infra::Config& config) {
   return config.engine.threads > 0 ? static_cast<int>(config.engine.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
@@ -102,6 +104,10 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
   if (const auto model = stored(store, config.models.embedder, "search is by words only")) {
     STOA_TRY(embedder, models::LocalEmbedder::load(model->folder, model->name, {}, *loaded.threads, metrics));
     loaded.embedder = std::move(embedder);
+  }
+  if (const auto model = stored(store, config.models.reranker, "documents are not reranked")) {
+    STOA_TRY(reranker, models::LocalReranker::load(model->folder, model->name, {.max_tokens = kRerankTokens}, *loaded.threads, metrics));
+    loaded.reranker = std::move(reranker);
   }
   return loaded;
 }

@@ -9,6 +9,7 @@
 #include "models/compute/thread_pool.h"
 #include "models/engine/local_embedder.h"
 #include "models/engine/local_generator.h"
+#include "models/engine/local_reranker.h"
 
 namespace stoa::wiring {
 
@@ -17,6 +18,7 @@ struct Models {
   std::unique_ptr<models::LocalGenerator> generator;  // null: answers quote
   std::filesystem::path adapters;                     // the folder of its adapters: NAME.gguf files and PEFT folders NAME
   std::unique_ptr<models::LocalEmbedder> embedder;    // null: search is by text only
+  std::unique_ptr<models::LocalReranker> reranker;    // null: nothing is reranked
 };
 
 // Errors only for a model that is there and cannot be used. `metrics` outlives the models.

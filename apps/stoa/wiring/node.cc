@@ -59,6 +59,7 @@ std::vector<api::openai::ServedModel> served(const Models& models) {
   const std::int64_t now = Clock::system().now() / 1'000'000;
   if (models.generator) served.push_back({models.generator->report().name, now, "stoa", models.generator.get(), nullptr});
   if (models.embedder) served.push_back({models.embedder->model(), now, "stoa", nullptr, models.embedder.get()});
+  if (models.reranker) served.push_back({.id = models.reranker->model(), .created = now, .reranker = models.reranker.get()});
   return served;
 }
 
@@ -70,6 +71,8 @@ std::vector<api::admin::ModelStatus> model_status(const Models& models) {
   }
   if (models.embedder)
     status.push_back({models.embedder->model(), "embedder", "F32", std::string(models::isa_name(models::best_isa())), models.embedder->max_tokens()});
+  if (models.reranker)
+    status.push_back({models.reranker->model(), "reranker", "F32", std::string(models::isa_name(models::best_isa())), models.reranker->max_tokens()});
   return status;
 }
 

@@ -70,6 +70,8 @@ constexpr std::array kRows{
         "A small GGUF model with the same tokens that guesses ahead; empty: guesses come from the prompt alone."},
     Row{"models.generator", Type::kText, [](Config& c) -> Field { return &c.models.generator; }, 0, 0, "", "Model that answers, by its name in the catalog."},
     Row{"models.embedder", Type::kText, [](Config& c) -> Field { return &c.models.embedder; }, 0, 0, "", "Model that embeds, by its name in the catalog."},
+    Row{"models.reranker", Type::kText, [](Config& c) -> Field { return &c.models.reranker; }, 0, 0, "",
+        "Cross-encoder that scores documents for /v1/rerank, by its folder in models/ of the data folder; empty for none."},
     Row{"models.catalog", Type::kPath, [](Config& c) -> Field { return &c.models.catalog; }, 0, 0, "", "Model catalog; empty for the one that comes with Stoa."},
     Row{"cost.prices", Type::kPath, [](Config& c) -> Field { return &c.cost.prices; }, 0, 0, "", "Price file; empty for the one that comes with Stoa."},
     Row{"answers.prompts", Type::kPath, [](Config& c) -> Field { return &c.answers.prompts; }, 0, 0, "", "Prompt templates; empty for those that come with Stoa."},

@@ -53,6 +53,7 @@ struct Config {
   struct Models {
     std::string generator = "smollm2-135m-instruct";
     std::string embedder = "all-minilm-l6-v2";
+    std::string reranker;
     std::string catalog;
   } models;
   struct Cost {

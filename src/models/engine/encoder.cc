@@ -17,55 +17,83 @@ void grow(std::vector<T>& buffer, std::size_t size) {
 
 }  // namespace
 
-Result<Encoder> Encoder::load(const SafetensorsFile& file, const EncoderConfig& config, ThreadPool& threads, Isa isa) {
-  const TensorSource source(file);
-  const std::string prefix = source.has("bert.embeddings.word_embeddings.weight") ? "bert." : "";
-  Encoder encoder(config, threads, isa);
-  STOA_CHECK(encoder.load_weights(source, prefix));
-  encoder.mapped_ = file.mapped();
-  return encoder;
-}
-
-Status Encoder::load_weights(const TensorSource& source, const std::string& prefix) {
-  const auto& c = config_;
-  const auto dense = [&](const std::string& name, int rows, int cols, Dense& into) -> Status {
-    STOA_TRY(weights, source.matrix(name + ".weight", rows, cols));
-    into.weights = weights;
-    STOA_TRY(bias, source.vector(name + ".bias", rows));
-    into.bias = std::move(bias);
-    return {};
-  };
-  const auto layer_norm = [&](const std::string& name, Norm& into) -> Status {
-    STOA_TRY(weight, source.vector(name + ".weight", c.width));
-    into.weight = std::move(weight);
-    STOA_TRY(bias, source.vector(name + ".bias", c.width));
-    into.bias = std::move(bias);
-    return {};
-  };
-  const std::string embeddings = prefix + "embeddings.";
-  STOA_TRY(words, source.matrix(embeddings + "word_embeddings.weight", c.vocabulary, c.width));
-  words_ = words;
-  STOA_TRY(positions, source.matrix(embeddings + "position_embeddings.weight", c.positions, c.width));
-  positions_ = positions;
-  STOA_TRY(types, source.matrix(embeddings + "token_type_embeddings.weight", c.token_types, c.width));
-  token_type_.resize(static_cast<std::size_t>(c.width));
-  compute_.lookup(types, std::array{0}, token_type_.data(), c.width);
-  STOA_CHECK(layer_norm(embeddings + "LayerNorm", embedding_norm_));
-
-  layers_.resize(static_cast<std::size_t>(c.layers));
-  for (int i = 0; i < c.layers; ++i) {
-    auto& layer = layers_[static_cast<std::size_t>(i)];
-    const std::string at = fmt::format("{}encoder.layer.{}.", prefix, i);
-    STOA_CHECK(dense(at + "attention.self.query", c.width, c.width, layer.q));
-    STOA_CHECK(dense(at + "attention.self.key", c.width, c.width, layer.k));
-    STOA_CHECK(dense(at + "attention.self.value", c.width, c.width, layer.v));
-    STOA_CHECK(dense(at + "attention.output.dense", c.width, c.width, layer.attention_output));
-    STOA_CHECK(layer_norm(at + "attention.output.LayerNorm", layer.attention_norm));
-    STOA_CHECK(dense(at + "intermediate.dense", c.feed_forward, c.width, layer.intermediate));
-    STOA_CHECK(dense(at + "output.dense", c.width, c.feed_forward, layer.output));
-    STOA_CHECK(layer_norm(at + "output.LayerNorm", layer.output_norm));
+// Fills an encoder from a file, under the file's names.
+class Encoder::Loader {
+ public:
+  Loader(const TensorSource& source, EncoderNames names, Encoder& into) : source_(source), gguf_(names == EncoderNames::kGguf), to_(into) {
+    for (const char* prefix : {"bert.", "roberta."})
+      if (source.has(std::string(prefix) + "embeddings.word_embeddings.weight")) prefix_ = prefix;
   }
-  return {};
+
+  Status run() {
+    STOA_CHECK(embeddings());
+    to_.layers_.resize(static_cast<std::size_t>(c_.layers));
+    for (int i = 0; i < c_.layers; ++i) STOA_CHECK(layer(i, to_.layers_[static_cast<std::size_t>(i)]));
+    return c_.labels == 0 ? Status{} : head();
+  }
+
+ private:
+  Status embeddings() {
+    const std::string at = prefix_ + "embeddings.";
+    STOA_TRY(words, source_.matrix(gguf_ ? "token_embd.weight" : at + "word_embeddings.weight", c_.vocabulary, c_.width));
+    to_.words_ = words;
+    STOA_TRY(positions, source_.matrix(gguf_ ? "position_embd.weight" : at + "position_embeddings.weight", c_.positions + c_.first_position, c_.width));
+    to_.positions_ = positions;
+    STOA_TRY(types, source_.matrix(gguf_ ? "token_types.weight" : at + "token_type_embeddings.weight", c_.token_types, c_.width));
+    const int used = std::min(c_.token_types, 2);
+    to_.token_types_.resize(static_cast<std::size_t>(used) * static_cast<std::size_t>(c_.width));
+    constexpr std::array kTypes = {0, 1};
+    to_.compute_.lookup(types, std::span(kTypes).first(static_cast<std::size_t>(used)), to_.token_types_.data(), c_.width);
+    return norm(gguf_ ? "token_embd_norm" : at + "LayerNorm", to_.embedding_norm_);
+  }
+
+  Status layer(int index, Layer& into) {
+    const std::string at = gguf_ ? fmt::format("blk.{}.", index) : fmt::format("{}encoder.layer.{}.", prefix_, index);
+    const auto name = [&](const char* gguf, const char* hugging_face) { return at + (gguf_ ? gguf : hugging_face); };
+    STOA_CHECK(dense(name("attn_q", "attention.self.query"), c_.width, c_.width, into.q));
+    STOA_CHECK(dense(name("attn_k", "attention.self.key"), c_.width, c_.width, into.k));
+    STOA_CHECK(dense(name("attn_v", "attention.self.value"), c_.width, c_.width, into.v));
+    STOA_CHECK(dense(name("attn_output", "attention.output.dense"), c_.width, c_.width, into.attention_output));
+    STOA_CHECK(norm(name("attn_output_norm", "attention.output.LayerNorm"), into.attention_norm));
+    STOA_CHECK(dense(name("ffn_up", "intermediate.dense"), c_.feed_forward, c_.width, into.intermediate));
+    STOA_CHECK(dense(name("ffn_down", "output.dense"), c_.width, c_.feed_forward, into.output));
+    return norm(name("layer_output_norm", "output.LayerNorm"), into.output_norm);
+  }
+
+  // A layer with tanh on the first token, then one row for each label.
+  Status head() {
+    const std::string pooler = gguf_ ? "cls" : c_.roberta ? "classifier.dense" : prefix_ + "pooler.dense";
+    if (!gguf_ || source_.has(pooler + ".weight")) STOA_CHECK(dense(pooler, c_.width, c_.width, to_.pooler_));
+    return dense(gguf_ ? "cls.output" : c_.roberta ? "classifier.out_proj" : "classifier", c_.labels, c_.width, to_.classifier_);
+  }
+
+  Status dense(const std::string& name, int rows, int cols, Dense& into) {
+    STOA_TRY(weights, source_.matrix(name + ".weight", rows, cols));
+    into.weights = weights;
+    STOA_TRY(bias, source_.vector(name + ".bias", rows));
+    into.bias = std::move(bias);
+    return {};
+  }
+  Status norm(const std::string& name, Norm& into) {
+    STOA_TRY(weight, source_.vector(name + ".weight", c_.width));
+    into.weight = std::move(weight);
+    STOA_TRY(bias, source_.vector(name + ".bias", c_.width));
+    into.bias = std::move(bias);
+    return {};
+  }
+
+  const TensorSource& source_;
+  const bool gguf_;
+  std::string prefix_;
+  Encoder& to_;
+  const EncoderConfig& c_ = to_.config_;
+};
+
+Result<Encoder> Encoder::load(const TensorSource& source, EncoderNames names, const EncoderConfig& config, ThreadPool& threads, Isa isa) {
+  Encoder encoder(config, threads, isa);
+  STOA_CHECK(Loader(source, names, encoder).run());
+  encoder.mapped_ = source.mapped();
+  return encoder;
 }
 
 std::size_t Encoder::weight_bytes() const {
@@ -74,15 +102,18 @@ std::size_t Encoder::weight_bytes() const {
   for (const auto& layer : layers_) {
     for (const Dense* dense : layer.products()) sum += PackedWeights::bytes_of(dense->weights);
   }
+  if (pooler_.weights.data != nullptr) sum += PackedWeights::bytes_of(pooler_.weights);
   return sum;
 }
 
 void Encoder::pack() {
+  const auto pack = [&](Dense& dense) {
+    if (const auto packed = packed_.add(compute_.pool(), dense.weights)) dense.weights = *packed;  // else as it lies in the file, slowly
+  };
   for (auto& layer : layers_) {
-    for (Dense* dense : layer.products()) {
-      if (const auto packed = packed_.add(compute_.pool(), dense->weights)) dense->weights = *packed;  // else as it lies in the file, slowly
-    }
+    for (Dense* dense : layer.products()) pack(*dense);
   }
+  if (pooler_.weights.data != nullptr) pack(pooler_);
   drop_pages(mapped_);
   is_packed_ = true;
 }
@@ -92,17 +123,24 @@ void Encoder::norm(const Norm& norm, float* rows) {
   compute_.layer_norm(rows, c.width, norm.weight.data(), norm.bias.data(), c.norm_epsilon, rows_, c.width, rows, c.width);
 }
 
-void Encoder::encode(std::span<const std::vector<std::int32_t>> texts, float* out) {
-  if (!is_packed_) pack();
-  embed_tokens(texts);
-  prepare_pages(texts);
-  for (const auto& layer : layers_) run_layer(layer);
+void Encoder::multiply(const Dense& dense, const float* x, float* y, bool accumulate) {
+  const Product product{.w = &dense.weights, .y = y, .y_stride = dense.weights.rows, .bias = dense.bias.data(), .accumulate = accumulate};
+  compute_.matmul(x, dense.weights.cols, rows_, dense.weights.cols, {&product, 1});
+}
 
+void Encoder::encode(std::span<const EncoderInput> inputs, float* out) {
+  if (!is_packed_) pack();
+  embed_tokens(inputs);
+  prepare_pages(inputs);
+  for (const auto& layer : layers_) {
+    attend(layer, false);
+    feed_forward(layer);
+  }
   const auto width = static_cast<std::size_t>(config_.width);
   const float* row = hidden_.data();
-  for (const auto& text : texts) {
+  for (const auto& input : inputs) {
     std::fill_n(out, width, 0.0f);
-    for (std::size_t i = 0; i < text.size(); ++i, row += width) {
+    for (std::size_t i = 0; i < input.tokens.size(); ++i, row += width) {
       for (std::size_t d = 0; d < width; ++d) out[d] += row[d];
     }
     double squares = 0;
@@ -114,11 +152,29 @@ void Encoder::encode(std::span<const std::vector<std::int32_t>> texts, float* ou
   }
 }
 
-void Encoder::embed_tokens(std::span<const std::vector<std::int32_t>> texts) {
+void Encoder::classify(std::span<const EncoderInput> inputs, float* out) {
+  if (!is_packed_) pack();
+  embed_tokens(inputs);
+  prepare_pages(inputs);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    attend(layers_[i], i + 1 == layers_.size());
+    feed_forward(layers_[i]);
+  }
+  const float* pooled = hidden_.data();
+  if (pooler_.weights.data != nullptr) {
+    multiply(pooler_, hidden_.data(), attended_.data());
+    const auto count = static_cast<std::size_t>(rows_) * static_cast<std::size_t>(config_.width);
+    for (std::size_t i = 0; i < count; ++i) attended_[i] = std::tanh(attended_[i]);
+    pooled = attended_.data();
+  }
+  multiply(classifier_, pooled, out);
+}
+
+void Encoder::embed_tokens(std::span<const EncoderInput> inputs) {
   std::vector<std::int32_t> tokens, positions;
-  for (const auto& text : texts) {
-    tokens.insert(tokens.end(), text.begin(), text.end());
-    for (std::size_t i = 0; i < text.size(); ++i) positions.push_back(static_cast<std::int32_t>(i));
+  for (const auto& input : inputs) {
+    tokens.insert(tokens.end(), input.tokens.begin(), input.tokens.end());
+    for (std::size_t i = 0; i < input.tokens.size(); ++i) positions.push_back(config_.first_position + static_cast<std::int32_t>(i));
   }
   rows_ = static_cast<int>(tokens.size());
   const auto width = static_cast<std::size_t>(config_.width), rows = tokens.size();
@@ -129,19 +185,23 @@ void Encoder::embed_tokens(std::span<const std::vector<std::int32_t>> texts) {
   grow(intermediate_, rows * static_cast<std::size_t>(config_.feed_forward));
   compute_.lookup(words_, tokens, hidden_.data(), config_.width);
   compute_.lookup(positions_, positions, looked_up_.data(), config_.width);
-  for (std::size_t i = 0; i < rows; ++i) {
-    float* const row = looked_up_.data() + i * width;
-    for (std::size_t d = 0; d < width; ++d) row[d] += token_type_[d];
+  float* row = looked_up_.data();
+  for (const auto& input : inputs) {
+    for (std::size_t i = 0; i < input.tokens.size(); ++i, row += width) {
+      // A model with one type has it for both texts.
+      const float* const type = token_types_.data() + (i >= input.second && token_types_.size() > width ? width : 0);
+      for (std::size_t d = 0; d < width; ++d) row[d] += type[d];
+    }
   }
   compute_.add(looked_up_.data(), hidden_.data(), static_cast<std::int64_t>(rows * width));
   norm(embedding_norm_, hidden_.data());
 }
 
-void Encoder::prepare_pages(std::span<const std::vector<std::int32_t>> texts) {
+void Encoder::prepare_pages(std::span<const EncoderInput> inputs) {
   const auto& c = config_;
   layout_ = {.layers = 1, .kv_heads = c.heads, .head_dim = c.width / c.heads, .type = KvType::kF32};
   std::size_t count = 0;
-  for (const auto& text : texts) count += static_cast<std::size_t>(pages_for(static_cast<int>(text.size())));
+  for (const auto& input : inputs) count += static_cast<std::size_t>(pages_for(static_cast<int>(input.tokens.size())));
   constexpr std::size_t kAlignment = 64;
   grow(page_memory_, count * layout_.page_bytes() + kAlignment);
   void* aligned = page_memory_.data();
@@ -153,8 +213,8 @@ void Encoder::prepare_pages(std::span<const std::vector<std::int32_t>> texts) {
   sequences_.clear();
   std::int64_t row = 0;
   std::size_t page = 0;
-  for (const auto& text : texts) {
-    const int rows = static_cast<int>(text.size());
+  for (const auto& input : inputs) {
+    const int rows = static_cast<int>(input.tokens.size());
     sequences_.push_back({.q = qkv_.data() + row * c.width * 3,
                           .out = attended_.data() + row * c.width,
                           .q_stride = c.width * 3,
@@ -167,14 +227,28 @@ void Encoder::prepare_pages(std::span<const std::vector<std::int32_t>> texts) {
   }
 }
 
-void Encoder::run_layer(const Layer& layer) {
+// What stands on the first tokens alone needs no other rows once keys and values are stored: the batch shrinks to one row an input.
+void Encoder::keep_first_rows() {
+  const auto width = static_cast<std::size_t>(config_.width);
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    auto& sequence = sequences_[i];
+    std::copy_n(hidden_.data() + row * width, width, hidden_.data() + i * width);
+    row += static_cast<std::size_t>(sequence.rows);
+    sequence.out = attended_.data() + i * width;
+    // It sees all positions up to its own; the order of the others does not matter without a causal mask.
+    sequence.first_position = sequence.rows - 1;
+    sequence.rows = 1;
+  }
+  rows_ = static_cast<int>(sequences_.size());
+}
+
+void Encoder::attend(const Layer& layer, bool first_rows) {
   const auto& c = config_;
   const std::int64_t width = c.width, stride = width * 3;
   float* const q = qkv_.data();
-  const auto product = [](const Dense& dense, float* y, std::int64_t y_stride, bool accumulate) {
-    return Product{.w = &dense.weights, .y = y, .y_stride = y_stride, .bias = dense.bias.data(), .accumulate = accumulate};
-  };
-  const std::array qkv = {product(layer.q, q, stride, false), product(layer.k, q + width, stride, false), product(layer.v, q + 2 * width, stride, false)};
+  const auto product = [stride](const Dense& dense, float* y) { return Product{.w = &dense.weights, .y = y, .y_stride = stride, .bias = dense.bias.data()}; };
+  const std::array qkv = {product(layer.q, q), product(layer.k, q + width), product(layer.v, q + 2 * width)};
   compute_.matmul(hidden_.data(), width, rows_, c.width, qkv);
   std::size_t first = 0;
   for (const auto& sequence : sequences_) {
@@ -182,18 +256,18 @@ void Encoder::run_layer(const Layer& layer) {
                       stride);
     first += static_cast<std::size_t>(pages_for(sequence.rows));
   }
+  if (first_rows) keep_first_rows();
   const AttentionShape shape{
       .heads = c.heads, .layer = 0, .scale = 1.0f / std::sqrt(static_cast<float>(layout_.head_dim)), .causal = false};
   compute_.attention(layout_, shape, sequences_);
-  const auto attention_output = product(layer.attention_output, hidden_.data(), width, true);
-  compute_.matmul(attended_.data(), width, rows_, c.width, {&attention_output, 1});
+  multiply(layer.attention_output, attended_.data(), hidden_.data(), true);
   norm(layer.attention_norm, hidden_.data());
+}
 
-  const auto intermediate = product(layer.intermediate, intermediate_.data(), c.feed_forward, false);
-  compute_.matmul(hidden_.data(), width, rows_, c.width, {&intermediate, 1});
-  compute_.gelu(intermediate_.data(), std::int64_t{rows_} * c.feed_forward, c.gelu_tanh);
-  const auto output = product(layer.output, hidden_.data(), width, true);
-  compute_.matmul(intermediate_.data(), c.feed_forward, rows_, c.feed_forward, {&output, 1});
+void Encoder::feed_forward(const Layer& layer) {
+  multiply(layer.intermediate, hidden_.data(), intermediate_.data());
+  compute_.gelu(intermediate_.data(), std::int64_t{rows_} * config_.feed_forward, config_.gelu_tanh);
+  multiply(layer.output, intermediate_.data(), hidden_.data(), true);
   norm(layer.output_norm, hidden_.data());
 }
 

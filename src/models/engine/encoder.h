@@ -1,4 +1,5 @@
-// The forward pass of a BERT-family encoder: texts to vectors, by the mean over their tokens and scaling to unit length.
+// The forward pass of a BERT-family encoder: texts to vectors, by the mean over their tokens and scaling to unit length, or pairs of
+// texts to scores, by a classifier on the first token.
 #pragma once
 
 #include <array>
@@ -12,22 +13,35 @@
 #include "models/compute/compute.h"
 #include "models/engine/model_config.h"
 #include "models/engine/tensor_source.h"
-#include "models/formats/safetensors.h"
 
 namespace stoa::models {
 
-// The first texts have the matrices packed; embeddings are read where they lie in `file`, which outlives the encoder. Texts of any
+// A text of a batch, or two put together.
+struct EncoderInput {
+  std::vector<std::int32_t> tokens;
+  std::size_t second = SIZE_MAX;  // from here on tokens are of type 1
+};
+
+// How a file calls its tensors.
+enum class EncoderNames {
+  kHuggingFace,  // of BertModel and RobertaModel, with or without the prefix "bert." or "roberta."
+  kGguf,
+};
+
+// The first inputs have the matrices packed; embeddings are read where they lie in the file, which outlives the encoder. Inputs of any
 // lengths are put one behind the other, so no work is spent on padding. One thread at a time.
 class Encoder {
  public:
-  // Errors: those of TensorSource. Tensor names are those of Hugging Face's BertModel, with or without the prefix "bert.".
-  static Result<Encoder> load(const SafetensorsFile& file, const EncoderConfig& config, ThreadPool& threads, Isa isa);
+  // A classifier is loaded when config.labels is not 0. Errors: those of TensorSource.
+  static Result<Encoder> load(const TensorSource& source, EncoderNames names, const EncoderConfig& config, ThreadPool& threads, Isa isa);
 
   const EncoderConfig& config() const { return config_; }
   // Bytes of the weights once they are packed, embeddings in the file included.
   std::size_t weight_bytes() const;
-  // One row of width() values of unit length for each text into `out`. A text is 1 to positions() ids within the vocabulary.
-  void encode(std::span<const std::vector<std::int32_t>> texts, float* out);
+  // One row of width() values of unit length for each input into `out`. An input is 1 to positions() ids within the vocabulary.
+  void encode(std::span<const EncoderInput> inputs, float* out);
+  // The classifier's config().labels outputs (logits) for each input.
+  void classify(std::span<const EncoderInput> inputs, float* out);
 
  private:
   struct Dense {
@@ -44,13 +58,16 @@ class Encoder {
     std::array<Dense*, 6> products() { return {&q, &k, &v, &attention_output, &intermediate, &output}; }
     std::array<const Dense*, 6> products() const { return {&q, &k, &v, &attention_output, &intermediate, &output}; }
   };
+  class Loader;
 
   Encoder(const EncoderConfig& config, ThreadPool& threads, Isa isa) : config_(config), compute_(threads, isa) {}
   void pack();
-  Status load_weights(const TensorSource& source, const std::string& prefix);
-  void embed_tokens(std::span<const std::vector<std::int32_t>> texts);
-  void prepare_pages(std::span<const std::vector<std::int32_t>> texts);
-  void run_layer(const Layer& layer);
+  void embed_tokens(std::span<const EncoderInput> inputs);
+  void prepare_pages(std::span<const EncoderInput> inputs);
+  void keep_first_rows();
+  void attend(const Layer& layer, bool first_rows);
+  void feed_forward(const Layer& layer);
+  void multiply(const Dense& dense, const float* x, float* y, bool accumulate = false);
   void norm(const Norm& norm, float* rows);
 
   EncoderConfig config_;
@@ -59,9 +76,10 @@ class Encoder {
   bool is_packed_ = false;
   std::span<const std::byte> mapped_;  // the file's bytes, given back once they are packed
   Weights words_, positions_;
-  std::vector<float> token_type_;  // of type 0: a single text has no other
+  std::vector<float> token_types_;  // [2][width]; one row where the model has one
   Norm embedding_norm_;
   std::vector<Layer> layers_;
+  Dense pooler_, classifier_;       // pooler_ may be without weights: then the classifier stands on the first token itself
 
   // Of the current batch; they keep the size of the largest seen, which the caller bounds.
   int rows_ = 0;

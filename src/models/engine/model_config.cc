@@ -203,6 +203,73 @@ Result<DecoderConfig> read_decoder_config(const GgufFile& file) {
   return config;
 }
 
+namespace {
+
+Status check_heads(int width, int heads, std::string_view file) {
+  if (width % heads == 0 && width / heads % 16 == 0 && width / heads <= KvLayout::kMaxHeadDim) return {};
+  return fail(ErrorCode::kUnsupported, "{}: {} heads over width {} do not give a head size that is a multiple of 16 up to {}", file, heads, width,
+              KvLayout::kMaxHeadDim);
+}
+
+// How many classes a Hugging Face model tells apart: as many as it names, else two; 0 without a classifier.
+int label_count(const JsonObject& config) {
+  const Json* architectures = find(config, "architectures");
+  if (architectures == nullptr || !architectures->is_array()) return 0;
+  for (const auto& name : architectures->get_array()) {
+    if (!name.is_string() || !std::string_view(name.get_string()).ends_with("ForSequenceClassification")) continue;
+    const Json* labels = find(config, "id2label");
+    return labels != nullptr && labels->is_object() ? static_cast<int>(std::min<std::size_t>(labels->get_object().size(), 1 << 20)) : 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Result<EncoderConfig> read_encoder_config(const GgufFile& file) {
+  STOA_TRY(architecture, file.get_string("general.architecture"));
+  if (architecture != "bert") {
+    return fail(error(ErrorCode::kUnsupported, "{}: architecture \"{}\" is not supported as an encoder", file.name(), architecture).with_hint("Supported is bert."));
+  }
+  const ConfigKeys keys(file, architecture);
+  EncoderConfig config;
+  STOA_TRY(name, file.get_string_or("general.name", file.name()));
+  config.name = name;
+  STOA_TRY(layers, keys.positive("block_count", kMaxLayers));
+  STOA_TRY(width, keys.positive("embedding_length", kMaxWidth));
+  STOA_TRY(heads, keys.positive("attention.head_count", width));
+  STOA_CHECK(check_heads(width, heads, file.name()));
+  STOA_TRY(feed_forward, keys.positive("feed_forward_length", kMaxWidth * 8));
+  STOA_TRY(context, keys.positive("context_length", kMaxContext));
+  STOA_TRY(epsilon, keys.number("attention.layer_norm_epsilon", 1e-12));
+  // llama.cpp's enum llama_pooling_type: 1 is the mean, 4 a classifier on the first token.
+  STOA_TRY(pooling, keys.integer("pooling_type", 0));
+  if (pooling != 1 && pooling != 4) {
+    return fail(error(ErrorCode::kUnsupported, "{}: bert.pooling_type {} is not supported", file.name(), pooling).with_hint("Supported are 1 (mean) and 4 (rank)."));
+  }
+  const auto rows = [&](std::string_view tensor, std::int64_t max) -> Result<int> {
+    const auto* table = file.tensor(tensor);
+    if (table == nullptr) return fail(ErrorCode::kDataLoss, "{}: tensor {} is missing", file.name(), tensor);
+    if (table->shape.size() != 2 || table->shape[0] < 1 || table->shape[0] > max) return fail(ErrorCode::kDataLoss, "{}: tensor {} is not a matrix of 1 to {} rows", file.name(), tensor, max);
+    return static_cast<int>(table->shape[0]);
+  };
+  STOA_TRY(vocabulary, rows("token_embd.weight", kMaxVocabulary));
+  STOA_TRY(positions, rows("position_embd.weight", context));
+  STOA_TRY(token_types, rows("token_types.weight", 1024));
+  config.layers = layers;
+  config.width = width;
+  config.heads = heads;
+  config.feed_forward = feed_forward;
+  config.vocabulary = vocabulary;
+  config.positions = positions;
+  config.token_types = token_types;
+  config.norm_epsilon = static_cast<float>(epsilon);
+  if (pooling == 4) {
+    const auto* head = file.tensor("cls.output.weight");
+    config.labels = head == nullptr || head->shape.size() != 2 ? 1 : static_cast<int>(std::clamp<std::int64_t>(head->shape[0], 1, 1 << 20));
+  }
+  return config;
+}
+
 Result<EncoderConfig> read_encoder_config(std::string_view json, std::string_view file) {
   auto parsed = parse_json(json);
   if (!parsed) return fail(std::move(parsed.error()).in(file));
@@ -221,8 +288,9 @@ Result<EncoderConfig> read_encoder_config(std::string_view json, std::string_vie
     return value->value_or(std::move(fallback));
   };
   STOA_TRY(type, text("model_type", ""));
-  if (type != "bert") {
-    return fail(error(ErrorCode::kUnsupported, "{}: model_type \"{}\" is not supported as an encoder", file, type).with_hint("Supported is bert."));
+  if (type != "bert" && type != "roberta" && type != "xlm-roberta") {
+    return fail(error(ErrorCode::kUnsupported, "{}: model_type \"{}\" is not supported as an encoder", file, type)
+                    .with_hint("Supported are bert, roberta and xlm-roberta."));
   }
   STOA_TRY(position_type, text("position_embedding_type", "absolute"));
   if (position_type != "absolute") return fail(ErrorCode::kUnsupported, "{}: position_embedding_type \"{}\" is not supported", file, position_type);
@@ -243,10 +311,7 @@ Result<EncoderConfig> read_encoder_config(std::string_view json, std::string_vie
   STOA_TRY(token_types, number("type_vocab_size", 1024));
   auto epsilon = read_number(*object, "layer_norm_eps", 0, 1);
   if (!epsilon) return fail(std::move(epsilon.error()).in(file));
-  if (width % heads != 0 || width / heads % 16 != 0 || width / heads > KvLayout::kMaxHeadDim) {
-    return fail(ErrorCode::kUnsupported, "{}: {} heads over width {} do not give a head size that is a multiple of 16 up to {}", file, heads, width,
-                KvLayout::kMaxHeadDim);
-  }
+  STOA_CHECK(check_heads(width, heads, file));
   config.layers = layers;
   config.width = width;
   config.heads = heads;
@@ -255,6 +320,15 @@ Result<EncoderConfig> read_encoder_config(std::string_view json, std::string_vie
   config.positions = positions;
   config.token_types = token_types;
   config.norm_epsilon = static_cast<float>(epsilon->value_or(1e-12));
+  config.labels = label_count(*object);
+  if (config.roberta = type != "bert"; config.roberta) {
+    // RoBERTa counts positions from behind the padding token's id.
+    auto padding = read_int(*object, "pad_token_id", 0, positions - 2);
+    if (!padding) return fail(std::move(padding.error()).in(file));
+    config.first_position = static_cast<int>(padding->value_or(1)) + 1;
+    config.positions = positions - config.first_position;
+    if (config.positions < 1) return fail(ErrorCode::kDataLoss, "{}: max_position_embeddings {} leaves no position", file, positions);
+  }
   return config;
 }
 

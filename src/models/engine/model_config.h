@@ -77,7 +77,7 @@ struct DecoderConfig {
 // Errors: kUnsupported names the architecture or feature that is not implemented and what is; kDataLoss and kInvalidArgument name the key.
 Result<DecoderConfig> read_decoder_config(const GgufFile& file);
 
-// An encoder of the BERT shape.
+// An encoder of the BERT shape: BERT, RoBERTa, XLM-RoBERTa.
 struct EncoderConfig {
   std::string name;
   int layers = 0;
@@ -87,11 +87,16 @@ struct EncoderConfig {
   int vocabulary = 0;
   int token_types = 0;
   int positions = 0;         // learned positions: the longest input
+  int first_position = 0;    // row of the first token in the table of positions, which has this many rows more (RoBERTa: 2)
   float norm_epsilon = 0;
   bool gelu_tanh = false;    // "gelu_new" instead of "gelu"
+  int labels = 0;            // scores of the classifier on top; 0: there is none
+  bool roberta = false;      // in the names of Hugging Face's tensors
 };
 
 // From Hugging Face's config.json; `file` is what errors call it.
 Result<EncoderConfig> read_encoder_config(std::string_view json, std::string_view file);
+// From a GGUF file of the architecture "bert": an embedding model with mean pooling, or a reranker. Errors: as read_decoder_config.
+Result<EncoderConfig> read_encoder_config(const GgufFile& file);
 
 }  // namespace stoa::models

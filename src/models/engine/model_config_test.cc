@@ -201,5 +201,62 @@ TEST(EncoderConfig, ReadsAndRefuses) {
   }
 }
 
+TEST(EncoderConfig, KnowsClassifiersAndRobertasPositions) {
+  const auto read = [](const std::string& more) {
+    return read_encoder_config(R"({"num_hidden_layers":2,"hidden_size":64,"num_attention_heads":4,"intermediate_size":128,"vocab_size":100,)"
+                               R"("max_position_embeddings":34,"type_vocab_size":1,)" + more + "}", "config.json");
+  };
+  const auto check = [&](const std::string& more, int labels, int positions, int first) {
+    const auto config = read(more);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->labels, labels) << more;
+    EXPECT_EQ(config->positions, positions) << more;
+    EXPECT_EQ(config->first_position, first) << more;
+  };
+  check(R"("model_type":"bert","architectures":["BertModel"])", 0, 34, 0);
+  check(R"("model_type":"bert","architectures":["BertForSequenceClassification"],"id2label":{"0":"a"})", 1, 34, 0);
+  check(R"("model_type":"bert","architectures":["BertForSequenceClassification"])", 2, 34, 0);  // as Hugging Face counts when nothing is said
+  check(R"("model_type":"xlm-roberta","architectures":["XLMRobertaForSequenceClassification"],"id2label":{"0":"a"},"pad_token_id":1)", 1, 32, 2);
+  check(R"("model_type":"roberta")", 0, 32, 2);
+  EXPECT_FALSE(read(R"("model_type":"roberta","pad_token_id":33)"));
+}
+
+TEST(EncoderConfig, ReadsGguf) {
+  const auto check = [](std::string_view architecture, std::uint32_t pooling, std::uint32_t heads, bool types, const char* refusal) {
+    GgufWriter writer;
+    writer.add_string("general.architecture", architecture);
+    for (const auto& [key, value] : {std::pair{"block_count", 2u}, {"embedding_length", 64u}, {"feed_forward_length", 128u}, {"context_length", 32u},
+                                     {"attention.head_count", heads}, {"pooling_type", pooling}})
+      writer.add_u32(std::string("bert.") + key, value);
+    const std::vector<std::byte> data(100 * 64 * 4);
+    const auto add = [&](const char* name, std::int64_t rows) {
+      const std::int64_t shape[] = {rows, 64};
+      writer.add_tensor(name, DType::kF32, shape, std::span(data).first(static_cast<std::size_t>(rows) * 64 * 4));
+    };
+    add("token_embd.weight", 100);
+    add("position_embd.weight", 30);
+    if (types) add("token_types.weight", 2);
+    add("cls.output.weight", 1);
+    const auto bytes = writer.finish();
+    const auto file = GgufFile::parse(bytes, "m.gguf");
+    ASSERT_TRUE(file) << file.error().message;
+    const auto config = read_encoder_config(*file);
+    ASSERT_EQ(config.has_value(), refusal == nullptr) << (refusal == nullptr ? config.error().message : refusal);
+    if (refusal != nullptr) {
+      EXPECT_NE(config.error().message.find(refusal), std::string::npos) << config.error().message;
+      return;
+    }
+    EXPECT_EQ(config->positions, 30);
+    EXPECT_EQ(config->token_types, 2);
+    EXPECT_EQ(config->labels, pooling == 4 ? 1 : 0);
+  };
+  check("bert", 4, 4, true, nullptr);
+  check("bert", 1, 4, true, nullptr);
+  check("bert", 2, 4, true, "pooling_type 2");
+  check("bert", 4, 5, true, "5 heads");
+  check("bert", 4, 4, false, "token_types.weight is missing");
+  check("nomic-bert", 4, 4, true, "nomic-bert");
+}
+
 }  // namespace
 }  // namespace stoa::models

@@ -22,9 +22,9 @@ float half_to_float(std::uint16_t half) {
 }  // namespace
 
 TensorSource::TensorSource(const GgufFile& file)
-    : file_(file.name()), find_([&file](std::string_view name) { return file.tensor(name); }) {}
+    : file_(file.name()), mapped_(file.mapped()), find_([&file](std::string_view name) { return file.tensor(name); }) {}
 TensorSource::TensorSource(const SafetensorsFile& file)
-    : file_(file.name()), find_([&file](std::string_view name) { return file.tensor(name); }) {}
+    : file_(file.name()), mapped_(file.mapped()), find_([&file](std::string_view name) { return file.tensor(name); }) {}
 
 Result<const TensorView*> TensorSource::need(const std::string& name, std::vector<std::int64_t> shape) const {
   const auto* tensor = find_(name);

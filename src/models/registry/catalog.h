@@ -20,7 +20,7 @@ struct CatalogFile {
 
 struct CatalogModel {
   std::string name;     // letters, digits and ._- ; also the folder's name
-  std::string kind;     // "generator" or "embedder"
+  std::string kind;     // "generator", "embedder" or "reranker"; empty: what its files tell once they are there
   std::string about;
   std::string license;
   std::vector<CatalogFile> files;
@@ -45,7 +45,8 @@ struct Source {
 };
 Result<Source> parse_source(std::string_view uri);
 
-// A model of one file given by its source alone: named after the file, of the kind its ending tells (".gguf": generator).
+// A model given by its source alone: one file, after which it is named, or, when `uri` ends in '/', a folder with config.json,
+// tokenizer.json and model.safetensors, as Hugging Face has encoders; then without a digest.
 Result<CatalogModel> model_of_source(std::string_view uri, std::string_view sha256);
 
 bool is_model_name(std::string_view name);

@@ -61,6 +61,20 @@ TEST(Source, IsTakenApart) {
     check_source(bad, std::nullopt);
 }
 
+TEST(Source, MakesAModelByItself) {
+  const auto file = model_of_source("https://h/x/Some-Model.Q4.gguf?download=1", "");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->name, "some-model.q4");
+  ASSERT_EQ(file->files.size(), 1u);
+  const auto folder = model_of_source("hf://org/Cross-Encoder/", "");
+  ASSERT_TRUE(folder) << folder.error().message;
+  EXPECT_EQ(folder->name, "cross-encoder");
+  ASSERT_EQ(folder->files.size(), 3u);
+  EXPECT_EQ(folder->files[0].sources, std::vector<std::string>{"hf://org/Cross-Encoder/config.json"});
+  for (const char* bad : {"hf://org/", "file:///", "ftp://h/x/", "https://h/../"}) EXPECT_FALSE(model_of_source(bad, "")) << bad;
+  EXPECT_FALSE(model_of_source("file:///models/m/", std::string(64, 'a')));
+}
+
 void check_wheel(std::string_view page, std::string_view expected) {
   const auto wheel = find_wheel(page, "http://h/simple/my-pkg/", "My.Pkg", "1.0");
   ASSERT_EQ(wheel.has_value(), !expected.empty()) << page;

@@ -54,6 +54,7 @@ class Puller {
       STOA_TRY(digest, file_sha256(folder_ / file.name));
       stored.files.push_back({file.name, digest, source, fs::file_size(folder_ / file.name, problem)});
     }
+    if (stored.kind.empty()) stored.kind = kind_of(folder_, stored.files);
     STOA_CHECK(store.write_manifest(stored));
     for (const auto& wheel : wheels_) fs::remove(wheel, problem);
     return stored;

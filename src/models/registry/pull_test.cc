@@ -158,6 +158,29 @@ TEST_F(PullTest, StopsWhenAsked) {
   EXPECT_EQ(stored.error().code, ErrorCode::kCancelled);
 }
 
+TEST_F(PullTest, AFolderIsOfTheKindItsFilesTell) {
+  const auto check = [&](const char* name, const char* config, const char* kind) {
+    const fs::path folder = home_ / "source" / name;
+    fs::create_directories(folder);
+    std::ofstream(folder / "config.json") << config;
+    std::ofstream(folder / "tokenizer.json") << "{}";
+    std::ofstream(folder / "model.safetensors") << "weights";
+    const auto model = model_of_source("file://" + folder.string() + "/", "");
+    ASSERT_TRUE(model) << model.error().message;
+    const ModelStore store(home_);
+    const auto pulled = pull(*model);
+    ASSERT_TRUE(pulled) << pulled.error().message;
+    EXPECT_EQ(pulled->kind, kind);
+    EXPECT_EQ(pulled->files.size(), 3u);
+    EXPECT_EQ(store.find(name)->kind, kind);
+    fs::remove(pulled->folder / "manifest.json");  // as if put there by hand
+    EXPECT_EQ(store.find(name)->kind, kind);
+  };
+  check("cross", R"({"architectures":["BertForSequenceClassification"]})", "reranker");
+  check("plain", R"({"architectures":["BertModel"]})", "embedder");
+  check("broken", "{", "embedder");
+}
+
 TEST_F(PullTest, VerifyFindsAChangedFile) {
   check(model({url("plain")}, digest_));
   std::fstream(home_ / "models/tiny/weights.gguf", std::ios::in | std::ios::out | std::ios::binary).seekp(777) << '!';

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
+#include "models/formats/gguf.h"
 #include "models/registry/catalog.h"
 
 namespace stoa::models {
@@ -15,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 constexpr const char* kManifest = "manifest.json";
 constexpr std::size_t kBlock = 1u << 20;
+constexpr std::size_t kMaxConfigBytes = 1u << 20;
 
 Result<StoredModel> parse_manifest(const std::string& text, const fs::path& file) {
   const auto wrong = [&](std::string_view what) { return fail(ErrorCode::kDataLoss, "{}: {}", file.string(), what); };
@@ -37,12 +39,34 @@ Result<StoredModel> parse_manifest(const std::string& text, const fs::path& file
   return model;
 }
 
-std::string kind_of(const std::vector<StoredFile>& files) {
-  const bool gguf = std::ranges::any_of(files, [](const auto& file) { return file.name.ends_with(".gguf"); });
-  return gguf ? "generator" : "embedder";
+// llama.cpp's number of pooling by a classifier.
+constexpr std::int64_t kRankPooling = 4;
+
+std::string kind_of_gguf(const fs::path& path) {
+  const auto file = GgufFile::open(path);
+  if (!file || file->get_string_or("general.architecture", "").value_or("") != "bert") return "generator";
+  return file->get_int_or("bert.pooling_type", 0).value_or(0) == kRankPooling ? "reranker" : "embedder";
+}
+
+std::string kind_of_config(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(kMaxConfigBytes, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  const auto json = parse_json(text);
+  const Json* architectures = json && json->is_object() ? find(json->get_object(), "architectures") : nullptr;
+  const bool classifier = architectures != nullptr && architectures->is_array() && std::ranges::any_of(architectures->get_array(), [](const Json& name) {
+    return name.is_string() && std::string_view(name.get_string()).ends_with("ForSequenceClassification");
+  });
+  return classifier ? "reranker" : "embedder";
 }
 
 }  // namespace
+
+std::string kind_of(const fs::path& folder, const std::vector<StoredFile>& files) {
+  const auto gguf = std::ranges::find_if(files, [](const auto& file) { return file.name.ends_with(".gguf"); });
+  return gguf != files.end() ? kind_of_gguf(folder / gguf->name) : kind_of_config(folder / "config.json");
+}
 
 std::uint64_t StoredModel::bytes() const {
   std::uint64_t sum = 0;
@@ -69,7 +93,7 @@ Result<StoredModel> ModelStore::read(const fs::path& folder) const {
     for (const auto& entry : fs::directory_iterator(folder, problem))
       if (entry.is_regular_file(problem)) model.files.push_back({entry.path().filename().string(), {}, {}, entry.file_size(problem)});
     std::ranges::sort(model.files, {}, &StoredFile::name);
-    model.kind = kind_of(model.files);
+    model.kind = kind_of(folder, model.files);
   }
   model.name = folder.filename().string();
   model.folder = folder;

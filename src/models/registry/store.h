@@ -23,7 +23,7 @@ struct StoredModel {
   std::filesystem::path folder;
 
   std::uint64_t bytes() const;
-  // The one GGUF file of a generator; kNotFound when there is none.
+  // The one GGUF file; kNotFound when there is none.
   Result<std::filesystem::path> weights() const;
 };
 
@@ -47,6 +47,9 @@ class ModelStore {
 
   const std::filesystem::path root_;
 };
+
+// "generator", "embedder" or "reranker", by the files in `folder`: a GGUF file's architecture and pooling, else config.json.
+std::string kind_of(const std::filesystem::path& folder, const std::vector<StoredFile>& files);
 
 // Digest of a file, 64 hexadecimal digits.
 Result<std::string> file_sha256(const std::filesystem::path& path);

@@ -137,6 +137,7 @@ Result<Tokenizer> Tokenizer::from_gguf(const GgufFile& file) {
     return fail(ErrorCode::kUnsupported, "{}: tokenizer.ggml.model '{}' is not supported (gpt2, llama, t5 and bert are)", file.name(), model_name);
   }();
   if (!model) return std::unexpected(std::move(model).error());
+  if (!vocabulary->prefix.empty() && !vocabulary->suffix.empty()) vocabulary->pair = TokenizerLoader::pair_frame(*vocabulary, model_name != "bert");
   return TokenizerLoader::make(std::move(vocabulary), std::move(*model));
 }
 

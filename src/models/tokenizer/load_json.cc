@@ -141,9 +141,48 @@ void name_special(Vocabulary& vocabulary) {
       if (vocabulary.special.*member == kNoToken) vocabulary.special.*member = vocabulary.find(text);
 }
 
+// The ids of a template's special token `piece`; empty when it has none or one outside of the vocabulary.
+std::vector<TokenId> template_ids(const JsonObject& piece, const JsonObject* specials, const Vocabulary& vocabulary) {
+  const auto* row = specials == nullptr ? nullptr : object_at(*specials, text_at(piece, "id"));
+  const auto* ids = row == nullptr ? nullptr : array_at(*row, "ids");
+  std::vector<TokenId> out;
+  if (ids == nullptr) return out;
+  for (const auto& id : *ids) {
+    if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() >= vocabulary.size()) return {};
+    out.push_back(static_cast<TokenId>(id.get_int64()));
+  }
+  return out;
+}
+
+// "pair": [CLS] $A [SEP] $B:1 [SEP]:1 and the like. Nothing for any other shape: texts alone do not need it.
+std::optional<PairFrame> read_pair(const JsonArray& pieces, const JsonObject* specials, const Vocabulary& vocabulary) {
+  PairFrame frame;
+  std::vector<TokenId>* const parts[] = {&frame.prefix, &frame.middle, &frame.suffix};
+  std::size_t part = 0;
+  for (const auto& value : pieces) {
+    const auto* piece = value.if_object();
+    const auto* sequence = piece == nullptr ? nullptr : object_at(*piece, "Sequence");
+    const auto* token = piece == nullptr ? nullptr : object_at(*piece, "SpecialToken");
+    const auto* either = sequence != nullptr ? sequence : token;
+    const auto type = either == nullptr ? Result<std::optional<std::int64_t>>(std::nullopt) : read_int(*either, "type_id", 0, 1);
+    if (either == nullptr || !type) return std::nullopt;
+    if (sequence != nullptr) {
+      if (part > 1 || text_at(*sequence, "id") != (part == 0 ? "A" : "B")) return std::nullopt;
+      if (part++ == 1) frame.second_type = static_cast<int>(type->value_or(0));
+    } else {
+      const auto ids = template_ids(*token, specials, vocabulary);
+      if (ids.empty()) return std::nullopt;
+      parts[part]->insert(parts[part]->end(), ids.begin(), ids.end());
+    }
+    if (type->value_or(0) != (part == 2 ? frame.second_type : 0)) return std::nullopt;
+  }
+  return part == 2 ? std::optional(std::move(frame)) : std::nullopt;
+}
+
 Status read_template(const JsonObject& step, Vocabulary& vocabulary) {
   const auto* single = array_at(step, "single");
   const auto* specials = object_at(step, "special_tokens");
+  if (const auto* pair = array_at(step, "pair"); pair != nullptr) vocabulary.pair = read_pair(*pair, specials, vocabulary);
   if (single == nullptr) return fail(ErrorCode::kDataLoss, "post_processor.single is missing");
   bool seen_text = false;
   for (const auto& value : *single) {
@@ -153,13 +192,10 @@ Status read_template(const JsonObject& step, Vocabulary& vocabulary) {
       continue;
     }
     const auto* token = piece == nullptr ? nullptr : object_at(*piece, "SpecialToken");
-    const auto* row = token == nullptr || specials == nullptr ? nullptr : object_at(*specials, text_at(*token, "id"));
-    const auto* ids = row == nullptr ? nullptr : array_at(*row, "ids");
-    if (ids == nullptr) return fail(ErrorCode::kDataLoss, "post_processor.single names a token without ids");
-    for (const auto& id : *ids) {
-      if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() >= vocabulary.size()) return fail(ErrorCode::kDataLoss, "post_processor: id {} is outside of the vocabulary", dump_json(id));
-      (seen_text ? vocabulary.suffix : vocabulary.prefix).push_back(static_cast<TokenId>(id.get_int64()));
-    }
+    const auto ids = token == nullptr ? std::vector<TokenId>{} : template_ids(*token, specials, vocabulary);
+    if (ids.empty()) return fail(ErrorCode::kDataLoss, "post_processor.single names a token without ids of the vocabulary");
+    auto& side = seen_text ? vocabulary.suffix : vocabulary.prefix;
+    side.insert(side.end(), ids.begin(), ids.end());
   }
   return {};
 }
@@ -177,6 +213,7 @@ Status read_frame(const JsonObject& root, Vocabulary& vocabulary) {
         if (id == kNoToken) return fail(ErrorCode::kDataLoss, "post_processor.{} is no token", key);
         list->push_back(id);
       }
+      vocabulary.pair = TokenizerLoader::pair_frame(vocabulary, type == "RobertaProcessing");
     } else if (type != "ByteLevel") {
       return unsupported("post_processor", type);
     }

@@ -104,6 +104,7 @@ std::int32_t Tokenizer::size() const { return vocabulary_->size(); }
 TokenId Tokenizer::find(std::string_view text) const { return vocabulary_->find(text); }
 std::string_view Tokenizer::token_text(TokenId id) const { return vocabulary_->contains(id) ? vocabulary_->text(id) : std::string_view(); }
 const SpecialTokens& Tokenizer::special() const { return vocabulary_->special; }
+const PairFrame* Tokenizer::pair_frame() const { return vocabulary_->pair ? &*vocabulary_->pair : nullptr; }
 bool Tokenizer::is_control(TokenId id) const {
   return vocabulary_->contains(id) && (vocabulary_->type(id) == TokenType::kControl || vocabulary_->type(id) == TokenType::kUnknown);
 }

@@ -28,6 +28,12 @@ struct SpecialTokens {
   TokenId bos = kNoToken, eos = kNoToken, eot = kNoToken, unk = kNoToken, pad = kNoToken, cls = kNoToken, sep = kNoToken, mask = kNoToken;
 };
 
+// What stands around and between two texts that an encoder reads as one input: prefix, first, middle, second, suffix.
+struct PairFrame {
+  std::vector<TokenId> prefix, middle, suffix;
+  int second_type = 0;  // token type of the second text and the suffix; all before is of type 0
+};
+
 class Vocabulary;
 class TokenModel;
 
@@ -57,6 +63,7 @@ class Tokenizer {
   TokenId find(std::string_view text) const;       // the token written exactly so in the vocabulary file, or kNoToken
   std::string_view token_text(TokenId id) const;   // as written in the vocabulary file
   const SpecialTokens& special() const;
+  const PairFrame* pair_frame() const;             // null where the file does not say how pairs are put together
   bool is_control(TokenId id) const;
   bool is_end_of_generation(TokenId id) const;     // eos, eot and the tokens that end a turn in known families
   std::string_view kind() const;                   // "bpe", "spm", "unigram", "wordpiece"

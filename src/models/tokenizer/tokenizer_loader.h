@@ -17,6 +17,12 @@ class TokenizerLoader {
   static Tokenizer make(std::unique_ptr<const Vocabulary> vocabulary, std::unique_ptr<const TokenModel> model) {
     return Tokenizer(std::move(vocabulary), std::move(model));
   }
+  // BERT's way, [CLS] A [SEP] B [SEP], or RoBERTa's, <s> A </s></s> B </s> without token types, with the tokens around a single text.
+  static PairFrame pair_frame(const Vocabulary& vocabulary, bool roberta) {
+    PairFrame frame{vocabulary.prefix, vocabulary.suffix, vocabulary.suffix, roberta ? 0 : 1};
+    if (roberta) frame.middle.insert(frame.middle.end(), vocabulary.suffix.begin(), vocabulary.suffix.end());
+    return frame;
+  }
 };
 
 }  // namespace stoa::models

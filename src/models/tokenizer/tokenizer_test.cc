@@ -164,6 +164,38 @@ TEST(Tokenizer, FromJson) {
   EXPECT_EQ(tokenizer->special().cls, 1);
 }
 
+TEST(Tokenizer, SaysHowPairsArePutTogether) {
+  const auto check = [](const std::string& post_processor, std::optional<PairFrame> expected) {
+    const auto tokenizer = Tokenizer::from_json(
+        R"({"pre_tokenizer":{"type":"BertPreTokenizer"},"model":{"type":"WordPiece","unk_token":"[UNK]","vocab":{"[UNK]":0,"[CLS]":1,"[SEP]":2,"a":3}},"post_processor":)" +
+            post_processor + "}", "t.json");
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    const auto* frame = tokenizer->pair_frame();
+    ASSERT_EQ(frame != nullptr, expected.has_value()) << post_processor;
+    if (frame == nullptr) return;
+    EXPECT_EQ(frame->prefix, expected->prefix);
+    EXPECT_EQ(frame->middle, expected->middle);
+    EXPECT_EQ(frame->suffix, expected->suffix);
+    EXPECT_EQ(frame->second_type, expected->second_type);
+  };
+  const auto templated = [](const std::string& pair) {
+    return R"({"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}}],"pair":[)" + pair +
+           R"(],"special_tokens":{"[CLS]":{"ids":[1]},"[SEP]":{"ids":[2]},"far":{"ids":[9]}}})";
+  };
+  const std::string cls = R"({"SpecialToken":{"id":"[CLS]","type_id":0}},)", sep = R"({"SpecialToken":{"id":"[SEP]","type_id":0}})",
+                    last = R"({"SpecialToken":{"id":"[SEP]","type_id":1}})", a = R"({"Sequence":{"id":"A","type_id":0}},)", b = R"({"Sequence":{"id":"B","type_id":1}},)",
+                    untyped = R"({"Sequence":{"id":"B","type_id":0}},)";
+  check(templated(cls + a + sep + "," + b + last), PairFrame{{1}, {2}, {2}, 1});
+  check(templated(cls + a + sep + "," + sep + "," + untyped + sep), PairFrame{{1}, {2, 2}, {2}, 0});
+  check(R"({"type":"BertProcessing","cls":["[CLS]",1],"sep":["[SEP]",2]})", PairFrame{{1}, {2}, {2}, 1});
+  check(R"({"type":"RobertaProcessing","cls":["[CLS]",1],"sep":["[SEP]",2]})", PairFrame{{1}, {2, 2}, {2}, 0});
+  for (const std::string& pair : {std::string(), cls + a + sep, b + a + sep, cls + a + last + "," + b + last, cls + a + b + sep,
+                                  a + b + R"({"SpecialToken":{"id":"far","type_id":1}})", a + b + R"({"Other":{}})"}) {
+    check(templated(pair), std::nullopt);
+  }
+  check("null", std::nullopt);
+}
+
 TEST(Tokenizer, JsonOutsideOfTheSubsetIsNamed) {
   const std::pair<const char*, const char*> kCases[] = {
       {"{", "not valid JSON"},

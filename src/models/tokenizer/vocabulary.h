@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,6 +76,7 @@ class Vocabulary {
 
   SpecialTokens special;
   std::vector<TokenId> prefix, suffix;    // put around a text by add_special
+  std::optional<PairFrame> pair;          // the same for two texts
   std::vector<MatchedToken> extra_rules;  // strip flags of matched tokens, by id (filled by the loader before finish)
 
  private:

@@ -5,13 +5,14 @@
 #include "gateway/api/openai/embeddings.h"
 #include "gateway/api/openai/files.h"
 #include "gateway/api/openai/models.h"
+#include "gateway/api/openai/rerank.h"
 #include "gateway/api/openai/responses.h"
 #include "gateway/api/openai/vector_stores.h"
 
 namespace stoa::gateway::openai {
 
 Status register_openai(infra::Router& router, const Dependencies& dependencies) {
-  for (const auto family : {register_models, register_chat, register_completions, register_embeddings, register_files, register_vector_stores,
+  for (const auto family : {register_models, register_chat, register_completions, register_embeddings, register_rerank, register_files, register_vector_stores,
                             register_responses})
     STOA_CHECK(family(router, dependencies));
   return {};

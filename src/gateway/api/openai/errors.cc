@@ -33,7 +33,7 @@ Names names_of(const Error& error) {
 
 // Only a prompt is too large in one of these parameters; bodies and files carry none of them.
 bool is_context_overflow(const Error& error) {
-  return error.code == ErrorCode::kTooLarge && (error.param == "messages" || error.param == "prompt" || error.param == "input");
+  return error.code == ErrorCode::kTooLarge && (error.param == "messages" || error.param == "prompt" || error.param == "input" || error.param == "query");
 }
 
 }  // namespace

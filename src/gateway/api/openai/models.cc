@@ -7,9 +7,10 @@ namespace {
 
 JsonObject model_json(const ServedModel& model) {
   JsonObject stoa, out;
-  stoa["kind"] = !model.base.empty() ? "adapter" : model.generator != nullptr ? "generator" : "embedder";
+  stoa["kind"] = !model.base.empty() ? "adapter" : model.kind();
   if (model.generator != nullptr) stoa["context_length"] = model.generator->context_length();
   if (model.embedder != nullptr) stoa["dimensions"] = model.embedder->dimensions();
+  if (model.reranker != nullptr) stoa["max_tokens"] = model.reranker->max_tokens();
   out["id"] = model.id;
   out["object"] = "model";
   out["created"] = model.created;

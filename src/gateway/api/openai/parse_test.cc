@@ -4,6 +4,7 @@
 #include "gateway/api/openai/chat_json.h"
 #include "gateway/api/openai/completions_json.h"
 #include "gateway/api/openai/embeddings_json.h"
+#include "gateway/api/openai/rerank_json.h"
 #include "gateway/api/openai/responses_json.h"
 #include "gateway/api/openai/vector_stores_json.h"
 
@@ -218,6 +219,39 @@ TEST(ParseEmbeddings, ReadsAndRefuses) {
       {R"({"model":"m","input":["a",2]})", "input"},
       {R"({"model":"m","input":"a","encoding_format":"hex"})", "encoding_format"},
       {many, "input"},
+  });
+}
+
+TEST(ParseRerank, ReadsAndRefuses) {
+  const auto call = parse(parse_rerank, R"({"model":"m","query":"q","documents":["a",{"text":"b"},""],"top_n":2,"return_documents":true,"max_tokens_per_doc":64})");
+  ASSERT_TRUE(call);
+  EXPECT_EQ(call->query, "q");
+  EXPECT_EQ(call->documents, (std::vector<std::string>{"a", "b", ""}));
+  EXPECT_EQ(call->top, 2u);
+  EXPECT_TRUE(call->return_documents);
+  EXPECT_EQ(call->document_tokens, 64);
+  const auto plain = parse(parse_rerank, R"({"model":"m","query":"q","documents":["a","b","c"],"top_n":9})");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->top, 3u);
+  EXPECT_FALSE(plain->return_documents);
+  std::string many = R"({"model":"m","query":"q","documents":["a")";
+  for (std::size_t i = 0; i < kMaxRerankDocuments; ++i) many += ",\"a\"";
+  many += "]}";
+  check_refused(parse_rerank, {
+      {R"({"query":"q","documents":["a"]})", "model"},
+      {R"({"model":"m","documents":["a"]})", "query"},
+      {R"({"model":"m","query":"","documents":["a"]})", "query"},
+      {R"({"model":"m","query":["q"],"documents":["a"]})", "query"},
+      {R"({"model":"m","query":"q"})", "documents"},
+      {R"({"model":"m","query":"q","documents":[]})", "documents"},
+      {R"({"model":"m","query":"q","documents":"a"})", "documents"},
+      {R"({"model":"m","query":"q","documents":["a",2]})", "documents[1]"},
+      {R"({"model":"m","query":"q","documents":[{"title":"a"}]})", "documents[0].text"},
+      {R"({"model":"m","query":"q","documents":["a"],"top_n":0})", "top_n"},
+      {R"({"model":"m","query":"q","documents":["a"],"return_documents":1})", "return_documents"},
+      {R"({"model":"m","query":"q","documents":["a"],"max_tokens_per_doc":0})", "max_tokens_per_doc"},
+      {R"({"model":"m","query":"q","documents":["a"],"rank_fields":["a"]})", "rank_fields"},
+      {many, "documents"},
   });
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <thread>
 #include <tuple>
@@ -74,6 +75,27 @@ class Letters : public data::Embedder {
   std::string model() const override { return "letters"; }
 };
 
+// Scores a document by how many of the query's letters it has; 8 tokens at most.
+class Judge : public data::Reranker {
+ public:
+  float surplus = 0;
+
+  Result<data::Reranking> rerank(const Call&, const std::string& query, std::span<const std::string> documents, int document_tokens) override {
+    if (query.size() > 4) return stoa::fail(error(ErrorCode::kTooLarge, "the query is too long").with_param("query"));
+    data::Reranking out;
+    for (const std::string& document : documents) {
+      const std::string_view read = std::string_view(document).substr(0, document_tokens > 0 ? static_cast<std::size_t>(document_tokens) : 8);
+      out.truncated += read.size() < document.size();
+      out.scores.push_back(static_cast<float>(std::ranges::count_if(read, [&](char c) { return query.contains(c); })) - 1 + surplus);
+      out.tokens.push_back(static_cast<int>(read.size() + query.size()));
+    }
+    out.compute_micros = 5;
+    return out;
+  }
+  int max_tokens() const override { return 8; }
+  std::string model() const override { return "judge"; }
+};
+
 constexpr std::string_view kPrices = R"(currency: USD
 as_of: "2026-01-01"
 source: test
@@ -102,7 +124,8 @@ struct House : testing::Test {
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;
-  ServedModels models{{{.id = "talk", .created = 1, .generator = &speaker, .embedder = nullptr}, {.id = "letters", .created = 1, .generator = nullptr, .embedder = &letters}}};
+  Judge judge;
+  ServedModels models{{{.id = "talk", .created = 1, .generator = &speaker, .embedder = nullptr}, {.id = "letters", .created = 1, .generator = nullptr, .embedder = &letters}, {.id = "judge", .created = 1, .reranker = &judge}}};
   data::Index index;
   data::Catalog catalog{*sql, *blobs, index, bus.get()};
   data::Ingest ingest{catalog, &letters, ledger.get()};
@@ -301,6 +324,42 @@ TEST_F(House, EmbeddingsRefuseWhatDoesNotFit) {
   EXPECT_EQ(long_text.at("error.code"), "context_length_exceeded");
   EXPECT_EQ(ask("POST", "/v1/embeddings", R"({"model":"letters","input":"a","dimensions":7})").at("error.param"), "dimensions");
   EXPECT_EQ(ask("POST", "/v1/embeddings", R"({"model":"talk","input":"a"})").at("error.param"), "model");
+}
+
+TEST_F(House, RerankOrdersDocuments) {
+  for (const char* path : {"/v1/rerank", "/v2/rerank"}) {
+    const Answer answer = ask("POST", path, R"({"model":"judge","query":"ab","documents":["xyz",{"text":"abab"},"a"],"return_documents":true})");
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(answer.at("results.0.document.text"), "abab");
+    EXPECT_EQ(answer.at("results.0.index") + answer.at("results.1.index") + answer.at("results.2.index"), "120");
+    EXPECT_EQ(std::stod(answer.at("results.1.relevance_score")), 0.5);  // one letter: a logit of 0
+    EXPECT_EQ(answer.at("meta.tokens.input_tokens"), "14");
+    ASSERT_FALSE(finished.empty());
+    EXPECT_EQ(finished.back().kind, "rerank");
+    EXPECT_EQ(finished.back().cost, 5);
+  }
+  const Answer best = ask("POST", "/v1/rerank", R"({"model":"judge","query":"ab","documents":["aa","b","a"],"top_n":2,"max_tokens_per_doc":1})");
+  EXPECT_EQ(best.at("results.0.index") + best.at("results.1.index") + best.at("results.2.index"), "01(none)");  // alike once cut: in their order
+  EXPECT_EQ(best.at("results.0.document.text"), "(none)");
+  EXPECT_EQ(best.at("usage.stoa.truncated_documents"), "1");
+  EXPECT_EQ(ask("GET", "/v1/models/judge").at("stoa.kind"), "reranker");
+}
+
+TEST_F(House, RerankRefusesWhatDoesNotFit) {
+  const auto check = [&](const char* body, int status, std::string_view param, std::string_view code) {
+    const Answer answer = ask("POST", "/v1/rerank", body);
+    EXPECT_EQ(answer.status, status) << answer.body;
+    EXPECT_EQ(answer.at("error.param"), param) << answer.body;
+    EXPECT_EQ(answer.at("error.code"), code) << answer.body;
+  };
+  check(R"({"model":"judge","query":"","documents":["a"]})", 400, "query", "null");
+  check(R"({"model":"judge","query":"abcdef","documents":["a"]})", 400, "query", "context_length_exceeded");
+  check(R"({"model":"letters","query":"a","documents":["a"]})", 400, "model", "null");
+  check(R"({"model":"none","query":"a","documents":["a"]})", 404, "model", "model_not_found");
+  EXPECT_NE(ask("POST", "/v1/rerank", R"({"model":"letters","query":"a","documents":["a"]})").at("error.message").find("/v1/embeddings"), std::string::npos);
+  EXPECT_NE(ask("POST", "/v1/embeddings", R"({"model":"judge","input":"a"})").at("error.message").find("/v1/rerank"), std::string::npos);
+  judge.surplus = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(ask("POST", "/v1/rerank", R"({"model":"judge","query":"a","documents":["a"]})").status, 500);
 }
 
 using HouseAttacks = House;

@@ -5,8 +5,17 @@
 #include "gateway/api/openai/errors.h"
 
 namespace stoa::gateway::openai {
-
 namespace {
+
+struct Work {
+  std::string_view makes, where;
+};
+
+Work work_of(std::string_view kind) {
+  if (kind == "generator") return {"text", "/v1/chat/completions"};
+  if (kind == "embedder") return {"embeddings", "/v1/embeddings"};
+  return {"scores of documents", "/v1/rerank"};
+}
 
 ServedModel adapted(const ServedModel& base, const std::string& adapter) {
   ServedModel model = base;
@@ -16,6 +25,8 @@ ServedModel adapted(const ServedModel& base, const std::string& adapter) {
 }
 
 }  // namespace
+
+std::string_view ServedModel::kind() const { return generator != nullptr ? "generator" : embedder != nullptr ? "embedder" : "reranker"; }
 
 std::vector<ServedModel> ServedModels::all() const {
   std::vector<ServedModel> all;
@@ -44,20 +55,27 @@ const ServedModel* ServedModels::default_generator() const {
   return found == models_.end() ? nullptr : &*found;
 }
 
-Result<models::Generator*> ServedModels::generator(std::string_view id) const {
-  const auto model = find(id);
+Result<ServedModel> ServedModels::need(std::string_view id, std::string_view kind) const {
+  auto model = find(id);
   if (!model) return fail(unknown_model(id));
-  if (model->generator == nullptr)
-    return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes embeddings, not text", id).with_param("model").with_hint("use it on /v1/embeddings"));
-  return model->generator;
+  if (model->kind() == kind) return std::move(*model);
+  const auto [makes, where] = work_of(model->kind());
+  return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes {}, not {}", id, makes, work_of(kind).makes).with_param("model").with_hint(fmt::format("use it on {}", where)));
+}
+
+Result<models::Generator*> ServedModels::generator(std::string_view id) const {
+  STOA_TRY(model, need(id, "generator"));
+  return model.generator;
 }
 
 Result<data::Embedder*> ServedModels::embedder(std::string_view id) const {
-  const auto model = find(id);
-  if (!model) return fail(unknown_model(id));
-  if (model->embedder == nullptr)
-    return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes text, not embeddings", id).with_param("model").with_hint("use it on /v1/chat/completions"));
-  return model->embedder;
+  STOA_TRY(model, need(id, "embedder"));
+  return model.embedder;
+}
+
+Result<data::Reranker*> ServedModels::reranker(std::string_view id) const {
+  STOA_TRY(model, need(id, "reranker"));
+  return model.reranker;
 }
 
 }  // namespace stoa::gateway::openai

@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "data/index/embedder.h"
+#include "data/index/reranker.h"
 #include "models/engine/generator.h"
 
 namespace stoa::gateway::openai {
 
-// Exactly one of the two ports is set; both outlive the server.
+// Exactly one of the ports is set; they outlive the server.
 struct ServedModel {
   std::string id;                // "smollm2-135m-instruct"
   std::int64_t created = 0;      // seconds
@@ -20,6 +21,9 @@ struct ServedModel {
   models::Generator* generator = nullptr;
   data::Embedder* embedder = nullptr;
   std::string base{};            // of an adapter: the model it adapts, whose generator answers
+  data::Reranker* reranker = nullptr;
+
+  std::string_view kind() const;  // "generator", "embedder" or "reranker"
 };
 
 // Models are fixed once the server runs; adapters of their generators come and go.
@@ -32,11 +36,14 @@ class ServedModels {
   std::optional<ServedModel> find(std::string_view id) const;
   // What answers when the caller names no model: the first generator; null when there is none.
   const ServedModel* default_generator() const;
-  // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of the other kind.
+  // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of another kind.
   Result<models::Generator*> generator(std::string_view id) const;
   Result<data::Embedder*> embedder(std::string_view id) const;
+  Result<data::Reranker*> reranker(std::string_view id) const;
 
  private:
+  Result<ServedModel> need(std::string_view id, std::string_view kind) const;
+
   std::vector<ServedModel> models_;
 };
 

@@ -1,0 +1,81 @@
+// An encoder with its files and its tokenizer, and the turns that calls take at it.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "contracts/call.h"
+#include "models/engine/encoder.h"
+#include "models/formats/gguf.h"
+#include "models/formats/safetensors.h"
+#include "models/tokenizer/tokenizer.h"
+
+namespace stoa::models {
+
+struct EncoderOptions {
+  Isa isa = best_isa();
+  int max_tokens = 256;     // longer inputs are cut, special tokens included; at most the model's positions
+  int batch_tokens = 1024;  // computed together
+};
+
+// What an encoder is asked for: texts as vectors, or pairs of texts as scores.
+enum class EncoderTask { kEmbed, kScore };
+
+// Thread-safe; calls take turns at the encoder, batch by batch, so that a large one does not hold up a small one.
+class EncoderModel {
+ public:
+  // `folder` holds config.json, tokenizer.json and model.safetensors, or one GGUF file. `threads` and `metrics` outlive the model.
+  // Errors: those of the readers, Tokenizer and Encoder; kUnsupported for a model that was not made for `task`.
+  static Result<std::unique_ptr<EncoderModel>> load(const std::filesystem::path& folder, std::string name, EncoderTask task,
+                                                    const EncoderOptions& options, ThreadPool& threads, Metrics& metrics);
+
+  const std::string& name() const { return name_; }
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  const EncoderConfig& config() const { return encoder_.config(); }
+  int max_tokens() const { return max_tokens_; }
+
+  // Embeds or scores `inputs` of 1 to max_tokens() tokens, in batches, into rows of config().width or config().labels values.
+  // Gives the compute time in microseconds. Errors: kCancelled, kDeadlineExceeded.
+  Result<std::int64_t> run(const Call& call, std::span<const EncoderInput> inputs, float* out);
+
+ private:
+  // One of the two; they hold the weights.
+  struct Files {
+    std::optional<SafetensorsFile> safetensors;
+    std::optional<GgufFile> gguf;
+  };
+  struct Parts {
+    Files files;
+    Tokenizer tokenizer;
+    Encoder encoder;
+  };
+  static Result<Parts> load_gguf(const std::filesystem::path& path, EncoderTask task, ThreadPool& threads, Isa isa);
+  static Result<Parts> load_folder(const std::filesystem::path& folder, EncoderTask task, ThreadPool& threads, Isa isa);
+
+  EncoderModel(std::string name, EncoderTask task, Parts parts, int max_tokens, int batch_tokens, Metrics& metrics);
+  std::optional<Error> take_turn(const Call& call);
+  void end_turn();
+
+  const std::string name_;
+  const EncoderTask task_;
+  Files files_;
+  Tokenizer tokenizer_;
+  const int max_tokens_, batch_tokens_;
+  Counter &tokens_total_, &compute_seconds_;
+
+  std::mutex mutex_;
+  std::condition_variable free_;
+  bool busy_ = false;  // guarded
+  Encoder encoder_;    // whoever set busy_ owns it; its configuration is anyone's
+};
+
+}  // namespace stoa::models
