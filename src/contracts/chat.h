@@ -79,6 +79,7 @@ struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;      // part of prompt_tokens served from the prefix cache
   std::int64_t completion_tokens = 0;
+  std::int64_t reasoning_tokens = 0;   // part of completion_tokens: reasoning before the answer, its tags included
   std::int64_t compute_micros = 0;     // measured compute time this request took of the engine (its share of each batch step)
   std::int64_t queue_micros = 0;       // waiting for a slot
   std::int64_t first_token_micros = 0; // from submission to the first token

@@ -10,7 +10,7 @@ namespace {
 // Mistral's templates insist on nine letters and digits.
 std::string new_call_id(std::optional<ToolFormat> format) {
   std::string id = new_id("call");
-  return format == ToolFormat::kMistral ? id.substr(id.size() - 9) : id;
+  return format == ToolFormat::kMistral || format == ToolFormat::kMistral11 ? id.substr(id.size() - 9) : id;
 }
 
 }  // namespace

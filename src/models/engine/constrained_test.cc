@@ -24,11 +24,12 @@ using Kind = AnswerConstraint::Kind;
 
 class Constrained : public testing::Test {
  protected:
-  void load(EngineOptions options = {}) {
+  void load(EngineOptions options = {}, bool reasons = false) {
     options.tool_pattern = "Functions:\n{tools}";
     const auto path = std::filesystem::path(testing::TempDir()) / ("tiny_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".gguf");
     TinyModel model;
     model.context_length = 1024;
+    model.reasons = reasons;
     const auto bytes = model.build();
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     auto loaded = LocalGenerator::load(path, "tiny", options, threads_, metrics_);
@@ -206,6 +207,21 @@ TEST_F(Constrained, CallsToolsAsAsked) {
   const auto either = run(r);
   ASSERT_TRUE(either.outcome);
   EXPECT_TRUE(!either.calls.empty() || either.text == "yes" || either.text == "no") << either.text;
+}
+
+// The tiny model's tokens are bytes.
+TEST_F(Constrained, ReasoningIsCounted) {
+  for (const bool reasons : {true, false}) {
+    load({}, reasons);
+    auto r = request(Kind::kRegex, "<think>abc</think>yes");
+    std::swap(r.prompt, r.messages.front().content);
+    r.messages.clear();
+    const auto answer = run(r);
+    ASSERT_TRUE(answer.outcome) << answer.outcome.error().message;
+    EXPECT_EQ(answer.text, "<think>abc</think>yes") << "of a raw prompt nothing is split off";
+    EXPECT_EQ(answer.outcome->usage.completion_tokens, 21);
+    EXPECT_EQ(answer.outcome->usage.reasoning_tokens, reasons ? 18 : 0);
+  }
 }
 
 // Draws under a mask come from the model's distribution over the allowed tokens, whether the mask or the model's own choice comes first.

@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/time.h"
 #include "models/tools/answer_grammar.h"
-#include "models/tools/tool_prompt.h"
 
 namespace stoa::models {
 namespace {
@@ -36,7 +35,10 @@ std::string without_marks(std::string_view text) {
 }  // namespace
 
 PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, std::string_view source, std::string tool_pattern)
-    : tokenizer_(tokenizer), template_(parse_template(source)), known_format_(detect_tool_format(source)), tool_pattern_(std::move(tool_pattern)) {
+    : tokenizer_(tokenizer), template_(parse_template(source)), known_format_(detect_tool_format(source)) {
+  if (wants_tools_in_message(source)) writing_ = ToolWriting{ToolFormat::kTagged, "<|tool|>{tools}<|/tool|>"};
+  else if (!known_format_) writing_ = ToolWriting{ToolFormat::kHermes, std::move(tool_pattern)};
+
   for (std::int32_t id = 0; id < tokenizer.size(); ++id) {
     if (tokenizer.is_control(id) && tokenizer.token_text(id).size() > 1) controls_.emplace_back(tokenizer.token_text(id), id);
   }
@@ -51,6 +53,7 @@ Result<Prompt> PromptBuilder::build(const ChatRequest& request) const {
   if (request.messages.empty()) {
     tokenizer_.encode(request.prompt, {.add_special = false, .parse_special = true}, out.tokens);
     if (out.tokens.empty()) return fail(error(ErrorCode::kInvalidArgument, "the prompt is empty").with_param("prompt"));
+    if (template_) out.reasoning = detect_reasoning(template_->source(), request.prompt);
     return out;
   }
   STOA_TRY(text, render(request));
@@ -77,16 +80,16 @@ Result<std::string> PromptBuilder::render(const ChatRequest& request) const {
     tool.parameters = std::move(*parameters);
   }
   TemplateInput input;
-  if (known_format_) {
+  if (!writing_) {
     if (!tools.empty()) {
       STOA_TRY(json, tools_json(tools));
       input.tools_json = std::move(json);
     }
   } else {
-    if (!tools.empty() && tool_pattern_.empty()) {
+    if (!tools.empty() && writing_->pattern.empty()) {
       return fail(error(ErrorCode::kUnsupported, "the model's chat template knows no tools").with_param("tools").with_hint("Use a model that was trained to call tools."));
     }
-    STOA_TRY(written, write_out_tools(messages, tools, tool_pattern_));
+    STOA_TRY(written, write_out_tools(messages, tools, *writing_));
     messages = std::move(written);
   }
   const auto text_of = [&](TokenId id) { return id == kNoToken ? std::string() : std::string(tokenizer_.token_text(id)); };

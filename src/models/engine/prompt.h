@@ -14,12 +14,13 @@
 #include "models/tokenizer/chat_template.h"
 #include "models/tokenizer/tokenizer.h"
 #include "models/tools/tool_format.h"
+#include "models/tools/tool_prompt.h"
 
 namespace stoa::models {
 
 struct Prompt {
   std::vector<std::int32_t> tokens;
-  Reasoning reasoning = Reasoning::kNone;  // whether the answer begins inside it, or may
+  Reasoning reasoning = Reasoning::kNone;  // whether the answer begins inside it, or may; for raw prompts, too, where nothing is split off
 };
 
 // Immutable: any number of threads may use one object.
@@ -49,7 +50,7 @@ class PromptBuilder {
   const Tokenizer& tokenizer_;
   Result<ChatTemplate> template_;
   std::optional<ToolFormat> known_format_;  // by the template
-  std::string tool_pattern_;
+  std::optional<ToolWriting> writing_;      // where the template does not write tools
   std::vector<std::pair<std::string, std::int32_t>> controls_;  // text and id, longest first
   std::bitset<256> first_bytes_;                                // of their texts: most positions of a text need no more than this
 };

@@ -20,6 +20,7 @@ std::optional<FinishReason> Sequence::append(const SampledToken& sampled, const 
   sampler.accept(sampled.token);
   tokens.push_back(sampled.token);
   const std::string bytes = tokenizer.token_bytes(sampled.token, std::ranges::find(request.shown, sampled.token) != request.shown.end());
+  usage.reasoning_tokens += reasoning.push(bytes);
   bool stopped = false;
   if (request.sampling.logprobs >= 0) {
     TokenLogprob logprob{.token = sampled.token, .text = bytes, .logprob = sampled.logprob, .top = {}};

@@ -20,6 +20,7 @@
 #include "models/engine/sampler.h"
 #include "models/engine/text_stream.h"
 #include "models/tokenizer/tokenizer.h"
+#include "models/tools/tool_parser.h"
 
 namespace stoa::models {
 
@@ -37,6 +38,7 @@ struct Generation {
   SamplingOptions sampling;
   std::uint64_t seed = 0;
   std::shared_ptr<const Constraint> constraint;  // null: any text
+  Reasoning reasoning = Reasoning::kNone;        // how the answer may begin
   std::span<const std::int32_t> shown;           // control tokens whose text is part of the answer; outlives the engine's work
 
   // What the prefix cache keeps apart: tenants, and what the same tokens become under different adapters.
@@ -47,7 +49,7 @@ struct Generation {
 struct Sequence {
   Sequence(Generation g, std::shared_ptr<Outbox> out)
       : request(std::move(g)), cache_salt(request.cache_salt()), outbox(std::move(out)), tokens(request.prompt), sampler(request.sampling, request.seed, request.prompt),
-        text(request.stop) {
+        text(request.stop), reasoning(request.reasoning) {
     if (request.constraint != nullptr) matcher.emplace(request.constraint);
     usage.prompt_tokens = static_cast<std::int64_t>(tokens.size());
   }
@@ -78,6 +80,7 @@ struct Sequence {
   Sampler sampler;
   std::optional<GrammarMatcher> matcher;  // where there is a constraint
   TextStream text;
+  ReasoningCounter reasoning;
   Usage usage;
   double compute_micros = 0;
   SteadyTime submitted = std::chrono::steady_clock::now(), last_room = submitted, admitted_at{}, last_token_at{};

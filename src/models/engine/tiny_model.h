@@ -24,6 +24,7 @@ struct TinyModel {
   int window = 0;             // of every layer; 0: none
   bool own_head = false;      // output.weight beside token_embd.weight
   bool rope_factors = false;  // Llama 3's
+  bool reasons = false;       // the chat template knows reasoning
   std::uint32_t seed = 1;
   std::string leave_out;      // a tensor that the file shall lack
 
@@ -124,7 +125,8 @@ inline std::vector<std::byte> TinyModel::build() const {
   writer.add_u32("tokenizer.ggml.eos_token_id", kImEnd);
   writer.add_bool("tokenizer.ggml.add_bos_token", false);
   writer.add_string("tokenizer.chat_template",
-                    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n");
+                    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n" +
+                        std::string(reasons ? "{# </think> #}" : ""));
 
   const auto add = [&](const std::string& name, DType type, std::vector<std::int64_t> shape, const std::vector<std::byte>& data) {
     if (name != leave_out) writer.add_tensor(name, type, shape, data);

@@ -23,7 +23,7 @@ std::optional<std::string> decoded(std::string_view quoted) {
 std::string CallScanner::take_arguments() { return named_ ? std::exchange(arguments_, {}) : std::string(); }
 
 CallScanner::Result CallScanner::push(char c) {
-  if (!named_) {
+  if (!named()) {
     raw_ += c;
     if (raw_.size() > kMaxHeld) return Result::kBad;
   }
@@ -59,6 +59,7 @@ CallScanner::Result CallScanner::value(char c) {
   switch (at_) {
     case At::kValue:
       if (is_space(c)) return Result::kMore;
+      if (bare_ && c != '{') return Result::kBad;
       if (c == '"') {
         text_ = c;
         key_text_ = false;
@@ -94,6 +95,7 @@ CallScanner::Result CallScanner::value(char c) {
       if (c == '"') in_text_ = true;
       if (c == '{' || c == '[') ++depth_;
       if (c == '}' || c == ']') --depth_;
+      if (depth_ == 0 && bare_) return Result::kDone;
       if (depth_ == 0) at_ = At::kCommaOrEnd;
       return depth_ > kMaxDepth ? Result::kBad : Result::kMore;
     default: break;  // kText

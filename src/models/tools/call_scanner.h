@@ -1,9 +1,10 @@
-// Reads one {"name": ..., "arguments": ...} object as it arrives, byte by byte.
+// Reads one {"name": ..., "arguments": ...} object as it arrives, byte by byte; or only the arguments, where the name came before them.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace stoa::models {
 
@@ -14,11 +15,15 @@ class CallScanner {
 
   enum class Result { kMore, kDone, kBad };
 
+  CallScanner() = default;
+  // The name is known: what follows is the object of its arguments.
+  explicit CallScanner(std::string name) : at_(At::kValue), member_(Member::kArguments), bare_(true), named_(true), name_(std::move(name)) {}
+
   // Takes the next byte. kBad: this is no call (or a broken one), the byte was taken.
   Result push(char c);
 
   // Once the name is known: its text, and what arrived of the arguments since the last take.
-  bool named() const { return named_; }
+  bool named() const { return named_ && !(bare_ && at_ == At::kValue); }
   const std::string& name() const { return name_; }
   std::string take_arguments();
   // Everything pushed while the name was not known.
@@ -33,6 +38,7 @@ class CallScanner {
 
   At at_ = At::kStart;
   Member member_ = Member::kOther;
+  bool bare_ = false;          // only arguments, no object around them
   bool key_text_ = false;      // the text being read is a key
   bool in_text_ = false;       // inside a string of a nested value
   bool escaped_ = false;

@@ -5,10 +5,14 @@ namespace stoa::models {
 std::optional<ToolFormat> detect_tool_format(std::string_view chat_template) {
   const auto has = [&](std::string_view word) { return chat_template.find(word) != std::string_view::npos; };
   if (has("<tool_call>")) return ToolFormat::kHermes;
-  if (has("[TOOL_CALLS]")) return ToolFormat::kMistral;
+  if (has("[TOOL_CALLS]")) return has("[ARGS]") ? ToolFormat::kMistral11 : ToolFormat::kMistral;
+  if (has("<|tool_call|>") || wants_tools_in_message(chat_template)) return ToolFormat::kTagged;
+  if (has("<|start_of_role|>") && has("available_tools")) return ToolFormat::kTagged;  // Granite 3.0 and 3.1: the model knows the marker
   if (has("<|python_tag|>") || (has("\"parameters\": ") && has("tool_calls"))) return ToolFormat::kLlama3;
   return std::nullopt;
 }
+
+bool wants_tools_in_message(std::string_view chat_template) { return chat_template.find("<|tool|>") != std::string_view::npos; }
 
 Reasoning detect_reasoning(std::string_view chat_template, std::string_view prompt) {
   if (chat_template.find("</think>") == std::string_view::npos) return Reasoning::kNone;
@@ -21,6 +25,8 @@ std::vector<std::string> marker_tokens(ToolFormat format) {
   if (format == ToolFormat::kHermes) out.insert(out.end(), {"<tool_call>", "</tool_call>"});
   if (format == ToolFormat::kLlama3) out.emplace_back("<|python_tag|>");
   if (format == ToolFormat::kMistral) out.emplace_back("[TOOL_CALLS]");
+  if (format == ToolFormat::kMistral11) out.insert(out.end(), {"[TOOL_CALLS]", "[ARGS]"});
+  if (format == ToolFormat::kTagged) out.insert(out.end(), {"<|tool_call|>", "<|/tool_call|>"});
   return out;
 }
 

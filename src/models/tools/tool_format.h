@@ -15,6 +15,8 @@ enum class ToolFormat {
   kHermes,   // <tool_call>\n{"name": ..., "arguments": {...}}\n</tool_call>, any number, between text (Hermes, Qwen 2.5 and 3, ...)
   kLlama3,   // {"name": ..., "parameters": {...}} as the whole answer, perhaps after <|python_tag|>; several separated by ';'
   kMistral,  // [TOOL_CALLS] [{"name": ..., "arguments": {...}}, ...] at the end of the answer (before version 11 of the format)
+  kMistral11,  // [TOOL_CALLS]name[ARGS]{...}, one after the other, at the end of the answer (from version 11 on)
+  kTagged,   // <|tool_call|>[{"name": ..., "arguments": {...}}, ...], perhaps closed by <|/tool_call|>, at the end (Granite 3, Phi 4)
 };
 
 // Reasoning stands in <think>...</think> before the answer, in every family that has it.
@@ -26,6 +28,8 @@ enum class Reasoning {
 
 // From the source of a chat template: the markers in it tell. nullopt where it knows no tools.
 std::optional<ToolFormat> detect_tool_format(std::string_view chat_template);
+// True for templates that show tools only where they are written into the system message (Phi 4).
+bool wants_tools_in_message(std::string_view chat_template);
 // kPossible where the template knows </think>. Whether a prompt was left open is seen at its end: it ends with <think>.
 Reasoning detect_reasoning(std::string_view chat_template, std::string_view prompt);
 

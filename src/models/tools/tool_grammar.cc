@@ -25,11 +25,14 @@ Status check(const ToolDefinition& tool, const GrammarLimits& limits) {
   return {};
 }
 
-// {"name": "f", "arguments": {...}}
-GrammarPart call(const ToolDefinition& tool, std::string_view arguments) {
+// {"name": "f", "arguments": {...}}, or as the format has it.
+GrammarPart call(const ToolDefinition& tool, ToolFormat format) {
   const bool free = !tool.strict || tool.parameters.empty();
-  return sequence({text("{\"name\":"), regex(" ?"), text("\"" + tool.name + "\","), regex(" ?"), text(fmt::format("\"{}\":", arguments)), regex(" ?"),
-                   {.kind = Kind::kSchema, .text = free ? R"({"type":"object"})" : tool.parameters}, text("}")});
+  GrammarPart arguments{.kind = Kind::kSchema, .text = free ? R"({"type":"object"})" : tool.parameters};
+  if (format == ToolFormat::kMistral11) return sequence({text("[TOOL_CALLS]" + tool.name + "[ARGS]"), std::move(arguments)});
+  const std::string_view key = format == ToolFormat::kLlama3 ? "parameters" : "arguments";
+  return sequence({text("{\"name\":"), regex(" ?"), text("\"" + tool.name + "\","), regex(" ?"), text(fmt::format("\"{}\":", key)), regex(" ?"),
+                   std::move(arguments), text("}")});
 }
 
 GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammarOptions& options) {
@@ -48,8 +51,17 @@ GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammar
       if (required) return calls;
       return choice_of({calls, text(""), sequence({regex("[^{<\\s]|<[^|]"), without({"<|python_tag|>"})})});
     }
-    case ToolFormat::kMistral: {
-      const GrammarPart calls = sequence({text("[TOOL_CALLS]"), regex(" ?"), text("["), any_call, repeat(sequence({regex(", ?"), any_call}), 0, more), text("]")});
+    case ToolFormat::kMistral:
+    case ToolFormat::kTagged: {
+      const bool tagged = options.format == ToolFormat::kTagged;
+      const std::string marker = tagged ? "<|tool_call|>" : "[TOOL_CALLS]";
+      const GrammarPart calls = sequence({text(marker), regex(" ?"), text("["), any_call, repeat(sequence({regex(", ?"), any_call}), 0, more), text("]"),
+                                          repeat(text("<|/tool_call|>"), 0, tagged ? 1 : 0)});
+      if (required) return calls;
+      return sequence({without({marker}), repeat(calls, 0, 1)});
+    }
+    case ToolFormat::kMistral11: {
+      const GrammarPart calls = sequence({any_call, repeat(any_call, 0, more)});
       if (required) return calls;
       return sequence({without({"[TOOL_CALLS]"}), repeat(calls, 0, 1)});
     }
@@ -72,7 +84,7 @@ Result<Grammar> tool_grammar(std::span<const ToolDefinition> tools, const ToolCh
   for (const ToolDefinition& tool : tools) {
     STOA_CHECK(check(tool, limits));
     if (choice.mode == ToolChoice::Mode::kNamed && tool.name != choice.name) continue;
-    calls.push_back(call(tool, options.format == ToolFormat::kLlama3 ? "parameters" : "arguments"));
+    calls.push_back(call(tool, options.format));
   }
   if (calls.empty()) return fail(error(ErrorCode::kInvalidArgument, "tool_choice names '{}', which is not among the tools", choice.name).with_param("tool_choice"));
   const bool required = choice.mode != ToolChoice::Mode::kAuto;

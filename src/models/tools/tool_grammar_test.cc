@@ -44,6 +44,7 @@ TEST(ToolGrammar, AcceptsWholeCallsOnly) {
   };
   const std::string weather = R"({"name": "weather", "arguments": {"city": "Oslo", "unit": "c"}})", note = R"({"name":"note","arguments":{"any":[1]}})";
   const std::string wrong = R"({"name": "weather", "arguments": {"city": "Oslo"}})", llama = R"({"name": "weather", "parameters": {"city": "Oslo", "unit": "c"}})";
+  const std::string native = R"([TOOL_CALLS]weather[ARGS]{"city": "Oslo", "unit": "c"})";
   const auto hermes = [](const std::string& call) { return "<tool_call>\n" + call + "\n</tool_call>"; };
   const Case cases[] = {
       {ToolFormat::kHermes, {}, Reasoning::kNone, true,
@@ -55,6 +56,10 @@ TEST(ToolGrammar, AcceptsWholeCallsOnly) {
       {ToolFormat::kLlama3, {}, Reasoning::kNone, true, {"", kPlain, llama, "<|python_tag|>" + llama, llama + "; " + llama, "<p>"}, {"{\"x\":1}", "{", kPlain + std::string("<|python_tag|>")}},
       {ToolFormat::kLlama3, {Mode::kNamed, "weather"}, Reasoning::kNone, false, {llama}, {kPlain, llama + ";" + llama, weather}},
       {ToolFormat::kMistral, {}, Reasoning::kNone, true, {kPlain, "[TOOL_CALLS] [" + weather + ", " + note + "]"}, {"[TOOL_CALLS]", "[TOOL_CALLS] []", "[TOOL_CALLS][" + wrong + "]"}},
+      {ToolFormat::kTagged, {}, Reasoning::kNone, true,
+       {kPlain, "<|tool_call|>[" + weather + "]", "So: <|tool_call|>[" + weather + ", " + note + "]<|/tool_call|>"}, {"<|tool_call|>", "<|tool_call|>[]", "<|tool_call|>[" + wrong + "]"}},
+      {ToolFormat::kMistral11, {}, Reasoning::kNone, true, {kPlain, native, "So: " + native + "[TOOL_CALLS]note[ARGS]{}"}, {"[TOOL_CALLS]", "[TOOL_CALLS]weather[ARGS]{}", "[TOOL_CALLS]other[ARGS]{}"}},
+      {ToolFormat::kMistral11, {Mode::kRequired, ""}, Reasoning::kNone, false, {native}, {kPlain, native + native, "x" + native}},
       {ToolFormat::kMistral, {Mode::kRequired, ""}, Reasoning::kNone, false, {"[TOOL_CALLS][" + note + "]"}, {kPlain, "[TOOL_CALLS][" + note + "," + note + "]"}},
   };
   for (const auto& [format, choice, reasoning, parallel, accepted, rejected] : cases) {
@@ -68,7 +73,7 @@ TEST(ToolGrammar, AcceptsWholeCallsOnly) {
 // Whatever a model chooses among the allowed tokens, the parser finds whole calls with valid arguments in it.
 TEST(ToolGrammar, WhatItAllowsTheParserReads) {
   std::mt19937_64 random(3);
-  for (const auto format : {ToolFormat::kHermes, ToolFormat::kLlama3, ToolFormat::kMistral}) {
+  for (const auto format : {ToolFormat::kHermes, ToolFormat::kLlama3, ToolFormat::kMistral, ToolFormat::kMistral11, ToolFormat::kTagged}) {
     const auto grammar = tool_grammar(kTools, {Mode::kNamed, "weather"}, {.format = format});
     ASSERT_TRUE(grammar) << grammar.error().message;
     const auto constraint = std::make_shared<const Constraint>(*grammar, bytes_as_tokens());

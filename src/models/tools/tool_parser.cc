@@ -1,11 +1,13 @@
 #include "models/tools/tool_parser.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace stoa::models {
 namespace {
 
-constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>", kCallClose = "</tool_call>";
+constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>", kCallClose = "</tool_call>", kListClose = "<|/tool_call|>", kArguments = "[ARGS]";
+constexpr std::size_t kMaxName = 64;
 
 // Bytes at the end of `text` that may be the beginning of `marker`.
 std::size_t partial(std::string_view text, std::string_view marker) {
@@ -16,7 +18,14 @@ std::size_t partial(std::string_view text, std::string_view marker) {
 
 std::string_view marker_of(std::optional<ToolFormat> format) {
   if (!format) return {};
-  return *format == ToolFormat::kHermes ? "<tool_call>" : *format == ToolFormat::kMistral ? "[TOOL_CALLS]" : "<|python_tag|>";
+  switch (*format) {
+    case ToolFormat::kHermes: return "<tool_call>";
+    case ToolFormat::kLlama3: return "<|python_tag|>";
+    case ToolFormat::kMistral:
+    case ToolFormat::kMistral11: return "[TOOL_CALLS]";
+    case ToolFormat::kTagged: return "<|tool_call|>";
+  }
+  return {};
 }
 
 }  // namespace
@@ -24,7 +33,8 @@ std::string_view marker_of(std::optional<ToolFormat> format) {
 ToolParser::ToolParser(std::optional<ToolFormat> format, Reasoning reasoning)
     : format_(format),
       marker_(marker_of(format)),
-      at_(reasoning == Reasoning::kOpened ? At::kReasoning : reasoning == Reasoning::kPossible ? At::kStart : At::kContent) {}
+      at_(reasoning == Reasoning::kOpened ? At::kReasoning : reasoning == Reasoning::kPossible ? At::kStart : At::kContent),
+      reasoned_(reasoning == Reasoning::kOpened) {}
 
 void ToolParser::emit(ToolEvent::Kind kind, std::string_view text, std::vector<ToolEvent>& out) {
   if (text.empty()) return;
@@ -45,6 +55,7 @@ void ToolParser::finish(std::vector<ToolEvent>& out) {
     if (announced_) out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1, .whole = false});
     else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw() + held_, out);
   }
+  if (at_ == At::kName) emit(ToolEvent::Kind::kContent, marker_, out);
   held_.clear();
 }
 
@@ -61,8 +72,10 @@ void ToolParser::run(std::vector<ToolEvent>& out, bool last) {
         break;
       case At::kContent: more = content(out, last); break;
       case At::kOpening: more = opening(); break;
+      case At::kName: more = name(out, last); break;
       case At::kCall: more = call(out); break;
       case At::kBetween: more = between(last); break;
+      case At::kAfterList: more = after_list(last); break;
     }
   }
 }
@@ -74,6 +87,7 @@ bool ToolParser::start(bool last) {
   if (text.starts_with(kThink)) {
     held_.erase(0, from + kThink.size());
     at_ = At::kReasoning;
+    reasoned_ = true;
     return true;
   }
   if (!last && from < 64 && kThink.starts_with(text)) return false;
@@ -95,9 +109,9 @@ bool ToolParser::reasoning(std::vector<ToolEvent>& out, bool last) {
   return false;
 }
 
-void ToolParser::begin_calls(std::string_view marker) {
+void ToolParser::begin_calls(std::string_view marker, CallScanner scanner) {
   opening_ = marker;
-  scanner_ = CallScanner();
+  scanner_ = std::move(scanner);
   announced_ = false;
   at_ = At::kCall;
 }
@@ -120,7 +134,8 @@ bool ToolParser::content(std::vector<ToolEvent>& out, bool last) {
     emit(ToolEvent::Kind::kContent, std::string_view(held_).substr(0, found), out);
     held_.erase(0, found + marker_.size());
     begin_calls(marker_);
-    if (format_ == ToolFormat::kMistral) at_ = At::kOpening;
+    if (lists_calls()) at_ = At::kOpening;
+    if (format_ == ToolFormat::kMistral11) at_ = At::kName;
     return true;
   }
   const std::size_t show = held_.size() - (last || marker_.empty() ? 0 : partial(held_, marker_));
@@ -129,7 +144,7 @@ bool ToolParser::content(std::vector<ToolEvent>& out, bool last) {
   return false;
 }
 
-// Mistral: the list that follows the marker.
+// The list that follows the marker.
 bool ToolParser::opening() {
   const std::size_t from = skip_space(0);
   if (from == held_.size() && from < 64) return false;
@@ -138,6 +153,22 @@ bool ToolParser::opening() {
     held_.erase(0, from + 1);
   }
   at_ = At::kCall;
+  return true;
+}
+
+// Mistral from version 11 on: the name stands between the marker and another.
+bool ToolParser::name(std::vector<ToolEvent>& out, bool last) {
+  const std::size_t end = held_.find(kArguments);
+  if (end == std::string::npos && !last && held_.size() < kMaxName + kArguments.size()) return false;
+  const std::string_view name = std::string_view(held_).substr(0, end);
+  const bool good = end != std::string::npos && !name.empty() && name.size() <= kMaxName && name.find_first_of(" \n\t[]{}\"") == std::string_view::npos;
+  if (!good) {
+    emit(ToolEvent::Kind::kContent, marker_, out);
+    at_ = At::kContent;
+    return true;
+  }
+  begin_calls(fmt::format("{}{}{}", marker_, name, kArguments), CallScanner(std::string(name)));
+  held_.erase(0, end + kArguments.size());
   return true;
 }
 
@@ -183,16 +214,37 @@ bool ToolParser::between(bool last) {
       return true;
     }
     if (!last && (kCallClose.starts_with(text) || marker_.starts_with(text))) return false;
-  } else if (held_[0] == (format_ == ToolFormat::kMistral ? ',' : ';')) {
+  } else if (format_ == ToolFormat::kMistral11) {
+    at_ = At::kContent;  // where the next marker is found
+    return true;
+  } else if (held_[0] == (lists_calls() ? ',' : ';')) {
     begin_calls(std::string_view(held_).substr(0, 1));
     held_.erase(0, 1);
     return true;
-  } else if (format_ == ToolFormat::kMistral && held_[0] == ']') {
+  } else if (lists_calls() && held_[0] == ']') {
     held_.erase(0, 1);
-    at_ = At::kContent;
+    at_ = format_ == ToolFormat::kTagged ? At::kAfterList : At::kContent;
     return true;
   }
   plain_ = true;
+  at_ = At::kContent;
+  return true;
+}
+
+int ReasoningCounter::push(std::string_view token) {
+  if (!open_) return 0;
+  parser_.push(token, events_);
+  events_.clear();
+  open_ = parser_.may_reason();
+  ++undecided_;
+  return parser_.reasoned() ? std::exchange(undecided_, 0) : 0;
+}
+
+// The list may be closed by a marker of its own.
+bool ToolParser::after_list(bool last) {
+  const std::string_view text = held_;
+  if (!last && text.size() < kListClose.size() && kListClose.starts_with(text)) return false;
+  if (text.starts_with(kListClose)) held_.erase(0, kListClose.size());
   at_ = At::kContent;
   return true;
 }

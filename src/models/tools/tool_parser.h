@@ -40,31 +40,53 @@ class ToolParser {
   void finish(std::vector<ToolEvent>& out);
 
   int calls() const { return calls_; }
+  // Whether there has been reasoning, and whether the next text may be.
+  bool reasoned() const { return reasoned_; }
+  bool may_reason() const { return at_ == At::kStart || at_ == At::kReasoning; }
 
  private:
-  enum class At { kStart, kReasoning, kAfterReasoning, kContent, kOpening, kCall, kBetween };
+  enum class At { kStart, kReasoning, kAfterReasoning, kContent, kOpening, kName, kCall, kBetween, kAfterList };
 
   // Each looks at the front of held_ and returns false when it needs more text.
   bool start(bool last);
   bool reasoning(std::vector<ToolEvent>& out, bool last);
   bool content(std::vector<ToolEvent>& out, bool last);
   bool opening();
+  bool name(std::vector<ToolEvent>& out, bool last);
   bool call(std::vector<ToolEvent>& out);
   bool between(bool last);
+  bool after_list(bool last);
   void run(std::vector<ToolEvent>& out, bool last);
   void emit(ToolEvent::Kind kind, std::string_view text, std::vector<ToolEvent>& out);
-  void begin_calls(std::string_view marker);
+  void begin_calls(std::string_view marker, CallScanner scanner = {});
+  bool lists_calls() const { return format_ == ToolFormat::kMistral || format_ == ToolFormat::kTagged; }
   std::size_t skip_space(std::size_t from) const;
 
   std::optional<ToolFormat> format_;
   std::string_view marker_;     // opens calls; empty where no format is set
   At at_;
+  bool reasoned_;
   bool plain_ = false;          // Llama 3: the answer began as text
   std::string opening_;         // what stood before the call that is being read: content again if it is none
   std::string held_;
   CallScanner scanner_;
   bool announced_ = false;
   int calls_ = 0;
+};
+
+// Counts the tokens of an answer that are reasoning, its tags included.
+class ReasoningCounter {
+ public:
+  explicit ReasoningCounter(Reasoning kind) : parser_(std::nullopt, kind), open_(kind != Reasoning::kNone) {}
+
+  // The bytes of the next token. Returns how many tokens are now known to be reasoning, beyond those known before.
+  int push(std::string_view token);
+
+ private:
+  ToolParser parser_;
+  std::vector<ToolEvent> events_;
+  bool open_;
+  int undecided_ = 0;  // tokens that may yet turn out to begin it
 };
 
 }  // namespace stoa::models

@@ -36,6 +36,8 @@ TEST(ToolParser, SplitsTheSameHoweverTheTextArrives) {
   constexpr auto kHermes = ToolFormat::kHermes;
   constexpr auto kLlama3 = ToolFormat::kLlama3;
   constexpr auto kMistral = ToolFormat::kMistral;
+  constexpr auto kMistral11 = ToolFormat::kMistral11;
+  constexpr auto kTagged = ToolFormat::kTagged;
   struct Case {
     std::optional<ToolFormat> format;
     Reasoning reasoning;
@@ -66,6 +68,22 @@ TEST(ToolParser, SplitsTheSameHoweverTheTextArrives) {
       {kMistral, Reasoning::kNone, "Sure. [TOOL_CALLS][{\"name\": \"f\", \"arguments\": {}}] bye", "Sure. #0f<{}> bye"},
       {kMistral, Reasoning::kNone, "[TOOL_CALLS] nothing", "[TOOL_CALLS] nothing"},
       {kMistral, Reasoning::kNone, "a [TOOL", "a [TOOL"},
+      {kMistral, Reasoning::kNone, "[TOOL_CALLS]", "[TOOL_CALLS]"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]f[ARGS]{\"a\": {\"b\": \"}\"}}", "#0f<{\"a\": {\"b\": \"}\"}}>"},
+      {kMistral11, Reasoning::kNone, "Sure. [TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]g-2[ARGS] {\"x\":[1]}", "Sure. #0f<{}>#1g-2<{\"x\":[1]}>"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]two words[ARGS]{}", "[TOOL_CALLS]two words[ARGS]{}"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]f[ARGS]none", "[TOOL_CALLS]f[ARGS]none"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]f[ARGS]", "[TOOL_CALLS]f[ARGS]"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]f[AR", "[TOOL_CALLS]f[AR"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]", "[TOOL_CALLS]"},
+      {kMistral11, Reasoning::kNone, "[TOOL_CALLS]f[ARGS]{\"a\":", "#0f<{\"a\":!>"},
+      {kMistral11, Reasoning::kPossible, "<think>hm</think>[TOOL_CALLS]f[ARGS]{}", "(hm)#0f<{}>"},
+      {kTagged, Reasoning::kNone, "<|tool_call|>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"g\", \"arguments\": {}}]", "#0f<{\"a\": 1}>#1g<{}>"},
+      {kTagged, Reasoning::kNone, "<|tool_call|>[{\"name\": \"f\", \"arguments\": {}}]<|/tool_call|>", "#0f<{}>"},
+      {kTagged, Reasoning::kNone, "I look. <|tool_call|>\n[{\"name\": \"f\", \"arguments\": {}}] bye", "I look. #0f<{}> bye"},
+      {kTagged, Reasoning::kNone, "<|tool_call|>[{\"name\": \"f\", \"arguments\": {}}]<|/tool", "#0f<{}><|/tool"},
+      {kTagged, Reasoning::kNone, "a <|tool|> b", "a <|tool|> b"},
+      {std::nullopt, Reasoning::kOpened, "First, I think.\n</think>\n\nParis.", "(First, I think.\n)Paris."},
   };
   for (const auto& [format, reasoning, text, expected] : cases)
     for (const std::size_t piece : {1, 2, 3, 7, 1000}) EXPECT_EQ(parse(format, reasoning, text, piece), expected) << piece;
@@ -98,9 +116,41 @@ TEST(ToolParser, ACallWithoutAnEndIsBounded) {
   EXPECT_EQ(events[0].kind, ToolEvent::Kind::kContent);
 }
 
+TEST(ReasoningCounter, CountsTokensAndTags) {
+  struct Case {
+    Reasoning kind;
+    std::vector<const char*> tokens;
+    int expected;
+  };
+  const Case cases[] = {
+      {Reasoning::kNone, {"<think>", "a", "</think>", "b"}, 0},
+      {Reasoning::kPossible, {"<think>", "a", " b", "</think>", "\n\n", "c"}, 4},
+      {Reasoning::kPossible, {"<", "thi", "nk>", "a", "</", "think>c", "d"}, 6},
+      {Reasoning::kPossible, {"\n", "<think>", "a</think>"}, 3},
+      {Reasoning::kPossible, {"<thin", "ner>", "a"}, 0},
+      {Reasoning::kPossible, {"Yes", "<think>", "a", "</think>"}, 0},
+      {Reasoning::kOpened, {"so", " it", " is", "</think>", "Yes", "<think>"}, 4},
+      {Reasoning::kOpened, {"so", " it"}, 2},
+  };
+  for (const auto& [kind, tokens, expected] : cases) {
+    ReasoningCounter counter(kind);
+    int count = 0;
+    for (const char* token : tokens) count += counter.push(token);
+    EXPECT_EQ(count, expected) << tokens.front();
+  }
+}
+
 TEST(ToolFormat, IsReadFromTheTemplate) {
   EXPECT_EQ(detect_tool_format("...<tool_call>..."), ToolFormat::kHermes);
   EXPECT_EQ(detect_tool_format("{{ '[TOOL_CALLS] [' }}"), ToolFormat::kMistral);
+  EXPECT_EQ(detect_tool_format("{{ '[TOOL_CALLS]' + name + '[ARGS]' + arguments }}"), ToolFormat::kMistral11);
+  EXPECT_EQ(detect_tool_format("respond with <|tool_call|> followed by a JSON list of tools"), ToolFormat::kTagged);            // Granite 3.2
+  EXPECT_EQ(detect_tool_format("{{ '<|start_of_role|>available_tools<|end_of_role|>' }}"), ToolFormat::kTagged);               // Granite 3.1
+  EXPECT_EQ(detect_tool_format("{{ '<|system|>' + message['content'] + '<|tool|>' + message['tools'] }}"), ToolFormat::kTagged);  // Phi 4
+  EXPECT_EQ(detect_tool_format("{{ '<start_of_turn>' + role }}"), std::nullopt);                                                // Gemma
+  EXPECT_EQ(detect_tool_format("{{'<\uff5cAssistant\uff5c><think>\\n'}}{% set content = content.split('</think>')[-1] %}"), std::nullopt);  // DeepSeek R1
+  EXPECT_TRUE(wants_tools_in_message("'<|tool|>' + message['tools']"));
+  EXPECT_FALSE(wants_tools_in_message("<|tool_call|>"));
   EXPECT_EQ(detect_tool_format("{{- '<|python_tag|>' }}"), ToolFormat::kLlama3);
   EXPECT_EQ(detect_tool_format("{{ messages }}"), std::nullopt);
   EXPECT_EQ(detect_reasoning("{{ messages }}", "<think>"), Reasoning::kNone);

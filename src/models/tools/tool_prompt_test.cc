@@ -29,10 +29,17 @@ TEST(ToolPrompt, WritesToolsIntoMessages) {
   const std::vector<ChatMessage> talk = {{"user", "q"}, {"assistant", "I look.", {{"c1", "look", R"({"a":1})"}, {"c2", "look", ""}}}, {"tool", "one", {}, "c1"}, {"tool", "two", {}, "c2"}};
   const std::string history = "user|q||assistant|I look.\n<tool_call>\n{\"name\": \"look\", \"arguments\": {\"a\":1}}\n</tool_call>\n<tool_call>\n{\"name\": \"look\", \"arguments\": {}}\n</tool_call>||"
                               "user|<tool_response>\none\n</tool_response>\n<tool_response>\ntwo\n</tool_response>||";
-  EXPECT_EQ(show(write_out_tools(talk, {}, "T: {tools}")), history);
-  EXPECT_EQ(show(write_out_tools(talk, kTools, "T: {tools}")), "system|T: " + std::string(kDefinition) + "\n||" + history);
+  EXPECT_EQ(show(write_out_tools(talk, {}, {ToolFormat::kHermes, "T: {tools}"})), history);
+  EXPECT_EQ(show(write_out_tools(talk, kTools, {ToolFormat::kHermes, "T: {tools}"})), "system|T: " + std::string(kDefinition) + "\n||" + history);
   const std::vector<ChatMessage> with_system = {{"system", "Be brief."}, {"user", "q"}};
-  EXPECT_EQ(show(write_out_tools(with_system, kTools, "{tools}")), "system|Be brief.\n\n" + std::string(kDefinition) + "\n||user|q||");
+  EXPECT_EQ(show(write_out_tools(with_system, kTools, {ToolFormat::kHermes, "{tools}"})), "system|Be brief.\n\n" + std::string(kDefinition) + "\n||user|q||");
+}
+
+TEST(ToolPrompt, WritesThemAsPhi4Reads) {
+  const std::vector<ChatMessage> talk = {{"system", "Be brief."}, {"user", "q"}, {"assistant", "", {{"c1", "look", R"({"a":1})"}, {"c2", "look", ""}}}, {"tool", "one", {}, "c1"}};
+  EXPECT_EQ(show(write_out_tools(talk, kTools, {ToolFormat::kTagged, "<|tool|>{tools}<|/tool|>"})),
+            R"(system|Be brief.<|tool|>[{"name":"look","description":"Looks.","parameters":{"type":"object","properties":{"a":{"type":"integer"}}}}]<|/tool|>||)"
+            R"(user|q||assistant|<|tool_call|>[{"name": "look", "arguments": {"a":1}}, {"name": "look", "arguments": {}}]<|/tool_call|>||tool|one||)");
 }
 
 TEST(AnswerGrammar, KeysTellGrammarsApart) {
