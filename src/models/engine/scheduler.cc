@@ -122,6 +122,7 @@ void Scheduler::run() {
   bool idle = true;
   while (wait_for_work(idle)) {
     drop_ended();
+    unpark();
     admit();
     compose();
     idle = segments_.empty();
@@ -139,13 +140,13 @@ void Scheduler::run() {
 bool Scheduler::wait_for_work(bool idle) {
   std::unique_lock lock(mutex_);
   const auto woken = [&] { return wake_ || stopping_ || abort_; };
-  if (running_.empty() && waiting_.empty()) {
+  if (running_.empty() && waiting_.empty() && parked_.empty()) {
     changed_.wait(lock, woken);
   } else if (idle) {
     changed_.wait_for(lock, kIdlePoll, [&] { return wake_ || abort_; });
   }
   wake_ = false;
-  return !abort_ && !(stopping_ && running_.empty() && waiting_.empty());
+  return !abort_ && !(stopping_ && running_.empty() && waiting_.empty() && parked_.empty());
 }
 
 // Why a sequence must not go on, if it must not.
@@ -165,11 +166,13 @@ std::optional<Error> Scheduler::ended(Sequence& sequence) {
 }
 
 void Scheduler::drop_ended() {
-  std::erase_if(running_, [&](const auto& sequence) {
+  const auto drop = [&](const auto& sequence) {
     auto why = ended(*sequence);
     if (why) end_early(*sequence, std::move(*why));
     return sequence->over;
-  });
+  };
+  std::erase_if(running_, drop);
+  std::erase_if(parked_, drop);
   std::vector<WaitQueue::Item> over;
   std::vector<Error> reasons;
   {
@@ -197,6 +200,7 @@ void Scheduler::admit() {
   while (!waiting_.empty()) {
     auto& next = waiting_.next(shares_);
     if (running_.size() >= static_cast<std::size_t>(options_.slots) || !take_pages(next)) {
+      if (park_unread()) continue;
       if (running_.empty() || running_.back()->request.priority >= next.request.priority) return;
       preempt_last();
       continue;
@@ -246,6 +250,24 @@ void Scheduler::preempt_last() {
   release_pages(*victim);
   metrics_.preemptions.add();
   waiting_.push(std::move(victim));
+}
+
+// Takes the slot of one whose reader does not keep up, if there is one. Its pages will be found in the cache, or computed again.
+bool Scheduler::park_unread() {
+  const auto unread = std::ranges::find_if(running_, [&](const auto& s) { return !s->outbox->has_room() && SteadyClock::now() - s->last_room > options_.reader_patience; });
+  if (unread == running_.end()) return false;
+  release_pages(**unread);
+  metrics_.preemptions.add();
+  parked_.push_back(std::move(*unread));
+  running_.erase(unread);
+  return true;
+}
+
+void Scheduler::unpark() {
+  std::lock_guard lock(mutex_);
+  for (auto& sequence : parked_)
+    if (sequence->outbox->has_room()) waiting_.push(std::move(sequence));
+  std::erase(parked_, nullptr);
 }
 
 void Scheduler::release_pages(Sequence& sequence) {
@@ -312,7 +334,9 @@ void Scheduler::close_all() {
   const auto why = [] { return fail(ErrorCode::kUnavailable, "the engine is shutting down"); };
   for (const auto& sequence : running_) finish(*sequence, why());
   for (const auto& sequence : waiting) finish(*sequence, why());
+  for (const auto& sequence : parked_) finish(*sequence, why());
   running_.clear();
+  parked_.clear();
 }
 
 void Scheduler::publish_state() {

@@ -5,7 +5,8 @@
 // when a slot and the pages of its prompt (plus a little room) are free; it starts behind the longest prefix that the prefix cache
 // knows, and the rest of its pages come as it grows. When the pool runs dry the sequence of the lowest priority, of these the one
 // admitted last, gives its pages back and is computed again later: nothing is lost but time. Cancellation, deadlines and slow readers
-// are looked at before every step, and pages are freed at once.
+// are looked at before every step, and pages are freed at once. A sequence whose reader has fallen behind for a while gives its slot to
+// a waiting one.
 #pragma once
 
 #include <chrono>
@@ -47,7 +48,8 @@ struct SchedulerOptions {
   int guess_rows = kDirectRows;
   std::chrono::milliseconds max_wait{120'000};  // a request that would wait longer for a slot, by estimate, is refused
   int outbox = 64;                              // deltas a reader may be behind before its sequence pauses
-  std::chrono::milliseconds stall_limit{60'000};  // a reader that takes nothing for this long loses its request
+  std::chrono::milliseconds reader_patience{250};  // one that takes nothing for this long loses its slot to a waiting request
+  std::chrono::milliseconds stall_limit{60'000};  // and for this long, its own request
 };
 
 class Scheduler {
@@ -92,6 +94,8 @@ class Scheduler {
   void guess(Sequence& sequence, int most);
   void add_to_step(Sequence& sequence, std::span<const std::int32_t> tokens, int logit_rows);
   void preempt_last();
+  bool park_unread();
+  void unpark();
   void step();
   void advance(Sequence& sequence, int tokens, std::span<float> logits, double micros);
   Result<std::optional<FinishReason>> choose(Sequence& sequence, std::span<float> logits, int rows);
@@ -122,6 +126,7 @@ class Scheduler {
   StepBudget budget_;
   std::optional<DraftModel> draft_model_;
   Sequences running_;  // by priority, then in order of admission
+  Sequences parked_;   // gave up their slots because nobody reads their answers; they come back to the queue when somebody does
   std::vector<Segment> segments_;
   std::vector<Sequence*> in_step_;  // of each segment
   std::size_t decoding_in_step_ = 0;  // of them, the first so many; prompts stand behind

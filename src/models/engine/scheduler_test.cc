@@ -328,6 +328,7 @@ class OneSlot : public SchedulerTest {
     options.queue = queue;
     options.outbox = 2;
     options.guess_rows = 0;
+    options.reader_patience = milliseconds(600'000);
     start(options);
   }
   // Names of the requests in the order in which they ended by the engine's clock: when their readers wake up says nothing on a busy machine.
@@ -377,6 +378,37 @@ TEST_F(OneSlot, AHigherPriorityTakesTheSlot) {
   EXPECT_TRUE(run(std::move(urgent)).outcome) << "while the other holds the slot and its reader sleeps";
   EXPECT_EQ(value("stoa_engine_preemptions_total"), 1);
   EXPECT_EQ(read(*low).text, expected);
+}
+
+TEST_F(OneSlot, AReaderThatDoesNotReadStallsNobodyElse) {
+  SchedulerOptions options;
+  options.slots = 1;
+  options.outbox = 4;
+  options.guess_rows = 0;
+  options.reader_patience = milliseconds(20);
+  start(options);
+  const auto whole = run(greedy(random_tokens(80, 5), 60));
+  auto unread = scheduler_->submit(greedy(random_tokens(80, 5), 60));
+  ASSERT_TRUE(unread);
+  ASSERT_TRUE(eventually([&] { return gauge("stoa_engine_running_requests") == 1; }));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(run(greedy(random_tokens(40, 6), 30)).outcome);  // each takes the only slot
+  EXPECT_GE(value("stoa_engine_preemptions_total"), 1);
+  EXPECT_TRUE(eventually([&] { return gauge("stoa_engine_kv_used_bytes") == 0; }));
+  // And loses nothing: whoever reads again gets the rest.
+  const auto late = read(**unread);
+  ASSERT_TRUE(late.outcome) << late.outcome.error().message;
+  EXPECT_EQ(late.text, whole.text);
+  // One that waits without a slot ends like any other.
+  auto given_up = scheduler_->submit(greedy(random_tokens(80, 7), 60));
+  ASSERT_TRUE(given_up);
+  EXPECT_TRUE(run(greedy(random_tokens(40, 8), 30)).outcome);
+  (*given_up)->abandon();
+  EXPECT_TRUE(read(**given_up).outcome);
+  auto at_the_end = scheduler_->submit(greedy(random_tokens(80, 9), 60));
+  ASSERT_TRUE(at_the_end);
+  EXPECT_TRUE(run(greedy(random_tokens(40, 10), 30)).outcome);
+  scheduler_->stop(milliseconds(0));
+  EXPECT_EQ(read(**at_the_end).outcome.error().code, ErrorCode::kUnavailable);
 }
 
 TEST_F(OneSlot, RefusesWhatWouldWaitTooLong) {
