@@ -99,6 +99,7 @@ void add_models(CLI::App& app, Parsed& p) {
   auto* models = verb(app, p, "models", "Models on this machine and in the catalog", [&] { return models_list(p.global); });
   models->require_subcommand(0, 1);
   verb(*models, p, "list", "List them (the default)", [&] { return models_list(p.global); });
+  verb(*models, p, "show", "What a running server decided when it loaded a model: kernels, memory, and why", [&] { return models_show(p.global, p.name); })->add_option("name", p.name, "Model; without it, the first");
   verb(*models, p, "verify", "Read every file of a model and compare its digest", [&] { return models_verify(p.global, p.name); })->add_option("name", p.name, "Model")->required();
   verb(*models, p, "remove", "Remove a model's files", [&] { return models_remove(p.global, p.name); })->add_option("name", p.name, "Model")->required();
 }

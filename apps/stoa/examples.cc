@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 33> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -26,6 +26,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 33> kExample
              "  stoa pull file:///media/models/model.gguf --sha256 0123..."},
     {"models", "  stoa models                       what is here, and what the catalog offers"},
     {"models list", "  stoa models list --json"},
+    {"models show", "  stoa models show smollm2-135m-instruct"},
     {"models verify", "  stoa models verify smollm2-135m-instruct"},
     {"models remove", "  stoa models remove smollm2-135m-instruct"},
     {"keys", "  stoa keys create --user ann --group eng --expires 90d\n  stoa keys list\n  stoa keys revoke key_..."},

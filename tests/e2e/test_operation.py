@@ -114,7 +114,7 @@ def test_traces_leave_out_looking_things_up(stoa, key, store):
     assert "GET /v1/stoa/status" in operations("--all")
 
 
-VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models verify", "models remove", "keys",
+VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models show", "models verify", "models remove", "keys",
          "keys create", "keys list", "keys revoke", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
          "dataset from-ratings", "dataset list", "dataset rows", "completion", "quantize", "bench",
          "bench engine"]

@@ -59,6 +59,7 @@ struct PullOptions {
 int pull(const Global& global, const PullOptions& options);
 
 int models_list(const Global& global);
+int models_show(const Global& global, const std::string& name);
 int models_verify(const Global& global, const std::string& name);
 int models_remove(const Global& global, const std::string& name);
 

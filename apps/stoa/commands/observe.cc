@@ -1,6 +1,8 @@
 // Verbs that show what a server did and does: status, trace, traces, usage.
 #include "commands/commands.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "commands/connect.h"
 #include "commands/json_read.h"
@@ -104,6 +106,25 @@ int status(const Global& global) {
     fmt::print("engine: {} of {} slots busy, {} waiting\n", integer_of(*engine, "running"), integer_of(*engine, "slots"), integer_of(*engine, "waiting"));
   if (const JsonObject* documents = object_of(*found, "documents"); documents != nullptr)
     fmt::print("documents: {} in {} chunks, {} collections\n", integer_of(*documents, "documents"), integer_of(*documents, "chunks"), integer_of(*documents, "collections"));
+  return kExitOk;
+}
+
+int models_show(const Global& global, const std::string& name) {
+  auto api = connect(global);
+  auto found = api.get("/v1/stoa/status");
+  if (!found) return report(found.error(), global.json);
+  const auto models = objects_of(*found, "models");
+  const auto model = std::ranges::find_if(models, [&](const JsonObject* m) { return name.empty() || text_of(*m, "id") == name; });
+  if (model == models.end()) return report(error(ErrorCode::kNotFound, "the server at {} has loaded no model '{}'", api.url(), name).with_hint("stoa status"), global.json);
+  if (global.json) {
+    fmt::print("{}\n", dump_json_pretty(**model));
+    return kExitOk;
+  }
+  fmt::print("{} ({})\n", bold(text_of(**model, "id")), text_of(**model, "kind"));
+  std::vector<std::vector<std::string>> weights{{"weights", "matrices", "size", "kernel"}}, choices{{"choice", "value", "why"}};
+  for (const JsonObject* w : objects_of(**model, "weights")) weights.push_back({text_of(*w, "type"), fmt::format("{}", integer_of(*w, "tensors")), human_bytes(integer_of(*w, "bytes")), text_of(*w, "kernel")});
+  for (const JsonObject* c : objects_of(**model, "choices")) choices.push_back({text_of(*c, "what"), text_of(*c, "value"), text_of(*c, "why")});
+  fmt::print("{}\n{}", table(weights), table(choices));
   return kExitOk;
 }
 

@@ -67,7 +67,10 @@ std::vector<api::admin::ModelStatus> model_status(const Models& models) {
   std::vector<api::admin::ModelStatus> status;
   if (models.generator) {
     const auto& report = models.generator->report();
-    status.push_back({report.name, "generator", report.weight_type, report.isa, report.context_length});
+    api::admin::ModelStatus generator{report.name, "generator", report.weight_type, report.isa, report.context_length};
+    for (const auto& group : report.tensors) generator.weights.push_back({group.type, group.tensors, group.bytes, group.kernel});
+    for (const auto& choice : report.choices) generator.choices.push_back({choice.what, choice.value, choice.why});
+    status.push_back(std::move(generator));
   }
   if (models.embedder)
     status.push_back({models.embedder->model(), "embedder", "F32", std::string(models::isa_name(models::best_isa())), models.embedder->max_tokens()});

@@ -1,5 +1,6 @@
 #include "models/engine/draft_model.h"
 
+#include <array>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -59,6 +60,37 @@ class DraftModelTest : public testing::Test {
     return {text, metrics.counter("stoa_engine_accepted_draft_tokens_total", "", {{"model", "m"}}).value()};
   }
 
+  // The seventh token of answers to one prompt with different seeds, by its remainder: independent draws, after up to six guessed tokens.
+  static constexpr int kClasses = 8;
+  std::array<double, kClasses> seventh_tokens(bool drafting, std::uint64_t first_seed, int answers) {
+    Metrics metrics;
+    EngineOptions options;
+    options.kv_bytes = std::size_t{8} << 20;
+    options.scheduler.guess_rows = drafting ? 7 : 0;
+    if (drafting) options.draft_model = file("draft.gguf", model(1));
+    auto generator = LocalGenerator::load(file("model.gguf", model(1)), "m", options, threads_, metrics);
+    EXPECT_TRUE(generator) << generator.error().message;
+    std::array<double, kClasses> counts{};
+    ChatRequest request;
+    request.prompt = "The quick brown fox jumps over a lazy dog";
+    request.max_tokens = 7;
+    request.ignore_eos = true;
+    request.sampling.top_k = 3;
+    request.sampling.logprobs = 0;
+    for (int i = 0; i < answers; ++i) {
+      request.sampling.seed = first_seed + static_cast<std::uint64_t>(i);
+      std::int32_t last = 0;
+      EXPECT_TRUE((*generator)->generate({}, request, [&](const ChatDelta& delta) {
+        if (!delta.logprobs.empty()) last = delta.logprobs.back().token;
+        return true;
+      }));
+      ++counts[static_cast<std::size_t>(last % kClasses)];
+    }
+    const double right = metrics.counter("stoa_engine_accepted_draft_tokens_total", "", {{"model", "m"}}).value();
+    EXPECT_GE(right, drafting ? answers : 0) << "the test needs guesses that are right";
+    return counts;
+  }
+
   std::filesystem::path folder_;
   ThreadPool threads_{2};
 };
@@ -74,6 +106,21 @@ TEST_F(DraftModelTest, GuessesChangeNothingHoweverGoodTheyAre) {
   const auto hot = run(0, 1);
   EXPECT_EQ(run(1, 1).first, hot.first);
   EXPECT_EQ(run(2, 1).first, hot.first);
+}
+
+TEST_F(DraftModelTest, TheDistributionOfTokensIsTheModels) {
+  // Chi-square of two samples with seeds of their own.
+  const auto plain = seventh_tokens(false, 10'000, 500), guessed = seventh_tokens(true, 20'000, 500);
+  double chi = 0;
+  int classes = 0;
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    const double both = plain[i] + guessed[i];
+    if (both < 10) continue;
+    chi += (plain[i] - guessed[i]) * (plain[i] - guessed[i]) / both;
+    ++classes;
+  }
+  EXPECT_GE(classes, 4) << "the test needs different tokens";
+  EXPECT_LT(chi, 26.1);  // 8 degrees of freedom, 0.1 %
 }
 
 TEST_F(DraftModelTest, ReadsALongPromptInParts) {

@@ -54,6 +54,24 @@ std::vector<std::int32_t> shown_tokens(const Tokenizer& tokenizer, const std::ve
   return out;
 }
 
+// What was decided while loading, and why.
+std::vector<ReportedChoice> explain(const EngineOptions& options, const MemoryPlan& plan, const KvPool& pool, int model_context, int context) {
+  const auto& o = options.scheduler;
+  std::vector<ReportedChoice> out;
+  out.push_back({"kernels", std::string(isa_name(options.isa)), options.isa == best_isa() ? "the widest instruction set that this processor and the kernels have" : "asked for"});
+  out.push_back({"weights", in_mib(plan.weights), "matrices packed for the kernels when they are first used; every token reads all of them, so they have to stay in memory"});
+  out.push_back({"keys and values", in_mib(plan.keys_and_values),
+                 fmt::format("{} pages of {} tokens in {} ({} each), for running requests and the prefix cache; taken from the system as they are used", pool.pages(), kPageTokens,
+                             kv_type_name(pool.layout().type), in_mib(pool.layout().page_bytes()))});
+  out.push_back({"activations", in_mib(plan.activations), fmt::format("the largest step: {} tokens of prompts and {} that decode or are guessed", o.step_tokens, std::max(o.slots, o.guess_rows))});
+  const int pool_tokens = static_cast<int>(std::min<std::int64_t>(std::int64_t{pool.pages()} * kPageTokens, model_context));
+  out.push_back({"context", fmt::format("{} tokens", context),
+                 context == model_context ? "the model's own" : context == pool_tokens ? "as many as the memory for keys and values holds" : "engine.context"});
+  out.push_back({"speculation", options.draft_model.empty() ? "prompt lookup" : "prompt lookup and a draft model",
+                 o.guess_rows > 0 ? fmt::format("while sequences that decode leave room in {} rows of a step", o.guess_rows) : "off: engine.guess_rows is 0"});
+  return out;
+}
+
 }  // namespace
 
 // The parts of a draft model.
@@ -145,17 +163,13 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
 
   auto& r = l.report;
   r = {.architecture = config.architecture, .name = std::move(name), .weight_type = std::string(dtype_info(l.decoder->weight_type()).name),
-       .isa = std::string(isa_name(options.isa)), .draft_model = options.draft_model.string(), .memory = plan, .kv_type = options.kv_type,
-       .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads()};
+       .isa = std::string(isa_name(options.isa)), .draft_model = options.draft_model.string(), .memory = plan, .available = available, .kv_type = options.kv_type,
+       .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads(), .load_seconds = 0,
+       .tensors = group_tensors(l.file, options.isa), .choices = {}};
   if (options.context_length > 0) r.context_length = std::min(r.context_length, options.context_length);
+  r.choices = explain(options, plan, *l.pool, config.context_length, r.context_length);
   r.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  log(LogLevel::kInfo, "model loaded",
-      {{"model", r.name}, {"file", path.string()}, {"draft_model", r.draft_model}, {"architecture", r.architecture}, {"weights", r.weight_type}, {"isa", r.isa},
-       {"threads", std::int64_t{r.threads}}, {"context", std::int64_t{r.context_length}},
-       {"weight_bytes", static_cast<std::int64_t>(plan.weights)}, {"kv_bytes", static_cast<std::int64_t>(plan.keys_and_values)},
-       {"kv_type", std::string(kv_type_name(r.kv_type))}, {"kv_pages", std::int64_t{l.pool->pages()}}, {"kv_cached_share", options.scheduler.cached_share},
-       {"activation_bytes", static_cast<std::int64_t>(plan.activations)}, {"available_bytes", static_cast<std::int64_t>(available.value_or(0))},
-       {"seconds", r.load_seconds}});
+  log_report(r, path.string());
   return std::unique_ptr<LocalGenerator>(new LocalGenerator(std::move(loaded)));
 }
 
@@ -200,7 +214,8 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
   std::shared_ptr<const Constraint> constraint;
   if (has_grammar(request)) {
     const ToolFormat format = loaded_->prompts->tool_format();
-    auto compiled = loaded_->constraints->get(grammar_key(request, format, prompt.reasoning), [&] { return answer_grammar(request, format, prompt.reasoning); });
+    const Reasoning reasoning = request.messages.empty() ? Reasoning::kNone : prompt.reasoning;
+    auto compiled = loaded_->constraints->get(grammar_key(request, format, reasoning), [&] { return answer_grammar(request, format, reasoning); });
     if (!compiled) {
       Error error = std::move(compiled.error());
       if (error.code == ErrorCode::kTooLarge) error.code = ErrorCode::kInvalidArgument;  // the prompt is not what is too large
@@ -220,6 +235,7 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
                     .sampling = request.sampling,
                     .seed = request.sampling.seed ? *request.sampling.seed : random_seed(),
                     .constraint = std::move(constraint),
+                    .reasoning = prompt.reasoning,
                     .shown = loaded_->shown};
 }
 
@@ -257,7 +273,7 @@ Result<ChatOutcome> LocalGenerator::generate(const Call& call, const ChatRequest
 
   auto prompt = loaded_->prompts->build(request);
   if (!prompt) return failed(std::move(prompt.error()));
-  const Reasoning reasoning = prompt->reasoning;
+  const Reasoning reasoning = request.messages.empty() ? Reasoning::kNone : prompt->reasoning;
   auto generation = prepare(call, request, std::move(*prompt));
   if (!generation) return failed(std::move(generation.error()));
   auto outbox = loaded_->scheduler->submit(std::move(*generation));

@@ -12,7 +12,7 @@
 #include "models/compute/cpu.h"
 #include "models/compute/thread_pool.h"
 #include "models/engine/generator.h"
-#include "models/engine/memory_plan.h"
+#include "models/engine/model_report.h"
 #include "models/engine/prompt.h"
 #include "models/engine/scheduler.h"
 
@@ -29,16 +29,6 @@ struct EngineOptions {
   int context_length = 0;                       // 0: the model's own; otherwise at most that
   std::string tool_pattern;                     // how models are told of tools whose template knows none (prompt.h)
   SchedulerOptions scheduler;
-};
-
-// What was found when the model was loaded.
-struct ModelReport {
-  std::string architecture, name, weight_type, isa;
-  std::string draft_model;  // its file; empty without one
-  MemoryPlan memory;
-  KvType kv_type = KvType::kF16;
-  int context_length = 0, vocabulary = 0, threads = 0;
-  double load_seconds = 0;
 };
 
 // Thread-safe, as Generator says. No call may be running when it is destroyed; stop() ends those that are.

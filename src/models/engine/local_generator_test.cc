@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "base/utf8.h"
+#include "models/compute/product_kernel.h"
 #include "models/engine/tiny_model.h"
 
 namespace stoa::models {
@@ -100,6 +101,16 @@ TEST_F(LocalGeneratorTest, MeasuresUsageAndKnowsItsModel) {
   EXPECT_LE(usage.compute_micros, usage.total_micros);
   EXPECT_EQ(generator_->report().architecture, "llama");
   EXPECT_EQ(generator_->report().weight_type, "F32");
+  const ModelReport& report = generator_->report();
+  ASSERT_EQ(report.tensors.size(), 1u);
+  EXPECT_EQ(report.tensors[0].type, "F32");
+  EXPECT_GT(report.tensors[0].tensors, 10);
+  EXPECT_EQ(report.tensors[0].kernel, product_kernel(best_isa(), DType::kF32));
+  for (const char* what : {"kernels", "weights", "keys and values", "activations", "context", "speculation"}) {
+    const auto choice = std::ranges::find(report.choices, what, &ReportedChoice::what);
+    ASSERT_NE(choice, report.choices.end()) << what;
+    EXPECT_FALSE(choice->value.empty() || choice->why.empty()) << what;
+  }
   EXPECT_EQ(generator_->context_length(), 256);
   EXPECT_EQ(*generator_->count_prompt_tokens(request("hello", 1)), 5);
 }

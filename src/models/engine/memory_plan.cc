@@ -30,9 +30,9 @@ std::optional<std::size_t> left_in_group(const std::filesystem::path& group) {
   return *limit - std::min(*limit, held);
 }
 
-std::string in_mib(std::size_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
-
 }  // namespace
+
+std::string in_mib(std::size_t bytes) { return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20)); }
 
 std::optional<std::size_t> available_memory(const std::filesystem::path& proc, const std::filesystem::path& groups) {
   std::optional<std::size_t> available;

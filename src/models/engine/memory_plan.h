@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -23,6 +24,8 @@ struct MemoryPlan {
 // What this process can still have: MemAvailable (which includes files in the page cache), or less where its control group (version
 // 2, the group itself or one above) leaves less. Nothing when the system does not say.
 std::optional<std::size_t> available_memory(const std::filesystem::path& proc = "/proc", const std::filesystem::path& groups = "/sys/fs/cgroup");
+
+std::string in_mib(std::size_t bytes);  // "98.5 MiB"
 
 // kResourceExhausted with all numbers when the plan does not fit.
 Status check_memory(const MemoryPlan& plan, std::optional<std::size_t> available, std::string_view model);

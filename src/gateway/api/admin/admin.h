@@ -28,12 +28,23 @@
 namespace stoa::gateway::admin {
 
 // A model that was loaded, as /v1/stoa/status shows it.
+struct WeightStatus {
+  std::string type;    // "Q4_1"
+  int tensors = 0;
+  std::size_t bytes = 0;
+  std::string kernel;  // "8-bit integers, AVX-512 VNNI"
+};
+struct ChoiceStatus {
+  std::string what, value, why;
+};
 struct ModelStatus {
   std::string id;
   std::string kind;    // "generator" or "embedder"
   std::string format;  // "Q4_1"
   std::string isa;     // "avx512"
   int context = 0;     // tokens
+  std::vector<WeightStatus> weights{};  // by type; of generators, like the rest
+  std::vector<ChoiceStatus> choices{};  // what was decided when it was loaded
 };
 
 struct EngineStatus {

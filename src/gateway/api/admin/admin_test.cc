@@ -36,7 +36,7 @@ class AdminTest : public testing::Test {
     viewer_key_ = key("", Role::kViewer);
     parts_.version = "1.2.3";
     parts_.public_url = "http://127.0.0.1:1";
-    parts_.models = {{"small", "generator", "Q4_1", "avx2", 2048}};
+    parts_.models = {{"small", "generator", "Q4_1", "avx2", 2048, {{"Q4_1", 7, 100, "integers"}}, {{"kernels", "avx2", "the best"}}}};
     parts_.engine = [] { return EngineStatus{8, 1, 2, 3, 4}; };
     parts_.ready = [this] { return ready_; };
     parts_.answered = [](const Call& call, const std::string& id) -> Result<AnsweredQuestion> {
@@ -155,6 +155,9 @@ TEST_F(AdminTest, ShowsStatus) {
   EXPECT_EQ(text(status, "version"), "1.2.3");
   EXPECT_EQ(status.at("models").as_array().at(0).as_object().at("isa"), "avx2");
   EXPECT_EQ(status.at("engine").as_object().at("waiting"), 2);
+  const auto& model = status.at("models").as_array().at(0).as_object();
+  EXPECT_EQ(dump_json(model.at("weights")), R"([{"type":"Q4_1","tensors":7,"bytes":100,"kernel":"integers"}])");
+  EXPECT_EQ(dump_json(model.at("choices")), R"([{"what":"kernels","value":"avx2","why":"the best"}])");
 }
 
 using AdminAttacks = AdminTest;

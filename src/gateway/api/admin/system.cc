@@ -40,10 +40,17 @@ Json engine_json(const AdminParts& parts) {
   return JsonObject{{"slots", engine.slots}, {"running", engine.running}, {"waiting", engine.waiting}, {"kv_bytes_used", engine.kv_bytes_used}, {"kv_bytes", engine.kv_bytes}};
 }
 
+JsonObject model_json(const ModelStatus& model) {
+  JsonArray weights, choices;
+  for (const auto& w : model.weights) weights.push_back(JsonObject{{"type", w.type}, {"tensors", w.tensors}, {"bytes", w.bytes}, {"kernel", w.kernel}});
+  for (const auto& c : model.choices) choices.push_back(JsonObject{{"what", c.what}, {"value", c.value}, {"why", c.why}});
+  return {{"id", model.id}, {"kind", model.kind}, {"format", model.format}, {"isa", model.isa}, {"context", model.context},
+          {"weights", std::move(weights)}, {"choices", std::move(choices)}};
+}
+
 Reply status(const AdminParts& parts, RequestScope& scope, SteadyTime started) {
   JsonArray models;
-  for (const auto& model : parts.models)
-    models.push_back(JsonObject{{"id", model.id}, {"kind", model.kind}, {"format", model.format}, {"isa", model.isa}, {"context", model.context}});
+  for (const auto& model : parts.models) models.push_back(model_json(model));
   STOA_TRY(documents, documents_json(parts, scope.call()));
   const double uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return ok_json({{"version", parts.version}, {"uptime_seconds", uptime}, {"models", std::move(models)}, {"engine", engine_json(parts)}, {"documents", std::move(documents)}});

@@ -1,0 +1,17 @@
+#include "models/compute/product_kernel.h"
+
+namespace stoa::models {
+
+std::string product_kernel(Isa isa, DType dtype) {
+  // Compute::matmul quantises the inputs of block formats, rounds those of BF16 weights, and takes the others as they are.
+  if (dtype_info(dtype).block_values > 1) {
+    if (isa == Isa::kPlain) return "8-bit integers, scalar";
+    return isa == Isa::kAvx2 ? "8-bit integers, AVX2" : "8-bit integers, AVX-512 VNNI";
+  }
+  const std::string what = dtype == DType::kBF16 ? "bfloat16, " : "float32, ";
+  if (isa == Isa::kPlain) return what + "scalar";
+  if (isa == Isa::kAvx2) return what + "AVX2 with FMA";
+  return what + (isa == Isa::kAvx512Bf16 && dtype == DType::kBF16 ? "AVX-512 BF16" : "AVX-512");
+}
+
+}  // namespace stoa::models
