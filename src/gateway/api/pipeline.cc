@@ -1,6 +1,7 @@
 #include "gateway/api/pipeline.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/error_table.h"
 #include "base/id.h"
@@ -34,6 +35,17 @@ Result<std::string> bearer_key(const infra::HttpRequest& request) {
   const std::string_view key = header.substr(kScheme.size());
   if (key.size() > kMaxKey) return fail(ErrorCode::kUnauthenticated, "the API key is longer than any key of this server");
   return std::string(key);
+}
+
+Result<milliseconds> requested_timeout(const infra::HttpRequest& request, milliseconds most) {
+  const std::string_view header = request.headers.get(kTimeoutHeader);
+  if (header.empty()) return most;
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(header.data(), header.data() + header.size(), value);
+  if (code != std::errc() || end != header.data() + header.size() || value < 1)
+    return fail(error(ErrorCode::kInvalidArgument, "the header {} is '{}', but has to be a number of milliseconds, at least 1", kTimeoutHeader, header.substr(0, 40))
+                    .with_param(std::string(kTimeoutHeader)));
+  return std::min(most, milliseconds(std::min<std::int64_t>(value, most.count())));
 }
 
 RequestScope::RequestScope(const Pipeline& pipeline, const infra::HttpRequest& request, infra::Responder& responder)
@@ -110,6 +122,8 @@ Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& end
     STOA_TRY(principal, parts_.identity.authenticate(key));
     scope.call_.principal = std::move(principal);
   }
+  STOA_TRY(timeout, requested_timeout(scope.request_, parts_.timeout));
+  scope.call_.deadline = Deadline::after(timeout);
   {
     Span span = scope.call_.span("access");
     STOA_CHECK(scope.allow(endpoint.action, endpoint.resource));

@@ -102,7 +102,7 @@ struct PipelineParts {
   Metrics& metrics;
   RequestObserver observer;  // may be empty
   const Clock& clock = Clock::system();
-  milliseconds timeout{600'000};  // of one request
+  milliseconds timeout{600'000};  // of one request; the caller may ask for less
 };
 
 class Pipeline {
@@ -131,6 +131,11 @@ class Pipeline {
 
   PipelineParts parts_;
 };
+
+// The deadline a caller sets for its request, in milliseconds from its arrival.
+inline constexpr std::string_view kTimeoutHeader = "x-stoa-timeout-ms";
+// What that header says, at most `most`, which is also what counts without it. kInvalidArgument when it is no positive number.
+Result<milliseconds> requested_timeout(const infra::HttpRequest& request, milliseconds most);
 
 // The key of "Authorization: Bearer <key>"; kUnauthenticated says what is missing.
 Result<std::string> bearer_key(const infra::HttpRequest& request);

@@ -9,6 +9,7 @@ namespace {
 constexpr std::array kActions{
     ActionInfo{Action::kModelList, "model.list", Role::kViewer},
     ActionInfo{Action::kModelUse, "model.use", Role::kDeveloper},
+    ActionInfo{Action::kModelPriority, "model.priority", Role::kOperator},
     ActionInfo{Action::kModelManage, "model.manage", Role::kOperator},
     ActionInfo{Action::kDocumentRead, "document.read", Role::kViewer},
     ActionInfo{Action::kDocumentWrite, "document.write", Role::kDeveloper},

@@ -15,6 +15,7 @@ namespace stoa::governance {
 enum class Action : std::uint8_t {
   kModelList,      // see which models there are
   kModelUse,       // generate, embed
+  kModelPriority,  // be served before others
   kModelManage,    // pull, load, unload
   kDocumentRead,   // list, search, open documents; each document's access list decides besides
   kDocumentWrite,  // upload, ingest, delete, set readers

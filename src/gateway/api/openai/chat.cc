@@ -18,7 +18,7 @@ Reply chat(const Dependencies& dependencies, RequestScope& scope) {
   add_choices(generation, call.request, call.choices);
   STOA_CHECK(reserve_generation(scope, *generator, generation, "chat", kPrompt));
   const AnswerHead head{.id = new_id("chatcmpl"), .created = scope.started() / 1'000'000, .model = call.request.model,
-                        .logprobs = call.request.sampling.logprobs >= 0};
+                        .logprobs = call.request.sampling.logprobs >= 0, .priority = call.request.priority};
   scope.set_answer_id(head.id);
   if (!call.stream) {
     STOA_TRY(answer, collect_answer(scope, *generator, generation, kPrompt));

@@ -74,7 +74,7 @@ JsonObject head_json(const AnswerHead& head, std::string_view object) {
   out["object"] = object;
   out["created"] = head.created;
   out["model"] = head.model;
-  out["service_tier"] = "default";
+  out["service_tier"] = tier_name(head.priority);
   out["system_fingerprint"] = nullptr;
   return out;
 }
@@ -156,6 +156,16 @@ Result<std::vector<std::string>> parse_stop(const Fields& body) {
   return std::move(stops);
 }
 
+Result<int> parse_tier(const Fields& body) {
+  STOA_TRY(tier, body.text_or("service_tier", "auto"));
+  if (tier == "auto" || tier == tier_name(0)) return 0;
+  for (const int priority : {-1, 1})
+    if (tier == tier_name(priority)) return priority;
+  return body.wrong("service_tier", "'auto', 'default', 'flex' or 'priority'");
+}
+
+std::string_view tier_name(int priority) { return priority > 0 ? "priority" : priority < 0 ? "flex" : "default"; }
+
 Result<ChatCall> parse_chat(const JsonObject& object) {
   const Fields body(object);
   STOA_CHECK(refuse_unserved(body));
@@ -180,6 +190,8 @@ Result<ChatCall> parse_chat(const JsonObject& object) {
   call.request.stop = std::move(stops);
   STOA_TRY(choices, body.integer_or("n", 1, kMaxChoices, 1));
   call.choices = static_cast<int>(choices);
+  STOA_TRY(priority, parse_tier(body));
+  call.request.priority = priority;
   STOA_TRY(stream, body.flag_or("stream", false));
   call.stream = stream;
   STOA_TRY(options, body.object("stream_options"));
@@ -225,7 +237,7 @@ JsonObject usage_json(const UsageReport& report) {
   JsonObject prompt, completion, out;
   prompt["cached_tokens"] = usage.cached_tokens;
   prompt["audio_tokens"] = 0;
-  completion["reasoning_tokens"] = 0;
+  completion["reasoning_tokens"] = usage.reasoning_tokens;
   completion["audio_tokens"] = 0;
   completion["accepted_prediction_tokens"] = 0;
   completion["rejected_prediction_tokens"] = 0;

@@ -10,7 +10,7 @@
 
 namespace stoa::gateway::openai {
 
-inline constexpr int kMaxChoices = 4;
+inline constexpr int kMaxChoices = 128;
 
 struct ChatCall {
   ChatRequest request;
@@ -27,6 +27,9 @@ Result<ChatCall> parse_chat(const JsonObject& body);
 // Sampling fields that chat, completions and responses share, with OpenAI's ranges plus top_k, min_p, repetition_penalty.
 Result<SamplingOptions> parse_sampling(const Fields& body);
 Result<std::vector<std::string>> parse_stop(const Fields& body);
+// `service_tier` as ChatRequest::priority: "flex" is served after others, "priority" before them, "default" and "auto" are 0.
+Result<int> parse_tier(const Fields& body);
+std::string_view tier_name(int priority);
 // The text of a message: a string, or a list of parts whose types are all in `text_types`.
 Result<std::string> parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types);
 
@@ -54,6 +57,7 @@ struct AnswerHead {
   std::int64_t created = 0;  // seconds
   std::string model;
   bool logprobs = false;
+  int priority = 0;
 };
 
 std::string_view finish_name(FinishReason reason);  // "stop", "tool_calls" or "length"

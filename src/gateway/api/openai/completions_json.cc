@@ -73,6 +73,10 @@ Result<CompletionCall> parse_completion(const JsonObject& object) {
   STOA_TRY(choices, body.integer_or("n", 1, kMaxChoices, 1));
   if (best_of && *best_of != choices) return body.unsupported("best_of", "leave it out or equal to 'n'");
   call.choices = static_cast<int>(choices);
+  if (call.prompts.size() * static_cast<std::size_t>(call.choices) > static_cast<std::size_t>(kMaxChoices))
+    return body.wrong("n", fmt::format("such that prompts times alternatives are at most {}", kMaxChoices));
+  STOA_TRY(priority, parse_tier(body));
+  call.request.priority = priority;
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
   STOA_TRY(constraint, parse_guided(body));

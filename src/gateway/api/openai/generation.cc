@@ -12,7 +12,9 @@
 namespace stoa::gateway::openai {
 namespace {
 
-constexpr std::size_t kParallel = 4;
+constexpr std::size_t kParallel = 8;  // as many as the engine has slots by default; the rest of the alternatives follows
+// Tokens of all alternatives of an answer together, where one with log-probabilities counts as several.
+constexpr std::int64_t kMostTokens = 4 << 20, kLogprobTokens = 4;
 // For reservations only; the settlement is measured. Slow hardware, so that a budget is held rather than overrun.
 constexpr std::int64_t kMicrosPerPromptToken = 1'000, kMicrosPerToken = 20'000;
 constexpr std::int64_t kUnlimitedEstimate = 1024;  // tokens set aside when the caller names no limit
@@ -23,6 +25,7 @@ void add_usage(Usage& sum, const Usage& usage, bool count_prompt) {
     sum.cached_tokens += usage.cached_tokens;
   }
   sum.completion_tokens += usage.completion_tokens;
+  sum.reasoning_tokens += usage.reasoning_tokens;
   sum.compute_micros += usage.compute_micros;
   sum.queue_micros = std::max(sum.queue_micros, usage.queue_micros);
   sum.first_token_micros = sum.first_token_micros == 0 ? usage.first_token_micros : std::min(sum.first_token_micros, usage.first_token_micros);
@@ -95,8 +98,33 @@ void add_choices(Generation& generation, const ChatRequest& request, int choices
   }
 }
 
+namespace {
+
+// Alternatives are kept until the last is complete.
+Status check_size(const Generation& generation, int context) {
+  const ChatRequest& request = generation.requests.front();
+  const auto alternatives = static_cast<std::int64_t>(generation.requests.size());
+  const std::int64_t tokens = request.max_tokens > 0 ? std::min(request.max_tokens, context) : context;
+  const std::int64_t weight = request.sampling.logprobs >= 0 ? kLogprobTokens * (1 + request.sampling.logprobs) : 1;
+  if (alternatives == 1 || alternatives * tokens * weight <= kMostTokens) return {};
+  return fail(error(ErrorCode::kInvalidArgument, "{} alternatives of up to {} tokens{} are more than one answer may have", alternatives, tokens,
+                    weight > 1 ? " with log-probabilities" : "")
+                  .with_param("n")
+                  .with_hint("Ask for fewer alternatives, or limit their tokens."));
+}
+
+}  // namespace
+
+Status allow_priority(RequestScope& scope, const ChatRequest& request) {
+  if (request.priority <= 0) return {};
+  auto allowed = scope.allow(governance::Action::kModelPriority, "model " + request.model);
+  return allowed ? Status{} : std::unexpected(std::move(allowed).error().with_param("service_tier"));
+}
+
 Status reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
                           std::string_view param) {
+  STOA_CHECK(allow_priority(scope, generation.requests.front()));
+  STOA_CHECK(check_size(generation, generator.context_length()));
   Usage estimate;
   for (std::size_t i = 0; i < generation.requests.size(); ++i) {
     const ChatRequest& request = generation.requests[i];

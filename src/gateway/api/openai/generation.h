@@ -31,8 +31,11 @@ struct GenerationSink {
   std::function<bool(int index, FinishReason finish)> done;
 };
 
+// Requests before others need the right to be (governance: model.priority).
+Status allow_priority(RequestScope& scope, const ChatRequest& request);
+
 // Sets money aside for the prompts and for as much text as may come. `param` names the field of the prompt in the error of one that
-// does not fit (400, context_length_exceeded).
+// does not fit (400, context_length_exceeded). kInvalidArgument for `n` when the alternatives together may be longer than a server keeps.
 Status reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
                           std::string_view param);
 

@@ -114,6 +114,14 @@ TEST(ParseChat, ReadsConstraints) {
   }
 }
 
+TEST(ParseChat, ServiceTierIsAPriority) {
+  for (const auto& [tier, priority] : {std::pair{"auto", 0}, {"default", 0}, {"flex", -1}, {"priority", 1}}) {
+    const auto call = parse(parse_chat, fmt::format(R"({{"model":"m","messages":[{{"role":"user","content":"q"}}],"service_tier":"{}"}})", tier));
+    ASSERT_TRUE(call) << tier;
+    EXPECT_EQ(call->request.priority, priority) << tier;
+  }
+}
+
 TEST(ParseChat, NewTokenLimitWins) {
   const auto call = parse(parse_chat, R"({"model":"m","messages":[{"role":"user","content":""}],"max_tokens":5,"max_completion_tokens":9,"stop":"."})");
   ASSERT_TRUE(call);
@@ -144,7 +152,8 @@ TEST(ParseChat, NamesWhatIsWrong) {
       {CHAT(R"("temperature":3)"), "temperature"},
       {CHAT(R"("temperature":"hot")"), "temperature"},
       {CHAT(R"("top_p":-0.1)"), "top_p"},
-      {CHAT(R"("n":5)"), "n"},
+      {CHAT(R"("n":129)"), "n"},
+      {CHAT(R"("service_tier":"gold")"), "service_tier"},
       {CHAT(R"("n":1.5)"), "n"},
       {CHAT(R"("max_tokens":0)"), "max_tokens"},
       {CHAT(R"("max_completion_tokens":-1)"), "max_completion_tokens"},

@@ -79,6 +79,7 @@ Status ResponseRun::prepare() {
     generator_ = nullptr;
   } else {
     if (!right) return fail(std::move(right).error());
+    STOA_CHECK(allow_priority(scope_, call_.request));
     STOA_TRY(generator, dependencies_.models.generator(call_.request.model));
     generator_ = generator;
     if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;

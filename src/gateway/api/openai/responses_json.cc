@@ -194,7 +194,7 @@ Status parse_answer_mode(const Fields& body, ResponseCall& call) {
 JsonObject response_usage_json(const UsageReport& report) {
   JsonObject input, output, out;
   input["cached_tokens"] = report.usage.cached_tokens;
-  output["reasoning_tokens"] = 0;
+  output["reasoning_tokens"] = report.usage.reasoning_tokens;
   out["input_tokens"] = report.usage.prompt_tokens;
   out["input_tokens_details"] = std::move(input);
   out["output_tokens"] = report.usage.completion_tokens;
@@ -242,6 +242,8 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
   STOA_CHECK(parse_tools(body, call));
   STOA_CHECK(parse_text(body, call));
   STOA_CHECK(parse_include(body, call));
+  STOA_TRY(priority, parse_tier(body));
+  call.request.priority = priority;
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
   call.own_temperature = find(object, "temperature") != nullptr;
@@ -378,7 +380,7 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
   out["parallel_tool_calls"] = call.request.parallel_tool_calls;
   out["previous_response_id"] = text_or_null(call.previous_response_id);
   out["reasoning"] = std::move(reasoning);
-  out["service_tier"] = "default";
+  out["service_tier"] = tier_name(call.request.priority);
   out["store"] = call.store;
   out["temperature"] = call.request.sampling.temperature;
   out["text"] = std::move(text);

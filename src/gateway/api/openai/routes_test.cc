@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <tuple>
 
@@ -26,10 +27,16 @@ class Speaker : public models::Generator {
   std::vector<std::string> tokens{"Par", "is", "."};
   std::optional<Error> refuse;
   int fail_after = -1;
+  Deadline deadline;
+  std::mutex mutex;  // alternatives are asked for at the same time
   ChatRequest asked;
 
   Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const models::DeltaSink& sink) override {
-    asked = request;
+    {
+      std::lock_guard lock(mutex);
+      asked = request;
+      deadline = call.deadline;
+    }
     if (refuse) return stoa::fail(*refuse);
     const std::size_t limit = request.max_tokens > 0 ? std::min<std::size_t>(tokens.size(), request.max_tokens) : tokens.size();
     ChatOutcome outcome{.finish = limit < tokens.size() ? FinishReason::kLength : FinishReason::kStop, .usage = {}};
@@ -187,12 +194,14 @@ struct House : testing::Test {
     }
   };
 
-  Answer ask(std::string method, std::string target, std::string body = {}, const std::string* key = nullptr, std::string type = "application/json") {
+  Answer ask(std::string method, std::string target, std::string body = {}, const std::string* key = nullptr, std::string type = "application/json",
+             std::string timeout = {}) {
     infra::HttpRequest request;
     request.method = std::move(method);
     EXPECT_TRUE(infra::set_target(request, std::move(target)));
     request.headers.set("authorization", "Bearer " + (key == nullptr ? ann : *key));
     request.headers.set("content-type", type);
+    if (!timeout.empty()) request.headers.set(std::string(kTimeoutHeader), timeout);
     request.body = std::move(body);
     infra::MemoryResponder responder;
     router.dispatch(std::move(request), responder);
@@ -262,6 +271,46 @@ TEST_F(House, AdaptersAreModels) {
     if (status != 200) continue;
     EXPECT_EQ(speaker.asked.model, name);
   }
+}
+
+TEST_F(House, PriorityIsForThoseWhoMayHaveIt) {
+  const Principal operator_ = must(identity->local_operator());
+  const std::string chief = must(identity->issue_key(operator_, {.project = "default", .user = "ann", .label = "", .role = Role::kOperator, .expires = {}})).secret;
+  const std::string completion = R"({"model":"talk","prompt":"Where?"})", response = R"({"model":"talk","input":"Where?"})";
+  for (const auto& [path, body] : {std::pair{"/v1/chat/completions", std::string(kChat)}, {"/v1/completions", completion}, {"/v1/responses", response}}) {
+    const auto tier = [&](const char* name, const std::string& key) { return ask("POST", path, with(body, fmt::format(R"("service_tier":"{}")", name)), &key); };
+    const auto told = [&](const char* name) { return std::string(std::string_view(path) == "/v1/completions" ? "(none)" : name); };
+    EXPECT_EQ(tier("flex", ann).at("service_tier"), told("flex")) << path;
+    EXPECT_EQ(speaker.asked.priority, -1);
+    const Answer refused = tier("priority", ann);
+    EXPECT_EQ(refused.status, 403) << path;
+    EXPECT_EQ(refused.at("error.param"), "service_tier");
+    EXPECT_EQ(tier("priority", chief).at("service_tier"), told("priority")) << path;
+    EXPECT_EQ(speaker.asked.priority, 1);
+    EXPECT_EQ(tier("auto", ann).at("service_tier"), told("default")) << path;
+  }
+}
+
+TEST_F(House, CallersMayBringTheirOwnDeadline) {
+  for (const auto& [value, status] : {std::pair{"1500", 200}, {"999999999999999", 200}, {"0", 400}, {"-5", 400}, {"2 s", 400}, {"99999999999999999999", 400}}) {
+    const Answer answer = ask("POST", "/v1/chat/completions", std::string(kChat), nullptr, "application/json", value);
+    EXPECT_EQ(answer.status, status) << value;
+    const auto left = speaker.deadline.at - std::chrono::steady_clock::now();
+    if (status != 200) EXPECT_EQ(answer.at("error.param"), "x-stoa-timeout-ms");
+    else EXPECT_EQ(left < std::chrono::seconds(2), std::string_view(value) == "1500") << value;
+  }
+}
+
+TEST_F(House, ManyAlternativesAreBounded) {
+  const Answer many = ask("POST", "/v1/chat/completions", with(kChat, R"("n":128,"max_tokens":2)"));
+  EXPECT_EQ(many.status, 200);
+  EXPECT_EQ(many.json().at("choices").as_array().size(), 128u);
+  EXPECT_EQ(many.at("usage.prompt_tokens"), "6") << "the prompt counts once";
+  EXPECT_EQ(many.at("usage.completion_tokens"), "256");
+  const Answer too_large = ask("POST", "/v1/chat/completions", with(kChat, R"("n":128,"logprobs":true,"top_logprobs":20)"));
+  EXPECT_EQ(too_large.status, 400);
+  EXPECT_EQ(too_large.at("error.param"), "n");
+  EXPECT_EQ(ask("POST", "/v1/completions", R"({"model":"talk","prompt":["a","b"],"n":65})").at("error.param"), "n");
 }
 
 TEST_F(House, ChatStreams) {
