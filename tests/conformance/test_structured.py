@@ -95,6 +95,52 @@ def test_logprobs_belong_to_the_text(client):
     Step.model_validate_json(choice.message.content)
 
 
+def streamed(client, **options):
+    """The deltas of a stream of one choice, its finish reason, and its usage."""
+    deltas, finish, usage, tokens = [], None, None, []
+    for chunk in ask(client, stream=True, stream_options={"include_usage": True}, **options):
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            deltas.append(choice.delta)
+            finish = choice.finish_reason or finish
+            tokens += choice.logprobs.content if choice.logprobs else []
+    return deltas, finish, usage, tokens
+
+
+def test_logprobs_of_a_structured_stream(client):
+    options = {"response_format": schema_format(Step.model_json_schema()), "logprobs": True, "top_logprobs": 3}
+    deltas, finish, usage, tokens = streamed(client, **options)
+    text = "".join(delta.content or "" for delta in deltas)
+    assert finish == "stop" and "".join(token.token for token in tokens) == text
+    assert usage.completion_tokens - len(tokens) in (0, 1)  # the token that ends the answer has no text
+    assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in tokens)
+    whole = ask(client, **options).choices[0].logprobs.content
+    assert [token.token for token in whole] == [token.token for token in tokens]
+    # Guesses of what the schema prescribes may change a sum in its last bits, nothing more.
+    assert [token.logprob for token in whole] == pytest.approx([token.logprob for token in tokens], abs=0.05)
+
+
+def test_logprobs_of_streamed_calls(client):
+    deltas, finish, _, tokens = streamed(client, tools=[STRICT], tool_choice="required", parallel_tool_calls=False, logprobs=True, top_logprobs=1)
+    arguments = "".join(call.function.arguments or "" for delta in deltas for call in delta.tool_calls or [])
+    assert finish == "tool_calls" and Weather.model_validate_json(arguments)
+    assert arguments in "".join(token.token for token in tokens)  # those of the markers and the name are there, too
+
+
+def test_many_alternatives_share_their_prompt(client):
+    answer = ask(client, n=20, temperature=1.2, seed=1, max_tokens=6, messages=[{"role": "user", "content": "Name a colour. " + "Any will do. " * 40}])
+    assert [choice.index for choice in answer.choices] == list(range(20))
+    assert len({choice.message.content for choice in answer.choices}) > 5
+    again = ask(client, n=20, temperature=1.2, seed=1, max_tokens=6, messages=[{"role": "user", "content": "Name a colour. " + "Any will do. " * 40}])
+    assert again.usage.prompt_tokens == answer.usage.prompt_tokens and again.usage.prompt_tokens_details.cached_tokens > 0
+
+
+def test_usage_has_reasoning_tokens(client):
+    usage = ask(client, max_tokens=4).usage
+    assert usage.completion_tokens_details.reasoning_tokens == 0  # this model does not reason
+    assert client.responses.create(model=CHAT, input="Hello.", max_output_tokens=16).usage.output_tokens_details.reasoning_tokens == 0
+
+
 def test_json_object(client):
     # A small model may go on for long: what was said until then is the beginning of an object.
     choice = ask(client, response_format={"type": "json_object"}, max_tokens=200).choices[0]
@@ -127,6 +173,8 @@ def test_schemas_that_cannot_be_enforced_name_the_place(client, schema, place):
     ("tools", [{"type": "function", "function": {"name": "two words"}}], "tools"),
     ("tool_choice", "required", "tool_choice"),
     ("functions", [{"name": "f"}], "functions"),
+    ("service_tier", "gold", "service_tier"),
+    ("n", 129, "n"),
 ])
 def test_bad_requests_name_the_field(client, field, value, param):
     assert refused(client, **{field: value}).param == param

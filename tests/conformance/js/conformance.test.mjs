@@ -94,6 +94,29 @@ test('tool calls are valid, whole and streamed', async () => {
   assert.equal(final.tool_calls[0].function.arguments, message.tool_calls[0].function.arguments);
 });
 
+test('log-probabilities come with structured answers and calls, whole and streamed', async () => {
+  const format = { type: 'json_schema', json_schema: { name: 'person', schema: PERSON, strict: true } };
+  const joined = (content) => content.map(({ token }) => token).join('');
+  const whole = (await say({ max_tokens: 200, response_format: format, logprobs: true, top_logprobs: 2 })).choices[0];
+  assert.equal(joined(whole.logprobs.content), whole.message.content);
+  const tokens = [];
+  let text = '';
+  for await (const chunk of await say({ max_tokens: 200, response_format: format, logprobs: true, top_logprobs: 2, stream: true })) {
+    text += chunk.choices[0].delta.content ?? '';
+    tokens.push(...(chunk.choices[0].logprobs?.content ?? []));
+  }
+  assert.equal(joined(tokens), text);
+  assert.equal(text, whole.message.content);
+  assert.ok(tokens.every(({ logprob, top_logprobs }) => logprob <= 0 && top_logprobs.length === 2));
+  const call = (await say({ max_tokens: 200, tools: [TOOL], tool_choice: 'required', parallel_tool_calls: false, logprobs: true })).choices[0];
+  assert.ok(joined(call.logprobs.content).includes(call.message.tool_calls[0].function.arguments));
+});
+
+test('the service tier is told, and not every tier is for everyone', async () => {
+  assert.equal((await say({ max_tokens: 2, service_tier: 'flex' })).service_tier, 'flex');
+  await rejects(say({ max_tokens: 2, service_tier: 'priority' }), OpenAI.PermissionDeniedError, { param: 'service_tier' });
+});
+
 test('responses call functions', async () => {
   let deltas = '', done = null;
   for await (const event of await client.responses.create({ model: CHAT, input: 'Invite Ann.', temperature: 0, max_output_tokens: 200, stream: true,
