@@ -24,6 +24,16 @@ def need_models():
         pytest.skip(f"no models in {MODELS}")
 
 
+def wait_until(condition, seconds, what):
+    """Returns when condition() is true; fails after `seconds`, naming what was waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

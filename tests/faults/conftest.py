@@ -61,6 +61,11 @@ class Server(Stoa):
         return self.call("POST", "/v1/files", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
 
+def engine(server):
+    """The engine's part of the server's status."""
+    return server.ok("GET", "/v1/stoa/status")["engine"]
+
+
 @pytest.fixture
 def server(tmp_path):
     running = Server(tmp_path / "home").start()

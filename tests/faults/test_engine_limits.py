@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from conftest import Server
-from stoa_server import CHAT, need_models
+from conftest import Server, engine
+from stoa_server import CHAT, need_models, wait_until
 
 ASK = [{"role": "user", "content": "Say one word."}]
 
@@ -33,19 +33,6 @@ def chat(server, headers=None, **fields):
     body = {"model": CHAT, "messages": ASK, "temperature": 0, "max_tokens": 8, **fields}
     status, text = server.call("POST", "/v1/chat/completions", body, headers, timeout=120)
     return status, json.loads(text)
-
-
-def engine(server):
-    return server.ok("GET", "/v1/stoa/status")["engine"]
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def schema(value):

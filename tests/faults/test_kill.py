@@ -8,16 +8,9 @@ import time
 
 import pytest
 
+from stoa_server import wait_until
+
 GONE = (OSError, http.client.HTTPException)
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 class Hammer:

@@ -6,6 +6,9 @@ import socket
 import threading
 import time
 
+from conftest import engine
+from stoa_server import wait_until
+
 MODEL = "smollm2-135m-instruct"
 
 
@@ -16,19 +19,6 @@ def open_stream(server, tokens, prompt="Count slowly from one to one thousand.")
     reply = connection.getresponse()
     assert reply.status == 200, reply.read()
     return connection, reply
-
-
-def engine(server):
-    return server.ok("GET", "/v1/stoa/status")["engine"]
-
-
-def wait_until(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def test_a_client_that_goes_away_frees_its_slot(server_with_models):
