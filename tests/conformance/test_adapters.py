@@ -46,6 +46,29 @@ def write_peft(folder, changes):
     (folder / "adapter_model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
+def break_adapters(folder):
+    """Files that are cut short, garbage, without one half of a pair, or full of what is no number."""
+    good = (folder / "late.gguf").read_bytes()
+    (folder / "broken.gguf").write_bytes(b"GGUF" + b"\xff" * 60)
+    (folder / "garbage.gguf").write_bytes(bytes(range(256)) * 8)
+    (folder / "empty.gguf").write_bytes(b"")
+    (folder / "cut.gguf").write_bytes(good[: len(good) // 2])
+    (folder / "headless.gguf").write_bytes(good[:100])
+    (folder / "halves.gguf").write_bytes(good.replace(b"blk.7.attn_q.weight.lora_b", b"blk.7.attn_k.weight.lora_b"))
+    changes = pairs()
+    first = next(iter(changes))
+    changes[first][1][0, 0] = np.nan
+    random_model.write_adapter(folder / "nan.gguf", "llama", changes, ALPHA)
+    random_model.write_adapter(folder / "foreign.gguf", "llama", {"token_embd.weight": changes[first]}, ALPHA)
+    weights = (folder / "peft/adapter_model.safetensors").read_bytes()
+    config = (folder / "peft/adapter_config.json").read_text()
+    for name, data, settings in [("cut-peft", weights[: len(weights) // 2], config), ("garbage-peft", b"\xff" * 400, config), ("halves-peft", weights.replace(b"layers.7.mlp.down_proj.lora_A", b"layers.7.mlp.gate_proj.lora_A"), config),
+                                 ("dtype-peft", weights.replace(b'"F32"', b'"F77"', 1), config), ("config-peft", weights, config[:20]), ("dora-peft", weights, config.replace("{", '{"use_dora": true, ', 1))]:
+        (folder / name).mkdir()
+        (folder / name / "adapter_model.safetensors").write_bytes(data)
+        (folder / name / "adapter_config.json").write_text(settings)
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     """A server whose model has a folder of adapters of its own: one that is there from the start, and some for later."""
@@ -62,7 +85,7 @@ def house(tmp_path_factory):
     random_model.write_adapter(adapters / "wider.gguf", "llama", pairs(width=960), ALPHA)
     write_peft(adapters / "wider-peft", pairs(width=960))
     random_model.write_adapter(adapters / "qwen.gguf", "qwen2", pairs(), ALPHA)
-    (adapters / "broken.gguf").write_bytes(b"GGUF" + b"\xff" * 60)
+    break_adapters(adapters)
     yield server
     server.stop()
 
@@ -139,10 +162,28 @@ def test_an_adapter_of_another_model_is_refused_with_names_and_numbers(operator,
     assert f"{CHAT}:{adapter}" not in listed(developer)
 
 
-def test_a_broken_file_is_told(operator, developer):
+@pytest.mark.parametrize("adapter, mentions", [
+    ("broken", ["broken.gguf", "4294967295"]),
+    ("garbage", ["garbage.gguf", "not a GGUF file"]),
+    ("empty", ["empty.gguf", "0 left"]),
+    ("cut", ["cut.gguf", "tensor", "lora_", "bytes at offset"]),
+    ("headless", ["headless.gguf", "tensor count 180"]),
+    ("halves", ["halves.gguf", "blk.7.attn_", "other half"]),
+    ("nan", ["nan.gguf", "blk.0.attn_q.weight.lora_b", "nan at index 0"]),
+    ("foreign", ["foreign.gguf", "token_embd.weight.lora_"]),
+    ("cut-peft", ["adapter_model.safetensors", "lora_", "data_offsets end at"]),
+    ("garbage-peft", ["adapter_model.safetensors", "header length"]),
+    ("halves-peft", ["adapter_model.safetensors", "layers.7.mlp.", "other half"]),
+    ("dtype-peft", ["adapter_model.safetensors", "F77"]),
+    ("config-peft", ["adapter_config.json"]),
+    ("dora-peft", ["adapter_config.json", "use_dora"]),
+])
+def test_a_broken_or_unfit_file_is_the_callers_mistake(operator, developer, adapter, mentions):
     with pytest.raises(openai.APIStatusError) as caught:
-        load(operator, "broken")
-    assert "broken.gguf" in caught.value.message
+        load(operator, adapter)
+    assert caught.value.status_code in (400, 413), caught.value.message
+    assert all(part in caught.value.message for part in mentions), caught.value.message
+    assert f"{CHAT}:{adapter}" not in listed(developer)
     assert say(developer, CHAT)
 
 

@@ -116,7 +116,9 @@ class AdapterBuilder {
     }
     if (name->layer >= c_.layers) return fail(ErrorCode::kInvalidArgument, "{}: changes {}, but the model has {} layers", file_, tensor.name, c_.layers);
     auto& pair = pairs_[{name->layer, &*target}];
-    (name->is_b ? pair.b : pair.a) = &tensor;
+    auto& half = name->is_b ? pair.b : pair.a;
+    if (half != nullptr) return fail(ErrorCode::kDataLoss, "{}: tensors {} and {} are for the same matrix", file_, half->name, tensor.name);
+    half = &tensor;
     return {};
   }
 
@@ -144,8 +146,8 @@ class AdapterBuilder {
                         pair.a->name, fmt::join(pair.a->shape, ", "), pair.b->name, fmt::join(pair.b->shape, ", "), inputs, outputs, kMaxRank)
                       .with_hint("The adapter was trained on another model; take one made for this."));
     }
-    STOA_TRY(a, read_floats(*pair.a));
-    STOA_TRY(b, read_floats(*pair.b));
+    STOA_TRY(a, read_finite(*pair.a));
+    STOA_TRY(b, read_finite(*pair.b));
     const int r = static_cast<int>(rank), filled = (r + 15) / 16 * 16;
     a.resize(static_cast<std::size_t>(filled) * static_cast<std::size_t>(inputs));
     STOA_TRY(down, keep(adapter, a, filled, static_cast<int>(inputs)));
@@ -166,6 +168,14 @@ class AdapterBuilder {
     }
     adapter.rank_ = std::max(adapter.rank_, filled);
     return {};
+  }
+
+  // One infinity would make every answer of the adapter nonsense.
+  static Result<std::vector<float>> read_finite(const TensorView& tensor) {
+    STOA_TRY(values, read_floats(tensor));
+    const auto wrong = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
+    if (wrong == values.end()) return std::move(values);
+    return fail(ErrorCode::kDataLoss, "tensor {} has the value {} at index {}", tensor.name, *wrong, wrong - values.begin());
   }
 
   // Interleaved rotation turns rows 2i and 2i + 1 of a head together, Hugging Face's i and i + half; conversion to GGUF moves them.
@@ -251,13 +261,22 @@ Result<std::shared_ptr<const Adapter>> Adapter::from_peft(std::string_view confi
 
 Result<std::shared_ptr<const Adapter>> Adapter::load(const std::filesystem::path& path, const DecoderConfig& config) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored)) {
-    STOA_TRY(file, GgufFile::open(path));
-    return from_gguf(file, config);
-  }
-  const auto config_path = path / "adapter_config.json";
+  auto adapter = std::filesystem::is_directory(path, ignored) ? load_peft(path, config) : load_gguf(path, config);
+  if (adapter || (adapter.error().code != ErrorCode::kDataLoss && adapter.error().code != ErrorCode::kUnsupported)) return adapter;
+  // To the readers of files these are bytes gone bad and formats they lack. An adapter is handed in by whoever wants it loaded: his argument.
+  adapter.error().code = ErrorCode::kInvalidArgument;
+  return adapter;
+}
+
+Result<std::shared_ptr<const Adapter>> Adapter::load_gguf(const std::filesystem::path& path, const DecoderConfig& config) {
+  STOA_TRY(file, GgufFile::open(path));
+  return from_gguf(file, config);
+}
+
+Result<std::shared_ptr<const Adapter>> Adapter::load_peft(const std::filesystem::path& folder, const DecoderConfig& config) {
+  const auto config_path = folder / "adapter_config.json";
   STOA_TRY(text, read_config(config_path));
-  STOA_TRY(file, SafetensorsFile::open(path / "adapter_model.safetensors"));
+  STOA_TRY(file, SafetensorsFile::open(folder / "adapter_model.safetensors"));
   return from_peft(text, config_path.string(), file, config);
 }
 

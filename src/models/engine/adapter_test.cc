@@ -235,6 +235,11 @@ TEST_F(AdapterTest, NamesWhatDoesNotFit) {
   half.add_string("adapter.type", "lora");
   add_floats(half, "blk.0.attn_q.weight.lora_a", 4, 256, Floats(4 * 256));
   write(folder_ / "half.gguf", half.finish());
+  GgufWriter infinite;
+  infinite.add_string("adapter.type", "lora");
+  add_floats(infinite, "blk.0.attn_q.weight.lora_a", 4, 256, Floats(4 * 256));
+  add_floats(infinite, "blk.0.attn_q.weight.lora_b", 256, 4, Floats(256 * 4, INFINITY));
+  write(folder_ / "infinite.gguf", infinite.finish());
   const struct {
     fs::path path;
     ErrorCode code;
@@ -243,15 +248,16 @@ TEST_F(AdapterTest, NamesWhatDoesNotFit) {
       {write_gguf(folder_ / "wider.gguf", wider, good), ErrorCode::kInvalidArgument, "blk.0.ffn_gate.weight.lora_b of shape [1024, 4]"},
       {write_gguf(folder_ / "deeper.gguf", deeper, good), ErrorCode::kInvalidArgument, "the model has 2 layers"},
       {write_gguf(folder_ / "other.gguf", other, good), ErrorCode::kInvalidArgument, "qwen2"},
-      {write_gguf(folder_ / "type.gguf", model, good, "ia3"), ErrorCode::kUnsupported, "ia3"},
+      {write_gguf(folder_ / "type.gguf", model, good, "ia3"), ErrorCode::kInvalidArgument, "ia3"},
       {write_gguf(folder_ / "rank.gguf", model, {.rank = 1025, .tensors = {"attn_v"}}), ErrorCode::kInvalidArgument, "r from 1 to 1024"},
-      {folder_ / "strange.gguf", ErrorCode::kUnsupported, "token_embd.weight.lora_a"},
-      {folder_ / "half.gguf", ErrorCode::kDataLoss, "without its other half"},
+      {folder_ / "strange.gguf", ErrorCode::kInvalidArgument, "token_embd.weight.lora_a"},
+      {folder_ / "half.gguf", ErrorCode::kInvalidArgument, "without its other half"},
+      {folder_ / "infinite.gguf", ErrorCode::kInvalidArgument, "infinite.gguf: tensor blk.0.attn_q.weight.lora_b has the value inf at index 0"},
       {folder_ / "nowhere.gguf", ErrorCode::kNotFound, "nowhere.gguf"},
-      {write_peft(folder_ / "dora", model, good, config(R"(,"use_dora":true)")), ErrorCode::kUnsupported, "use_dora"},
-      {write_peft(folder_ / "bias", model, good, config(R"(,"bias":"all")")), ErrorCode::kUnsupported, "bias"},
-      {write_peft(folder_ / "pattern", model, good, config(R"(,"alpha_pattern":{"q_proj":1})")), ErrorCode::kUnsupported, "alpha_pattern"},
-      {write_peft(folder_ / "no_alpha", model, good, "{}"), ErrorCode::kDataLoss, "lora_alpha"},
+      {write_peft(folder_ / "dora", model, good, config(R"(,"use_dora":true)")), ErrorCode::kInvalidArgument, "use_dora"},
+      {write_peft(folder_ / "bias", model, good, config(R"(,"bias":"all")")), ErrorCode::kInvalidArgument, "bias"},
+      {write_peft(folder_ / "pattern", model, good, config(R"(,"alpha_pattern":{"q_proj":1})")), ErrorCode::kInvalidArgument, "alpha_pattern"},
+      {write_peft(folder_ / "no_alpha", model, good, "{}"), ErrorCode::kInvalidArgument, "lora_alpha"},
       {write_peft(folder_ / "no_json", model, good, "{"), ErrorCode::kInvalidArgument, "adapter_config.json"},
       {write_peft(folder_ / "peft_wider", wider, good), ErrorCode::kInvalidArgument, "gate_proj.lora_B.weight of shape [1024, 4]"},
   };
@@ -260,6 +266,39 @@ TEST_F(AdapterTest, NamesWhatDoesNotFit) {
     ASSERT_FALSE(adapter) << c.path;
     EXPECT_EQ(adapter.error().code, c.code) << adapter.error().message;
     EXPECT_NE(adapter.error().message.find(c.mentions), std::string::npos) << adapter.error().message;
+  }
+}
+
+// Every way to cut a file short, and bytes changed at random: refused as a wrong argument that names the file, or loaded where only weights changed.
+TEST_F(AdapterTest, DamagedFilesAreWrongArguments) {
+  const TinyModel model;
+  Run base(model.build(), threads_);
+  const TinyAdapter small{.tensors = {"attn_v"}};
+  write_gguf(folder_ / "a.gguf", model, small);
+  write_peft(folder_ / "a", model, small);
+  const struct {
+    fs::path load, damage;
+  } cases[] = {{folder_ / "a.gguf", folder_ / "a.gguf"}, {folder_ / "a", folder_ / "a/adapter_model.safetensors"}, {folder_ / "a", folder_ / "a/adapter_config.json"}};
+  std::mt19937 random(11);
+  for (const auto& [path, damaged] : cases) {
+    std::ifstream in(damaged, std::ios::binary);
+    const std::string whole((std::istreambuf_iterator<char>(in)), {});
+    const auto check = [&](const std::string& bytes, bool may_load) {
+      write(damaged, bytes);
+      const auto adapter = Adapter::load(path, base.decoder.config());
+      if (adapter && may_load) return;
+      ASSERT_FALSE(adapter) << damaged << " of " << bytes.size() << " bytes";
+      EXPECT_TRUE(adapter.error().code == ErrorCode::kInvalidArgument || adapter.error().code == ErrorCode::kTooLarge) << adapter.error().message;
+      EXPECT_NE(adapter.error().message.find(path.filename().string()), std::string::npos) << adapter.error().message;
+    };
+    for (std::size_t size = 0; size < whole.size(); size += size < 2000 ? 7 : 1501) check(whole.substr(0, size), false);
+    for (int run = 0; run < 300; ++run) {
+      std::string bytes = whole;
+      for (int i = 0; i < 3; ++i) bytes[random() % std::min<std::size_t>(bytes.size(), 1500)] = static_cast<char>(random());
+      check(bytes, true);
+    }
+    write(damaged, whole);
+    EXPECT_TRUE(Adapter::load(path, base.decoder.config()));
   }
 }
 
