@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/adapter.h"
 
 namespace {
@@ -48,16 +49,18 @@ void check(const Adapter& adapter, const DecoderConfig& config) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const DecoderConfig kConfig = small_model();
+  static ThreadPool threads(1);
+  static CpuBackend backend(threads);
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (!text.starts_with('{')) {
     const auto file = GgufFile::parse(std::as_bytes(std::span(text)), "fuzz");
     if (!file) return 0;
-    if (const auto adapter = Adapter::from_gguf(*file, kConfig)) check(**adapter, kConfig);
+    if (const auto adapter = Adapter::from_gguf(*file, kConfig, backend)) check(**adapter, kConfig);
     return 0;
   }
   const auto line = text.substr(0, text.find('\n'));
   const auto file = SafetensorsFile::parse(std::as_bytes(std::span(text.substr(std::min(line.size() + 1, size)))), "fuzz");
   if (!file) return 0;
-  if (const auto adapter = Adapter::from_peft(line, "adapter_config.json", *file, kConfig)) check(**adapter, kConfig);
+  if (const auto adapter = Adapter::from_peft(line, "adapter_config.json", *file, kConfig, backend)) check(**adapter, kConfig);
   return 0;
 }

@@ -10,7 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/cpu/cpu_compute.h"
 
 namespace {
 
@@ -84,7 +84,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   ThreadPool pool(threads);
-  Compute compute(pool, *isa);
+  CpuCompute compute(pool, *isa);
   std::vector<std::byte> memory;
   fmt::print("{} threads, {}\n{:14} {:6} {:>7} {:>5} {:>7} {:>12} {:>7} {:>8}\n", pool.threads(), stoa::models::isa_name(*isa), "shape", "cache", "streams", "rows", "context",
              "us per layer", "GB/s", "GOP/s");

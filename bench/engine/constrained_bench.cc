@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_generator.h"
 
 namespace {
@@ -68,17 +69,18 @@ Status compare(LocalGenerator& generator, const char* name, const AnswerConstrai
 
 Status bench(const std::string& file, int threads, int runs) {
   ThreadPool pool(threads);
+  CpuBackend backend(pool);
   Metrics metrics;
   EngineOptions options;
   options.scheduler.guess_rows = 0;
   {
-    STOA_TRY(plain, LocalGenerator::load(file, "plain", options, pool, metrics));
+    STOA_TRY(plain, LocalGenerator::load(file, "plain", options, backend, metrics));
     STOA_CHECK(compare(*plain, "any text", {Kind::kRegex, "(.|\\n)*", ""}, runs));
     STOA_CHECK(compare(*plain, "any JSON object", {Kind::kJsonObject, "", ""}, runs));
     STOA_CHECK(compare(*plain, "a schema", {Kind::kJsonSchema, kSchema, ""}, runs));
   }
   options.scheduler.guess_rows = EngineOptions().scheduler.guess_rows;
-  STOA_TRY(guessing, LocalGenerator::load(file, "guessing", options, pool, metrics));
+  STOA_TRY(guessing, LocalGenerator::load(file, "guessing", options, backend, metrics));
   return compare(*guessing, "a schema, with guesses", {Kind::kJsonSchema, kSchema, ""}, runs);
 }
 

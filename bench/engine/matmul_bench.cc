@@ -14,7 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/cpu/cpu_compute.h"
 #include "models/measure/bandwidth.h"
 
 namespace {
@@ -57,12 +57,12 @@ struct Speed {
   double gigaops;
 };
 
-Speed measure(Compute& compute, DType dtype, const Shape& shape, int m, double seconds, std::span<const std::byte> bytes) {
+Speed measure(ThreadPool& pool, Compute& compute, DType dtype, const Shape& shape, int m, double seconds, std::span<const std::byte> bytes) {
   const std::size_t size = dtype_bytes(dtype, static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.cols));
   std::vector<Weights> copies;
-  PackedWeights packed;
+  PackedWeights packed(pool);
   for (std::size_t at = 0; at + size <= bytes.size(); at += size) {
-    copies.push_back(packed.add(compute.pool(), make_weights(dtype, shape.rows, shape.cols, bytes.subspan(at, size)).value()).value());
+    copies.push_back(packed.add(make_weights(dtype, shape.rows, shape.cols, bytes.subspan(at, size)).value()).value());
   }
   std::vector<float> x(static_cast<std::size_t>(m) * static_cast<std::size_t>(shape.cols));
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i));
@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   ThreadPool pool(threads);
-  Compute compute(pool, *isa);
+  CpuCompute compute(pool, *isa);
   const std::vector<std::byte> bytes = weight_bytes(std::size_t{192} << 20);
   fmt::print("{} threads, {}\n{:5} {:22} {:>4} {:>10} {:>10} {:>7} {:>9} {:>8}\n", pool.threads(), stoa::models::isa_name(*isa), "type", "shape", "m", "median us",
              "best us", "GB/s", "of probed", "GOP/s");
@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
       if (dtype_bytes(dtype, static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.cols)) > bytes.size()) continue;
       const double bandwidth = read_bandwidth(pool, kProbe) * 1e-9;
       for (const int m : columns) {
-        const Speed speed = measure(compute, dtype, shape, m, seconds, bytes);
+        const Speed speed = measure(pool, compute, dtype, shape, m, seconds, bytes);
         fmt::print("{:5} {:22} {:4} {:10.1f} {:10.1f} {:7.2f} {:8.0f}% {:8.1f}\n", info.name, fmt::format("{} {}x{}", shape.what, shape.rows, shape.cols), m,
                    speed.median_us, speed.best_us, speed.gigabytes, 100 * speed.gigabytes / bandwidth, speed.gigaops);
         std::fflush(stdout);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_generator.h"
 
 namespace {
@@ -99,12 +100,13 @@ Status quoting(LocalGenerator& plain, LocalGenerator& guessing, int runs) {
 
 Status bench(const std::string& file, int threads, int runs, int rows) {
   ThreadPool pool(threads);
+  CpuBackend backend(pool);
   Metrics metrics;
   EngineOptions options;
   options.scheduler.guess_rows = rows;
-  STOA_TRY(guessing, LocalGenerator::load(file, "guessing", options, pool, metrics));
+  STOA_TRY(guessing, LocalGenerator::load(file, "guessing", options, backend, metrics));
   options.scheduler.guess_rows = 0;
-  STOA_TRY(plain, LocalGenerator::load(file, "plain", options, pool, metrics));
+  STOA_TRY(plain, LocalGenerator::load(file, "plain", options, backend, metrics));
   STOA_CHECK(prefix(*plain, runs));
   STOA_CHECK(quoting(*plain, *guessing, runs));
   const auto counter = [&](const char* name) { return metrics.counter(name, "", {{"model", "guessing"}}).value(); };

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_generator.h"
 #include "models/engine/tiny_model.h"
 
@@ -137,13 +138,14 @@ int soak(int seconds, int clients) {
   std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   Metrics metrics;
   ThreadPool threads(2);
+  CpuBackend backend(threads);
   EngineOptions options;
   options.kv_bytes = KvLayout{.layers = model.layers, .kv_heads = model.kv_heads, .head_dim = model.head_dim}.page_bytes() * kPages;
   options.scheduler.slots = 6;
   options.scheduler.queue = 6;
   options.scheduler.outbox = 8;
   options.scheduler.guess_rows = 16;
-  auto generator = LocalGenerator::load(path, "soak", options, threads, metrics);
+  auto generator = LocalGenerator::load(path, "soak", options, backend, metrics);
   std::filesystem::remove(path);
   if (!generator) {
     std::cerr << generator.error().message << '\n';

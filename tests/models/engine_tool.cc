@@ -17,6 +17,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_embedder.h"
 #include "models/engine/local_generator.h"
 #include "models/engine/local_reranker.h"
@@ -144,33 +145,31 @@ Status serve(const std::map<std::string, std::string>& options) {
   Metrics metrics;
   ThreadPool threads(std::atoi(option("--threads", "2").c_str()));
   STOA_TRY(isa, choose_isa(option("--isa", "auto")));
+  CpuBackend backend(threads, isa);
   std::unique_ptr<LocalGenerator> generator;
   std::unique_ptr<LocalEmbedder> embedder;
   std::unique_ptr<LocalReranker> reranker;
   if (const auto path = option("--generator", ""); !path.empty()) {
     EngineOptions engine;
-    engine.isa = isa;
     engine.scheduler.slots = std::atoi(option("--slots", "8").c_str());
     engine.scheduler.outbox = std::atoi(option("--outbox", "64").c_str());
     engine.scheduler.guess_rows = std::atoi(option("--guess-rows", "4").c_str());
     engine.kv_bytes = static_cast<std::size_t>(std::atoi(option("--kv-mib", "1024").c_str())) << 20;
     if (option("--kv-type", "f16") == "q8") engine.kv_type = KvType::kQ8;
     engine.context_length = std::atoi(option("--context", "0").c_str());
-    STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, threads, metrics));
+    STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, backend, metrics));
     generator = std::move(loaded);
     if (const auto adapter = option("--adapter", ""); !adapter.empty()) STOA_CHECK(generator->load_adapter("adapter", adapter));
   }
   if (const auto path = option("--embedder", ""); !path.empty()) {
     EncoderOptions engine;
-    engine.isa = isa;
-    STOA_TRY(loaded, LocalEmbedder::load(path, "embedder", engine, threads, metrics));
+    STOA_TRY(loaded, LocalEmbedder::load(path, "embedder", engine, backend, metrics));
     embedder = std::move(loaded);
   }
   if (const auto path = option("--reranker", ""); !path.empty()) {
     EncoderOptions engine;
-    engine.isa = isa;
     engine.max_tokens = std::atoi(option("--rerank-tokens", "512").c_str());
-    STOA_TRY(loaded, LocalReranker::load(path, "reranker", engine, threads, metrics));
+    STOA_TRY(loaded, LocalReranker::load(path, "reranker", engine, backend, metrics));
     reranker = std::move(loaded);
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

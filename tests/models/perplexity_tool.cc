@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/decoder.h"
 
 namespace {
@@ -86,7 +87,8 @@ Status serve(const char* path, int thread_count, std::string_view isa_name, KvTy
   STOA_TRY(file, GgufFile::open(path));
   STOA_TRY(isa, choose_isa(isa_name));
   ThreadPool threads(thread_count);
-  STOA_TRY(decoder, Decoder::load(file, threads, isa, 0, kv_type));
+  CpuBackend backend(threads, isa);
+  STOA_TRY(decoder, Decoder::load(file, backend, 0, kv_type));
   STOA_TRY(pool, KvPool::create(decoder.kv_layout(), std::size_t{256} << 20));
   for (std::string line; std::getline(std::cin, line);) {
     STOA_TRY(json, parse_json(line));

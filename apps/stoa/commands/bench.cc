@@ -12,6 +12,7 @@
 #include "models/formats/gguf.h"
 #include "models/measure/engine_speed.h"
 #include "models/registry/store.h"
+#include "wiring/models.h"
 
 namespace stoa::cli {
 namespace {
@@ -54,15 +55,14 @@ Result<Measured> measure(const Global& global, const BenchArguments& arguments) 
   STOA_TRY(weights, weights_of(file));
   measured.weights = std::move(weights);
   models::EngineOptions options;
-  STOA_TRY(isa, models::choose_isa(arguments.isa));
-  options.isa = isa;
   options.scheduler.slots = models::kMeasureStreams;
   options.scheduler.outbox = models::kMeasureOutbox;
   options.scheduler.guess_rows = 0;  // guesses come off or not with the text: the rows are what every text gets
   const int configured = arguments.threads > 0 ? arguments.threads : static_cast<int>(config.engine.threads);
   models::ThreadPool threads(configured > 0 ? configured : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  STOA_TRY(backend, wiring::make_backend(threads, arguments.isa));
   Metrics metrics;
-  STOA_TRY(generator, models::LocalGenerator::load(file, file.stem().string(), options, threads, metrics));
+  STOA_TRY(generator, models::LocalGenerator::load(file, file.stem().string(), options, *backend, metrics));
   measured.model = generator->report();
   Progress progress;
   STOA_TRY(rows, models::measure_engine(*generator, threads, {arguments.runs, measured.weights.read_per_token, [&](std::string_view what) { progress.show(what); }}));

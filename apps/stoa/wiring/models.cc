@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "infra/config/yaml.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/registry/store.h"
 #include "wiring/defaults.h"
 
@@ -77,9 +78,16 @@ Status unload_adapter(const Models& models, const std::string& model, const std:
   return models.generator->unload_adapter(adapter);
 }
 
+Result<std::unique_ptr<models::Backend>> make_backend(models::ThreadPool& threads, std::string_view kernels) {
+  STOA_TRY(isa, models::choose_isa(kernels));
+  return std::make_unique<models::CpuBackend>(threads, isa);
+}
+
 Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
   Models loaded;
   loaded.threads = std::make_unique<models::ThreadPool>(thread_count(config));
+  STOA_TRY(backend, make_backend(*loaded.threads, "auto"));
+  loaded.backend = std::move(backend);
   const models::ModelStore store(config.home);
   if (const auto model = stored(store, config.models.generator, "answers quote passages instead of being written")) {
     STOA_TRY(weights, model->weights());
@@ -96,17 +104,17 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     options.scheduler.step_target = std::chrono::milliseconds(config.engine.step_milliseconds);
     options.scheduler.cached_share = config.engine.prefix_cache ? 1 : 0;
     options.scheduler.guess_rows = static_cast<int>(config.engine.guess_rows);
-    STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.threads, metrics));
+    STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.backend, metrics));
     loaded.generator = std::move(generator);
     loaded.adapters = model->folder / "adapters";
     load_adapters(loaded);
   }
   if (const auto model = stored(store, config.models.embedder, "search is by words only")) {
-    STOA_TRY(embedder, models::LocalEmbedder::load(model->folder, model->name, {}, *loaded.threads, metrics));
+    STOA_TRY(embedder, models::LocalEmbedder::load(model->folder, model->name, {}, *loaded.backend, metrics));
     loaded.embedder = std::move(embedder);
   }
   if (const auto model = stored(store, config.models.reranker, "documents are not reranked")) {
-    STOA_TRY(reranker, models::LocalReranker::load(model->folder, model->name, {.max_tokens = kRerankTokens}, *loaded.threads, metrics));
+    STOA_TRY(reranker, models::LocalReranker::load(model->folder, model->name, {.max_tokens = kRerankTokens}, *loaded.backend, metrics));
     loaded.reranker = std::move(reranker);
   }
   return loaded;

@@ -73,9 +73,9 @@ std::vector<api::admin::ModelStatus> model_status(const Models& models) {
     status.push_back(std::move(generator));
   }
   if (models.embedder)
-    status.push_back({models.embedder->model(), "embedder", "F32", std::string(models::isa_name(models::best_isa())), models.embedder->max_tokens()});
+    status.push_back({models.embedder->model(), "embedder", "F32", models.backend->report().kernels, models.embedder->max_tokens()});
   if (models.reranker)
-    status.push_back({models.reranker->model(), "reranker", "F32", std::string(models::isa_name(models::best_isa())), models.reranker->max_tokens()});
+    status.push_back({models.reranker->model(), "reranker", "F32", models.backend->report().kernels, models.reranker->max_tokens()});
   return status;
 }
 

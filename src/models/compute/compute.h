@@ -1,10 +1,10 @@
-// The operations of transformer inference on the CPU, on top of the kernels of one instruction set and a thread pool.
+// The operations of transformer inference, whatever computes them (backend.h).
 // Everything is row-major float32 unless said otherwise; "rows" are tokens. Strides are in elements, between rows.
 //
 // Matrix products quantise the input rows to 8 bits in blocks of 32 (as other GGUF engines do) when the weights are a block format, round
 // them to bfloat16 when the weights are BF16, and use them as they are when the weights are F32 or F16.
 //
-// A Compute belongs to one thread at a time (it owns scratch memory); several may share a ThreadPool.
+// A Compute belongs to one thread at a time: it owns scratch memory.
 #pragma once
 
 #include <cstddef>
@@ -13,10 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/compute/cpu.h"
-#include "models/compute/kernels.h"
 #include "models/compute/kv_cache.h"
-#include "models/compute/thread_pool.h"
 #include "models/compute/weights.h"
 
 namespace stoa::models {
@@ -98,71 +95,50 @@ struct AttentionShape {
   float softcap = 0;   // > 0: a scaled score s counts as softcap * tanh(s / softcap) (Gemma 2)
 };
 
+// Up to about so many rows of x a product takes little longer than reading the weights.
+inline constexpr int kDirectRows = 6;
+
 class Compute {
  public:
-  Compute(ThreadPool& pool, Isa isa);
-
-  Isa isa() const { return isa_; }
-  ThreadPool& pool() { return pool_; }
+  virtual ~Compute() = default;
 
   // All products of the same input x [m][cols] in one parallel region: Q, K and V; gate and up. Every w->cols equals `cols`.
-  void matmul(const float* x, std::int64_t x_stride, int m, int cols, std::span<const Product> products);
+  virtual void matmul(const float* x, std::int64_t x_stride, int m, int cols, std::span<const Product> products) = 0;
 
   // Row `indices[i]` of w into out + i * stride, as float32 (embedding lookup). The caller has checked the indices.
-  void lookup(const Weights& w, std::span<const std::int32_t> indices, float* out, std::int64_t stride);
+  virtual void lookup(const Weights& w, std::span<const std::int32_t> indices, float* out, std::int64_t stride) = 0;
 
   // out = x / sqrt(mean(x^2) + eps) * weight. In place allowed. Several heads of one row: call with rows = tokens * heads.
-  void rms_norm(const float* x, std::int64_t x_stride, const float* weight, float eps, int rows, int n, float* out, std::int64_t out_stride);
+  virtual void rms_norm(const float* x, std::int64_t x_stride, const float* weight, float eps, int rows, int n, float* out, std::int64_t out_stride) = 0;
   // out = (x - mean) / sqrt(variance + eps) * weight + bias. In place allowed.
-  void layer_norm(const float* x, std::int64_t x_stride, const float* weight, const float* bias, float eps, int rows, int n, float* out,
-                  std::int64_t out_stride);
+  virtual void layer_norm(const float* x, std::int64_t x_stride, const float* weight, const float* bias, float eps, int rows, int n, float* out,
+                          std::int64_t out_stride) = 0;
   // y += x, elementwise over rows * n contiguous values.
-  void add(const float* x, float* y, std::int64_t count);
+  virtual void add(const float* x, float* y, std::int64_t count) = 0;
   // gate = silu(gate) * up
-  void silu_mul(float* gate, const float* up, std::int64_t count);
+  virtual void silu_mul(float* gate, const float* up, std::int64_t count) = 0;
   // gate = gelu(gate) * up, with the tanh approximation
-  void gelu_mul(float* gate, const float* up, std::int64_t count);
+  virtual void gelu_mul(float* gate, const float* up, std::int64_t count) = 0;
   // x = cap * tanh(x / cap)
-  void softcap(float* x, float cap, std::int64_t count);
+  virtual void softcap(float* x, float cap, std::int64_t count) = 0;
   // x = gelu(x): with erf (BERT), or the tanh approximation.
-  void gelu(float* x, std::int64_t count, bool tanh_form = false);
+  virtual void gelu(float* x, std::int64_t count, bool tanh_form = false) = 0;
 
   // Turns `heads` heads of head_dim in each of angles.rows() rows, in place.
-  void rope(const RopeAngles& angles, float* x, std::int64_t stride, int heads, int head_dim);
+  virtual void rope(const RopeAngles& angles, float* x, std::int64_t stride, int heads, int head_dim) = 0;
 
   // Writes keys and values of `rows` consecutive positions from first_position into the sequence's pages.
   // k, v: [rows][kv_heads][head_dim] with these strides between rows.
-  void store_kv(const KvLayout& layout, int layer, std::byte* const* pages, int first_position, int rows, const float* k, std::int64_t k_stride,
-                const float* v, std::int64_t v_stride);
+  virtual void store_kv(const KvLayout& layout, int layer, std::byte* const* pages, int first_position, int rows, const float* k,
+                        std::int64_t k_stride, const float* v, std::int64_t v_stride) = 0;
 
   // Softmax(q k^T * scale) v for all sequences in one parallel region.
-  void attention(const KvLayout& layout, const AttentionShape& shape, std::span<const AttentionSequence> sequences);
+  virtual void attention(const KvLayout& layout, const AttentionShape& shape, std::span<const AttentionSequence> sequences) = 0;
 
   // In place over one row.
-  void softmax(float* x, int n);
+  virtual void softmax(float* x, int n) = 0;
   // The index of the largest value, the first of equals.
-  int argmax(const float* x, int n) const;
-
- private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-
-  // Runs fn on row ranges: in parallel where rows * n makes that worth while.
-  void rows_in_parallel(int rows, std::int64_t n, RangeFn fn);
-
-  ThreadPool& pool_;
-  Isa isa_;
-  const Kernels& kernels_;
-  // The input of the current product in the form that a type of weights wants.
-  const std::byte* prepare(DType dtype, const float* x, std::int64_t x_stride, int m, int cols);
-
-  void store_position(KvType type, int dim, int slot, const float* key, const float* value, std::byte* k_block, std::byte* v_block) const;
-  void matmul_in_file_order(const Weights& w, int row, MatmulTile tile, std::vector<Line>& scratch) const;
-
-  std::vector<ActivationGroup> quantized_;
-  std::vector<std::uint16_t> rounded_;
-  std::vector<std::vector<Line>> per_thread_;  // for weights that are not packed
+  virtual int argmax(const float* x, int n) const = 0;
 };
 
 }  // namespace stoa::models

@@ -1,5 +1,4 @@
-// Stored values as float32, one format after the other: the definition the fast kernels are tested against.
-#include "models/compute/kernels.h"
+#include "models/compute/dequantize.h"
 
 #include <array>
 #include <bit>

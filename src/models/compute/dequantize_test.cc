@@ -1,3 +1,5 @@
+#include "models/compute/dequantize.h"
+
 #include <bit>
 #include <cmath>
 #include <fstream>
@@ -7,7 +9,6 @@
 
 #include <gtest/gtest.h>
 
-#include "models/compute/kernels.h"
 
 namespace stoa::models {
 namespace {

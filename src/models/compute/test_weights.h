@@ -1,4 +1,4 @@
-// Random weights of every type for the tests of this module.
+// Random weights of every type for the tests of backends.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "models/compute/kernels.h"
+#include "models/compute/dequantize.h"
 #include "models/formats/dtype.h"
 
 namespace stoa::models::test {

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "models/compute/cpu.h"
 #include "models/compute/thread_pool.h"
 
 namespace stoa::models {
@@ -52,16 +51,6 @@ TEST(ThreadPool, CallersTakeTurns) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(total.load(), 3 * 200 * 10);
-}
-
-TEST(Cpu, ChoosesByNameAndRefusesOthers) {
-  EXPECT_EQ(choose_isa("auto").value(), best_isa());
-  EXPECT_EQ(choose_isa("").value(), best_isa());
-  for (const Isa isa : supported_isas()) EXPECT_EQ(choose_isa(isa_name(isa)).value(), isa);
-  const auto refused = choose_isa("sse9");
-  ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_NE(refused.error().hint.find("plain"), std::string::npos);
 }
 
 }  // namespace

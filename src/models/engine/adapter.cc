@@ -90,12 +90,13 @@ std::optional<Name> split_peft(std::string_view name) {
 // Collects the pairs of one file and turns them into an adapter.
 class AdapterBuilder {
  public:
-  AdapterBuilder(std::string file, const DecoderConfig& config) : file_(std::move(file)), c_(config) {}
+  AdapterBuilder(std::string file, const DecoderConfig& config, Backend& backend) : file_(std::move(file)), c_(config), backend_(backend) {}
 
   Result<std::shared_ptr<const Adapter>> build(std::span<const TensorView> tensors, bool peft, const std::function<double(int rank)>& scale) {
     for (const auto& tensor : tensors) STOA_CHECK(take(tensor, peft));
     if (pairs_.empty()) return fail(ErrorCode::kDataLoss, "{}: has no tensors of an adapter", file_);
     auto adapter = std::make_shared<Adapter>();
+    adapter->packed_ = backend_.make_weight_store(true);
     adapter->layers_.resize(static_cast<std::size_t>(c_.layers));
     for (const auto& [key, pair] : pairs_) {
       auto added = add(*adapter, key.first, *key.second, pair, peft && c_.ropes.front().style == RopeStyle::kInterleaved, scale);
@@ -186,13 +187,13 @@ class AdapterBuilder {
 
   Result<Weights> keep(Adapter& adapter, std::span<const float> values, int rows, int cols) {
     STOA_TRY(weights, make_weights(DType::kF32, rows, cols, std::as_bytes(values)));
-    adapter.bytes_ += PackedWeights::bytes_of(weights);
-    return adapter.packed_.add(threads_, weights);
+    adapter.bytes_ += backend_.stored_bytes(weights);
+    return adapter.packed_->add(weights);
   }
 
   const std::string file_;
   const DecoderConfig& c_;
-  ThreadPool threads_{1};  // the caller: those of the engine are busy with its steps
+  Backend& backend_;
   Pairs pairs_;
 };
 
@@ -237,7 +238,7 @@ Result<PeftScale> read_scale(std::string_view config_json) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Adapter>> Adapter::from_gguf(const GgufFile& file, const DecoderConfig& config) {
+Result<std::shared_ptr<const Adapter>> Adapter::from_gguf(const GgufFile& file, const DecoderConfig& config, Backend& backend) {
   STOA_TRY(type, file.get_string_or("adapter.type", ""));
   if (type != "lora") {
     return fail(error(ErrorCode::kUnsupported, "{}: adapter.type is \"{}\", but has to be \"lora\"", file.name(), type)
@@ -249,35 +250,35 @@ Result<std::shared_ptr<const Adapter>> Adapter::from_gguf(const GgufFile& file, 
   }
   STOA_TRY(alpha, file.get_float_or("adapter.lora.alpha", 0.0));
   if (!std::isfinite(alpha)) return fail(ErrorCode::kDataLoss, "{}: adapter.lora.alpha is not a finite number", file.name());
-  return AdapterBuilder(file.name(), config).build(file.tensors(), false, [alpha](int rank) { return alpha == 0 ? 1.0 : alpha / rank; });
+  return AdapterBuilder(file.name(), config, backend).build(file.tensors(), false, [alpha](int rank) { return alpha == 0 ? 1.0 : alpha / rank; });
 }
 
 Result<std::shared_ptr<const Adapter>> Adapter::from_peft(std::string_view config_json, const std::string& config_name, const SafetensorsFile& file,
-                                                          const DecoderConfig& config) {
+                                                          const DecoderConfig& config, Backend& backend) {
   auto scale = read_scale(config_json);
   if (!scale) return fail(std::move(scale.error()).in(config_name));
-  return AdapterBuilder(file.name(), config).build(file.tensors(), true, *scale);
+  return AdapterBuilder(file.name(), config, backend).build(file.tensors(), true, *scale);
 }
 
-Result<std::shared_ptr<const Adapter>> Adapter::load(const std::filesystem::path& path, const DecoderConfig& config) {
+Result<std::shared_ptr<const Adapter>> Adapter::load(const std::filesystem::path& path, const DecoderConfig& config, Backend& backend) {
   std::error_code ignored;
-  auto adapter = std::filesystem::is_directory(path, ignored) ? load_peft(path, config) : load_gguf(path, config);
+  auto adapter = std::filesystem::is_directory(path, ignored) ? load_peft(path, config, backend) : load_gguf(path, config, backend);
   if (adapter || (adapter.error().code != ErrorCode::kDataLoss && adapter.error().code != ErrorCode::kUnsupported)) return adapter;
   // To the readers of files these are bytes gone bad and formats they lack. An adapter is handed in by whoever wants it loaded: his argument.
   adapter.error().code = ErrorCode::kInvalidArgument;
   return adapter;
 }
 
-Result<std::shared_ptr<const Adapter>> Adapter::load_gguf(const std::filesystem::path& path, const DecoderConfig& config) {
+Result<std::shared_ptr<const Adapter>> Adapter::load_gguf(const std::filesystem::path& path, const DecoderConfig& config, Backend& backend) {
   STOA_TRY(file, GgufFile::open(path));
-  return from_gguf(file, config);
+  return from_gguf(file, config, backend);
 }
 
-Result<std::shared_ptr<const Adapter>> Adapter::load_peft(const std::filesystem::path& folder, const DecoderConfig& config) {
+Result<std::shared_ptr<const Adapter>> Adapter::load_peft(const std::filesystem::path& folder, const DecoderConfig& config, Backend& backend) {
   const auto config_path = folder / "adapter_config.json";
   STOA_TRY(text, read_config(config_path));
   STOA_TRY(file, SafetensorsFile::open(folder / "adapter_model.safetensors"));
-  return from_peft(text, config_path.string(), file, config);
+  return from_peft(text, config_path.string(), file, config, backend);
 }
 
 }  // namespace stoa::models

@@ -30,12 +30,12 @@ class Adapter {
   // `path` is a GGUF file or a PEFT folder. Errors: kInvalidArgument for all that is wrong with it: broken bytes and values that are no numbers,
   // another model's shapes (with tensor and both shapes), changes beyond the matrices of attention and feed-forward, options of PEFT that are
   // not supported; kNotFound, kTooLarge and what else opening a file can meet.
-  static Result<std::shared_ptr<const Adapter>> load(const std::filesystem::path& path, const DecoderConfig& config);
+  static Result<std::shared_ptr<const Adapter>> load(const std::filesystem::path& path, const DecoderConfig& config, Backend& backend);
   // The same from files that are open, and the text of adapter_config.json, which errors call `config_name`. What is broken or beyond what
   // can be read is kDataLoss and kUnsupported here, as everywhere in files.
-  static Result<std::shared_ptr<const Adapter>> from_gguf(const GgufFile& file, const DecoderConfig& config);
+  static Result<std::shared_ptr<const Adapter>> from_gguf(const GgufFile& file, const DecoderConfig& config, Backend& backend);
   static Result<std::shared_ptr<const Adapter>> from_peft(std::string_view config_json, const std::string& config_name, const SafetensorsFile& file,
-                                                          const DecoderConfig& config);
+                                                          const DecoderConfig& config, Backend& backend);
 
   // Null where it leaves the matrix as it is.
   const LowRank* find(int layer, Matrix matrix) const {
@@ -47,11 +47,11 @@ class Adapter {
 
  private:
   friend class AdapterBuilder;
-  static Result<std::shared_ptr<const Adapter>> load_gguf(const std::filesystem::path& path, const DecoderConfig& config);
-  static Result<std::shared_ptr<const Adapter>> load_peft(const std::filesystem::path& folder, const DecoderConfig& config);
+  static Result<std::shared_ptr<const Adapter>> load_gguf(const std::filesystem::path& path, const DecoderConfig& config, Backend& backend);
+  static Result<std::shared_ptr<const Adapter>> load_peft(const std::filesystem::path& folder, const DecoderConfig& config, Backend& backend);
 
   std::vector<std::array<LowRank, kMatrices>> layers_;
-  PackedWeights packed_;  // of all of them
+  std::unique_ptr<WeightStore> packed_;  // of all of them
   int rank_ = 0;
   std::size_t bytes_ = 0;
 };

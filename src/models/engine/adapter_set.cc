@@ -27,7 +27,7 @@ std::unexpected<Error> AdapterSet::unknown(std::string_view name) const {
                   .with_param("model"));
 }
 
-Status AdapterSet::load(const std::string& name, const std::filesystem::path& path, const DecoderConfig& config) {
+Status AdapterSet::load(const std::string& name, const std::filesystem::path& path, const DecoderConfig& config, Backend& backend) {
   STOA_CHECK(check_name(name));
   const auto free = [&]() -> Status {
     if (adapters_.contains(name) || name == model_) return fail(ErrorCode::kConflict, "the name '{}' is taken; unload that adapter or choose another name", name);
@@ -43,7 +43,7 @@ Status AdapterSet::load(const std::string& name, const std::filesystem::path& pa
   const auto size = std::filesystem::file_size(file, ignored);
   // Twice: half precision becomes single. A file that is not there is told by who opens it.
   if (!ignored) STOA_CHECK(check_memory({.weights = static_cast<std::size_t>(size) * 2}, available_memory(), name));
-  STOA_TRY(weights, Adapter::load(path, config));
+  STOA_TRY(weights, Adapter::load(path, config, backend));
   std::lock_guard lock(mutex_);
   STOA_CHECK(free());
   adapters_[name] = {.weights = std::move(weights), .serial = ++serials_};

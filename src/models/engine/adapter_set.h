@@ -31,7 +31,7 @@ class AdapterSet {
 
   // Reads and checks the files on the caller's thread; requests go on meanwhile. Errors: kInvalidArgument (a name of other than 1 to 128
   // letters, digits and "._-"), kConflict (the name is taken), kResourceExhausted (too many, or not enough memory), those of Adapter::load.
-  Status load(const std::string& name, const std::filesystem::path& path, const DecoderConfig& config);
+  Status load(const std::string& name, const std::filesystem::path& path, const DecoderConfig& config, Backend& backend);
   // kNotFound names those there are.
   Status unload(const std::string& name);
   std::vector<std::string> names() const;

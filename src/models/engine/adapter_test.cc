@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/adapter_set.h"
 #include "models/engine/decoder.h"
 #include "models/engine/local_generator.h"
@@ -146,8 +147,8 @@ class AdapterTest : public testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   struct Run {
-    Run(std::vector<std::byte> b, ThreadPool& threads) : bytes(std::move(b)), file(std::move(*GgufFile::parse(bytes, "tiny.gguf"))),
-        decoder(std::move(*Decoder::load(file, threads, best_isa()))), pool(std::move(*KvPool::create(decoder.kv_layout(), decoder.kv_layout().page_bytes() * 64))) {}
+    Run(std::vector<std::byte> b, Backend& backend) : bytes(std::move(b)), file(std::move(*GgufFile::parse(bytes, "tiny.gguf"))),
+        decoder(std::move(*Decoder::load(file, backend))), pool(std::move(*KvPool::create(decoder.kv_layout(), decoder.kv_layout().page_bytes() * 64))) {}
     // Logits of the last token of each sequence, all in one batch.
     std::vector<Floats> logits(const std::vector<std::vector<std::int32_t>>& sequences, const std::vector<const Adapter*>& adapters) {
       std::vector<std::vector<PageId>> pages(sequences.size());
@@ -180,6 +181,7 @@ class AdapterTest : public testing::Test {
   }
 
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
   fs::path folder_;
 };
 
@@ -188,9 +190,9 @@ TEST_F(AdapterTest, EqualsMergedWeightsInABatchOfSeveral) {
     TinyModel model;
     model.architecture = architecture;
     const TinyAdapter first, second{.rank = 20, .alpha = 10, .tensors = {"attn_k", "ffn_up", "attn_q"}, .seed = 8};
-    Run base(model.build(), threads_);
+    Run base(model.build(), backend_);
     const auto load = [&](const fs::path& path) {
-      auto adapter = Adapter::load(path, base.decoder.config());
+      auto adapter = Adapter::load(path, base.decoder.config(), backend_);
       EXPECT_TRUE(adapter) << adapter.error().message;
       return *adapter;
     };
@@ -207,8 +209,8 @@ TEST_F(AdapterTest, EqualsMergedWeightsInABatchOfSeveral) {
     const std::vector<const Adapter*> mixed = {b.get(), nullptr, a.get(), peft.get(), nullptr, b.get()}, none(6, nullptr);
     const auto actual = base.logits(tokens, mixed);
     const auto plain = base.logits(tokens, none);
-    const auto with_a = Run(merged(model, first), threads_).logits(tokens, none);
-    const auto with_b = Run(merged(model, second), threads_).logits(tokens, none);
+    const auto with_a = Run(merged(model, first), backend_).logits(tokens, none);
+    const auto with_b = Run(merged(model, second), backend_).logits(tokens, none);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const auto& expected = mixed[i] == nullptr ? plain[i] : mixed[i] == a.get() ? with_a[i] : with_b[i];
       EXPECT_LT(distance(actual[i], expected), 2e-3) << architecture << " " << i;
@@ -220,7 +222,7 @@ TEST_F(AdapterTest, EqualsMergedWeightsInABatchOfSeveral) {
 
 TEST_F(AdapterTest, NamesWhatDoesNotFit) {
   TinyModel model;
-  Run base(model.build(), threads_);
+  Run base(model.build(), backend_);
   TinyModel wider = model, deeper = model, other = model;
   wider.feed_forward = 1024;
   deeper.layers = 3;
@@ -262,7 +264,7 @@ TEST_F(AdapterTest, NamesWhatDoesNotFit) {
       {write_peft(folder_ / "peft_wider", wider, good), ErrorCode::kInvalidArgument, "gate_proj.lora_B.weight of shape [1024, 4]"},
   };
   for (const auto& c : cases) {
-    const auto adapter = Adapter::load(c.path, base.decoder.config());
+    const auto adapter = Adapter::load(c.path, base.decoder.config(), backend_);
     ASSERT_FALSE(adapter) << c.path;
     EXPECT_EQ(adapter.error().code, c.code) << adapter.error().message;
     EXPECT_NE(adapter.error().message.find(c.mentions), std::string::npos) << adapter.error().message;
@@ -272,7 +274,7 @@ TEST_F(AdapterTest, NamesWhatDoesNotFit) {
 // Every way to cut a file short, and bytes changed at random: refused as a wrong argument that names the file, or loaded where only weights changed.
 TEST_F(AdapterTest, DamagedFilesAreWrongArguments) {
   const TinyModel model;
-  Run base(model.build(), threads_);
+  Run base(model.build(), backend_);
   const TinyAdapter small{.tensors = {"attn_v"}};
   write_gguf(folder_ / "a.gguf", model, small);
   write_peft(folder_ / "a", model, small);
@@ -285,7 +287,7 @@ TEST_F(AdapterTest, DamagedFilesAreWrongArguments) {
     const std::string whole((std::istreambuf_iterator<char>(in)), {});
     const auto check = [&](const std::string& bytes, bool may_load) {
       write(damaged, bytes);
-      const auto adapter = Adapter::load(path, base.decoder.config());
+      const auto adapter = Adapter::load(path, base.decoder.config(), backend_);
       if (adapter && may_load) return;
       ASSERT_FALSE(adapter) << damaged << " of " << bytes.size() << " bytes";
       EXPECT_TRUE(adapter.error().code == ErrorCode::kInvalidArgument || adapter.error().code == ErrorCode::kTooLarge) << adapter.error().message;
@@ -298,7 +300,7 @@ TEST_F(AdapterTest, DamagedFilesAreWrongArguments) {
       check(bytes, true);
     }
     write(damaged, whole);
-    EXPECT_TRUE(Adapter::load(path, base.decoder.config()));
+    EXPECT_TRUE(Adapter::load(path, base.decoder.config(), backend_));
   }
 }
 
@@ -307,8 +309,8 @@ TEST_F(AdapterTest, GeneratorChoosesByNameAndKeepsPrefixesApart) {
   write(folder_ / "model.gguf", model.build());
   write(folder_ / "merged.gguf", merged(model, {}));
   Metrics metrics, other_metrics;
-  auto base = LocalGenerator::load(folder_ / "model.gguf", "tiny", {}, threads_, metrics);
-  auto same = LocalGenerator::load(folder_ / "merged.gguf", "merged", {}, threads_, other_metrics);
+  auto base = LocalGenerator::load(folder_ / "model.gguf", "tiny", {}, backend_, metrics);
+  auto same = LocalGenerator::load(folder_ / "merged.gguf", "merged", {}, backend_, other_metrics);
   ASSERT_TRUE(base);
   ASSERT_TRUE(same);
   const auto ask = [](Generator& generator, const std::string& name) {

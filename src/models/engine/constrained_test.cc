@@ -1,4 +1,5 @@
 // Constraints and tools through the whole engine, over a tiny random model: whatever it would say by itself, its answers are valid.
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_generator.h"
 
 #include <array>
@@ -32,7 +33,7 @@ class Constrained : public testing::Test {
     model.reasons = reasons;
     const auto bytes = model.build();
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    auto loaded = LocalGenerator::load(path, "tiny", options, threads_, metrics_);
+    auto loaded = LocalGenerator::load(path, "tiny", options, backend_, metrics_);
     ASSERT_TRUE(loaded) << loaded.error().message;
     generator_ = std::move(*loaded);
     std::filesystem::remove(path);
@@ -69,6 +70,7 @@ class Constrained : public testing::Test {
   double counter(const char* name) { return metrics_.counter(name, "", {{"model", "tiny"}}).value(); }
 
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
   Metrics metrics_;
   std::unique_ptr<LocalGenerator> generator_;
 };

@@ -17,14 +17,14 @@ void grow(std::vector<float>& buffer, int rows, int n) {
 
 }  // namespace
 
-Decoder::Decoder(DecoderConfig config, DecoderWeights weights, ThreadPool& threads, Isa isa)
-    : config_(std::move(config)), compute_(threads, isa), weights_(std::move(weights)), angles_(weights_.ropes.size()) {}
+Decoder::Decoder(DecoderConfig config, DecoderWeights weights, Backend& backend)
+    : config_(std::move(config)), backend_(backend), compute_(backend.make_compute()), weights_(std::move(weights)), packed_(backend.make_weight_store()), angles_(weights_.ropes.size()) {}
 
-Result<Decoder> Decoder::load(const GgufFile& file, ThreadPool& threads, Isa isa, int context, KvType kv_type) {
+Result<Decoder> Decoder::load(const GgufFile& file, Backend& backend, int context, KvType kv_type) {
   STOA_TRY(config, read_decoder_config(file));
   if (context <= 0 || context > config.context_length) context = config.context_length;
   STOA_TRY(weights, DecoderWeights::load(file, config, context));
-  Decoder decoder(std::move(config), std::move(weights), threads, isa);
+  Decoder decoder(std::move(config), std::move(weights), backend);
   decoder.mapped_ = file.mapped();
   decoder.kv_type_ = kv_type;
   return decoder;
@@ -103,11 +103,11 @@ void Decoder::grow_buffers() {
 
 std::span<float> Decoder::forward(std::span<const Segment> segments, const KvPool& pool) {
   if (!is_packed_) {
-    weights_.pack(compute_.pool(), packed_, mapped_);
+    weights_.pack(*packed_, mapped_);
     is_packed_ = true;
   }
   prepare(segments, pool);
-  compute_.lookup(weights_.embedding, batch_.tokens, residual_.data(), config_.width);
+  compute_->lookup(weights_.embedding, batch_.tokens, residual_.data(), config_.width);
   if (config_.embedding_scale != 1) {
     const auto used = std::span(residual_).first(static_cast<std::size_t>(batch_.rows) * static_cast<std::size_t>(config_.width));
     for (float& value : used) value *= config_.embedding_scale;
@@ -120,7 +120,7 @@ std::span<float> Decoder::forward(std::span<const Segment> segments, const KvPoo
 }
 
 void Decoder::multiply(int layer, const float* x, int cols, std::span<const Product> products, std::span<const Matrix> matrices) {
-  compute_.matmul(x, cols, batch_.rows, cols, products);
+  compute_->matmul(x, cols, batch_.rows, cols, products);
   for (const auto& adapted : batch_.adapted) {
     std::array<Product, 3> down;
     std::array<std::size_t, 3> of{};
@@ -134,12 +134,12 @@ void Decoder::multiply(int layer, const float* x, int cols, std::span<const Prod
       low += std::int64_t{adapted.rows} * change->a.rows;
     }
     if (count == 0) continue;
-    compute_.matmul(x + adapted.first * cols, cols, adapted.rows, cols, std::span(down).first(count));
+    compute_->matmul(x + adapted.first * cols, cols, adapted.rows, cols, std::span(down).first(count));
     for (std::size_t i = 0; i < count; ++i) {
       const auto& product = products[of[i]];
       const auto& b = adapted.adapter->find(layer, matrices[of[i]])->b;
       const Product up{.w = &b, .y = product.y + adapted.first * product.y_stride, .y_stride = product.y_stride, .accumulate = true};
-      compute_.matmul(down[i].y, b.cols, adapted.rows, b.cols, {&up, 1});
+      compute_->matmul(down[i].y, b.cols, adapted.rows, b.cols, {&up, 1});
     }
   }
 }
@@ -155,8 +155,8 @@ void Decoder::add_to_residual(int layer, const float* x, int cols, Matrix matrix
 // What is in normed_, normed.
 void Decoder::add_normed(const std::vector<float>& post_norm) {
   const int width = config_.width;
-  compute_.rms_norm(normed_.data(), width, post_norm.data(), config_.norm_epsilon, batch_.rows, width, normed_.data(), width);
-  compute_.add(normed_.data(), residual_.data(), std::int64_t{batch_.rows} * width);
+  compute_->rms_norm(normed_.data(), width, post_norm.data(), config_.norm_epsilon, batch_.rows, width, normed_.data(), width);
+  compute_->add(normed_.data(), residual_.data(), std::int64_t{batch_.rows} * width);
 }
 
 // Queries, keys and values of all heads, turned.
@@ -166,7 +166,7 @@ void Decoder::project_heads(int index) {
   const std::int64_t q_size = c.heads * c.head_dim, kv_size = c.kv_heads * c.head_dim, stride = q_size + 2 * kv_size;
   float* const q = qkv_.data();
   float* const k = q + q_size;
-  compute_.rms_norm(residual_.data(), c.width, layer.attention_norm.data(), c.norm_epsilon, batch_.rows, c.width, normed_.data(), c.width);
+  compute_->rms_norm(residual_.data(), c.width, layer.attention_norm.data(), c.norm_epsilon, batch_.rows, c.width, normed_.data(), c.width);
   const std::array products = {
       Product{.w = &layer[kQ], .y = q, .y_stride = stride, .bias = data_or_null(layer.q_bias)},
       Product{.w = &layer[kK], .y = k, .y_stride = stride, .bias = data_or_null(layer.k_bias)},
@@ -177,13 +177,13 @@ void Decoder::project_heads(int index) {
     if (weight.empty()) return;
     for (int row = 0; row < batch_.rows; ++row) {
       float* const head = first + row * stride;
-      compute_.rms_norm(head, c.head_dim, weight.data(), c.norm_epsilon, heads, c.head_dim, head, c.head_dim);
+      compute_->rms_norm(head, c.head_dim, weight.data(), c.norm_epsilon, heads, c.head_dim, head, c.head_dim);
     }
   };
   norm_heads(q, c.heads, layer.q_norm);
   norm_heads(k, c.kv_heads, layer.k_norm);
   const auto& angles = angles_[static_cast<std::size_t>(c.plan[static_cast<std::size_t>(index)].rope)];
-  compute_.rope(angles, q, stride, c.heads + c.kv_heads, c.head_dim);  // the heads of k stand behind those of q
+  compute_->rope(angles, q, stride, c.heads + c.kv_heads, c.head_dim);  // the heads of k stand behind those of q
 }
 
 void Decoder::attend(int index) {
@@ -197,13 +197,13 @@ void Decoder::attend(int index) {
   std::int64_t row = 0;
   for (std::size_t i = 0; i < batch_.sequences.size(); ++i) {
     const auto& sequence = batch_.sequences[i];
-    compute_.store_kv(layout, index, batch_.pages.data() + batch_.first_page[i], sequence.first_position, sequence.rows, k + row * stride, stride,
+    compute_->store_kv(layout, index, batch_.pages.data() + batch_.first_page[i], sequence.first_position, sequence.rows, k + row * stride, stride,
                       v + row * stride, stride);
     row += sequence.rows;
   }
   const AttentionShape shape{.heads = c.heads, .layer = index, .scale = c.attention_scale, .window = c.plan[static_cast<std::size_t>(index)].window,
                              .softcap = c.attention_softcap};
-  compute_.attention(layout, shape, batch_.sequences);
+  compute_->attention(layout, shape, batch_.sequences);
   add_to_residual(index, attended_.data(), static_cast<int>(q_size), kOutput, layer.output_bias, layer.attention_post_norm);
 }
 
@@ -211,14 +211,14 @@ void Decoder::feed_forward(int index) {
   const auto& c = config_;
   const auto& layer = weights_.layers[static_cast<std::size_t>(index)];
   const int rows = batch_.rows;
-  compute_.rms_norm(residual_.data(), c.width, layer.feed_forward_norm.data(), c.norm_epsilon, rows, c.width, normed_.data(), c.width);
-  if (c.experts.count > 0) return experts_.run(compute_, c, layer, normed_.data(), rows, residual_.data());
+  compute_->rms_norm(residual_.data(), c.width, layer.feed_forward_norm.data(), c.norm_epsilon, rows, c.width, normed_.data(), c.width);
+  if (c.experts.count > 0) return experts_.run(*compute_, c, layer, normed_.data(), rows, residual_.data());
   const std::array products = {
       Product{.w = &layer[kGate], .y = gate_.data(), .y_stride = c.feed_forward},
       Product{.w = &layer[kUp], .y = up_.data(), .y_stride = c.feed_forward},
   };
   multiply(index, normed_.data(), c.width, products, std::array{kGate, kUp});
-  activate(compute_, c.activation, gate_.data(), up_.data(), std::int64_t{rows} * c.feed_forward);
+  activate(*compute_, c.activation, gate_.data(), up_.data(), std::int64_t{rows} * c.feed_forward);
   add_to_residual(index, gate_.data(), c.feed_forward, kDown, {}, layer.feed_forward_post_norm);
 }
 
@@ -235,14 +235,14 @@ std::span<float> Decoder::logits(std::span<const Segment> segments) {
     const int rows = segments[i].logit_rows;
     if (rows == 0) continue;
     const std::int64_t first = batch_.last_row[i] + 1 - rows;
-    compute_.rms_norm(residual_.data() + first * c.width, c.width, weights_.final_norm.data(), c.norm_epsilon, rows, c.width,
+    compute_->rms_norm(residual_.data() + first * c.width, c.width, weights_.final_norm.data(), c.norm_epsilon, rows, c.width,
                       last_.data() + taken * c.width, c.width);
     taken += rows;
   }
   const Product product{.w = &weights_.head, .y = logits_.data(), .y_stride = c.vocabulary};
-  compute_.matmul(last_.data(), c.width, wanted, c.width, {&product, 1});
+  compute_->matmul(last_.data(), c.width, wanted, c.width, {&product, 1});
   const auto values = static_cast<std::size_t>(wanted) * static_cast<std::size_t>(c.vocabulary);
-  if (c.logit_softcap > 0) compute_.softcap(logits_.data(), c.logit_softcap, static_cast<std::int64_t>(values));
+  if (c.logit_softcap > 0) compute_->softcap(logits_.data(), c.logit_softcap, static_cast<std::int64_t>(values));
   return {logits_.data(), values};
 }
 

@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
-#include "models/compute/compute.h"
+#include "models/compute/backend.h"
 #include "models/engine/adapter.h"
 #include "models/engine/decoder_weights.h"
 #include "models/engine/experts.h"
@@ -26,19 +27,19 @@ struct Segment {
 };
 
 // The first pass packs the matrices, so that a model nobody asks costs no memory; an embedding that is not the head as well is read where
-// it lies in `file`, which outlives the decoder. One thread at a time.
+// it lies in `file`, which outlives the decoder, as the backend does. One thread at a time.
 class Decoder {
  public:
   // `context`: how many tokens a sequence may have, if fewer than the model allows. `kv_type`: how keys and values are kept. Errors: those
   // of read_decoder_config and TensorSource.
-  static Result<Decoder> load(const GgufFile& file, ThreadPool& threads, Isa isa, int context = 0, KvType kv_type = KvType::kF16);
+  static Result<Decoder> load(const GgufFile& file, Backend& backend, int context = 0, KvType kv_type = KvType::kF16);
 
   const DecoderConfig& config() const { return config_; }
   KvLayout kv_layout() const;
   DType weight_type() const { return weights_.layers.front()[kOutput].dtype; }  // of the bulk of the weights
 
   // Bytes of the weights once they are packed, those that stay in the file included.
-  std::size_t weight_bytes() const { return weights_.bytes(); }
+  std::size_t weight_bytes() const { return weights_.bytes(backend_); }
   // Bytes of the activations of a step with so many rows, logits of `logit_rows` of them wanted.
   std::size_t activation_bytes(int rows, int logit_rows) const;
 
@@ -65,7 +66,7 @@ class Decoder {
     std::vector<Adapted> adapted;
   };
 
-  Decoder(DecoderConfig config, DecoderWeights weights, ThreadPool& threads, Isa isa);
+  Decoder(DecoderConfig config, DecoderWeights weights, Backend& backend);
   void prepare(std::span<const Segment> segments, const KvPool& pool);
   void grow_buffers();
   // Products of the same input x, with what adapters add to them; `matrices` says of each which of the layer's it is.
@@ -80,9 +81,10 @@ class Decoder {
 
   DecoderConfig config_;
   KvType kv_type_ = KvType::kF16;
-  Compute compute_;
+  Backend& backend_;
+  std::unique_ptr<Compute> compute_;
   DecoderWeights weights_;
-  PackedWeights packed_;
+  std::unique_ptr<WeightStore> packed_;
   bool is_packed_ = false;
   std::span<const std::byte> mapped_;  // the file's bytes, given back once they are packed
   ExpertMixture experts_;

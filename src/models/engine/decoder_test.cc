@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
+#include "models/compute/cpu/kernels.h"
+#include "models/compute/dequantize.h"
 #include "models/engine/tensor_source.h"
 #include "models/engine/tiny_model.h"
 
@@ -17,7 +19,7 @@ using Floats = std::vector<float>;
 // The plainest forward pass: one sequence, dense float32 weights, every position computed from the definition, no cache.
 class Reference {
  public:
-  Reference(const GgufFile& file, const TinyModel& model) : file_(file), model_(model), pool_(1), compute_(pool_, Isa::kPlain) {}
+  Reference(const GgufFile& file, const TinyModel& model) : file_(file), model_(model) {}
 
   Floats last_logits(const std::vector<std::int32_t>& tokens) {
     const auto width = static_cast<std::size_t>(model_.width);
@@ -37,11 +39,10 @@ class Reference {
     if (tensor == nullptr) return {};
     const auto cols = tensor->shape.back();
     const auto rows = tensor->elements() / cols;
-    const auto weights = make_weights(tensor->dtype, rows, cols, tensor->data);
     Floats out(static_cast<std::size_t>(tensor->elements()));
-    std::vector<std::int32_t> all(static_cast<std::size_t>(rows));
-    std::iota(all.begin(), all.end(), 0);
-    compute_.lookup(*weights, all, out.data(), cols);
+    const auto row_bytes = dtype_bytes(tensor->dtype, static_cast<std::size_t>(cols));
+    for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r)
+      dequantize_row(tensor->dtype, tensor->data.data() + r * row_bytes, static_cast<int>(cols), out.data() + r * static_cast<std::size_t>(cols));
     return out;
   }
   static Floats times(const Floats& matrix, const Floats& x) {
@@ -127,17 +128,15 @@ class Reference {
 
   const GgufFile& file_;
   const TinyModel& model_;
-  ThreadPool pool_;
-  Compute compute_;
 };
 
 // A decoder over a tiny model, with pages for a few sequences.
 struct Bench {
-  explicit Bench(const TinyModel& model, Isa isa = best_isa(), KvType kv_type = KvType::kF16) : bytes(model.build()), threads(2) {
+  explicit Bench(const TinyModel& model, Isa isa = best_isa(), KvType kv_type = KvType::kF16) : bytes(model.build()), threads(2), backend(threads, isa) {
     auto parsed = GgufFile::parse(bytes, "tiny.gguf");
     EXPECT_TRUE(parsed) << parsed.error().message;
     file.emplace(std::move(*parsed));
-    auto loaded = Decoder::load(*file, threads, isa, 0, kv_type);
+    auto loaded = Decoder::load(*file, backend, 0, kv_type);
     EXPECT_TRUE(loaded) << loaded.error().message;
     decoder.emplace(std::move(*loaded));
     auto created = KvPool::create(decoder->kv_layout(), decoder->kv_layout().page_bytes() * 64);
@@ -152,6 +151,7 @@ struct Bench {
 
   std::vector<std::byte> bytes;
   ThreadPool threads;
+  CpuBackend backend;
   std::optional<GgufFile> file;
   std::optional<Decoder> decoder;
   std::optional<KvPool> pool;

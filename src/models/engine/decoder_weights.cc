@@ -139,10 +139,10 @@ Result<std::vector<Rope>> load_ropes(const TensorSource& source, const DecoderCo
 
 }  // namespace
 
-void DecoderWeights::pack(ThreadPool& threads, PackedWeights& packed, std::span<const std::byte> mapped) {
+void DecoderWeights::pack(WeightStore& packed, std::span<const std::byte> mapped) {
   const bool tied = head.data == embedding.data;
   const auto pack_one = [&](Weights& w) {
-    if (const auto copy = packed.add(threads, w)) w = *copy;
+    if (const auto copy = packed.add(w)) w = *copy;
   };
   for (auto& layer : layers) {
     for_each_matrix(layer, pack_one);
@@ -153,10 +153,10 @@ void DecoderWeights::pack(ThreadPool& threads, PackedWeights& packed, std::span<
   drop_pages(mapped);
 }
 
-std::size_t DecoderWeights::bytes() const {
-  std::size_t sum = PackedWeights::bytes_of(head);
+std::size_t DecoderWeights::bytes(const Backend& backend) const {
+  std::size_t sum = backend.stored_bytes(head);
   if (head.data != embedding.data) sum += dtype_bytes(embedding.dtype, static_cast<std::size_t>(embedding.cols)) * static_cast<std::size_t>(embedding.rows);
-  for (const auto& layer : layers) for_each_matrix(layer, [&sum](const Weights& w) { sum += PackedWeights::bytes_of(w); });
+  for (const auto& layer : layers) for_each_matrix(layer, [&](const Weights& w) { sum += backend.stored_bytes(w); });
   return sum;
 }
 

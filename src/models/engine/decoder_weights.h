@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/compute/compute.h"
+#include "models/compute/backend.h"
 #include "models/engine/model_config.h"
 #include "models/formats/gguf.h"
 
@@ -42,9 +42,9 @@ struct DecoderWeights {
 
   // Has the matrices of products packed, one layer after the other; `mapped` is the file's memory, given back meanwhile, so that a model is
   // in memory once. What memory does not suffice for stays as it lies in the file, and is slow.
-  void pack(ThreadPool& threads, PackedWeights& packed, std::span<const std::byte> mapped);
+  void pack(WeightStore& packed, std::span<const std::byte> mapped);
   // The memory that matrices take then, with an embedding that is not the head, which stays in the file.
-  std::size_t bytes() const;
+  std::size_t bytes(const Backend& backend) const;
 };
 
 }  // namespace stoa::models

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_generator.h"
 #include "models/engine/tiny_model.h"
 
@@ -43,7 +44,7 @@ class DraftModelTest : public testing::Test {
     } else {
       options.draft_model = file("draft.gguf", model(seed));
     }
-    auto generator = LocalGenerator::load(file("model.gguf", model(1)), "m", options, threads_, metrics);
+    auto generator = LocalGenerator::load(file("model.gguf", model(1)), "m", options, backend_, metrics);
     EXPECT_TRUE(generator) << generator.error().message;
     if (!generator) return {};
     ChatRequest request;
@@ -68,7 +69,7 @@ class DraftModelTest : public testing::Test {
     options.kv_bytes = std::size_t{8} << 20;
     options.scheduler.guess_rows = drafting ? 7 : 0;
     if (drafting) options.draft_model = file("draft.gguf", model(1));
-    auto generator = LocalGenerator::load(file("model.gguf", model(1)), "m", options, threads_, metrics);
+    auto generator = LocalGenerator::load(file("model.gguf", model(1)), "m", options, backend_, metrics);
     EXPECT_TRUE(generator) << generator.error().message;
     std::array<double, kClasses> counts{};
     ChatRequest request;
@@ -93,6 +94,7 @@ class DraftModelTest : public testing::Test {
 
   std::filesystem::path folder_;
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
 };
 
 TEST_F(DraftModelTest, GuessesChangeNothingHoweverGoodTheyAre) {
@@ -128,7 +130,7 @@ TEST_F(DraftModelTest, ReadsALongPromptInParts) {
   long_model.context_length = 2048;
   const auto bytes = long_model.build();
   const auto gguf = *GgufFile::parse(bytes, "m");
-  auto decoder = *Decoder::load(gguf, threads_, best_isa());
+  auto decoder = *Decoder::load(gguf, backend_);
   auto pool = *KvPool::create(decoder.kv_layout(), decoder.kv_layout().page_bytes() * 40);
   DraftModel draft(decoder, pool, TinyModel::kVocabulary);
   std::vector<std::int32_t> tokens;
@@ -172,7 +174,7 @@ TEST_F(DraftModelTest, AnotherVocabularyIsRefused) {
   EngineOptions options;
   options.kv_bytes = std::size_t{8} << 20;
   options.draft_model = path;
-  const auto refused = LocalGenerator::load(file("model.gguf", model(1)), "m", options, threads_, metrics);
+  const auto refused = LocalGenerator::load(file("model.gguf", model(1)), "m", options, backend_, metrics);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
   EXPECT_NE(refused.error().message.find("token 256 of the draft model"), std::string::npos) << refused.error().message;

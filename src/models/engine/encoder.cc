@@ -43,7 +43,7 @@ class Encoder::Loader {
     const int used = std::min(c_.token_types, 2);
     to_.token_types_.resize(static_cast<std::size_t>(used) * static_cast<std::size_t>(c_.width));
     constexpr std::array kTypes = {0, 1};
-    to_.compute_.lookup(types, std::span(kTypes).first(static_cast<std::size_t>(used)), to_.token_types_.data(), c_.width);
+    to_.compute_->lookup(types, std::span(kTypes).first(static_cast<std::size_t>(used)), to_.token_types_.data(), c_.width);
     return norm(gguf_ ? "token_embd_norm" : at + "LayerNorm", to_.embedding_norm_);
   }
 
@@ -89,8 +89,8 @@ class Encoder::Loader {
   const EncoderConfig& c_ = to_.config_;
 };
 
-Result<Encoder> Encoder::load(const TensorSource& source, EncoderNames names, const EncoderConfig& config, ThreadPool& threads, Isa isa) {
-  Encoder encoder(config, threads, isa);
+Result<Encoder> Encoder::load(const TensorSource& source, EncoderNames names, const EncoderConfig& config, Backend& backend) {
+  Encoder encoder(config, backend);
   STOA_CHECK(Loader(source, names, encoder).run());
   encoder.mapped_ = source.mapped();
   return encoder;
@@ -100,15 +100,15 @@ std::size_t Encoder::weight_bytes() const {
   std::size_t sum = 0;
   for (const Weights* w : {&words_, &positions_}) sum += dtype_bytes(w->dtype, static_cast<std::size_t>(w->cols)) * static_cast<std::size_t>(w->rows);
   for (const auto& layer : layers_) {
-    for (const Dense* dense : layer.products()) sum += PackedWeights::bytes_of(dense->weights);
+    for (const Dense* dense : layer.products()) sum += backend_.stored_bytes(dense->weights);
   }
-  if (pooler_.weights.data != nullptr) sum += PackedWeights::bytes_of(pooler_.weights);
+  if (pooler_.weights.data != nullptr) sum += backend_.stored_bytes(pooler_.weights);
   return sum;
 }
 
 void Encoder::pack() {
   const auto pack = [&](Dense& dense) {
-    if (const auto packed = packed_.add(compute_.pool(), dense.weights)) dense.weights = *packed;  // else as it lies in the file, slowly
+    if (const auto packed = packed_->add(dense.weights)) dense.weights = *packed;  // else as it lies in the file, slowly
   };
   for (auto& layer : layers_) {
     for (Dense* dense : layer.products()) pack(*dense);
@@ -120,12 +120,12 @@ void Encoder::pack() {
 
 void Encoder::norm(const Norm& norm, float* rows) {
   const auto& c = config_;
-  compute_.layer_norm(rows, c.width, norm.weight.data(), norm.bias.data(), c.norm_epsilon, rows_, c.width, rows, c.width);
+  compute_->layer_norm(rows, c.width, norm.weight.data(), norm.bias.data(), c.norm_epsilon, rows_, c.width, rows, c.width);
 }
 
 void Encoder::multiply(const Dense& dense, const float* x, float* y, bool accumulate) {
   const Product product{.w = &dense.weights, .y = y, .y_stride = dense.weights.rows, .bias = dense.bias.data(), .accumulate = accumulate};
-  compute_.matmul(x, dense.weights.cols, rows_, dense.weights.cols, {&product, 1});
+  compute_->matmul(x, dense.weights.cols, rows_, dense.weights.cols, {&product, 1});
 }
 
 void Encoder::encode(std::span<const EncoderInput> inputs, float* out) {
@@ -183,8 +183,8 @@ void Encoder::embed_tokens(std::span<const EncoderInput> inputs) {
   grow(qkv_, rows * width * 3);
   grow(attended_, rows * width);
   grow(intermediate_, rows * static_cast<std::size_t>(config_.feed_forward));
-  compute_.lookup(words_, tokens, hidden_.data(), config_.width);
-  compute_.lookup(positions_, positions, looked_up_.data(), config_.width);
+  compute_->lookup(words_, tokens, hidden_.data(), config_.width);
+  compute_->lookup(positions_, positions, looked_up_.data(), config_.width);
   float* row = looked_up_.data();
   for (const auto& input : inputs) {
     for (std::size_t i = 0; i < input.tokens.size(); ++i, row += width) {
@@ -193,7 +193,7 @@ void Encoder::embed_tokens(std::span<const EncoderInput> inputs) {
       for (std::size_t d = 0; d < width; ++d) row[d] += type[d];
     }
   }
-  compute_.add(looked_up_.data(), hidden_.data(), static_cast<std::int64_t>(rows * width));
+  compute_->add(looked_up_.data(), hidden_.data(), static_cast<std::int64_t>(rows * width));
   norm(embedding_norm_, hidden_.data());
 }
 
@@ -249,24 +249,24 @@ void Encoder::attend(const Layer& layer, bool first_rows) {
   float* const q = qkv_.data();
   const auto product = [stride](const Dense& dense, float* y) { return Product{.w = &dense.weights, .y = y, .y_stride = stride, .bias = dense.bias.data()}; };
   const std::array qkv = {product(layer.q, q), product(layer.k, q + width), product(layer.v, q + 2 * width)};
-  compute_.matmul(hidden_.data(), width, rows_, c.width, qkv);
+  compute_->matmul(hidden_.data(), width, rows_, c.width, qkv);
   std::size_t first = 0;
   for (const auto& sequence : sequences_) {
-    compute_.store_kv(layout_, 0, pages_.data() + first, 0, sequence.rows, sequence.q + width, stride, sequence.q + 2 * width,
+    compute_->store_kv(layout_, 0, pages_.data() + first, 0, sequence.rows, sequence.q + width, stride, sequence.q + 2 * width,
                       stride);
     first += static_cast<std::size_t>(pages_for(sequence.rows));
   }
   if (first_rows) keep_first_rows();
   const AttentionShape shape{
       .heads = c.heads, .layer = 0, .scale = 1.0f / std::sqrt(static_cast<float>(layout_.head_dim)), .causal = false};
-  compute_.attention(layout_, shape, sequences_);
+  compute_->attention(layout_, shape, sequences_);
   multiply(layer.attention_output, attended_.data(), hidden_.data(), true);
   norm(layer.attention_norm, hidden_.data());
 }
 
 void Encoder::feed_forward(const Layer& layer) {
   multiply(layer.intermediate, hidden_.data(), intermediate_.data());
-  compute_.gelu(intermediate_.data(), std::int64_t{rows_} * config_.feed_forward, config_.gelu_tanh);
+  compute_->gelu(intermediate_.data(), std::int64_t{rows_} * config_.feed_forward, config_.gelu_tanh);
   multiply(layer.output, intermediate_.data(), hidden_.data(), true);
   norm(layer.output_norm, hidden_.data());
 }

@@ -5,12 +5,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "models/compute/compute.h"
+#include "models/compute/backend.h"
 #include "models/engine/model_config.h"
 #include "models/engine/tensor_source.h"
 
@@ -28,12 +29,12 @@ enum class EncoderNames {
   kGguf,
 };
 
-// The first inputs have the matrices packed; embeddings are read where they lie in the file, which outlives the encoder. Inputs of any
+// The first inputs have the matrices packed; embeddings are read where they lie in the file, which outlives the encoder, as the backend does. Inputs of any
 // lengths are put one behind the other, so no work is spent on padding. One thread at a time.
 class Encoder {
  public:
   // A classifier is loaded when config.labels is not 0. Errors: those of TensorSource.
-  static Result<Encoder> load(const TensorSource& source, EncoderNames names, const EncoderConfig& config, ThreadPool& threads, Isa isa);
+  static Result<Encoder> load(const TensorSource& source, EncoderNames names, const EncoderConfig& config, Backend& backend);
 
   const EncoderConfig& config() const { return config_; }
   // Bytes of the weights once they are packed, embeddings in the file included.
@@ -60,7 +61,8 @@ class Encoder {
   };
   class Loader;
 
-  Encoder(const EncoderConfig& config, ThreadPool& threads, Isa isa) : config_(config), compute_(threads, isa) {}
+  Encoder(const EncoderConfig& config, Backend& backend)
+      : config_(config), backend_(backend), compute_(backend.make_compute()), packed_(backend.make_weight_store()) {}
   void pack();
   void embed_tokens(std::span<const EncoderInput> inputs);
   void prepare_pages(std::span<const EncoderInput> inputs);
@@ -71,8 +73,9 @@ class Encoder {
   void norm(const Norm& norm, float* rows);
 
   EncoderConfig config_;
-  Compute compute_;
-  PackedWeights packed_;
+  Backend& backend_;
+  std::unique_ptr<Compute> compute_;
+  std::unique_ptr<WeightStore> packed_;
   bool is_packed_ = false;
   std::span<const std::byte> mapped_;  // the file's bytes, given back once they are packed
   Weights words_, positions_;

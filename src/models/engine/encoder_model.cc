@@ -69,31 +69,31 @@ EncoderModel::EncoderModel(std::string name, EncoderTask task, Parts parts, int 
                            : metrics.counter("stoa_reranker_compute_seconds_total", "Time spent scoring pairs", {{"model", name_}})),
       encoder_(std::move(parts.encoder)) {}
 
-Result<EncoderModel::Parts> EncoderModel::load_gguf(const std::filesystem::path& path, EncoderTask task, ThreadPool& threads, Isa isa) {
+Result<EncoderModel::Parts> EncoderModel::load_gguf(const std::filesystem::path& path, EncoderTask task, Backend& backend) {
   STOA_TRY(file, GgufFile::open(path));
   STOA_TRY(config, read_encoder_config(file));
   STOA_TRY(tokenizer, Tokenizer::from_gguf(file));
   STOA_CHECK(check_model(path.string(), task, config, tokenizer));
-  STOA_TRY(encoder, Encoder::load(TensorSource(file), EncoderNames::kGguf, config, threads, isa));
+  STOA_TRY(encoder, Encoder::load(TensorSource(file), EncoderNames::kGguf, config, backend));
   return Parts{{.safetensors = {}, .gguf = std::move(file)}, std::move(tokenizer), std::move(encoder)};
 }
 
-Result<EncoderModel::Parts> EncoderModel::load_folder(const std::filesystem::path& folder, EncoderTask task, ThreadPool& threads, Isa isa) {
+Result<EncoderModel::Parts> EncoderModel::load_folder(const std::filesystem::path& folder, EncoderTask task, Backend& backend) {
   const auto config_path = folder / "config.json";
   STOA_TRY(config_text, read_small_file(config_path));
   STOA_TRY(config, read_encoder_config(config_text, config_path.string()));
   STOA_TRY(tokenizer, Tokenizer::from_json_file(folder / "tokenizer.json"));
   STOA_CHECK(check_model(folder.string(), task, config, tokenizer));
   STOA_TRY(file, SafetensorsFile::open(folder / "model.safetensors"));
-  STOA_TRY(encoder, Encoder::load(TensorSource(file), EncoderNames::kHuggingFace, config, threads, isa));
+  STOA_TRY(encoder, Encoder::load(TensorSource(file), EncoderNames::kHuggingFace, config, backend));
   return Parts{{.safetensors = std::move(file), .gguf = {}}, std::move(tokenizer), std::move(encoder)};
 }
 
 Result<std::unique_ptr<EncoderModel>> EncoderModel::load(const std::filesystem::path& folder, std::string name, EncoderTask task,
-                                                        const EncoderOptions& options, ThreadPool& threads, Metrics& metrics) {
+                                                        const EncoderOptions& options, Backend& backend, Metrics& metrics) {
   const auto begin = std::chrono::steady_clock::now();
   const auto gguf = gguf_in(folder);
-  STOA_TRY(parts, gguf ? load_gguf(*gguf, task, threads, options.isa) : load_folder(folder, task, threads, options.isa));
+  STOA_TRY(parts, gguf ? load_gguf(*gguf, task, backend) : load_folder(folder, task, backend));
   const auto& config = parts.encoder.config();
   STOA_CHECK(check_memory({.weights = parts.encoder.weight_bytes()}, available_memory(), name));
   const int max_tokens = std::min(options.max_tokens, config.positions);
@@ -102,7 +102,7 @@ Result<std::unique_ptr<EncoderModel>> EncoderModel::load(const std::filesystem::
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   log(LogLevel::kInfo, task == EncoderTask::kEmbed ? "embedding model loaded" : "reranker loaded",
       {{"model", name}, {"folder", folder.string()}, {"width", std::int64_t{config.width}}, {"layers", std::int64_t{config.layers}},
-       {"isa", std::string(isa_name(options.isa))}, {"max_tokens", std::int64_t{max_tokens}}, {"seconds", seconds}});
+       {"isa", backend.report().kernels}, {"max_tokens", std::int64_t{max_tokens}}, {"seconds", seconds}});
   return std::unique_ptr<EncoderModel>(new EncoderModel(std::move(name), task, std::move(parts), max_tokens, std::max(options.batch_tokens, max_tokens), metrics));
 }
 

@@ -22,7 +22,6 @@
 namespace stoa::models {
 
 struct EncoderOptions {
-  Isa isa = best_isa();
   int max_tokens = 256;     // longer inputs are cut, special tokens included; at most the model's positions
   int batch_tokens = 1024;  // computed together
 };
@@ -33,10 +32,10 @@ enum class EncoderTask { kEmbed, kScore };
 // Thread-safe; calls take turns at the encoder, batch by batch, so that a large one does not hold up a small one.
 class EncoderModel {
  public:
-  // `folder` holds config.json, tokenizer.json and model.safetensors, or one GGUF file. `threads` and `metrics` outlive the model.
+  // `folder` holds config.json, tokenizer.json and model.safetensors, or one GGUF file. `backend` and `metrics` outlive the model.
   // Errors: those of the readers, Tokenizer and Encoder; kUnsupported for a model that was not made for `task`.
   static Result<std::unique_ptr<EncoderModel>> load(const std::filesystem::path& folder, std::string name, EncoderTask task,
-                                                    const EncoderOptions& options, ThreadPool& threads, Metrics& metrics);
+                                                    const EncoderOptions& options, Backend& backend, Metrics& metrics);
 
   const std::string& name() const { return name_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -58,8 +57,8 @@ class EncoderModel {
     Tokenizer tokenizer;
     Encoder encoder;
   };
-  static Result<Parts> load_gguf(const std::filesystem::path& path, EncoderTask task, ThreadPool& threads, Isa isa);
-  static Result<Parts> load_folder(const std::filesystem::path& folder, EncoderTask task, ThreadPool& threads, Isa isa);
+  static Result<Parts> load_gguf(const std::filesystem::path& path, EncoderTask task, Backend& backend);
+  static Result<Parts> load_folder(const std::filesystem::path& folder, EncoderTask task, Backend& backend);
 
   EncoderModel(std::string name, EncoderTask task, Parts parts, int max_tokens, int batch_tokens, Metrics& metrics);
   std::optional<Error> take_turn(const Call& call);

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
+
 namespace stoa::models {
 namespace {
 
@@ -55,7 +57,8 @@ TEST(ExpertMixture, EqualsTheDefinition) {
   layer.matrices[kDown] = sd.weights[0];
 
   ThreadPool threads(2);
-  Compute compute(threads, best_isa());
+  CpuBackend backend(threads);
+  const auto compute = backend.make_compute();
   ExpertMixture mixture;
   for (const auto& experts : {ExpertConfig{.count = kCount, .used = 2, .feed_forward = kHidden},
                               ExpertConfig{.count = kCount, .used = 3, .feed_forward = kHidden, .shared = kShared, .normalized = false, .scale = 2.5f},
@@ -67,7 +70,7 @@ TEST(ExpertMixture, EqualsTheDefinition) {
       std::normal_distribution<float> normal(0, 1);
       Floats x(static_cast<std::size_t>(rows * kWidth)), out(x.size(), 0.5f);
       for (float& v : x) v = normal(random);
-      mixture.run(compute, config, layer, x.data(), rows, out.data());
+      mixture.run(*compute, config, layer, x.data(), rows, out.data());
       for (int row = 0; row < rows; ++row) {
         const Floats input(x.begin() + row * kWidth, x.begin() + (row + 1) * kWidth);
         auto scores = times(router.values[0], input);

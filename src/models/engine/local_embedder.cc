@@ -7,8 +7,8 @@
 namespace stoa::models {
 
 Result<std::unique_ptr<LocalEmbedder>> LocalEmbedder::load(const std::filesystem::path& folder, std::string name, const EncoderOptions& options,
-                                                          ThreadPool& threads, Metrics& metrics) {
-  STOA_TRY(model, EncoderModel::load(folder, std::move(name), EncoderTask::kEmbed, options, threads, metrics));
+                                                          Backend& backend, Metrics& metrics) {
+  STOA_TRY(model, EncoderModel::load(folder, std::move(name), EncoderTask::kEmbed, options, backend, metrics));
   return std::unique_ptr<LocalEmbedder>(new LocalEmbedder(std::move(model)));
 }
 

@@ -15,7 +15,7 @@ class LocalEmbedder final : public data::Embedder {
  public:
   // `name` is what callers call the model. As EncoderModel::load.
   static Result<std::unique_ptr<LocalEmbedder>> load(const std::filesystem::path& folder, std::string name, const EncoderOptions& options,
-                                                     ThreadPool& threads, Metrics& metrics);
+                                                     Backend& backend, Metrics& metrics);
 
   Result<data::Embeddings> embed(const Call& call, std::span<const std::string> texts) override;
   Result<int> count_tokens(const std::string& text) const override;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/tiny_bert.h"
 
 namespace stoa::models {
@@ -13,15 +14,16 @@ class LocalEmbedderTest : public testing::Test {
  protected:
   TinyBert bert_{testing::UnitTest::GetInstance()->current_test_info()->name()};
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
   Metrics metrics_;
 };
 
 TEST_F(LocalEmbedderTest, EqualsThePlainForwardInAnyBatch) {
   for (const auto isa : supported_isas()) {
+    CpuBackend backend(threads_, isa);
     EncoderOptions options;
-    options.isa = isa;
     options.batch_tokens = 45;  // several batches
-    auto embedder = LocalEmbedder::load(bert_.folder, "tiny-bert", options, threads_, metrics_);
+    auto embedder = LocalEmbedder::load(bert_.folder, "tiny-bert", options, backend, metrics_);
     ASSERT_TRUE(embedder) << embedder.error().message;
     EXPECT_EQ((*embedder)->dimensions(), kWidth);
     EXPECT_EQ((*embedder)->max_tokens(), kPositions);
@@ -46,7 +48,7 @@ TEST_F(LocalEmbedderTest, EqualsThePlainForwardInAnyBatch) {
 TEST_F(LocalEmbedderTest, CutsLongTextsAndKeepsTheEnd) {
   EncoderOptions options;
   options.max_tokens = 6;
-  auto embedder = LocalEmbedder::load(bert_.folder, "tiny-bert", options, threads_, metrics_);
+  auto embedder = LocalEmbedder::load(bert_.folder, "tiny-bert", options, backend_, metrics_);
   ASSERT_TRUE(embedder) << embedder.error().message;
   const std::vector<std::string> texts = {"a b c d", "a b c d e f g"};
   const auto result = (*embedder)->embed({}, texts);
@@ -57,7 +59,7 @@ TEST_F(LocalEmbedderTest, CutsLongTextsAndKeepsTheEnd) {
 }
 
 TEST_F(LocalEmbedderTest, StopsForCancellationAndDeadline) {
-  auto embedder = LocalEmbedder::load(bert_.folder, "tiny-bert", {}, threads_, metrics_);
+  auto embedder = LocalEmbedder::load(bert_.folder, "tiny-bert", {}, backend_, metrics_);
   ASSERT_TRUE(embedder);
   const std::vector<std::string> texts = {"a"};
   Call cancelled;
@@ -74,7 +76,7 @@ TEST_F(LocalEmbedderTest, StopsForCancellationAndDeadline) {
 
 TEST_F(LocalEmbedderTest, NamesWhatIsWrongWithAFolder) {
   const auto expect = [&](ErrorCode code, const char* mentions) {
-    const auto loaded = LocalEmbedder::load(bert_.folder, "tiny-bert", {}, threads_, metrics_);
+    const auto loaded = LocalEmbedder::load(bert_.folder, "tiny-bert", {}, backend_, metrics_);
     ASSERT_FALSE(loaded) << mentions;
     EXPECT_EQ(loaded.error().code, code) << loaded.error().message;
     EXPECT_NE(loaded.error().message.find(mentions), std::string::npos) << loaded.error().message;

@@ -55,10 +55,10 @@ std::vector<std::int32_t> shown_tokens(const Tokenizer& tokenizer, const std::ve
 }
 
 // What was decided while loading, and why.
-std::vector<ReportedChoice> explain(const EngineOptions& options, const MemoryPlan& plan, const KvPool& pool, int model_context, int context) {
+std::vector<ReportedChoice> explain(const EngineOptions& options, const BackendReport& computed, const MemoryPlan& plan, const KvPool& pool, int model_context, int context) {
   const auto& o = options.scheduler;
   std::vector<ReportedChoice> out;
-  out.push_back({"kernels", std::string(isa_name(options.isa)), options.isa == best_isa() ? "the widest instruction set that this processor and the kernels have" : "asked for"});
+  out.push_back({"kernels", computed.kernels, computed.why});
   out.push_back({"weights", in_mib(plan.weights), "matrices packed for the kernels when they are first used; every token reads all of them, so they have to stay in memory"});
   out.push_back({"keys and values", in_mib(plan.keys_and_values),
                  fmt::format("{} pages of {} tokens in {} ({} each), for running requests and the prefix cache; taken from the system as they are used", pool.pages(), kPageTokens,
@@ -85,7 +85,9 @@ struct LocalGenerator::Draft {
 
 // In order of construction: each part refers to those before it.
 struct LocalGenerator::Loaded {
-  Loaded(GgufFile f, Tokenizer t, const std::string& name) : file(std::move(f)), tokenizer(std::move(t)), adapters(name) {}
+  Loaded(Backend& b, GgufFile f, Tokenizer t, const std::string& name) : backend(b), file(std::move(f)), tokenizer(std::move(t)), adapters(name) {}
+
+  Backend& backend;
 
   GgufFile file;
   Tokenizer tokenizer;
@@ -104,13 +106,13 @@ LocalGenerator::LocalGenerator(std::unique_ptr<Loaded> loaded) : loaded_(std::mo
 LocalGenerator::~LocalGenerator() = default;
 
 Result<std::unique_ptr<LocalGenerator::Draft>> LocalGenerator::load_draft(const EngineOptions& options, const Tokenizer& tokenizer,
-                                                                          ThreadPool& threads) {
+                                                                          Backend& backend) {
   STOA_TRY(file, GgufFile::open(options.draft_model));
   auto draft = std::make_unique<Draft>(std::move(file));
   auto own = Tokenizer::from_gguf(draft->file);
   if (!own) return fail(std::move(own.error()).in(options.draft_model.string()));
   if (auto same = check_same_tokens(tokenizer, *own); !same) return fail(std::move(same.error()).in(options.draft_model.string()));
-  STOA_TRY(decoder, Decoder::load(draft->file, threads, options.isa));
+  STOA_TRY(decoder, Decoder::load(draft->file, backend));
   draft->decoder = std::make_unique<Decoder>(std::move(decoder));
   if (own->size() > draft->decoder->config().vocabulary) {
     return fail(ErrorCode::kDataLoss, "{}: the tokenizer has {} tokens, but token_embd.weight only {} rows", options.draft_model.string(), own->size(),
@@ -122,14 +124,14 @@ Result<std::unique_ptr<LocalGenerator::Draft>> LocalGenerator::load_draft(const 
 }
 
 Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesystem::path& path, std::string name, const EngineOptions& options,
-                                                            ThreadPool& threads, Metrics& metrics) {
+                                                            Backend& backend, Metrics& metrics) {
   const auto begin = std::chrono::steady_clock::now();
   STOA_TRY(file, GgufFile::open(path));
   auto tokenizer = Tokenizer::from_gguf(file);
   if (!tokenizer) return fail(std::move(tokenizer.error()).in(path.string()));
-  auto loaded = std::make_unique<Loaded>(std::move(file), std::move(*tokenizer), name);
+  auto loaded = std::make_unique<Loaded>(backend, std::move(file), std::move(*tokenizer), name);
   auto& l = *loaded;
-  STOA_TRY(decoder, Decoder::load(l.file, threads, options.isa, options.context_length, options.kv_type));
+  STOA_TRY(decoder, Decoder::load(l.file, backend, options.context_length, options.kv_type));
   l.decoder = std::make_unique<Decoder>(std::move(decoder));
   const auto& config = l.decoder->config();
   if (l.tokenizer.size() > config.vocabulary) {
@@ -142,7 +144,7 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
                   .keys_and_values = options.kv_bytes,
                   .activations = l.decoder->activation_bytes(o.step_tokens + trial_rows, trial_rows)};
   if (!options.draft_model.empty()) {
-    STOA_TRY(draft, load_draft(options, l.tokenizer, threads));
+    STOA_TRY(draft, load_draft(options, l.tokenizer, backend));
     l.draft = std::move(draft);
     plan.weights += l.draft->decoder->weight_bytes();
     plan.keys_and_values += options.draft_kv_bytes;
@@ -161,13 +163,14 @@ Result<std::unique_ptr<LocalGenerator>> LocalGenerator::load(const std::filesyst
   if (l.draft != nullptr) draft.emplace(*l.draft->decoder, *l.draft->pool, l.tokenizer.size());
   l.scheduler = std::make_unique<Scheduler>(*l.decoder, *l.pool, l.tokenizer, options.scheduler, metrics, name, draft);
 
+  const BackendReport computed = backend.report();
   auto& r = l.report;
   r = {.architecture = config.architecture, .name = std::move(name), .weight_type = std::string(dtype_info(l.decoder->weight_type()).name),
-       .isa = std::string(isa_name(options.isa)), .draft_model = options.draft_model.string(), .memory = plan, .available = available, .kv_type = options.kv_type,
-       .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = threads.threads(), .load_seconds = 0,
-       .tensors = group_tensors(l.file, options.isa), .choices = {}};
+       .isa = computed.kernels, .draft_model = options.draft_model.string(), .memory = plan, .available = available, .kv_type = options.kv_type,
+       .context_length = l.scheduler->context_length(), .vocabulary = config.vocabulary, .threads = computed.threads, .load_seconds = 0,
+       .tensors = group_tensors(l.file, backend), .choices = {}};
   if (options.context_length > 0) r.context_length = std::min(r.context_length, options.context_length);
-  r.choices = explain(options, plan, *l.pool, config.context_length, r.context_length);
+  r.choices = explain(options, computed, plan, *l.pool, config.context_length, r.context_length);
   r.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   log_report(r, path.string());
   return std::unique_ptr<LocalGenerator>(new LocalGenerator(std::move(loaded)));
@@ -180,7 +183,7 @@ void LocalGenerator::stop(std::chrono::milliseconds drain) { loaded_->scheduler-
 std::vector<std::string> LocalGenerator::adapters() const { return loaded_->adapters.names(); }
 
 Status LocalGenerator::load_adapter(const std::string& name, const std::filesystem::path& path) {
-  STOA_CHECK(loaded_->adapters.load(name, path, loaded_->decoder->config()));
+  STOA_CHECK(loaded_->adapters.load(name, path, loaded_->decoder->config(), loaded_->backend));
   log(LogLevel::kInfo, "adapter loaded", {{"model", loaded_->report.name}, {"adapter", name}, {"path", path.string()}});
   return {};
 }

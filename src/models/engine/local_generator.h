@@ -9,8 +9,7 @@
 
 #include "base/metrics.h"
 #include "base/result.h"
-#include "models/compute/cpu.h"
-#include "models/compute/thread_pool.h"
+#include "models/compute/backend.h"
 #include "models/engine/generator.h"
 #include "models/engine/model_report.h"
 #include "models/engine/prompt.h"
@@ -19,7 +18,6 @@
 namespace stoa::models {
 
 struct EngineOptions {
-  Isa isa = best_isa();
   // For keys and values of running requests and of the prefix cache, which keeps what is no longer used until the space is needed.
   // Memory is taken as it is used, up to all of it.
   std::size_t kv_bytes = std::size_t{1} << 30;
@@ -35,10 +33,10 @@ struct EngineOptions {
 class LocalGenerator final : public Generator {
  public:
   // Reads headers and builds the tokenizer; weights stay in the file until they are used. `name` is what callers call the
-  // model. `threads` and `metrics` outlive the generator; several models may share one thread pool.
+  // model. `backend` and `metrics` outlive the generator.
   // Errors: those of GgufFile, Tokenizer, Decoder and KvPool, check_same_tokens (draft model); kResourceExhausted when the machine has less memory than all of it needs.
   static Result<std::unique_ptr<LocalGenerator>> load(const std::filesystem::path& file, std::string name, const EngineOptions& options,
-                                                      ThreadPool& threads, Metrics& metrics);
+                                                      Backend& backend, Metrics& metrics);
   ~LocalGenerator() override;
 
   // A started request that call.cancel or the sink stops is no error: it comes back as kCancelled with its usage, to be charged.
@@ -59,7 +57,7 @@ class LocalGenerator final : public Generator {
   struct Draft;
   struct Loaded;
   explicit LocalGenerator(std::unique_ptr<Loaded> loaded);
-  static Result<std::unique_ptr<Draft>> load_draft(const EngineOptions& options, const Tokenizer& tokenizer, ThreadPool& threads);
+  static Result<std::unique_ptr<Draft>> load_draft(const EngineOptions& options, const Tokenizer& tokenizer, Backend& backend);
   Result<Generation> prepare(const Call& call, const ChatRequest& request, Prompt prompt) const;
   Result<ChatOutcome> read(Outbox& outbox, const ChatRequest& request, Reasoning reasoning, const DeltaSink& sink) const;
 

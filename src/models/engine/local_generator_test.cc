@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "base/utf8.h"
-#include "models/compute/product_kernel.h"
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/tiny_model.h"
 
 namespace stoa::models {
@@ -23,7 +23,7 @@ class LocalGeneratorTest : public testing::Test {
                       ("tiny_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".gguf");
     const auto bytes = model.build();
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    auto loaded = LocalGenerator::load(path, "tiny", options, threads_, metrics_);
+    auto loaded = LocalGenerator::load(path, "tiny", options, backend_, metrics_);
     ASSERT_TRUE(loaded) << loaded.error().message;
     generator_ = std::move(*loaded);
     std::filesystem::remove(path);  // mapped: it lives on until the generator is gone
@@ -69,6 +69,7 @@ class LocalGeneratorTest : public testing::Test {
   }
 
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
   Metrics metrics_;
   std::unique_ptr<LocalGenerator> generator_;
 };
@@ -105,7 +106,7 @@ TEST_F(LocalGeneratorTest, MeasuresUsageAndKnowsItsModel) {
   ASSERT_EQ(report.tensors.size(), 1u);
   EXPECT_EQ(report.tensors[0].type, "F32");
   EXPECT_GT(report.tensors[0].tensors, 10);
-  EXPECT_EQ(report.tensors[0].kernel, product_kernel(best_isa(), DType::kF32));
+  EXPECT_EQ(report.tensors[0].kernel, backend_.product_kernel(DType::kF32));
   for (const char* what : {"kernels", "weights", "keys and values", "activations", "context", "speculation"}) {
     const auto choice = std::ranges::find(report.choices, what, &ReportedChoice::what);
     ASSERT_NE(choice, report.choices.end()) << what;
@@ -362,8 +363,9 @@ TEST_F(LocalGeneratorTest, ControlTokensInAMessageAreText) {
 
 TEST(LocalGeneratorLoad, NamesAMissingFile) {
   ThreadPool threads(1);
+  CpuBackend backend(threads);
   Metrics metrics;
-  const auto loaded = LocalGenerator::load("/nowhere/model.gguf", "m", {}, threads, metrics);
+  const auto loaded = LocalGenerator::load("/nowhere/model.gguf", "m", {}, backend, metrics);
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, ErrorCode::kNotFound);
   EXPECT_NE(loaded.error().message.find("/nowhere/model.gguf"), std::string::npos);

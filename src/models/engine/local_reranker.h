@@ -15,7 +15,7 @@ class LocalReranker final : public data::Reranker {
  public:
   // `name` is what callers call the model. As EncoderModel::load.
   static Result<std::unique_ptr<LocalReranker>> load(const std::filesystem::path& folder, std::string name, const EncoderOptions& options,
-                                                     ThreadPool& threads, Metrics& metrics);
+                                                     Backend& backend, Metrics& metrics);
 
   Result<data::Reranking> rerank(const Call& call, const std::string& query, std::span<const std::string> documents, int document_tokens) override;
   int max_tokens() const override { return model_->max_tokens(); }

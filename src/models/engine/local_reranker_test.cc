@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/local_embedder.h"
 #include "models/engine/tiny_bert.h"
 
@@ -16,13 +17,15 @@ using Texts = std::vector<std::string>;
 class LocalRerankerTest : public testing::Test {
  protected:
   std::string name() const { return testing::UnitTest::GetInstance()->current_test_info()->name(); }
-  std::unique_ptr<LocalReranker> load(const TinyBert& bert, EncoderOptions options = {}) {
-    auto loaded = LocalReranker::load(bert.folder, "tiny-cross", options, threads_, metrics_);
+  std::unique_ptr<LocalReranker> load(const TinyBert& bert, EncoderOptions options = {}) { return load(bert, options, backend_); }
+  std::unique_ptr<LocalReranker> load(const TinyBert& bert, const EncoderOptions& options, Backend& backend) {
+    auto loaded = LocalReranker::load(bert.folder, "tiny-cross", options, backend, metrics_);
     EXPECT_TRUE(loaded) << loaded.error().message;
     return loaded ? std::move(*loaded) : nullptr;
   }
 
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
   Metrics metrics_;
 };
 
@@ -43,10 +46,10 @@ TEST_F(LocalRerankerTest, EqualsThePlainForward) {
       return bert.score(tokens, second);
     };
     for (const auto isa : supported_isas()) {
+      CpuBackend backend(threads_, isa);
       EncoderOptions options;
-      options.isa = isa;
       options.batch_tokens = 45;  // several batches
-      const auto reranker = load(bert, options);
+      const auto reranker = load(bert, options, backend);
       ASSERT_NE(reranker, nullptr);
       const Texts documents = {"c d e", "", "hello", "z", "c d e f g h i j k l m n o p q r s t u v w x y"};
       const auto result = reranker->rerank({}, "a b", documents, 0);
@@ -126,14 +129,14 @@ TEST_F(LocalRerankerTest, StopsForCancellationAndDeadline) {
 
 TEST_F(LocalRerankerTest, SaysWhyAFolderIsNoReranker) {
   const auto expect = [&](const TinyBert& bert, ErrorCode code, const char* mentions) {
-    const auto loaded = LocalReranker::load(bert.folder, "tiny-cross", {}, threads_, metrics_);
+    const auto loaded = LocalReranker::load(bert.folder, "tiny-cross", {}, backend_, metrics_);
     ASSERT_FALSE(loaded) << mentions;
     EXPECT_EQ(loaded.error().code, code) << loaded.error().message;
     EXPECT_NE(loaded.error().message.find(mentions), std::string::npos) << loaded.error().message;
   };
   expect(TinyBert(name()), ErrorCode::kUnsupported, "has no classifier");
   TinyBert bert(name(), TinyBert::Kind::kReranker);
-  const auto embedder = LocalEmbedder::load(bert.folder, "tiny-cross", {}, threads_, metrics_);
+  const auto embedder = LocalEmbedder::load(bert.folder, "tiny-cross", {}, backend_, metrics_);
   ASSERT_FALSE(embedder);
   EXPECT_NE(embedder.error().message.find("makes no embeddings"), std::string::npos) << embedder.error().message;
   bert.write_config(3);

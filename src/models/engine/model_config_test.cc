@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/decoder.h"
 #include "models/engine/tiny_model.h"
 
@@ -144,10 +145,11 @@ TEST(DecoderConfig, NamesWhatIsWrong) {
 
 TEST(DecoderLoad, NamesMissingAndIllShapedTensors) {
   ThreadPool threads(1);
+  CpuBackend backend(threads, Isa::kPlain);
   const auto load = [&](const std::vector<std::byte>& bytes) {
     auto file = GgufFile::parse(bytes, "test.gguf");
     EXPECT_TRUE(file);
-    return Decoder::load(*file, threads, Isa::kPlain);
+    return Decoder::load(*file, backend);
   };
   TinyModel missing;
   missing.leave_out = "blk.1.attn_k.weight";

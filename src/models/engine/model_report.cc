@@ -4,12 +4,10 @@
 #include <map>
 
 #include "base/log.h"
-#include "models/compute/compute.h"
-#include "models/compute/product_kernel.h"
 
 namespace stoa::models {
 
-std::vector<TensorGroup> group_tensors(const GgufFile& file, Isa isa) {
+std::vector<TensorGroup> group_tensors(const GgufFile& file, const Backend& backend) {
   std::map<DType, TensorGroup> groups;
   for (const TensorView& tensor : file.tensors()) {
     // Vectors (norms, biases) take no part in products.
@@ -21,7 +19,7 @@ std::vector<TensorGroup> group_tensors(const GgufFile& file, Isa isa) {
   std::vector<TensorGroup> out;
   for (auto& [dtype, group] : groups) {
     group.type = dtype_info(dtype).name;
-    group.kernel = product_kernel(isa, dtype);
+    group.kernel = backend.product_kernel(dtype);
     out.push_back(std::move(group));
   }
   std::ranges::stable_sort(out, [](const auto& a, const auto& b) { return a.bytes > b.bytes; });

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/compute/cpu.h"
+#include "models/compute/backend.h"
 #include "models/compute/kv_cache.h"
 #include "models/engine/memory_plan.h"
 #include "models/formats/gguf.h"
@@ -18,7 +18,7 @@ struct TensorGroup {
   std::string type;    // "Q4_K"
   int tensors = 0;
   std::size_t bytes = 0;
-  std::string kernel;  // models/compute/product_kernel.h
+  std::string kernel;  // Backend::product_kernel
 };
 
 // One decision and its reason, as short sentences for people.
@@ -41,7 +41,7 @@ struct ModelReport {
 };
 
 // The matrices of a file by type, and what multiplies them.
-std::vector<TensorGroup> group_tensors(const GgufFile& file, Isa isa);
+std::vector<TensorGroup> group_tensors(const GgufFile& file, const Backend& backend);
 
 // The log lines: one for the model, one for each group and each choice.
 void log_report(const ModelReport& report, const std::string& file);

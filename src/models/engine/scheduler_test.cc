@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/tiny_model.h"
 #include "models/formats/gguf.h"
 
@@ -39,7 +40,7 @@ class SchedulerTest : public testing::Test {
     bytes_ = model.build();
     file_.emplace(*GgufFile::parse(bytes_, "tiny.gguf"));
     tokenizer_.emplace(*Tokenizer::from_gguf(*file_));
-    decoder_.emplace(*Decoder::load(*file_, threads_, best_isa()));
+    decoder_.emplace(*Decoder::load(*file_, backend_));
   }
   ~SchedulerTest() override { scheduler_.reset(); }
 
@@ -92,6 +93,7 @@ class SchedulerTest : public testing::Test {
 
   std::vector<std::byte> bytes_;
   ThreadPool threads_{2};
+  CpuBackend backend_{threads_};
   std::optional<GgufFile> file_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<Decoder> decoder_;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/compute/compute.h"
+#include "models/compute/weights.h"
 #include "models/formats/gguf.h"
 #include "models/formats/safetensors.h"
 

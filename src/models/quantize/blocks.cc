@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "models/compute/compute.h"
+#include "models/compute/dequantize.h"
+#include "models/compute/weights.h"
 
 namespace stoa::models {
 namespace {

@@ -1,4 +1,4 @@
-// Rounding of rows of float32 to the block formats of GGUF (layouts: models/compute/kernels.h). Where a format leaves the scale open, it is
+// Rounding of rows of float32 to the block formats of GGUF (layouts: models/compute/dequantize.h). Where a format leaves the scale open, it is
 // searched: of some twenty candidates the one whose weighted squared error is the smallest, after the least-squares correction of scale
 // (and minimum) for the integers it gave.
 #pragma once

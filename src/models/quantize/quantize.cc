@@ -9,7 +9,8 @@
 #include <cstring>
 #include <utility>
 
-#include "models/compute/compute.h"
+#include "models/compute/dequantize.h"
+#include "models/compute/weights.h"
 #include "models/formats/gguf.h"
 #include "models/formats/gguf_writer.h"
 #include "models/quantize/blocks.h"

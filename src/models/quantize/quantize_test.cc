@@ -11,7 +11,7 @@
 
 #include <gtest/gtest.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/dequantize.h"
 #include "models/formats/gguf_writer.h"
 #include "models/quantize/blocks.h"
 

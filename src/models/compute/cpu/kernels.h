@@ -1,26 +1,15 @@
-// The table of kernels that each instruction set fills. Engine code uses Compute (compute.h); this is the layer below it, where one
+// The table of kernels that each instruction set fills. Engine code uses Compute (../compute.h); this is the layer below it, where one
 // call does one thread's share of an operation. Each entry has a plain scalar version, which is the definition, and fast twins that
 // agree with it within the bound written beside the entry (u = 2^-24, the unit roundoff of float32).
-//
-// Block formats of weights, as in GGUF files (little endian, f16 scales; q are the stored integers of 32 values, in order):
-//   Q4_0  d, 16 bytes: value i is the low nibble of byte i, value i+16 the high one     w = d (q - 8)
-//   Q4_1  d, m, 16 bytes as Q4_0                                                        w = d q + m
-//   Q5_0  d, 32 high bits (bit i of value i), 16 bytes of low nibbles                   w = d (q - 16)
-//   Q5_1  d, m, high bits, nibbles                                                      w = d q + m
-//   Q8_0  d, 32 signed bytes                                                            w = d q
-// and of 256 values, divided into sub-blocks with scales of their own:
-//   Q4_K  d, dmin, 12 bytes with 8 pairs (scale, min) of 6 bits, 128 bytes: of each 32 bytes the low nibbles are one sub-block of
-//         32 values, the high nibbles the next                                          w = d scale q - dmin min
-//   Q5_K  d, dmin, 12 bytes, 32 bytes of high bits (bit j of byte i: sub-block j), 128 bytes as Q4_K
-//   Q6_K  128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales (16 values each), d    w = d scale (q - 32)
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "models/compute/cpu.h"
+#include "models/compute/cpu/isa.h"
+#include "models/compute/cpu/packed_weights.h"
+#include "models/compute/dequantize.h"
 #include "models/compute/kv_cache.h"
-#include "models/compute/weights.h"
 #include "models/formats/dtype.h"
 
 namespace stoa::models {
@@ -53,7 +42,7 @@ constexpr int groups_of(int cols) { return (cols + kGroup - 1) / kGroup; }
 // (rounded to even; NaN stays NaN) for BF16, as other engines do.
 constexpr bool is_block_format(DType dtype) { return dtype != DType::kF32 && dtype != DType::kF16 && dtype != DType::kBF16; }
 
-// A share of a matrix product: rows of W, in panels (weights.h), times m rows of x into y (y[i * y_stride + row]).
+// A share of a matrix product: rows of W, in panels (packed_weights.h), times m rows of x into y (y[i * y_stride + row]).
 struct MatmulTile {
   DType dtype = DType::kF32;
   const std::byte* w = nullptr;  // the panel that the first row begins
@@ -67,9 +56,6 @@ struct MatmulTile {
   const float* bias = nullptr;   // rows values, or none
   bool accumulate = false;
 };
-
-// Up to about so many rows of x a product takes little longer than reading the weights.
-inline constexpr int kDirectRows = 6;
 
 // A share of attention: up to kAttentionRows (token, head) pairs that read the same KV head.
 inline constexpr int kAttentionRows = 32;
@@ -131,11 +117,5 @@ struct Kernels {
 
 // The kernels of a set that supported_isas() names.
 const Kernels& kernels(Isa isa);
-
-// One row of n stored values of any type can_compute() names as float32; n a multiple of the type's block.
-void dequantize_row(DType dtype, const std::byte* src, int n, float* out);
-
-float f16_to_f32(std::uint16_t bits);
-std::uint16_t f32_to_f16(float value);  // round to nearest even
 
 }  // namespace stoa::models

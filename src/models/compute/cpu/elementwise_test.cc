@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/cpu/cpu_compute.h"
 #include "models/compute/test_weights.h"
 
 namespace stoa::models {
@@ -152,7 +152,7 @@ TEST(Rope, TurnsPairsByTheirAngle) {
   };
   ThreadPool pool(1);
   for (const Isa isa : supported_isas()) {
-    Compute compute(pool, isa);
+    CpuCompute compute(pool, isa);
     for (const RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalves}) {
       const Rope rope(style, 4, 100.0);
       const std::int32_t positions[] = {3};
@@ -179,9 +179,9 @@ TEST(Rope, FactorsAndScaleDivideTheAngle) {
 TEST(Rope, FastKernelsEqualThePlainOnes) {
   std::mt19937 random(6);
   ThreadPool pool(2);
-  Compute plain(pool, Isa::kPlain);
+  CpuCompute plain(pool, Isa::kPlain);
   for (const Isa isa : supported_isas()) {
-    Compute compute(pool, isa);
+    CpuCompute compute(pool, isa);
     for (const RopeStyle style : {RopeStyle::kInterleaved, RopeStyle::kHalves}) {
       for (const int dim : {2, 16, 20, 64, 80}) {
         const int head_dim = 80, heads = 3, rows = 100;

@@ -1,4 +1,4 @@
-#include "models/compute/cpu.h"
+#include "models/compute/cpu/isa.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

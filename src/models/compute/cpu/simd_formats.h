@@ -1,4 +1,4 @@
-// Block formats as packed weights (weights.h) loaded into registers, for simd_packed.h. A block of 32 values of sixteen rows becomes
+// Block formats as packed weights (packed_weights.h) loaded into registers, for simd_packed.h. A block of 32 values of sixteen rows becomes
 // eight vectors of bytes, vector i with values 4 i .. 4 i + 3 of every row, and vectors of floats with a lane for each row.
 //
 // The dot product instructions want one unsigned operand, so formats with offset or signed integers are brought to unsigned ones. Where
@@ -6,8 +6,8 @@
 // ActivationGroup::offset is for; otherwise that is shifted down.
 #pragma once
 
-#include "models/compute/kernels.h"
-#include "models/compute/simd_avx2.h"
+#include "models/compute/cpu/kernels.h"
+#include "models/compute/cpu/simd_avx2.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 

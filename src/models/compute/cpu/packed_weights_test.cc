@@ -1,10 +1,10 @@
-#include "models/compute/weights.h"
+#include "models/compute/cpu/packed_weights.h"
 
 #include <algorithm>
 
 #include <gtest/gtest.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/cpu/cpu_compute.h"
 #include "models/compute/test_weights.h"
 
 namespace stoa::models {
@@ -17,9 +17,9 @@ TEST(PackedWeights, HoldTheSameBytes) {
     const int cols = 2 * std::max<int>(dtype_info(dtype).block_values, 48);
     for (const int rows : {1, 15, 16, 17, 70}) {
       const auto bytes = test::random_weights(random, dtype, rows, cols);
-      PackedWeights owner;
+      PackedWeights owner(pool);
       const Weights w = make_weights(dtype, rows, cols, bytes).value();
-      const auto packed = owner.add(pool, w);
+      const auto packed = owner.add(w);
       ASSERT_TRUE(packed.has_value());
       EXPECT_TRUE(packed->packed);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(packed->data) % 64, 0u);
@@ -31,7 +31,7 @@ TEST(PackedWeights, HoldTheSameBytes) {
         EXPECT_TRUE(std::equal(row.begin(), row.end(), bytes.begin() + static_cast<std::ptrdiff_t>(row_bytes) * r))
             << dtype_info(dtype).name << " row " << r << " of " << rows;
       }
-      EXPECT_EQ(owner.add(pool, *packed)->data, packed->data) << "packed once is enough";
+      EXPECT_EQ(owner.add(*packed)->data, packed->data) << "packed once is enough";
     }
   }
 }
@@ -40,14 +40,14 @@ TEST(PackedWeights, HoldTheSameBytes) {
 TEST(PackedWeights, GiveTheSameResults) {
   std::mt19937 random(5);
   ThreadPool pool(2);
-  Compute compute(pool, best_isa());
+  CpuCompute compute(pool, best_isa());
   const int rows = 83, cols = 256, m = 9;
   const auto x = test::random_floats(random, static_cast<std::size_t>(m * cols));
   for (const DType dtype : test::kTypes) {
     const auto bytes = test::random_weights(random, dtype, rows, cols);
     const Weights weights = make_weights(dtype, rows, cols, bytes).value();
-    PackedWeights owner;
-    const Weights packed = owner.add(pool, weights).value();
+    PackedWeights owner(pool);
+    const Weights packed = owner.add(weights).value();
     std::vector<float> expected(static_cast<std::size_t>(m * rows)), actual(expected.size());
     const Product in_file_order{.w = &weights, .y = expected.data(), .y_stride = rows};
     const Product in_panels{.w = &packed, .y = actual.data(), .y_stride = rows};

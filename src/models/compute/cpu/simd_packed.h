@@ -2,7 +2,7 @@
 // and each 4 bytes of x are broadcast against four bytes of sixteen rows, so no sums cross lanes and nothing is shuffled.
 #pragma once
 
-#include "models/compute/simd_formats.h"
+#include "models/compute/cpu/simd_formats.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 

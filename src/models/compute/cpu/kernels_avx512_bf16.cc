@@ -1,8 +1,8 @@
 // What AVX512_BF16 adds to the kernels for AVX-512: products of bfloat16 numbers two at a time. See kernels_avx512.cc.
-#include "models/compute/simd_avx512.h"
+#include "models/compute/cpu/simd_avx512.h"
 
-#include "models/compute/kernel_tables.h"
-#include "models/compute/simd_matmul.h"
+#include "models/compute/cpu/kernel_tables.h"
+#include "models/compute/cpu/simd_matmul.h"
 
 namespace stoa::models {
 namespace {

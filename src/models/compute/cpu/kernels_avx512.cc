@@ -1,12 +1,12 @@
 // The kernels for AVX-512. Compiled with its own flags (CMakeLists.txt): what is defined here must not be visible to the linker under a
 // name that other files could share (see simd_avx2.h).
-#include "models/compute/simd_avx512.h"
+#include "models/compute/cpu/simd_avx512.h"
 
-#include "models/compute/kernel_tables.h"
-#include "models/compute/simd_attention.h"
-#include "models/compute/simd_convert.h"
-#include "models/compute/simd_elementwise.h"
-#include "models/compute/simd_matmul.h"
+#include "models/compute/cpu/kernel_tables.h"
+#include "models/compute/cpu/simd_attention.h"
+#include "models/compute/cpu/simd_convert.h"
+#include "models/compute/cpu/simd_elementwise.h"
+#include "models/compute/cpu/simd_matmul.h"
 
 namespace stoa::models {
 

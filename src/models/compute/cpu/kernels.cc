@@ -1,6 +1,6 @@
-#include "models/compute/kernels.h"
+#include "models/compute/cpu/kernels.h"
 
-#include "models/compute/kernel_tables.h"
+#include "models/compute/cpu/kernel_tables.h"
 
 namespace stoa::models {
 

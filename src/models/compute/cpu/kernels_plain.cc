@@ -1,6 +1,6 @@
 // The scalar kernels: what each operation means. They favour being obviously right over speed; sums are in double precision, so that the
 // bounds in kernels.h measure the fast kernels.
-#include "models/compute/kernel_tables.h"
+#include "models/compute/cpu/kernel_tables.h"
 
 #include <algorithm>
 #include <bit>

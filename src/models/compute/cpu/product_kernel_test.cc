@@ -1,4 +1,4 @@
-#include "models/compute/product_kernel.h"
+#include "models/compute/cpu/product_kernel.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The tables behind kernels(Isa), one for each file of kernels.
 #pragma once
 
-#include "models/compute/kernels.h"
+#include "models/compute/cpu/kernels.h"
 
 namespace stoa::models {
 

@@ -2,7 +2,7 @@
 // operation means is written there, and why nothing here may have external linkage.
 #pragma once
 
-#include "models/compute/simd_avx2.h"
+#include "models/compute/cpu/simd_avx2.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__) && defined(__AVX512VNNI__)
 

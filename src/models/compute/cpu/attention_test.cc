@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/cpu/cpu_compute.h"
 #include "models/compute/test_weights.h"
 
 namespace stoa::models {
@@ -88,7 +88,7 @@ std::vector<double> expected_output(const Case& c, const Sequence& s, float scal
 
 void check(const Case& c, Isa isa, std::mt19937& random) {
   ThreadPool pool(2);
-  Compute compute(pool, isa);
+  CpuCompute compute(pool, isa);
   const KvLayout layout{.layers = 2, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .type = c.type};
   std::vector<Sequence> sequences;
   for (const auto& [before, rows] : c.sequences) sequences.push_back(make_sequence(random, c, layout, before, rows));
@@ -150,7 +150,7 @@ TEST(Attention, LargeScoresStayFinite) {
   const KvLayout layout{.layers = 1, .kv_heads = 1, .head_dim = 16, .type = KvType::kF32};
   ThreadPool pool(1);
   for (const Isa isa : supported_isas()) {
-    Compute compute(pool, isa);
+    CpuCompute compute(pool, isa);
     const int positions = 70;
     std::vector<float> k(positions * 16), v(positions * 16), q(16, 1.0f), out(16);
     for (int p = 0; p < positions; ++p) {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "models/compute/cpu.h"
+#include "models/compute/cpu/isa.h"
 #include "models/formats/dtype.h"
 
 namespace stoa::models {

@@ -1,7 +1,7 @@
 // Scores of attention: queries times keys, a page at a time. See simd_attention.h, which this is a part of.
 #pragma once
 
-#include "models/compute/simd_elementwise.h"
+#include "models/compute/cpu/simd_elementwise.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 

@@ -4,7 +4,7 @@
 // once for all rows of the tile. Method: Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018).
 #pragma once
 
-#include "models/compute/simd_scores.h"
+#include "models/compute/cpu/simd_scores.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 

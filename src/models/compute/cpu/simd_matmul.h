@@ -2,7 +2,7 @@
 // simd_packed.h; F32, F16 and BF16 are here.
 #pragma once
 
-#include "models/compute/simd_packed.h"
+#include "models/compute/cpu/simd_packed.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 

@@ -1,8 +1,8 @@
 // Row operations over a vector type S (simd_avx2.h): see Kernels in kernels.h.
 #pragma once
 
-#include "models/compute/kernels.h"
-#include "models/compute/simd_avx2.h"
+#include "models/compute/cpu/kernels.h"
+#include "models/compute/cpu/simd_avx2.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 

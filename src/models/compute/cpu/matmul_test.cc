@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "models/compute/compute.h"
+#include "models/compute/cpu/cpu_compute.h"
 #include "models/compute/test_weights.h"
 
 namespace stoa::models {
@@ -48,8 +48,8 @@ void check_tile(Isa isa, DType dtype, Shape shape, int m, std::mt19937& random) 
   }();
   const std::size_t row_bytes = dtype_bytes(dtype, static_cast<std::size_t>(shape.cols));
   ThreadPool pool(1);
-  PackedWeights owner;
-  const Weights packed = owner.add(pool, make_weights(dtype, shape.rows, shape.cols, weights).value()).value();
+  PackedWeights owner(pool);
+  const Weights packed = owner.add(make_weights(dtype, shape.rows, shape.cols, weights).value()).value();
   for (const bool accumulate : {false, true}) {
     const int stride = shape.rows + 3;
     std::vector<float> expected(static_cast<std::size_t>(m * stride), 0.5f);
@@ -98,10 +98,10 @@ TEST(Matmul, RowsDoNotDependOnTheirCompany) {
   const auto x = test::random_floats(random, static_cast<std::size_t>(m * cols));
   for (const DType dtype : test::kTypes) {
     const auto bytes = test::random_weights(random, dtype, rows, cols);
-    PackedWeights owner;
-    const Weights w = owner.add(pool, make_weights(dtype, rows, cols, bytes).value()).value();
+    PackedWeights owner(pool);
+    const Weights w = owner.add(make_weights(dtype, rows, cols, bytes).value()).value();
     for (const Isa isa : supported_isas()) {
-      Compute compute(pool, isa);
+      CpuCompute compute(pool, isa);
       std::vector<float> together(static_cast<std::size_t>(m * rows)), alone(together.size());
       const Product all{.w = &w, .y = together.data(), .y_stride = rows};
       compute.matmul(x.data(), cols, m, cols, {&all, 1});
@@ -136,7 +136,7 @@ TEST(Matmul, MinimumsMultiplyTheirOwnSum) {
       for (const int m : {1, 5}) {
         std::vector<float> y(5);
         const Product product{.w = &w, .y = y.data(), .y_stride = 1};
-        Compute(pool, isa).matmul(x.data(), cols, m, cols, {&product, 1});
+        CpuCompute(pool, isa).matmul(x.data(), cols, m, cols, {&product, 1});
         for (int i = 0; i < m; ++i) {
           std::vector<ActivationGroup> quantized(groups);
           kernels(isa).quantize(x.data() + i * cols, cols, quantized.data());
@@ -155,9 +155,9 @@ TEST(Matmul, MinimumsMultiplyTheirOwnSum) {
 TEST(Matmul, ProductsOfOneInputAreWhole) {
   std::mt19937 random(2);
   ThreadPool pool(3);
-  Compute plain(pool, Isa::kPlain);
+  CpuCompute plain(pool, Isa::kPlain);
   for (const Isa isa : supported_isas()) {
-    Compute compute(pool, isa);
+    CpuCompute compute(pool, isa);
     for (const int m : {1, 3, 7, 70, 200}) {
       const int cols = 256;
       const std::vector<float> x = test::random_floats(random, static_cast<std::size_t>(m * cols));
@@ -221,7 +221,7 @@ TEST(Weights, RefusesWhatKernelsCannotRead) {
 TEST(Lookup, GivesTheRowsAsked) {
   std::mt19937 random(3);
   ThreadPool pool(2);
-  Compute compute(pool, best_isa());
+  CpuCompute compute(pool, best_isa());
   const auto bytes = test::random_weights(random, DType::kQ8_0, 9, 64);
   const Weights w = make_weights(DType::kQ8_0, 9, 64, bytes).value();
   const std::int32_t indices[] = {8, 0, 3, 3};
