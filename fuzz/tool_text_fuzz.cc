@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -29,10 +30,11 @@ std::vector<ToolEvent> parse(std::optional<ToolFormat> format, Reasoning reasoni
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0 || size > 4096) return 0;
-  const std::optional<ToolFormat> formats[] = {ToolFormat::kHermes, ToolFormat::kLlama3, ToolFormat::kMistral, std::nullopt};
-  const Reasoning reasonings[] = {Reasoning::kNone, Reasoning::kPossible, Reasoning::kOpened};
-  const auto format = formats[data[0] % 4];
-  const auto reasoning = reasonings[data[0] / 4 % 3];
+  const std::optional<ToolFormat> formats[] = {ToolFormat::kHermes, ToolFormat::kLlama3, ToolFormat::kMistral,
+                                               std::nullopt,        ToolFormat::kTagged,  ToolFormat::kMistral11, ToolFormat::kParameters};
+  const Reasoning reasonings[] = {Reasoning::kNone, Reasoning::kPossible, Reasoning::kOpened, {Reasoning::kPossible, kBracketTags}};
+  const auto format = formats[data[0] % std::size(formats)];
+  const auto reasoning = reasonings[data[0] / 8 % std::size(reasonings)];
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   const auto whole = parse(format, reasoning, text, 1 << 20);
   if (whole != parse(format, reasoning, text, 1) || whole != parse(format, reasoning, text, 3)) std::abort();

@@ -31,6 +31,8 @@ CONVERSATIONS = {
     "long": [turn("system", "Sys"), turn("user", "Ü <b>&amp;</b>"), turn("assistant", "<think>\nhm\n</think>\n\nAnswer "), turn("user", "你好 🎉"), turn("assistant", "x"), turn("user", "last")],
     "answered": [turn("user", "a"), turn("assistant", "b")],
     "tool": [turn("user", "a"), turn("assistant", "calling"), turn("tool", "{\"t\": 1}"), turn("tool", "two"), turn("assistant", "done")],
+    "calls": [turn("user", "a"), turn("assistant", "I look.") | {"tool_calls": [{"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": {
+        "city": "Zürich \"x\"", "days": 3, "fine": True, "list": [1, {"a": None}], "none": None}}}]}, turn("tool", "sun")],
     "not alternating": [turn("user", "a"), turn("user", "b")],
     "empty": [],
 }

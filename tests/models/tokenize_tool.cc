@@ -2,7 +2,7 @@
 //   tokenize_tool gguf FILE | json FILE
 //     {"base64": "<bytes>", "add_special": bool, "parse_special": bool} -> {"ids": [...], "base64": "<what the ids decode to>"}
 //   tokenize_tool render
-//     {"template", "messages": [{"role", "content"}...], "tools", "variables", "add_generation_prompt", "bos_token", "eos_token", "now"}
+//     {"template", "messages": [{"role", "content", "tool_calls"}...], "tools", "variables", "add_generation_prompt", "bos_token", "eos_token", "now"}
 //     -> {"text": "..."}
 //   a request that fails -> {"error": "..."}
 //   tokenize_tool bench (gguf | json) FILE TEXT ROUNDS -> {"bytes", "tokens", "seconds": [...]}
@@ -46,11 +46,22 @@ Result<JsonObject> encode(const Tokenizer& tokenizer, const JsonObject& request)
   return out;
 }
 
+ChatMessage message_of(const JsonObject& object) {
+  ChatMessage message{text(object, "role"), text(object, "content")};
+  const Json* calls = find(object, "tool_calls");
+  if (calls == nullptr || !calls->is_array()) return message;
+  for (const auto& call : calls->get_array()) {
+    const auto& function = call.at("function").as_object();
+    message.tool_calls.push_back({text(call.as_object(), "id"), text(function, "name"), dump_json(function.at("arguments"))});
+  }
+  return message;
+}
+
 Result<JsonObject> render(const JsonObject& request) {
   STOA_TRY(chat_template, ChatTemplate::parse(text(request, "template")));
   std::vector<ChatMessage> messages;
   if (const Json* list = find(request, "messages"); list != nullptr && list->is_array())
-    for (const auto& message : list->get_array()) messages.push_back({text(message.as_object(), "role"), text(message.as_object(), "content")});
+    for (const auto& message : list->get_array()) messages.push_back(message_of(message.as_object()));
   TemplateInput input{.messages = messages};
   input.add_generation_prompt = flag(request, "add_generation_prompt", true);
   input.bos_token = text(request, "bos_token");

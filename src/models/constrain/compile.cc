@@ -399,4 +399,15 @@ Result<Dfa> compile_regular(const Syntax& syntax, NodeId node) {
   return nfa.determinise(work);
 }
 
+Result<NodeId> text_without(Syntax& syntax, std::span<const std::string> words) {
+  const NodeId any = syntax.repeat(syntax.runes(RuneSet::all()), 0, kUnlimited);
+  if (words.empty()) return any;
+  std::vector<NodeId> taken;
+  for (const std::string& word : words) taken.push_back(syntax.text(word));
+  STOA_TRY(all, compile_regular(syntax, any));
+  STOA_TRY(with, compile_regular(syntax, syntax.sequence({any, syntax.choice(std::move(taken)), any})));
+  STOA_TRY(without, difference(all, with, syntax.limits().max_states));
+  return syntax.dfa(std::move(without));
+}
+
 }  // namespace stoa::models::constrain

@@ -27,6 +27,7 @@ class PartReader {
   Result<NodeId> read(const GrammarPart& part, std::size_t depth) {
     if (depth > syntax_.limits().max_depth) return fail(ErrorCode::kTooLarge, "grammar parts are nested deeper than {}", syntax_.limits().max_depth);
     STOA_CHECK(check_size("a grammar part", part.text, syntax_.limits()));
+    if (part.document) STOA_CHECK(check_size("the schema", *part.document, syntax_.limits()));
     std::vector<NodeId> nodes;
     for (const GrammarPart& child : part.parts) {
       STOA_TRY(node, read(child, depth + 1));
@@ -35,12 +36,16 @@ class PartReader {
     STOA_CHECK(syntax_.status());
     switch (part.kind) {
       case GrammarPart::Kind::kText: return syntax_.text(part.text);
-      case GrammarPart::Kind::kSchema: {
+      case GrammarPart::Kind::kSchema:
+      case GrammarPart::Kind::kSchemaText: {
         STOA_CHECK(need_json());
-        return read_schema(syntax_, *json_, part.text);
+        STOA_TRY(document, parsed(part));
+        const std::string_view reference = part.document ? std::string_view(part.text) : "#";
+        if (part.kind == GrammarPart::Kind::kSchema) return read_schema(syntax_, *json_, *document, reference);
+        return read_schema_text(syntax_, *json_, *document, reference, part.words);
       }
       case GrammarPart::Kind::kRegex: return read_regex(syntax_, part.text, {});
-      case GrammarPart::Kind::kTextWithout: return text_without(part.words);
+      case GrammarPart::Kind::kTextWithout: return text_without(syntax_, part.words);
       case GrammarPart::Kind::kSequence: return nodes.empty() ? syntax_.text("") : syntax_.sequence(std::move(nodes));
       case GrammarPart::Kind::kChoice: return syntax_.choice(std::move(nodes));
       case GrammarPart::Kind::kRepeat:
@@ -59,19 +64,19 @@ class PartReader {
     return {};
   }
 
-  Result<NodeId> text_without(const std::vector<std::string>& words) {
-    const NodeId any = syntax_.repeat(syntax_.runes(RuneSet::all()), 0, kUnlimited);
-    if (words.empty()) return any;
-    std::vector<NodeId> taken;
-    for (const std::string& word : words) taken.push_back(syntax_.text(word));
-    STOA_TRY(all, compile_regular(syntax_, any));
-    STOA_TRY(with, compile_regular(syntax_, syntax_.sequence({any, syntax_.choice(std::move(taken)), any})));
-    STOA_TRY(without, difference(all, with, syntax_.limits().max_states));
-    return syntax_.dfa(std::move(without));
+  // Parts of one document come one after the other: it is read once for all of them.
+  Result<const Json*> parsed(const GrammarPart& part) {
+    if (part.document && part.document == document_) return &*schema_;
+    STOA_TRY(schema, parse_schema(part.document ? *part.document : part.text, syntax_.limits()));
+    schema_ = std::move(schema);
+    document_ = part.document;
+    return &*schema_;
   }
 
   Syntax& syntax_;
   std::optional<JsonSyntax> json_;
+  std::shared_ptr<const std::string> document_;
+  std::optional<Json> schema_;  // of document_
 };
 
 Result<std::shared_ptr<const Automaton>> finish(Syntax& syntax, NodeId body) {

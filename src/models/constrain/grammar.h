@@ -32,6 +32,7 @@ struct GrammarPart {
   enum class Kind {
     kText,         // `text` literally
     kSchema,       // JSON that conforms to the schema in `text`
+    kSchemaText,   // the same for a schema of strings (or null): their characters as they are, without quotes, and none of `words` in them
     kRegex,        // the regular expression in `text`, whole
     kTextWithout,  // any UTF-8 text in which none of `words` occurs
     kSequence,     // `parts` one after the other
@@ -40,6 +41,7 @@ struct GrammarPart {
   };
   Kind kind = Kind::kText;
   std::string text;
+  std::shared_ptr<const std::string> document = nullptr;  // of schemas: where set, `text` is a reference ("#/properties/a") into this one
   std::vector<GrammarPart> parts;
   std::vector<std::string> words;
   int min = 1, max = 1;

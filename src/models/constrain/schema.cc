@@ -20,9 +20,12 @@ class SchemaReader {
  public:
   SchemaReader(Syntax& syntax, JsonSyntax& json, const Json& document) : syntax_(syntax), json_(json), document_(document) {}
 
-  Result<NodeId> read() {
-    STOA_TRY(node, value({{.schema = &document_, .path = "#"}}, 0));
-    if (node == syntax_.never()) return fail(error(ErrorCode::kInvalidArgument, "schema at #: nothing can satisfy it").with_hint("look for bounds, types or required properties that exclude each other"));
+  // `words`: of values that stand as plain text; none for JSON.
+  Result<NodeId> read(std::string_view reference, std::optional<std::span<const std::string>> words) {
+    STOA_TRY(place, resolve({.schema = &document_, .path = "#"}, Json(reference)));
+    STOA_TRY(node, words ? plain({place}, *words, 0) : value({place}, 0));
+    if (node == syntax_.never())
+      return fail(error(ErrorCode::kInvalidArgument, "schema at {}: nothing can satisfy it", reference).with_hint("look for bounds, types or required properties that exclude each other"));
     return node;
   }
 
@@ -39,9 +42,13 @@ class SchemaReader {
   Result<bool> flatten(const SchemaAt& at, Conjunction& out, std::vector<const Json*>& active);
   Result<SchemaAt> resolve(const SchemaAt& at, const Json& reference) const;
 
+  std::vector<Conjunction> branches(const Conjunction& parts, const Shape& shape) const;
   Result<NodeId> alternatives(const Conjunction& parts, const Shape& shape, std::size_t depth);
+  Result<NodeId> plain(const Conjunction& given, std::span<const std::string> words, std::size_t depth);
+  Result<NodeId> plain_text(const Shape& shape, std::span<const std::string> words);
   Result<NodeId> listed(const Shape& shape);
   Result<NodeId> text(const Shape& shape);
+  Result<NodeId> together(std::span<const NodeId> nodes, std::string_view path);
   Result<NodeId> array(const Shape& shape, std::size_t depth);
   Result<NodeId> object(const Shape& shape, std::size_t depth);
   Result<Names> names_of(const Shape& shape) const;
@@ -62,23 +69,8 @@ Result<SchemaAt> SchemaReader::resolve(const SchemaAt& at, const Json& reference
   if (!reference.is_string()) return wrong("must be a string");
   const std::string text(reference.get_string());
   if (text != "#" && !text.starts_with("#/")) return wrong(fmt::format("'{}' points outside this schema, or is not a JSON pointer", text));
-  const Json* found = &document_;
-  for (std::size_t from = 1; from < text.size();) {
-    const std::size_t end = std::min(text.find('/', from + 1), text.size());
-    std::string key = text.substr(from + 1, end - from - 1);
-    for (const auto& [coded, plain] : {std::pair<std::string_view, char>{"~1", '/'}, {"%25", '%'}, {"%20", ' '}, {"~0", '~'}})
-      for (std::size_t place = 0; (place = key.find(coded, place)) != std::string::npos; ++place) key.replace(place, coded.size(), 1, plain);
-    const Json* next = nullptr;
-    if (const auto* object = found->if_object()) {
-      next = object->if_contains(key);
-    } else if (const auto* array = found->if_array(); array != nullptr && !key.empty() && key.size() < 7 && std::ranges::all_of(key, [](char c) { return c >= '0' && c <= '9'; })) {
-      const std::size_t index = std::stoul(key);
-      if (index < array->size()) next = &(*array)[index];
-    }
-    if (next == nullptr) return wrong(fmt::format("'{}' names nothing in this schema", text));
-    found = next;
-    from = end;
-  }
+  const Json* found = referred_to(document_, text);
+  if (found == nullptr) return wrong(fmt::format("'{}' names nothing in this schema", text));
   return SchemaAt{.schema = found, .path = text};
 }
 
@@ -183,20 +175,84 @@ Result<NodeId> SchemaReader::body(const Conjunction& parts, std::size_t depth) {
 }
 
 // Each branch together with everything that stands beside the anyOf.
-Result<NodeId> SchemaReader::alternatives(const Conjunction& parts, const Shape& shape, std::size_t depth) {
+std::vector<Conjunction> SchemaReader::branches(const Conjunction& parts, const Shape& shape) const {
   const std::size_t index = *shape.alternatives;
   const char* keyword = shape.alternatives_one ? "oneOf" : "anyOf";
   Conjunction rest = parts;
   (shape.alternatives_one ? rest[index].skip_one : rest[index].skip_any) = true;
+  std::vector<Conjunction> out;
+  const JsonArray& schemas = parts[index].schema->get_object().at(keyword).get_array();
+  for (std::size_t i = 0; i < schemas.size(); ++i) {
+    out.push_back(rest);
+    out.back().push_back({.schema = &schemas[i], .path = fmt::format("{}/{}/{}", parts[index].path, keyword, i)});
+  }
+  return out;
+}
+
+Result<NodeId> SchemaReader::alternatives(const Conjunction& parts, const Shape& shape, std::size_t depth) {
   std::vector<NodeId> options;
-  const JsonArray& branches = parts[index].schema->get_object().at(keyword).get_array();
-  for (std::size_t i = 0; i < branches.size(); ++i) {
-    Conjunction together = rest;
-    together.push_back({.schema = &branches[i], .path = fmt::format("{}/{}/{}", parts[index].path, keyword, i)});
-    STOA_TRY(node, value(together, depth + 1));
+  for (const Conjunction& branch : branches(parts, shape)) {
+    STOA_TRY(node, value(branch, depth + 1));
     options.push_back(node);
   }
   return syntax_.choice(std::move(options));
+}
+
+// Strings and null as plain text.
+Result<NodeId> SchemaReader::plain(const Conjunction& given, std::span<const std::string> words, std::size_t depth) {
+  if (depth > syntax_.limits().max_depth) return fail(ErrorCode::kTooLarge, "schema at {}: nested deeper than {} levels", given.front().path, syntax_.limits().max_depth);
+  Conjunction parts;
+  for (const SchemaAt& part : given) {
+    std::vector<const Json*> active;
+    STOA_TRY(possible, flatten(part, parts, active));
+    if (!possible) return syntax_.never();
+  }
+  STOA_TRY(shape, read_shape(parts, syntax_.limits()));
+  std::vector<NodeId> options;
+  if (shape.alternatives) {
+    for (const Conjunction& branch : branches(parts, shape)) {
+      STOA_TRY(node, plain(branch, words, depth + 1));
+      options.push_back(node);
+    }
+    return syntax_.choice(std::move(options));
+  }
+  const std::uint8_t types = shape.typed || shape.values ? shape.types : shape.spoken;
+  if (shape.values) {
+    if (!shape.assertions.empty()) return listed(shape);  // which says what is wrong with that
+    for (const Json& value : *shape.values) {
+      const bool has_word = value.is_string() && std::ranges::any_of(words, [&](const std::string& word) { return std::string_view(value.get_string()).contains(word); });
+      if (has_word) return schema_error(shape.path, "enum", fmt::format("has {}, which cannot stand in a parameter of this model's tool calls", dump_json(value).substr(0, 80)), "");
+      if ((types & kStringType) && value.is_string()) options.push_back(syntax_.text(value.get_string()));
+      if ((types & kNullType) && value.is_null()) options.push_back(syntax_.text("null"));
+    }
+    return syntax_.choice(std::move(options));
+  }
+  if (types & ~(kStringType | kNullType)) return schema_error(shape.path, "type", "allows more than strings", "");
+  if (types & kNullType) options.push_back(syntax_.text("null"));
+  if (types & kStringType) {
+    STOA_TRY(node, plain_text(shape, words));
+    options.push_back(node);
+  }
+  return syntax_.choice(std::move(options));
+}
+
+Result<NodeId> SchemaReader::plain_text(const Shape& shape, std::span<const std::string> words) {
+  const std::int64_t min = shape.min_length, max = shape.max_length;
+  if (max >= 0 && min > max) return syntax_.never();
+  const bool bounded = min > 0 || max >= 0;
+  RuneSet some = RuneSet::all();
+  for (const std::string& word : words) some = some.minus({{static_cast<unsigned char>(word.front()), static_cast<unsigned char>(word.front())}});
+  const NodeId lengths = bounded ? repeated(syntax_.runes(std::move(some)), min, max) : syntax_.never();
+  if (shape.patterns.empty()) return bounded ? Result<NodeId>(lengths) : text_without(syntax_, words);
+  STOA_TRY(free, text_without(syntax_, words));
+  std::vector<NodeId> nodes{free};
+  if (bounded) nodes.push_back(lengths);
+  for (const Shape::Text& pattern : shape.patterns) {
+    auto node = read_regex(syntax_, pattern.regex, {.search = true});
+    if (!node) return fail(std::move(node).error().in("schema at " + pattern.path));
+    nodes.push_back(*node);
+  }
+  return together(nodes, shape.path);
 }
 
 std::uint8_t type_of(const Json& value) {
@@ -240,15 +296,20 @@ Result<NodeId> SchemaReader::text(const Shape& shape) {
   const bool implied = lengths.least >= min && (max < 0 || (lengths.most >= 0 && lengths.most <= max));
   if (nodes.size() == 1 && (!bounded || implied)) return json_.quoted(nodes.front());
   if (bounded) nodes.push_back(repeated(syntax_.runes(RuneSet::all(), true), min, max));
+  STOA_TRY(node, together(nodes, shape.path));
+  return node == syntax_.never() ? node : json_.quoted(node);
+}
+
+// What all of these regular expressions match.
+Result<NodeId> SchemaReader::together(std::span<const NodeId> nodes, std::string_view path) {
   std::optional<Dfa> all;
   for (const NodeId node : nodes) {
     auto one = compile_regular(syntax_, node);
     if (one && all) one = intersection(*all, *one, syntax_.limits().max_states);
-    if (!one) return fail(std::move(one).error().in(fmt::format("schema at {}", shape.path)).with_hint("shorten minLength and maxLength, or put the length into the pattern"));
+    if (!one) return fail(std::move(one).error().in(fmt::format("schema at {}", path)).with_hint("shorten minLength and maxLength, or put the length into the pattern"));
     all = std::move(*one);
   }
-  const NodeId node = syntax_.dfa(std::move(*all));
-  return node == syntax_.never() ? node : json_.quoted(node);
+  return syntax_.dfa(std::move(*all));
 }
 
 Result<NodeId> SchemaReader::array(const Shape& shape, std::size_t depth) {
@@ -434,9 +495,16 @@ Result<NodeId> SchemaReader::other_key(const Shape& shape, const std::vector<std
 
 }  // namespace
 
-Result<NodeId> read_schema(Syntax& syntax, JsonSyntax& json, std::string_view schema) {
-  STOA_TRY(document, parse_json(schema, {.max_bytes = syntax.limits().max_bytes, .max_depth = 2 * syntax.limits().max_depth}));
-  return SchemaReader(syntax, json, document).read();
+Result<Json> parse_schema(std::string_view text, const GrammarLimits& limits) {
+  return parse_json(text, {.max_bytes = limits.max_bytes, .max_depth = 2 * limits.max_depth});
+}
+
+Result<NodeId> read_schema(Syntax& syntax, JsonSyntax& json, const Json& document, std::string_view reference) {
+  return SchemaReader(syntax, json, document).read(reference, std::nullopt);
+}
+
+Result<NodeId> read_schema_text(Syntax& syntax, JsonSyntax& json, const Json& document, std::string_view reference, std::span<const std::string> words) {
+  return SchemaReader(syntax, json, document).read(reference, words);
 }
 
 }  // namespace stoa::models::constrain

@@ -293,6 +293,26 @@ Result<Shape> read_shape(const Conjunction& parts, const GrammarLimits& limits) 
   return shape;
 }
 
+const Json* referred_to(const Json& document, const std::string& reference) {
+  const Json* found = &document;
+  for (std::size_t from = 1; from < reference.size() && found != nullptr;) {
+    const std::size_t end = std::min(reference.find('/', from + 1), reference.size());
+    std::string key = reference.substr(from + 1, end - from - 1);
+    for (const auto& [coded, plain] : {std::pair<std::string_view, char>{"~1", '/'}, {"%25", '%'}, {"%20", ' '}, {"~0", '~'}})
+      for (std::size_t place = 0; (place = key.find(coded, place)) != std::string::npos; ++place) key.replace(place, coded.size(), 1, plain);
+    const Json* next = nullptr;
+    if (const auto* object = found->if_object()) {
+      next = object->if_contains(key);
+    } else if (const auto* array = found->if_array(); array != nullptr && !key.empty() && key.size() < 7 && std::ranges::all_of(key, [](char c) { return c >= '0' && c <= '9'; })) {
+      const std::size_t index = std::stoul(key);
+      if (index < array->size()) next = &(*array)[index];
+    }
+    found = next;
+    from = end;
+  }
+  return found;
+}
+
 std::string child_path(std::string_view path, std::string_view key) {
   std::string out(path);
   out += '/';

@@ -70,6 +70,9 @@ Result<Shape> read_shape(const Conjunction& parts, const GrammarLimits& limits);
 // "#/properties/a" + "b" -> "#/properties/a/b", escaped as JSON pointers are.
 std::string child_path(std::string_view path, std::string_view key);
 
+// What a reference ("#/$defs/name") names in a document; null where it names nothing.
+const Json* referred_to(const Json& document, const std::string& reference);
+
 // Makes the error that a keyword deserves.
 std::unexpected<Error> schema_error(std::string_view path, std::string_view keyword, std::string_view what, std::string hint);
 

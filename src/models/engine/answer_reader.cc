@@ -15,6 +15,9 @@ std::string new_call_id(std::optional<ToolFormat> format) {
 
 }  // namespace
 
+AnswerReader::AnswerReader(std::optional<ToolFormat> format, Reasoning reasoning, std::span<const ToolDefinition> tools)
+    : format_(format), parser_(format, reasoning, format == ToolFormat::kParameters ? std::make_shared<const ParameterForms>(parameter_forms(tools)) : nullptr) {}
+
 std::optional<ChatDelta> AnswerReader::read(ChatDelta raw) {
   std::ranges::move(raw.logprobs, std::back_inserter(logprobs_));
   parser_.push(raw.text, events_);

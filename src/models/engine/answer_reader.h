@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "contracts/chat.h"
@@ -12,7 +13,8 @@ namespace stoa::models {
 // One thread at a time.
 class AnswerReader {
  public:
-  AnswerReader(std::optional<ToolFormat> format, Reasoning reasoning) : format_(format), parser_(format, reasoning) {}
+  // `tools`: those that the answer may call.
+  AnswerReader(std::optional<ToolFormat> format, Reasoning reasoning, std::span<const ToolDefinition> tools = {});
 
   // The next piece, with what became clear; nothing while it may still become a marker. Log-probabilities wait with their text.
   std::optional<ChatDelta> read(ChatDelta raw);

@@ -279,6 +279,23 @@ TEST(ConstraintCacheTest, KeepsWhatWasUsedLast) {
   std::filesystem::remove(path);
 }
 
+TEST(AnswerReaderTest, KnowsTheParametersOfTheTools) {
+  const std::vector<ToolDefinition> tools = {{"f", R"({"type":"object","properties":{"zip":{"type":"string"}}})"}};
+  AnswerReader reader(ToolFormat::kParameters, {Reasoning::kPossible, kBracketTags}, tools);
+  std::string arguments, thought;
+  const auto take = [&](const std::optional<ChatDelta>& delta) {
+    if (!delta) return;
+    thought += delta->reasoning;
+    for (const auto& call : delta->tool_calls) arguments += call.arguments;
+  };
+  for (const char c : std::string("[THINK]hm[/THINK]<tool_call>\n<function=f>\n<parameter=zip>\n0150\n</parameter>\n<parameter=floor>\n3\n</parameter>\n</function>\n</tool_call>"))
+    take(reader.read({.text = std::string(1, c)}));
+  take(reader.finish());
+  EXPECT_EQ(thought, "hm");
+  EXPECT_EQ(arguments, R"({"zip": "0150", "floor": 3})");
+  EXPECT_TRUE(reader.called_tools());
+}
+
 TEST(AnswerReaderTest, TellsPartsApart) {
   AnswerReader reader(ToolFormat::kHermes, Reasoning::kPossible);
   const std::string text = "<think>hm</think>\n\nLook: <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";

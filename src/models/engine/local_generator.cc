@@ -245,7 +245,7 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
 // Hands the answer to the sink, its parts told apart where there can be any.
 Result<ChatOutcome> LocalGenerator::read(Outbox& outbox, const ChatRequest& request, Reasoning reasoning, const DeltaSink& sink) const {
   std::optional<AnswerReader> reader;
-  if (offers_tools(request)) reader.emplace(loaded_->prompts->tool_format(), reasoning);
+  if (offers_tools(request)) reader.emplace(loaded_->prompts->tool_format(), reasoning, request.tools);
   else if (reasoning != Reasoning::kNone) reader.emplace(std::nullopt, reasoning);
   bool reading = true;
   while (auto delta = outbox.pop()) {

@@ -56,7 +56,7 @@ Result<Grammar> answer_grammar(const ChatRequest& request, ToolFormat format, Re
 }
 
 std::string grammar_key(const ChatRequest& request, ToolFormat format, Reasoning reasoning) {
-  std::string key = fmt::format("{}{}", static_cast<int>(format), static_cast<int>(reasoning));
+  std::string key = fmt::format("{}{}{}", static_cast<int>(format), static_cast<int>(reasoning.kind), reasoning.tags.open);
   if (request.constraint) {
     key += fmt::format("c{}", static_cast<int>(request.constraint->kind));
     add(key, request.constraint->text);

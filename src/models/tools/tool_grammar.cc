@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "models/tools/parameters.h"
+
 namespace stoa::models {
 namespace {
 
@@ -26,7 +28,13 @@ Status check(const ToolDefinition& tool, const GrammarLimits& limits) {
 }
 
 // {"name": "f", "arguments": {...}}, or as the format has it.
-GrammarPart call(const ToolDefinition& tool, ToolFormat format) {
+Result<GrammarPart> call(const ToolDefinition& tool, ToolFormat format, const GrammarLimits& limits) {
+  if (format == ToolFormat::kParameters) {
+    auto parameters = parameter_grammar(tool);
+    auto alone = parameters ? Grammar::from_parts(*parameters, limits) : fail(parameters.error());
+    if (!alone) return fail(std::move(alone).error().in(fmt::format("tool '{}'", tool.name)).with_param("tools"));
+    return sequence({text("<function=" + tool.name + ">\n"), std::move(*parameters), text("</function>")});
+  }
   const bool free = !tool.strict || tool.parameters.empty();
   GrammarPart arguments{.kind = Kind::kSchema, .text = free ? R"({"type":"object"})" : tool.parameters};
   if (format == ToolFormat::kMistral11) return sequence({text("[TOOL_CALLS]" + tool.name + "[ARGS]"), std::move(arguments)});
@@ -39,7 +47,8 @@ GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammar
   if (options.text && !required) return choice_of({answer(any_call, true, options), *options.text});
   const int more = options.parallel ? std::max(1, options.max_calls) - 1 : 0;
   switch (options.format) {
-    case ToolFormat::kHermes: {
+    case ToolFormat::kHermes:
+    case ToolFormat::kParameters: {
       const GrammarPart whole = sequence({text("<tool_call>"), regex("\\n?"), any_call, regex("\\n?"), text("</tool_call>")});
       const GrammarPart calls = sequence({whole, repeat(sequence({regex("\\n?"), whole}), 0, more)});
       if (required) return calls;
@@ -72,9 +81,10 @@ GrammarPart answer(const GrammarPart& any_call, bool required, const ToolGrammar
 }  // namespace
 
 GrammarPart reasoning_part(Reasoning kind) {
-  const GrammarPart rest = sequence({without({"</think>"}), text("</think>"), regex("\\n{0,2}")});
+  const std::string open(kind.tags.open), close(kind.tags.close);
+  const GrammarPart rest = sequence({without({close}), text(close), regex("\\n{0,2}")});
   if (kind == Reasoning::kOpened) return rest;
-  if (kind == Reasoning::kPossible) return repeat(sequence({text("<think>"), rest}), 0, 1);
+  if (kind == Reasoning::kPossible) return repeat(sequence({text(open), rest}), 0, 1);
   return text("");
 }
 
@@ -84,7 +94,8 @@ Result<Grammar> tool_grammar(std::span<const ToolDefinition> tools, const ToolCh
   for (const ToolDefinition& tool : tools) {
     STOA_CHECK(check(tool, limits));
     if (choice.mode == ToolChoice::Mode::kNamed && tool.name != choice.name) continue;
-    calls.push_back(call(tool, options.format));
+    STOA_TRY(part, call(tool, options.format, limits));
+    calls.push_back(std::move(part));
   }
   if (calls.empty()) return fail(error(ErrorCode::kInvalidArgument, "tool_choice names '{}', which is not among the tools", choice.name).with_param("tool_choice"));
   const bool required = choice.mode != ToolChoice::Mode::kAuto;

@@ -6,7 +6,7 @@
 namespace stoa::models {
 namespace {
 
-constexpr std::string_view kThink = "<think>", kThinkEnd = "</think>", kCallClose = "</tool_call>", kListClose = "<|/tool_call|>", kArguments = "[ARGS]";
+constexpr std::string_view kCallClose = "</tool_call>", kListClose = "<|/tool_call|>", kArguments = "[ARGS]";
 constexpr std::size_t kMaxName = 64;
 
 // Bytes at the end of `text` that may be the beginning of `marker`.
@@ -19,7 +19,8 @@ std::size_t partial(std::string_view text, std::string_view marker) {
 std::string_view marker_of(std::optional<ToolFormat> format) {
   if (!format) return {};
   switch (*format) {
-    case ToolFormat::kHermes: return "<tool_call>";
+    case ToolFormat::kHermes:
+    case ToolFormat::kParameters: return "<tool_call>";
     case ToolFormat::kLlama3: return "<|python_tag|>";
     case ToolFormat::kMistral:
     case ToolFormat::kMistral11: return "[TOOL_CALLS]";
@@ -30,8 +31,10 @@ std::string_view marker_of(std::optional<ToolFormat> format) {
 
 }  // namespace
 
-ToolParser::ToolParser(std::optional<ToolFormat> format, Reasoning reasoning)
+ToolParser::ToolParser(std::optional<ToolFormat> format, Reasoning reasoning, std::shared_ptr<const ParameterForms> forms)
     : format_(format),
+      tags_(reasoning.tags),
+      forms_(std::move(forms)),
       marker_(marker_of(format)),
       at_(reasoning == Reasoning::kOpened ? At::kReasoning : reasoning == Reasoning::kPossible ? At::kStart : At::kContent),
       reasoned_(reasoning == Reasoning::kOpened) {}
@@ -53,7 +56,7 @@ void ToolParser::finish(std::vector<ToolEvent>& out) {
   run(out, true);
   if (at_ == At::kCall || at_ == At::kOpening) {
     if (announced_) out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1, .whole = false});
-    else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw() + held_, out);
+    else emit(ToolEvent::Kind::kContent, unread() + held_, out);
   }
   if (at_ == At::kName) emit(ToolEvent::Kind::kContent, marker_, out);
   held_.clear();
@@ -80,38 +83,39 @@ void ToolParser::run(std::vector<ToolEvent>& out, bool last) {
   }
 }
 
-// <think> opens reasoning only at the very beginning.
+// The tag opens reasoning only at the very beginning.
 bool ToolParser::start(bool last) {
   const std::size_t from = skip_space(0);
   const std::string_view text = std::string_view(held_).substr(from);
-  if (text.starts_with(kThink)) {
-    held_.erase(0, from + kThink.size());
+  if (text.starts_with(tags_.open)) {
+    held_.erase(0, from + tags_.open.size());
     at_ = At::kReasoning;
     reasoned_ = true;
     return true;
   }
-  if (!last && from < 64 && kThink.starts_with(text)) return false;
+  if (!last && from < 64 && tags_.open.starts_with(text)) return false;
   at_ = At::kContent;
   return true;
 }
 
 bool ToolParser::reasoning(std::vector<ToolEvent>& out, bool last) {
-  const std::size_t end = held_.find(kThinkEnd);
+  const std::size_t end = held_.find(tags_.close);
   if (end != std::string::npos) {
     emit(ToolEvent::Kind::kReasoning, std::string_view(held_).substr(0, end), out);
-    held_.erase(0, end + kThinkEnd.size());
+    held_.erase(0, end + tags_.close.size());
     at_ = At::kAfterReasoning;
     return true;
   }
-  const std::size_t show = held_.size() - (last ? 0 : partial(held_, kThinkEnd));
+  const std::size_t show = held_.size() - (last ? 0 : partial(held_, tags_.close));
   emit(ToolEvent::Kind::kReasoning, std::string_view(held_).substr(0, show), out);
   held_.erase(0, show);
   return false;
 }
 
-void ToolParser::begin_calls(std::string_view marker, CallScanner scanner) {
+void ToolParser::begin_calls(std::string_view marker) {
   opening_ = marker;
-  scanner_ = std::move(scanner);
+  if (format_ == ToolFormat::kParameters) scanner_ = ParameterScanner(forms_);
+  else scanner_ = CallScanner();
   announced_ = false;
   at_ = At::kCall;
 }
@@ -167,22 +171,26 @@ bool ToolParser::name(std::vector<ToolEvent>& out, bool last) {
     at_ = At::kContent;
     return true;
   }
-  begin_calls(fmt::format("{}{}{}", marker_, name, kArguments), CallScanner(std::string(name)));
+  begin_calls(fmt::format("{}{}{}", marker_, name, kArguments));
+  scanner_ = CallScanner(std::string(name));
   held_.erase(0, end + kArguments.size());
   return true;
 }
 
 bool ToolParser::call(std::vector<ToolEvent>& out) {
   std::size_t used = 0;
-  auto state = CallScanner::Result::kMore;
-  while (used < held_.size() && state == CallScanner::Result::kMore) state = scanner_.push(held_[used++]);
-  if (scanner_.named()) {
+  const auto read = [&](auto& scanner) {
+    auto state = CallScanner::Result::kMore;
+    while (used < held_.size() && state == CallScanner::Result::kMore) state = scanner.push(held_[used++]);
+    if (!scanner.named()) return state;
     if (!announced_) {
-      out.push_back({.kind = ToolEvent::Kind::kCall, .text = scanner_.name(), .call = calls_++});
+      out.push_back({.kind = ToolEvent::Kind::kCall, .text = scanner.name(), .call = calls_++});
       announced_ = true;
     }
-    if (std::string arguments = scanner_.take_arguments(); !arguments.empty()) out.push_back({.kind = ToolEvent::Kind::kArguments, .text = std::move(arguments), .call = calls_ - 1});
-  }
+    if (std::string arguments = scanner.take_arguments(); !arguments.empty()) out.push_back({.kind = ToolEvent::Kind::kArguments, .text = std::move(arguments), .call = calls_ - 1});
+    return state;
+  };
+  const auto state = std::visit(read, scanner_);
   held_.erase(0, used);
   if (state == CallScanner::Result::kMore) return false;
   if (state == CallScanner::Result::kDone) {
@@ -191,7 +199,7 @@ bool ToolParser::call(std::vector<ToolEvent>& out) {
     return true;
   }
   if (announced_) out.push_back({.kind = ToolEvent::Kind::kCallEnd, .call = calls_ - 1, .whole = false});
-  else emit(ToolEvent::Kind::kContent, opening_ + scanner_.raw(), out);
+  else emit(ToolEvent::Kind::kContent, unread(), out);
   plain_ = true;
   at_ = At::kContent;
   return true;
@@ -202,7 +210,7 @@ bool ToolParser::between(bool last) {
   const std::size_t from = skip_space(0);
   held_.erase(0, from);
   if (held_.empty()) return false;
-  if (format_ == ToolFormat::kHermes) {
+  if (format_ == ToolFormat::kHermes || format_ == ToolFormat::kParameters) {
     const std::string_view text = held_;
     if (text.starts_with(kCallClose)) {
       held_.erase(0, kCallClose.size());

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "models/tools/call_scanner.h"
+#include "models/tools/parameter_scanner.h"
 #include "models/tools/tool_format.h"
 
 namespace stoa::models {
@@ -31,8 +34,8 @@ struct ToolEvent {
 // (CallScanner::kMaxHeld at most). One thread at a time.
 class ToolParser {
  public:
-  // Without a format only reasoning is split off.
-  ToolParser(std::optional<ToolFormat> format, Reasoning reasoning);
+  // Without a format only reasoning is split off. `forms` is for kParameters: without it values are JSON where they look like it.
+  ToolParser(std::optional<ToolFormat> format, Reasoning reasoning, std::shared_ptr<const ParameterForms> forms = nullptr);
 
   // Takes the next piece of the answer and appends what became clear. Pieces may end anywhere, also inside a character.
   void push(std::string_view text, std::vector<ToolEvent>& out);
@@ -58,18 +61,21 @@ class ToolParser {
   bool after_list(bool last);
   void run(std::vector<ToolEvent>& out, bool last);
   void emit(ToolEvent::Kind kind, std::string_view text, std::vector<ToolEvent>& out);
-  void begin_calls(std::string_view marker, CallScanner scanner = {});
+  void begin_calls(std::string_view marker);
+  std::string unread() const { return opening_ + std::visit([](const auto& scanner) { return scanner.raw(); }, scanner_); }
   bool lists_calls() const { return format_ == ToolFormat::kMistral || format_ == ToolFormat::kTagged; }
   std::size_t skip_space(std::size_t from) const;
 
   std::optional<ToolFormat> format_;
+  ReasoningTags tags_;
+  std::shared_ptr<const ParameterForms> forms_;
   std::string_view marker_;     // opens calls; empty where no format is set
   At at_;
   bool reasoned_;
   bool plain_ = false;          // Llama 3: the answer began as text
   std::string opening_;         // what stood before the call that is being read: content again if it is none
   std::string held_;
-  CallScanner scanner_;
+  std::variant<CallScanner, ParameterScanner> scanner_;
   bool announced_ = false;
   int calls_ = 0;
 };

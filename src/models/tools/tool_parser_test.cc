@@ -1,5 +1,7 @@
 #include "models/tools/tool_parser.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 namespace stoa::models {
@@ -24,8 +26,15 @@ std::string show(const std::vector<ToolEvent>& events) {
   return joined;
 }
 
+std::shared_ptr<const ParameterForms> forms() {
+  const ToolDefinition tool{"f", R"({"type":"object","properties":{"s":{"type":"string"},"m":{"type":["string","null"]},"e":{"enum":["a","b"]},"n":{"type":"integer"},
+      "b":{"type":"boolean"},"l":{"type":"array"},"u":{"$ref":"#/$defs/unit"},"x":{"type":["string","integer"]},"o":{"anyOf":[{"type":"string"},{"type":"null"}]}},
+      "$defs":{"unit":{"type":"string","enum":["c","f"]}}})", true};
+  return std::make_shared<const ParameterForms>(parameter_forms(std::span(&tool, 1)));
+}
+
 std::string parse(std::optional<ToolFormat> format, Reasoning reasoning, std::string_view text, std::size_t piece) {
-  ToolParser parser(format, reasoning);
+  ToolParser parser(format, reasoning, forms());
   std::vector<ToolEvent> events;
   for (std::size_t at = 0; at < text.size(); at += piece) parser.push(text.substr(at, piece), events);
   parser.finish(events);
@@ -38,6 +47,8 @@ TEST(ToolParser, SplitsTheSameHoweverTheTextArrives) {
   constexpr auto kMistral = ToolFormat::kMistral;
   constexpr auto kMistral11 = ToolFormat::kMistral11;
   constexpr auto kTagged = ToolFormat::kTagged;
+  constexpr auto kParameters = ToolFormat::kParameters;
+  const Reasoning brackets(Reasoning::kPossible, kBracketTags), opened_brackets(Reasoning::kOpened, kBracketTags);
   struct Case {
     std::optional<ToolFormat> format;
     Reasoning reasoning;
@@ -84,6 +95,31 @@ TEST(ToolParser, SplitsTheSameHoweverTheTextArrives) {
       {kTagged, Reasoning::kNone, "<|tool_call|>[{\"name\": \"f\", \"arguments\": {}}]<|/tool", "#0f<{}><|/tool"},
       {kTagged, Reasoning::kNone, "a <|tool|> b", "a <|tool|> b"},
       {std::nullopt, Reasoning::kOpened, "First, I think.\n</think>\n\nParis.", "(First, I think.\n)Paris."},
+      {kMistral11, brackets, "[THINK]so [TOOL_CALLS]f[/THINK]Look: [TOOL_CALLS]f[ARGS]{}", "(so [TOOL_CALLS]f)Look: #0f<{}>"},
+      {kMistral11, brackets, "[THIN] <think>no</think>", "[THIN] <think>no</think>"},
+      {std::nullopt, brackets, " [THINK]a[/THINK]\n\nb [THINK]", "(a)b [THINK]"},
+      {std::nullopt, opened_brackets, "so [/THINK", "(so [/THINK)"},
+      {std::nullopt, opened_brackets, "so [/THINK]Paris", "(so )Paris"},
+      {kParameters, Reasoning::kNone, "I look.\n<tool_call>\n<function=f>\n<parameter=s>\nOslo\n</parameter>\n</function>\n</tool_call>", "I look.\n#0f<{\"s\": \"Oslo\"}>"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n<function=f>\n</function>\n</tool_call>\n<tool_call><function=g></function></tool_call> Done", "#0f<{}>#1g<{}>Done"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n<function=f>\n<parameter=s>\n\n a \"b\" \\ </p> \tz\n\n</parameter>\n<parameter=n>\n12\n</parameter>\n</function>\n</tool_call>",
+       "#0f<{\"s\": \"\\n a \\\"b\\\" \\\\ </p> \\tz\\n\", \"n\": 12}>"},
+      {kParameters, Reasoning::kNone, "<tool_call><function=f><parameter=s>12</parameter><parameter=m>null</parameter><parameter=n>-3</parameter><parameter=x>7</parameter></function></tool_call>",
+       "#0f<{\"s\": \"12\", \"m\": null, \"n\": -3, \"x\": 7}>"},
+      {kParameters, Reasoning::kNone, "<tool_call><function=f><parameter=m>\nnul\n</parameter><parameter=o>\nnull and void\n</parameter><parameter=x>\nseven\n</parameter></function></tool_call>",
+       "#0f<{\"m\": \"nul\", \"o\": \"null and void\", \"x\": \"seven\"}>"},
+      {kParameters, Reasoning::kNone, "<tool_call><function=f><parameter=b>\nTrue\n</parameter><parameter=e>True</parameter><parameter=u>\nc\n</parameter><parameter=n>\nmany\n</parameter></function></tool_call>",
+       "#0f<{\"b\": true, \"e\": \"True\", \"u\": \"c\", \"n\": \"many\"}>"},
+      {kParameters, Reasoning::kNone, "<tool_call><function=f><parameter=l>\n[\"</parameter>\", {\"a\": \"\\\"\"}]\n</parameter></function></tool_call>", "#0f<{\"l\": [\"</parameter>\", {\"a\": \"\\\"\"}]}>"},
+      {kParameters, Reasoning::kNone, "<tool_call><function=f><parameter=l>\n[\"a\n</parameter></function></tool_call>", "#0f<{\"l\": \"[\\\"a\"}>"},
+      {kParameters, Reasoning::kNone, "<tool_call><function=g><parameter=k>\n[1, 2]\n</parameter>\n<parameter=k>again</parameter><parameter=z>plain text</parameter></function></tool_call>",
+       "#0g<{\"k\": [1, 2], \"z\": \"plain text\"}>"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n{\"name\":\"f\"}</tool_call>", "<tool_call>\n{\"name\":\"f\"}</tool_call>"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n<function=f", "<tool_call>\n<function=f"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n<function=></function>", "<tool_call>\n<function=></function>"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n<function=f>\n<parameter=s>\nOs", "#0f<{\"s\": \"Os!>"},
+      {kParameters, Reasoning::kNone, "<tool_call>\n<function=f>\nwell", "#0f<!>ell"},
+      {kParameters, Reasoning::kNone, "a <tool_call", "a <tool_call"},
   };
   for (const auto& [format, reasoning, text, expected] : cases)
     for (const std::size_t piece : {1, 2, 3, 7, 1000}) EXPECT_EQ(parse(format, reasoning, text, piece), expected) << piece;
@@ -103,6 +139,24 @@ TEST(ToolParser, ArgumentsStreamAndContentIsNotHeldBack) {
   EXPECT_EQ(parser.calls(), 1);
 }
 
+TEST(ToolParser, TextParametersStream) {
+  ToolParser parser(ToolFormat::kParameters, Reasoning::kNone, forms());
+  std::vector<ToolEvent> events;
+  const std::pair<const char*, const char*> steps[] = {
+      {"<tool_call>\n<function=f>", "#0f<"},
+      {"\n<parameter=s>", "#0f<{\"s\": \""},
+      {"\nThe quick", "#0f<{\"s\": \"The quick"},
+      {" fox\n</par", "#0f<{\"s\": \"The quick fox"},
+      {"ameter>\n<parameter=n>\n4", "#0f<{\"s\": \"The quick fox\""},
+      {"2\n</parameter>", "#0f<{\"s\": \"The quick fox\", \"n\": 42"},
+      {"\n</function>", "#0f<{\"s\": \"The quick fox\", \"n\": 42}>"},
+  };
+  for (const auto& [text, expected] : steps) {
+    parser.push(text, events);
+    EXPECT_EQ(show(events), expected);
+  }
+}
+
 TEST(ToolParser, ACallWithoutAnEndIsBounded) {
   ToolParser parser(ToolFormat::kHermes, Reasoning::kNone);
   std::vector<ToolEvent> events;
@@ -114,6 +168,13 @@ TEST(ToolParser, ACallWithoutAnEndIsBounded) {
   EXPECT_LE(pushed, CallScanner::kMaxHeld + block.size());
   ASSERT_FALSE(events.empty());
   EXPECT_EQ(events[0].kind, ToolEvent::Kind::kContent);
+
+  ToolParser other(ToolFormat::kParameters, Reasoning::kNone, forms());
+  events.clear();
+  other.push("<tool_call><function=f><parameter=l>[", events);
+  const auto over = [&] { return std::ranges::any_of(events, [](const ToolEvent& event) { return event.kind == ToolEvent::Kind::kCallEnd && !event.whole; }); };
+  for (pushed = 0; !over() && pushed < 10 * CallScanner::kMaxHeld; pushed += block.size()) other.push(block, events);
+  EXPECT_LE(pushed, CallScanner::kMaxHeld + block.size());
 }
 
 TEST(ReasoningCounter, CountsTokensAndTags) {
@@ -131,6 +192,8 @@ TEST(ReasoningCounter, CountsTokensAndTags) {
       {Reasoning::kPossible, {"Yes", "<think>", "a", "</think>"}, 0},
       {Reasoning::kOpened, {"so", " it", " is", "</think>", "Yes", "<think>"}, 4},
       {Reasoning::kOpened, {"so", " it"}, 2},
+      {{Reasoning::kPossible, kBracketTags}, {"[THINK]", "a", "[/THINK]", "b"}, 3},
+      {{Reasoning::kPossible, kBracketTags}, {"<think>", "a", "</think>", "b"}, 0},
   };
   for (const auto& [kind, tokens, expected] : cases) {
     ReasoningCounter counter(kind);
@@ -142,6 +205,7 @@ TEST(ReasoningCounter, CountsTokensAndTags) {
 
 TEST(ToolFormat, IsReadFromTheTemplate) {
   EXPECT_EQ(detect_tool_format("...<tool_call>..."), ToolFormat::kHermes);
+  EXPECT_EQ(detect_tool_format("...<tool_call>\n<function=' + name + '>\n' ... '<parameter=' ..."), ToolFormat::kParameters);
   EXPECT_EQ(detect_tool_format("{{ '[TOOL_CALLS] [' }}"), ToolFormat::kMistral);
   EXPECT_EQ(detect_tool_format("{{ '[TOOL_CALLS]' + name + '[ARGS]' + arguments }}"), ToolFormat::kMistral11);
   EXPECT_EQ(detect_tool_format("respond with <|tool_call|> followed by a JSON list of tools"), ToolFormat::kTagged);            // Granite 3.2
@@ -156,6 +220,9 @@ TEST(ToolFormat, IsReadFromTheTemplate) {
   EXPECT_EQ(detect_reasoning("{{ messages }}", "<think>"), Reasoning::kNone);
   EXPECT_EQ(detect_reasoning("...</think>...", "<|im_start|>assistant\n"), Reasoning::kPossible);
   EXPECT_EQ(detect_reasoning("...</think>...", "<|im_start|>assistant\n<think>\n"), Reasoning::kOpened);
+  EXPECT_EQ(detect_reasoning("...[/THINK]...", "a[/INST]"), Reasoning::kPossible);  // Magistral
+  EXPECT_EQ(detect_reasoning("...[/THINK]...", "a[/INST][THINK]"), Reasoning::kOpened);
+  EXPECT_EQ(detect_reasoning("...[/THINK]...", "a[/INST]").tags.open, "[THINK]");
 }
 
 }  // namespace
