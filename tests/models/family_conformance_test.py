@@ -73,19 +73,25 @@ def pieces_of(peer):
     return _PIECES
 
 
-def compare(peer, answer, prompt):
-    """Root mean square of the differences of the likely tokens' log-probabilities over the answer, and the widest parting of choices."""
+def compare(peer, answer, prompt, window=0):
+    """Root mean square of the differences of the likely tokens' log-probabilities over the answer, and the widest parting of choices. With a
+    window the peer is shown so many tokens before each of the answer's, and no others."""
     pieces = pieces_of(peer)
     peer.clear()
-    start = peer.tokenize(prompt)
-    assert answer["usage"]["prompt_tokens"] == len(start)
-    peer.decode(start)
+    seen = peer.tokenize(prompt)
+    assert answer["usage"]["prompt_tokens"] == len(seen)
+    peer.decode(seen)
     differences, parting = [], 0.0
     for index, token in enumerate(answer["tokens"]):
+        if window:
+            peer.clear()
+            peer.decode(seen[-window:])
         chances = log_probabilities(np.array(peer.logits()))
         parting = max(parting, float(chances.max() - chances[token]))
         differences += [chance - chances[pieces[text][0]] for text, chance in answer["top"][index] if len(pieces.get(text, ())) == 1]
-        peer.decode([token])
+        seen = [*seen, token]
+        if not window:
+            peer.decode([token])
     assert len(differences) > 0.8 * TOP * len(answer["tokens"])
     return float(np.sqrt(np.mean(np.square(differences)))), parting
 
@@ -102,6 +108,34 @@ def test_family(library, tmp_path, name):
             print(f"{name}: log-probabilities differ by {noise:.5f}, choices by {parting:.5f}")
             assert noise < NOISE
             assert parting < CLOSE
+
+
+WINDOW = 96
+
+
+@pytest.mark.parametrize("name", ["llama", "phi3"])
+def test_window_that_the_peer_leaves_out(library, tmp_path, name):
+    """Of llama's (Mistral's) and phi3's windows llama.cpp takes no notice: with and without the key its logits are the same numbers. In a model of one
+    layer a token's key and value come from the token alone, so that a window is the same as being shown no more than it: that much the peer can say."""
+    shape = dataclasses.replace(MODELS[name], layers=1)
+    windowed = dataclasses.replace(shape, keys=shape.keys | {"attention.sliding_window": WINDOW})
+    path = random_model.write_model(tmp_path / "windowed.gguf", windowed, TOKENIZER)
+    peer = llamacpp.LlamaCpp(library, path, threads=1, context=CONTEXT)
+    free = llamacpp.LlamaCpp(library, random_model.write_model(tmp_path / "free.gguf", shape, TOKENIZER), threads=1, context=CONTEXT)
+    start = peer.tokenize(LONG)
+    for each in (peer, free):
+        each.decode(start)
+    assert np.array_equal(np.array(peer.logits()), np.array(free.logits()))
+
+    with Engine(TOOL, "--generator", path, "--threads", 1, "--context", CONTEXT) as engine:
+        for prompt in PROMPTS:
+            answer = engine.ask(prompt=prompt, max_tokens=TOKENS, logprobs=TOP, ignore_eos=True)
+            noise, parting = compare(peer, answer, prompt, WINDOW)
+            print(f"{name} with a window: log-probabilities differ by {noise:.5f}, choices by {parting:.5f}")
+            assert noise < NOISE and parting < CLOSE
+    assert len(start) > 2 * WINDOW
+    for other in (WINDOW - 1, WINDOW + 1):
+        assert compare(peer, answer, LONG, other)[0] > NOISE, "the bound notices a window of one token more or less"
 
 
 ADAPTED = ["attn_q.", "attn_k.", "attn_v.", "attn_qkv.", "attn_output.", "ffn_gate.", "ffn_up.", "ffn_down."]

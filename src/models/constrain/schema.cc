@@ -255,19 +255,6 @@ Result<NodeId> SchemaReader::plain_text(const Shape& shape, std::span<const std:
   return together(nodes, shape.path);
 }
 
-std::uint8_t type_of(const Json& value) {
-  switch (value.kind()) {
-    case boost::json::kind::null: return kNullType;
-    case boost::json::kind::bool_: return kBoolType;
-    case boost::json::kind::int64:
-    case boost::json::kind::uint64: return kIntegerType;
-    case boost::json::kind::double_: return value.get_double() == static_cast<double>(static_cast<std::int64_t>(std::clamp(value.get_double(), -9e15, 9e15))) ? kIntegerType : kFractionType;
-    case boost::json::kind::string: return kStringType;
-    case boost::json::kind::array: return kArrayType;
-    default: return kObjectType;
-  }
-}
-
 Result<NodeId> SchemaReader::listed(const Shape& shape) {
   if (!shape.assertions.empty())
     return schema_error(shape.path, shape.assertions.front(), "stands beside enum or const", "list only the values that are wanted and remove it");

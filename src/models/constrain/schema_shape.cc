@@ -293,6 +293,19 @@ Result<Shape> read_shape(const Conjunction& parts, const GrammarLimits& limits) 
   return shape;
 }
 
+std::uint8_t type_of(const Json& value) {
+  switch (value.kind()) {
+    case boost::json::kind::null: return kNullType;
+    case boost::json::kind::bool_: return kBoolType;
+    case boost::json::kind::int64:
+    case boost::json::kind::uint64: return kIntegerType;
+    case boost::json::kind::double_: return value.get_double() == static_cast<double>(static_cast<std::int64_t>(std::clamp(value.get_double(), -9e15, 9e15))) ? kIntegerType : kFractionType;
+    case boost::json::kind::string: return kStringType;
+    case boost::json::kind::array: return kArrayType;
+    default: return kObjectType;
+  }
+}
+
 const Json* referred_to(const Json& document, const std::string& reference) {
   const Json* found = &document;
   for (std::size_t from = 1; from < reference.size() && found != nullptr;) {

@@ -70,6 +70,9 @@ Result<Shape> read_shape(const Conjunction& parts, const GrammarLimits& limits);
 // "#/properties/a" + "b" -> "#/properties/a/b", escaped as JSON pointers are.
 std::string child_path(std::string_view path, std::string_view key);
 
+// The type of one value; a number without a fraction is an integer.
+std::uint8_t type_of(const Json& value);
+
 // What a reference ("#/$defs/name") names in a document; null where it names nothing.
 const Json* referred_to(const Json& document, const std::string& reference);
 
