@@ -32,6 +32,7 @@ class Client:
     url: str
     model: str
     key: str = ""
+    pid: int = 0  # of the server
 
     def complete(self, prompt, tokens):
         place = urllib.parse.urlparse(self.url)

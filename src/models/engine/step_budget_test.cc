@@ -19,8 +19,8 @@ TEST(StepBudget, FindsTheChunkThatMeetsTheTarget) {
   EXPECT_NEAR(settled(10'000, 200), 200, 8);
   EXPECT_NEAR(settled(0, 500), 100, 8);
   EXPECT_EQ(settled(0, 10), 512);         // a fast machine: as much as a step may have
-  EXPECT_EQ(settled(100'000, 100), 32);   // a slow one: prompts get on all the same
-  EXPECT_EQ(settled(100'000, 100, 16), 16);
+  EXPECT_EQ(settled(100'000, 100), 16);   // a slow one: prompts get on all the same
+  EXPECT_EQ(settled(100'000, 100, 8), 8);
 }
 
 TEST(StepBudget, StepsWithoutPromptsSayNothing) {
