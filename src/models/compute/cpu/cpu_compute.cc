@@ -49,10 +49,36 @@ Cut cut_products(std::span<const Product> products, int m, int cols, int threads
   return cut;
 }
 
+// The same for matmul_tiles, which reads weights once for all rows of x, and rows of x once for each chunk of weight rows.
+Cut cut_for_tiles(std::span<const Product> products, int m, int cols, int threads) {
+  constexpr int kMostColumns = 1024;  // of which a chunk of inputs takes half of a core's second cache
+  constexpr int kSumBytes = 512 << 10;  // and their sums a quarter
+  Cut cut;
+  cut.columns = ceil_div(ceil_div(m, ceil_div(m, kMostColumns)), kTileRows) * kTileRows;
+  cut.column_chunks = ceil_div(m, cut.columns);
+  const auto chunks_of = [&](int pairs) {
+    int count = 0;
+    for (const Product& product : products) count += ceil_div(product.w->rows, pairs * kTileRows);
+    return count;
+  };
+  const int together = threads * 2;
+  int most = std::max(1, chunks_of(1) / together);
+  if (cols > kTileChunk) most = std::min(most, std::max(1, kSumBytes / (kTileRows * 4) / cut.columns));
+  // The chunks that keep the busiest thread least busy; each costs about as much as a pair of panels more.
+  int best = 1;
+  const auto cost = [&](int pairs) { return ceil_div(std::int64_t{chunks_of(pairs)} * cut.column_chunks, threads) * (pairs + 1); };
+  for (int pairs = 2; pairs <= most; ++pairs) {
+    if (cost(pairs) <= cost(best)) best = pairs;
+  }
+  cut.rows = best * kTileRows;
+  cut.row_chunks = chunks_of(best);
+  return cut;
+}
+
 }  // namespace
 
-CpuCompute::CpuCompute(ThreadPool& pool, Isa isa)
-    : pool_(pool), kernels_(kernels(isa)), per_thread_(static_cast<std::size_t>(pool.threads())) {}
+CpuCompute::CpuCompute(ThreadPool& pool, Isa isa, const TileRows& tiles)
+    : pool_(pool), kernels_(kernels(isa)), tiles_(tiles), per_thread_(static_cast<std::size_t>(pool.threads())) {}
 
 void CpuCompute::rows_in_parallel(int rows, std::int64_t n, RangeFn fn) {
   const bool worth = rows > 1 && rows * n >= kParallelValues;
@@ -61,41 +87,56 @@ void CpuCompute::rows_in_parallel(int rows, std::int64_t n, RangeFn fn) {
   pool_.parallel_for(rows, grain, fn);
 }
 
-const std::byte* CpuCompute::prepare(DType dtype, const float* x, std::int64_t x_stride, int m, int cols) {
-  if (is_block_format(dtype)) {
-    const auto groups = static_cast<std::size_t>(groups_of(cols));
-    if (quantized_.size() < groups * static_cast<std::size_t>(m)) quantized_.resize(groups * static_cast<std::size_t>(m));
-    rows_in_parallel(m, cols, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t i = begin; i < end; ++i) kernels_.quantize(x + i * x_stride, cols, quantized_.data() + static_cast<std::size_t>(i) * groups);
-    });
-    return reinterpret_cast<const std::byte*>(quantized_.data());
+CpuCompute::Form CpuCompute::form_for(const Weights& w, int m) const {
+  if (w.packed && m >= tiles_.of(w.dtype)) return Form::kTiles;
+  if (is_block_format(w.dtype)) return Form::kGroups;
+  return w.dtype == DType::kBF16 ? Form::kHalves : Form::kFloats;
+}
+
+CpuCompute::Input CpuCompute::prepare(Form form, const float* x, std::int64_t x_stride, int m, int cols) {
+  const auto width = static_cast<std::size_t>(cols), rows = static_cast<std::size_t>(m);
+  switch (form) {
+    case Form::kFloats: break;
+    case Form::kGroups: {
+      const auto groups = static_cast<std::size_t>(groups_of(cols));
+      if (quantized_.size() < groups * rows) quantized_.resize(groups * rows);
+      rows_in_parallel(m, cols, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i) kernels_.quantize(x + i * x_stride, cols, quantized_.data() + static_cast<std::size_t>(i) * groups);
+      });
+      return {reinterpret_cast<const std::byte*>(quantized_.data()), sizeof(ActivationGroup) * groups};
+    }
+    case Form::kHalves:
+      if (rounded_.size() < rows * width) rounded_.resize(rows * width);
+      rows_in_parallel(m, cols, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i) kernels_.to_bf16(x + i * x_stride, rounded_.data() + i * cols, cols);
+      });
+      return {reinterpret_cast<const std::byte*>(rounded_.data()), sizeof(std::uint16_t) * width};
+    case Form::kTiles: {
+      const int blocks = ceil_div(m, kTileRows);
+      const std::size_t bytes = tile_block_bytes(cols), lines = bytes / sizeof(Line);
+      if (blocks_.size() < lines * static_cast<std::size_t>(blocks)) blocks_.resize(lines * static_cast<std::size_t>(blocks));
+      rows_in_parallel(blocks, std::int64_t{cols} * kTileRows, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const int row = static_cast<int>(i) * kTileRows;
+          kernels_.to_tiles(x + row * x_stride, x_stride, std::min(kTileRows, m - row), cols, blocks_[static_cast<std::size_t>(i) * lines].bytes);
+        }
+      });
+      return {blocks_.data()->bytes, bytes};
+    }
   }
-  if (dtype != DType::kBF16) return reinterpret_cast<const std::byte*>(x);
-  const auto size = static_cast<std::size_t>(m) * static_cast<std::size_t>(cols);
-  if (rounded_.size() < size) rounded_.resize(size);
-  rows_in_parallel(m, cols, [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t i = begin; i < end; ++i) kernels_.to_bf16(x + i * x_stride, rounded_.data() + i * cols, cols);
-  });
-  return reinterpret_cast<const std::byte*>(rounded_.data());
+  return {reinterpret_cast<const std::byte*>(x), static_cast<std::size_t>(x_stride) * sizeof(float)};
 }
 
 void CpuCompute::matmul(const float* x, std::int64_t x_stride, int m, int cols, std::span<const Product> products) {
   if (m <= 0 || products.empty()) return;
-  struct Input {
-    const std::byte* data = nullptr;
-    std::size_t stride = 0;
-  };
-  Input blocks, pairs;
-  const Input floats = {reinterpret_cast<const std::byte*>(x), static_cast<std::size_t>(x_stride) * sizeof(float)};
-  const auto input_of = [&](DType dtype) -> Input& { return is_block_format(dtype) ? blocks : pairs; };
+  std::array<Input, kForms> inputs = {};
+  bool tiles = false;
   for (const Product& product : products) {
-    const DType dtype = product.w->dtype;
-    if (dtype == DType::kF32 || dtype == DType::kF16 || input_of(dtype).data != nullptr) continue;
-    const std::size_t stride = is_block_format(dtype) ? sizeof(ActivationGroup) * static_cast<std::size_t>(groups_of(cols))
-                                                      : sizeof(std::uint16_t) * static_cast<std::size_t>(cols);
-    input_of(dtype) = {prepare(dtype, x, x_stride, m, cols), stride};
+    const Form form = form_for(*product.w, m);
+    tiles = tiles || form == Form::kTiles;
+    if (Input& input = inputs[static_cast<std::size_t>(form)]; input.data == nullptr) input = prepare(form, x, x_stride, m, cols);
   }
-  const Cut cut = cut_products(products, m, cols, pool_.threads());
+  const Cut cut = tiles ? cut_for_tiles(products, m, cols, pool_.threads()) : cut_products(products, m, cols, pool_.threads());
   const auto run_chunk = [&](std::int64_t index, int thread) {
     int chunk = static_cast<int>(index % cut.row_chunks);
     const int column = static_cast<int>(index / cut.row_chunks) * cut.columns;
@@ -103,23 +144,26 @@ void CpuCompute::matmul(const float* x, std::int64_t x_stride, int m, int cols, 
     for (int count; chunk >= (count = ceil_div(product->w->rows, cut.rows)); ++product) chunk -= count;
     const Weights& w = *product->w;
     const int row = chunk * cut.rows;
-    const Input& input = w.dtype == DType::kF32 || w.dtype == DType::kF16 ? floats : input_of(w.dtype);
+    const Form form = form_for(w, m);
+    const Input& input = inputs[static_cast<std::size_t>(form)];
+    std::vector<Line>& scratch = per_thread_[static_cast<std::size_t>(thread)];
     MatmulTile tile = {.dtype = w.dtype,
                        .rows = std::min(cut.rows, w.rows - row),
                        .cols = cols,
-                       .x = input.data + static_cast<std::size_t>(column) * input.stride,
+                       .x = input.data + static_cast<std::size_t>(form == Form::kTiles ? column / kTileRows : column) * input.stride,
                        .x_stride = input.stride,
                        .m = std::min(cut.columns, m - column),
                        .y = product->y + column * product->y_stride + row,
                        .y_stride = product->y_stride,
                        .bias = product->bias != nullptr ? product->bias + row : nullptr,
                        .accumulate = product->accumulate};
-    if (w.packed) {
-      tile.w = w.data + static_cast<std::size_t>(row / kPanelRows) * panel_bytes(w.dtype, cols);
-      kernels_.matmul(tile);
-    } else {
-      matmul_in_file_order(w, row, tile, per_thread_[static_cast<std::size_t>(thread)]);
-    }
+    if (!w.packed) return matmul_in_file_order(w, row, tile, scratch);
+    tile.w = w.data + static_cast<std::size_t>(row / kPanelRows) * panel_bytes(w.dtype, cols);
+    if (form != Form::kTiles) return kernels_.matmul(tile);
+    const std::size_t lines = tile_sums(tile.rows, tile.m, cols) * sizeof(float) / sizeof(Line);
+    if (scratch.size() < lines) scratch.resize(lines);
+    tile.sums = reinterpret_cast<float*>(scratch.data());
+    kernels_.matmul_tiles(tile);
   };
   pool_.parallel_for(static_cast<std::int64_t>(cut.row_chunks) * cut.column_chunks, 1, [&](std::int64_t begin, std::int64_t end, int thread) {
     for (std::int64_t i = begin; i < end; ++i) run_chunk(i, thread);

@@ -10,6 +10,7 @@ const Kernels& kernels(Isa isa) {
     case Isa::kAvx2: return avx2_kernels();
     case Isa::kAvx512: return avx512_kernels();
     case Isa::kAvx512Bf16: return avx512_bf16_kernels();
+    case Isa::kAmx: return amx_kernels();
   }
   return plain_kernels();
 }

@@ -55,7 +55,19 @@ struct MatmulTile {
   std::int64_t y_stride = 0;
   const float* bias = nullptr;   // rows values, or none
   bool accumulate = false;
+  float* sums = nullptr;         // of matmul_tiles alone: tile_sums values, 64-byte aligned, to work with
 };
+
+// Products in tile registers (matmul_tiles) take x in bfloat16, in blocks of 32 rows: for each 32 columns, sixteen rows of 64 bytes and
+// then the other sixteen. Columns that the last 32 lack are zero; rows that a block lacks may be anything.
+inline constexpr int kTileRows = 32;
+inline constexpr int kTileChunk = 512;  // columns whose products are summed before the sums go to memory; a multiple of every block
+constexpr std::size_t tile_block_bytes(int cols) { return static_cast<std::size_t>((cols + 31) / 32) * 64 * kTileRows; }
+// How many sums wait for the next chunk.
+constexpr std::size_t tile_sums(int rows, int m, int cols) {
+  return cols <= kTileChunk ? 0 : static_cast<std::size_t>((rows + kTileRows - 1) / kTileRows) * static_cast<std::size_t>((m + kTileRows - 1) / kTileRows) * kTileRows * kTileRows;
+}
+constexpr bool has_tiles(DType dtype) { return dtype != DType::kF32; }  // which would lose most of its precision
 
 // A share of attention: up to kAttentionRows (token, head) pairs that read the same KV head.
 inline constexpr int kAttentionRows = 32;
@@ -87,6 +99,13 @@ struct Kernels {
   // |fast - plain| <= (cols / 16 + 16) u max|w| sum|x| for each output, over its row of W and of (quantised, rounded) x. A row of y is
   // the same, bit for bit, whatever other rows of x it is computed with.
   void (*matmul)(const MatmulTile& tile);
+  // Null where there are no tile registers. Up to kTileRows rows of x as a block for matmul_tiles, rounded to bfloat16 to even (NaN stays
+  // NaN, and what is below 2^-126 becomes zero). Exact.
+  void (*to_tiles)(const float* x, std::int64_t x_stride, int rows, int cols, std::byte* out);
+  // The same product for many rows of x, where weights of every type (has_tiles) are rounded to bfloat16 like x: of these rounded numbers
+  // within (cols / 16 + 16) u max|w| sum|x|, so of the given ones within (2^-8 + 2^-17) sum|w x| more. x_stride is that of the blocks. A
+  // row of y is the same, bit for bit, whatever other rows it is computed with.
+  void (*matmul_tiles)(const MatmulTile& tile);
   // The tile's softmax(q k^T scale) v: 1e-5 max|v| for scores below 80 in magnitude. With KvType::kQ8, q * scale is rounded to 8 bits with
   // one scale for each row and head, like the keys.
   void (*attention)(const AttentionTile& tile);
