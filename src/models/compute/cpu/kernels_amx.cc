@@ -4,7 +4,7 @@
 // Two blocks of 16 rows of x times two panels are four sums in tile registers, which take four loads for four multiplications: a load costs
 // half as much (8 cycles from the L1 cache, against 16). Of cols, a chunk at a time: the two panels of a chunk are expanded to bfloat16 in
 // 32 KiB, which stay in the L1 cache while all rows of x pass from the L2 cache; between the chunks the sums wait in memory.
-#include "models/compute/cpu/simd_avx512.h"
+#include "models/compute/cpu/amx_tiles.h"
 
 #include "models/compute/cpu/kernel_tables.h"
 #include "models/compute/cpu/simd_matmul.h"
@@ -12,45 +12,10 @@
 namespace stoa::models {
 namespace {
 
-constexpr int kTileBytes = 1024;
 constexpr int kStep = 32;                      // columns in a tile of x, or of weights
 constexpr int kChunkSteps = kTileChunk / kStep;
 constexpr int kPairBytes = 2 * kTileBytes;     // a step of two blocks of x, or of two panels
 constexpr int kSumFloats = 4 * kTileBytes / 4;  // the sums of two blocks and two panels
-
-// The instructions, as text: GCC 12 forgets what its intrinsics read. Tiles 0 to 3 are sums, 4 and 5 are of x, 6 and 7 are weights; rows are
-// 64 bytes apart everywhere.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1;
-  std::uint8_t start_row = 0;
-  std::uint8_t reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-constexpr TileConfig kTileConfig;
-
-inline void configure_tiles() { asm volatile("ldtilecfg %0" : : "m"(kTileConfig) : "memory"); }
-inline void release_tiles() { asm volatile("tilerelease" : : : "memory"); }
-template <int kTile>
-inline void zero_tile() { asm volatile("tilezero %%tmm%c0" : : "i"(kTile)); }
-template <int kTile, int kOffset>
-inline void load_tile(const void* p) {
-  asm volatile("tileloadd %c3(%0,%1,1), %%tmm%c2" : : "r"(p), "r"(std::int64_t{64}), "i"(kTile), "i"(kOffset) : "memory");
-}
-// With the hint that it need not stay in the L1 cache.
-template <int kTile, int kOffset>
-inline void load_passing_tile(const void* p) {
-  asm volatile("tileloaddt1 %c3(%0,%1,1), %%tmm%c2" : : "r"(p), "r"(std::int64_t{64}), "i"(kTile), "i"(kOffset) : "memory");
-}
-template <int kTile, int kOffset>
-inline void store_tile(void* p) {
-  asm volatile("tilestored %%tmm%c2, %c3(%0,%1,1)" : : "r"(p), "r"(std::int64_t{64}), "i"(kTile), "i"(kOffset) : "memory");
-}
-// Sums + x * weights.
-template <int kSums, int kX, int kWeights>
-inline void multiply_tiles() { asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kSums), "i"(kX), "i"(kWeights)); }
-
-inline __m512i bf16_pairs(__m512 low, __m512 high) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)); }
 
 // Weights as they are stored, not shifted up.
 struct Unlifted : Avx512 {
@@ -100,7 +65,7 @@ inline void unpack_block(const Byte* w, int part, Byte* out) {
           const __m512i q = _mm512_maskz_permutexvar_epi8(0x8888888888888888u, _mm512_load_si512(kPairBytesAt.at[j][k]), v);
           values[k] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(q), scale[k], addend[k]);
         }
-        _mm512_store_si512(out + 64 * (2 * i + j), bf16_pairs(values[0], values[1]));
+        _mm512_store_si512(out + 64 * (2 * i + j), to_bf16(values[0], values[1]));
       }
     }
   }
@@ -135,12 +100,9 @@ template <>
 inline void unpack_step<DType::kF16>(const Byte* panel, int step, int cols, Byte* out) {
   const Byte* w = panel + step * std::ptrdiff_t{kTileBytes};
   const int pairs = cols - step * kStep < kStep ? (cols - step * kStep) / 2 : kStep / 2;
-  // Two values of sixteen rows after each other become pairs.
-  const __m512i first = _mm512_and_si512(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(15));
-  const __m512i order = _mm512_or_si512(first, _mm512_slli_epi32(_mm512_add_epi32(first, _mm512_set1_epi32(16)), 16));
   for (int i = 0; i < kStep / 2; ++i, w += 64) {
-    const __m512i both = i < pairs ? bf16_pairs(Avx512::load_f16(w), Avx512::load_f16(w + 32)) : _mm512_setzero_si512();
-    _mm512_store_si512(out + 64 * i, _mm512_permutexvar_epi16(order, both));
+    const __m512i both = i < pairs ? to_bf16(Avx512::load_f16(w), Avx512::load_f16(w + 32)) : _mm512_setzero_si512();
+    _mm512_store_si512(out + 64 * i, paired(both));
   }
 }
 
@@ -177,15 +139,15 @@ void multiply_chunk(const Byte* x, const Byte* w, int steps, const float* from, 
     if constexpr (kBlocks > 1) zero_tile<2>();
     if constexpr (kBlocks > 1 && kPanels > 1) zero_tile<3>();
   } else {
-    load_tile<0, 0>(from);
+    load_tile<0>(from);
     if constexpr (kPanels > 1) load_tile<1, kTileBytes>(from);
     if constexpr (kBlocks > 1) load_tile<2, 2 * kTileBytes>(from);
     if constexpr (kBlocks > 1 && kPanels > 1) load_tile<3, 3 * kTileBytes>(from);
   }
 #pragma GCC unroll 1
   for (; steps > 0; --steps, x += kPairBytes, w += kPairBytes) {
-    load_tile<6, 0>(w);
-    load_passing_tile<4, 0>(x);
+    load_tile<6>(w);
+    load_passing_tile<4>(x);
     multiply_tiles<0, 4, 6>();
     if constexpr (kPanels > 1) {
       load_tile<7, kTileBytes>(w);
@@ -197,7 +159,7 @@ void multiply_chunk(const Byte* x, const Byte* w, int steps, const float* from, 
       if constexpr (kPanels > 1) multiply_tiles<3, 5, 7>();
     }
   }
-  store_tile<0, 0>(to);
+  store_tile<0>(to);
   if constexpr (kPanels > 1) store_tile<1, kTileBytes>(to);
   if constexpr (kBlocks > 1) store_tile<2, 2 * kTileBytes>(to);
   if constexpr (kBlocks > 1 && kPanels > 1) store_tile<3, 3 * kTileBytes>(to);
@@ -233,13 +195,13 @@ void matmul_tiles(const MatmulTile& t) {
   alignas(64) Byte weights[kChunkSteps * kPairBytes];
   alignas(64) float last[kSumFloats];
   const Unpack unpack = unpack_of(t.dtype);
-  if (unpack == nullptr) return;  // has_tiles excludes it
+  if (unpack == nullptr) return;  // has_tiles says so
   const auto* w = reinterpret_cast<const Byte*>(t.w);
   const auto* x = reinterpret_cast<const Byte*>(t.x);
   const int steps = (t.cols + kStep - 1) / kStep, panels = (t.rows + kPanelRows - 1) / kPanelRows, blocks = (t.m + kTileRows - 1) / kTileRows;
   const std::size_t stride = panel_bytes(t.dtype, t.cols);
   const auto offset = [&](int step) { return panel_bytes(t.dtype, step * kStep < t.cols ? step * kStep : t.cols); };
-  configure_tiles();
+  const TileScope tiles;
   for (int first = 0; first < steps; first += kChunkSteps) {
     const int count = steps - first < kChunkSteps ? steps - first : kChunkSteps;
     const bool ends = first + count == steps;
@@ -267,14 +229,13 @@ void matmul_tiles(const MatmulTile& t) {
       }
     }
   }
-  release_tiles();
 }
 
 void to_tiles(const float* x, std::int64_t x_stride, int rows, int cols, std::byte* out) {
   for (int i = 0; i < rows; ++i, x += x_stride) {
     std::byte* at = out + (i / 16 * kTileBytes + i % 16 * 64);
     for (int k = 0; k < cols; k += kStep, at += kPairBytes) {
-      _mm512_storeu_si512(at, bf16_pairs(_mm512_loadu_ps(x + k), Avx512::load_n(x + k + 16, cols - k - 16)));
+      _mm512_storeu_si512(at, to_bf16(_mm512_loadu_ps(x + k), Avx512::load_n(x + k + 16, cols - k - 16)));
     }
   }
 }

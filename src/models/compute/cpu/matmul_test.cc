@@ -101,7 +101,7 @@ TEST(Matmul, RowsDoNotDependOnTheirCompany) {
     PackedWeights owner(pool);
     const Weights w = owner.add(make_weights(dtype, rows, cols, bytes).value()).value();
     for (const Isa isa : supported_isas()) {
-      CpuCompute compute(pool, isa);
+      CpuCompute compute(pool, isa, TileRows::never());  // which are another kernel: tile_matmul_test.cc
       std::vector<float> together(static_cast<std::size_t>(m * rows)), alone(together.size());
       const Product all{.w = &w, .y = together.data(), .y_stride = rows};
       compute.matmul(x.data(), cols, m, cols, {&all, 1});

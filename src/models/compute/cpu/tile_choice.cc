@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "models/compute/cpu/packed_weights.h"
@@ -78,7 +79,7 @@ TileRows measure_tile_rows(const Kernels& kernels, int repeats) {
 }
 
 const TileRows& tile_rows(Isa isa) {
-  static constexpr TileRows kNone = {TileRows::kNever, TileRows::kNever, TileRows::kNever};
+  static constexpr TileRows kNone = TileRows::never();
   if (kernels(isa).matmul_tiles == nullptr) return kNone;
   constexpr int kRepeats = 4;
   static const TileRows rows = detect_cpu().amx ? measure_tile_rows(kernels(isa), kRepeats) : TileRows{};

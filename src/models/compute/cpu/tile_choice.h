@@ -14,6 +14,8 @@ namespace stoa::models {
 struct TileRows {
   static constexpr int kNever = std::numeric_limits<int>::max();
 
+  static constexpr TileRows never() { return {kNever, kNever, kNever}; }
+
   int blocks = 32;  // block formats
   int f16 = 16;
   int bf16 = 16;

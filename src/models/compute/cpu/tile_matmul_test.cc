@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "models/compute/cpu/cpu_compute.h"
 #include "models/compute/cpu/kernels.h"
 #include "models/compute/cpu/test_amx.h"
+#include "models/compute/dequantize.h"
 #include "models/compute/test_weights.h"
 #include "models/compute/thread_pool.h"
 #include "models/compute/weights.h"
@@ -60,8 +62,8 @@ void check(DType dtype, int rows, int cols, int m, std::mt19937& random) {
   std::vector<float> x = test::random_floats(random, static_cast<std::size_t>(m * cols));
   const std::vector<float> bias = test::random_floats(random, static_cast<std::size_t>(rows));
   ThreadPool pool(1);
-  PackedWeights owner;
-  const Weights packed = owner.add(pool, make_weights(dtype, rows, cols, bytes).value()).value();
+  PackedWeights owner(pool);
+  const Weights packed = owner.add(make_weights(dtype, rows, cols, bytes).value()).value();
   const int stride = rows + 3;
   std::vector<float> y[2];
   for (const bool accumulate : {false, true}) {
@@ -126,8 +128,8 @@ TEST_F(TileMatmul, RowsDoNotDependOnTheirCompany) {
   ThreadPool pool(1);
   for (const DType dtype : {DType::kF16, DType::kQ8_0, DType::kQ5_K}) {
     const auto bytes = test::random_weights(random, dtype, rows, cols);
-    PackedWeights owner;
-    const Weights w = owner.add(pool, make_weights(dtype, rows, cols, bytes).value()).value();
+    PackedWeights owner(pool);
+    const Weights w = owner.add(make_weights(dtype, rows, cols, bytes).value()).value();
     std::vector<float> together(static_cast<std::size_t>(m * rows)), apart(together.size());
     multiply(w, x.data(), m, together.data(), rows, nullptr, false);
     for (int i = 0, count; i < m; i += count) {
@@ -135,6 +137,47 @@ TEST_F(TileMatmul, RowsDoNotDependOnTheirCompany) {
       multiply(w, x.data() + i * cols, count, apart.data() + i * rows, rows, nullptr, false);
     }
     EXPECT_EQ(together, apart) << dtype_info(dtype).name;
+  }
+}
+
+// Through CpuCompute: cutting into chunks of rows and columns, several types of weights with one input, threads.
+TEST_F(TileMatmul, ProductsOfOneInputAreWhole) {
+  std::mt19937 random(13);
+  ThreadPool pool(3);
+  CpuCompute plain(pool, Isa::kPlain), with_tiles(pool, Isa::kAmx, TileRows{.blocks = 4, .f16 = 4, .bf16 = 4});
+  struct Part {
+    DType dtype;
+    int rows;
+    bool packed;
+  };
+  const Part parts[] = {{DType::kQ4_0, 200, true}, {DType::kF32, 20, true}, {DType::kBF16, 65, true}, {DType::kF16, 20, true}, {DType::kQ8_0, 30, false}};
+  for (const auto& [m, cols] : {std::pair{3, 64}, {4, 64}, {70, 64}, {1100, 64}, {40, 1056}}) {
+    const std::vector<float> x = test::random_floats(random, static_cast<std::size_t>(m * cols));
+    PackedWeights owner(pool);
+    std::vector<std::vector<std::byte>> bytes;
+    std::vector<Weights> weights;
+    std::vector<std::vector<float>> actual, expected;
+    for (const Part& part : parts) {
+      bytes.push_back(test::random_weights(random, part.dtype, part.rows, cols));
+      const Weights w = make_weights(part.dtype, part.rows, cols, bytes.back()).value();
+      weights.push_back(part.packed ? owner.add(w).value() : w);
+      actual.emplace_back(static_cast<std::size_t>(m * part.rows), 1.0f);
+      expected.push_back(actual.back());
+    }
+    std::vector<Product> tile_products, plain_products;
+    for (std::size_t p = 0; p < std::size(parts); ++p) {
+      tile_products.push_back({.w = &weights[p], .y = actual[p].data(), .y_stride = parts[p].rows, .accumulate = p == 1});
+      plain_products.push_back({.w = &weights[p], .y = expected[p].data(), .y_stride = parts[p].rows, .accumulate = p == 1});
+    }
+    with_tiles.matmul(x.data(), cols, m, cols, tile_products);
+    plain.matmul(x.data(), cols, m, cols, plain_products);
+    for (std::size_t p = 0; p < std::size(parts); ++p) {
+      // 2^-8 of the sum of magnitudes is rarely approached; the plain kernel rounds inputs to 8 bits, which costs about as much.
+      const double largest = std::fabs(*std::ranges::max_element(expected[p], {}, [](float v) { return std::fabs(v); }));
+      for (std::size_t i = 0; i < actual[p].size(); ++i) {
+        ASSERT_NEAR(actual[p][i], expected[p][i], 0.01 * largest) << dtype_info(parts[p].dtype).name << " m=" << m << " cols=" << cols << " at " << i;
+      }
+    }
   }
 }
 
