@@ -134,7 +134,7 @@ void add_bench(CLI::App& app, Parsed& p) {
                       [&] { return bench_engine(p.global, p.bench); });
   engine->add_option("--model", p.bench.model, "A GGUF file, or the name of a pulled model (default: the configured generator)");
   engine->add_option("--threads", p.bench.threads, "Threads (configuration: engine.threads; default: one for each processor)")->check(CLI::Range(1, 256));
-  engine->add_option("--isa", p.bench.isa, "Kernels to use instead of the best: plain, avx2, avx512");
+  engine->add_option("--isa", p.bench.isa, "Kernels to use instead of the best: plain, avx2, avx512, avx512_bf16, amx");
   engine->add_option("--runs", p.bench.runs, "Runs of each row, of which the median counts")->check(CLI::Range(1, 1000));
   engine->footer("Other work on the machine slows everything down: the bandwidth is probed beside each run, and a decoded token reads all weights\n"
                  "once, so the share of the bandwidth says how well the engine uses what the machine gave it.\n\n" +

@@ -2,7 +2,8 @@
 // Everything is row-major float32 unless said otherwise; "rows" are tokens. Strides are in elements, between rows.
 //
 // Matrix products quantise the input rows to 8 bits in blocks of 32 (as other GGUF engines do) when the weights are a block format, round
-// them to bfloat16 when the weights are BF16, and use them as they are when the weights are F32 or F16.
+// them to bfloat16 when the weights are BF16, and use them as they are when the weights are F32 or F16. A backend may instead round both to
+// bfloat16 where there are many rows and the weights are not F32.
 //
 // A Compute belongs to one thread at a time: it owns scratch memory.
 #pragma once

@@ -7,6 +7,7 @@
 
 #include "models/compute/cpu/cpu_backend.h"
 #include "models/compute/cpu/kernels.h"
+#include "models/compute/cpu/test_amx.h"
 #include "models/compute/dequantize.h"
 #include "models/engine/tensor_source.h"
 #include "models/engine/tiny_model.h"
@@ -177,30 +178,35 @@ double distance(std::span<const float> a, std::span<const float> b) {
 TEST(Decoder, EqualsThePlainForwardForEveryFamilyAndType) {
   constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0,
                               DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
-  std::vector<TinyModel> models;
+  const test::AmxEmulator emulator;
+  std::vector<std::pair<TinyModel, Isa>> models;
   for (const auto type : kTypes) {
     TinyModel model;
     model.dtype = type;
-    models.push_back(model);
+    models.emplace_back(model, best_isa());
+    const bool some = type == DType::kF16 || type == DType::kBF16 || type == DType::kQ4_0 || type == DType::kQ6_K;
+    if (some && best_isa() != Isa::kAmx && test::AmxEmulator::works()) models.emplace_back(model, Isa::kAmx);
   }
   for (const char* architecture : {"llama", "qwen2", "qwen3"}) {
     TinyModel model;
     model.architecture = architecture;
     model.own_head = true;
     model.rope_factors = model.architecture == "llama";
-    models.push_back(model);
+    models.emplace_back(model, best_isa());
   }
-  for (const auto& model : models) {
-    // Float weights leave only the half-precision cache; BF16 also rounds the activations to bfloat16, block types to 8 bits.
-    const double bound = is_block_format(model.dtype) ? 4e-2 : model.dtype == DType::kBF16 ? 1.5e-2 : 4e-3;
+  for (const auto& [model, isa] : models) {
+    // Float weights leave only the half-precision cache; BF16 also rounds the activations to bfloat16, block types to 8 bits. Tile registers
+    // take both F16 weights and activations in bfloat16.
+    const bool tiles = isa == Isa::kAmx && has_tiles(model.dtype);
+    const double bound = is_block_format(model.dtype) ? 4e-2 : tiles ? 2.5e-2 : model.dtype == DType::kBF16 ? 1.5e-2 : 4e-3;
     const auto tokens = some_tokens(37, 5);
-    Bench bench(model);
+    Bench bench(model, isa);
     const auto expected = Reference(*bench.file, model).last_logits(tokens);
     const auto pages = bench.pages(37);
     const Segment whole{.tokens = tokens, .position = 0, .pages = pages, .logit_rows = 1};
     const auto logits = bench.decoder->forward({&whole, 1}, *bench.pool);
     ASSERT_EQ(logits.size(), expected.size());
-    EXPECT_LT(distance(logits, expected), bound) << model.architecture << " " << dtype_info(model.dtype).name;
+    EXPECT_LT(distance(logits, expected), bound) << model.architecture << " " << dtype_info(model.dtype).name << " " << isa_name(isa);
   }
 }
 
@@ -221,10 +227,14 @@ TEST(Decoder, KeepsKeysAndValuesIn8BitsOnRequest) {
 }
 
 TEST(Decoder, ChunksAndBatchesGiveWhatOneSequenceAloneGives) {
-  for (const auto type : {DType::kF32, DType::kQ4_1}) {
+  const test::AmxEmulator emulator;
+  const Isa tiles = test::AmxEmulator::works() ? Isa::kAmx : best_isa();
+  for (const auto& [type, isa] : {std::pair{DType::kF32, best_isa()}, {DType::kQ4_1, best_isa()}, {DType::kQ4_1, tiles}}) {
     TinyModel model;
     model.dtype = type;
-    Bench bench(model);
+    Bench bench(model, isa);
+    // With AMX the number of rows decides about the kernel, and so about rounding to 8 bits or to bfloat16.
+    const double bound = isa == Isa::kAmx && has_tiles(type) ? 2e-2 : 2e-3;
     const auto a = some_tokens(70, 1), b = some_tokens(41, 2), c = some_tokens(9, 3);
     const auto alone = [&](const std::vector<std::int32_t>& tokens) {
       const auto pages = bench.pages(static_cast<int>(tokens.size()));
@@ -242,12 +252,12 @@ TEST(Decoder, ChunksAndBatchesGiveWhatOneSequenceAloneGives) {
     const Segment second[] = {{.tokens = sb.subspan(40), .position = 40, .pages = pb, .logit_rows = 1},
                               {.tokens = sa.subspan(33, 36), .position = 33, .pages = pa}};
     auto logits = bench.decoder->forward(second, *bench.pool);
-    EXPECT_LT(distance(logits, expected[1]), 2e-3);
+    EXPECT_LT(distance(logits, expected[1]), bound) << isa_name(isa);
     const Segment third[] = {{.tokens = sc, .position = 0, .pages = pc, .logit_rows = 1},
                              {.tokens = sa.subspan(69), .position = 69, .pages = pa, .logit_rows = 1}};
     logits = bench.decoder->forward(third, *bench.pool);
-    EXPECT_LT(distance(logits.first(TinyModel::kVocabulary), expected[2]), 2e-3);
-    EXPECT_LT(distance(logits.subspan(TinyModel::kVocabulary), expected[0]), 2e-3);
+    EXPECT_LT(distance(logits.first(TinyModel::kVocabulary), expected[2]), bound) << isa_name(isa);
+    EXPECT_LT(distance(logits.subspan(TinyModel::kVocabulary), expected[0]), bound) << isa_name(isa);
   }
 }
 

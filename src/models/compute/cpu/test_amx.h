@@ -2,9 +2,8 @@
 // executed by the handler of the signal that they raise, so that tests run the machine code of the product. Where the processor has AMX,
 // or lacks what else the kernels need, it does nothing.
 //
-// What instructions mean is from Intel's manual: "Intel 64 and IA-32 Architectures Software Developer's Manual", volume 2, chapter 2.3 (VEX
-// prefixes) and the pages of LDTILECFG, TILELOADD, TILESTORED, TILEZERO, TILERELEASE and TDPBF16PS. What the processor would refuse ends the
-// program with a message. For one thread at a time to make and destroy; any thread executes.
+// How instructions are written: "Intel 64 and IA-32 Architectures Software Developer's Manual", volume 2, chapter 2.3 (VEX prefixes); what
+// they do: test_tiles.h. For one thread at a time to make and destroy; any thread executes.
 #pragma once
 
 #include <atomic>
@@ -14,23 +13,15 @@
 #include <vector>
 
 #include "models/compute/cpu/isa.h"
+#include "models/compute/cpu/test_tiles.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <ucontext.h>
-#include <unistd.h>
-#include <xmmintrin.h>
 #endif
 
 namespace stoa::models::test {
 
 #if defined(__x86_64__) && defined(__linux__)
-
-struct TileRegisters {
-  bool configured = false;
-  int rows[8] = {};
-  int row_bytes[8] = {};
-  alignas(64) std::uint8_t data[8][16][64] = {};
-};
 
 class AmxEmulator {
  public:
@@ -66,18 +57,9 @@ class AmxEmulator {
     static std::atomic<std::int64_t> instructions;
     return instructions;
   }
-  static TileRegisters& tiles() {
-    thread_local TileRegisters registers;
-    return registers;
-  }
-
-  // Nothing else is allowed in a signal handler.
-  [[noreturn]] static void refuse(const char* why) {
-    const char head[] = "AMX emulator: ";
-    [[maybe_unused]] const auto a = write(2, head, sizeof head - 1);
-    [[maybe_unused]] const auto b = write(2, why, std::strlen(why));
-    [[maybe_unused]] const auto c = write(2, "\n", 1);
-    std::abort();
+  static TileUnit& unit() {
+    thread_local TileUnit tiles;
+    return tiles;
   }
 
   static void handle(int, siginfo_t*, void* context) {
@@ -149,104 +131,27 @@ class AmxEmulator {
     enum Prefix { kNone, k66, kF3, kF2 };
     if (opcode == 0x49 && prefix == kNone && memory_form && reg == 0) {
       const Memory memory = memory_operand(p + kHead, x, b, registers);
-      configure(memory.base + memory.index);
+      unit().configure(memory.base + memory.index);
       return kHead + memory.length;
     }
     if (opcode == 0x49 && prefix == kNone && modrm == 0xc0) {
-      tiles() = {};
+      unit() = {};
       return kHead + 1;
     }
     if (opcode == 0x49 && prefix == kF2 && !memory_form && rm == 0) {
-      std::memset(tile(reg), 0, sizeof tiles().data[0]);
+      unit().zero(reg);
       return kHead + 1;
     }
     if (opcode == 0x4b && memory_form && (modrm & 7) == 4 && prefix != kNone) {
       const Memory memory = memory_operand(p + kHead, x, b, registers);
-      prefix == kF3 ? store(reg, memory) : load(reg, memory);  // the two loads differ in a hint
+      prefix == kF3 ? unit().store(reg, memory.base, memory.index) : unit().load(reg, memory.base, memory.index);  // the two loads differ in a hint
       return kHead + memory.length;
     }
     if (opcode == 0x5c && prefix == kF3 && !memory_form) {
-      multiply(reg, rm, third);
+      unit().multiply(reg, rm, third);
       return kHead + 1;
     }
     return 0;
-  }
-
-  static std::uint8_t (*tile(int number))[64] {
-    if (!tiles().configured) refuse("tiles are used before LDTILECFG");
-    if (number > 7 || tiles().rows[number] == 0) refuse("a tile is used that is not configured");
-    return tiles().data[number];
-  }
-
-  static void configure(const std::uint8_t* config) {
-    tiles() = {};
-    if (config[0] == 0) return;
-    if (config[0] != 1 || config[1] != 0) refuse("unknown palette, or a start row");
-    for (int i = 2; i < 16; ++i) {
-      if (config[i] != 0) refuse("reserved bytes of a configuration are not zero");
-    }
-    for (int i = 0; i < 16; ++i) {
-      std::uint16_t bytes;
-      std::memcpy(&bytes, config + 16 + 2 * i, sizeof bytes);
-      const int rows = config[48 + i];
-      if (i > 7 ? rows != 0 || bytes != 0 : rows > 16 || bytes > 64 || (rows == 0) != (bytes == 0)) refuse("a tile of impossible size");
-      if (i > 7) continue;
-      tiles().rows[i] = rows;
-      tiles().row_bytes[i] = bytes;
-    }
-    tiles().configured = true;
-  }
-
-  static void load(int number, const Memory& memory) {
-    auto* rows = tile(number);
-    std::memset(rows, 0, sizeof tiles().data[0]);
-    for (int i = 0; i < tiles().rows[number]; ++i) std::memcpy(rows[i], memory.base + i * memory.index, static_cast<std::size_t>(tiles().row_bytes[number]));
-  }
-
-  static void store(int number, const Memory& memory) {
-    const auto* rows = tile(number);
-    for (int i = 0; i < tiles().rows[number]; ++i) std::memcpy(memory.base + i * memory.index, rows[i], static_cast<std::size_t>(tiles().row_bytes[number]));
-  }
-
-  static float from_bf16(const std::uint8_t* p) {
-    std::uint32_t bits = static_cast<std::uint32_t>(p[0]) << 16 | static_cast<std::uint32_t>(p[1]) << 24;
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-  }
-
-  // The even products of a tile's pairs are summed, and the odd ones, and both sums are added to what was there. Products of bfloat16
-  // numbers are exact, so that fused additions are additions; what is denormal counts as zero, before and after.
-  [[gnu::noinline]] static void add_products(float (*sums)[16], const float (*a)[32], const float (*b)[32], int rows, int pairs) {
-    for (int m = 0; m < rows; ++m) {
-      float both[32] = {};
-      for (int k = 0; k < pairs; ++k) {
-        for (int n = 0; n < 32; ++n) both[n] += a[m][2 * k + n % 2] * b[k][n];
-      }
-      for (int n = 0; n < 16; ++n) sums[m][n] += both[2 * n] + both[2 * n + 1];
-    }
-  }
-
-  static void multiply(int sums, int left, int right) {
-    auto *c = tile(sums), *a = tile(left), *b = tile(right);
-    const TileRegisters& t = tiles();
-    if (sums == left || sums == right || left == right) refuse("TDPBF16PS with one tile twice");
-    if (t.rows[sums] != t.rows[left] || t.row_bytes[sums] != t.row_bytes[right] || t.row_bytes[left] != 4 * t.rows[right] || t.row_bytes[sums] % 4 != 0)
-      refuse("TDPBF16PS with tiles that do not fit each other");
-    float x[16][32], w[16][32], out[16][16];
-    for (int i = 0; i < 16; ++i) {
-      for (int k = 0; k < 32; ++k) {
-        x[i][k] = from_bf16(a[i] + 2 * k);
-        w[i][k] = from_bf16(b[i] + 2 * k);
-      }
-    }
-    std::memcpy(out, c, sizeof out);
-    constexpr unsigned kFlushAndDenormalsAreZero = 0x8040;
-    const unsigned control = _mm_getcsr();
-    _mm_setcsr(0x1f80 | kFlushAndDenormalsAreZero);
-    add_products(out, x, w, t.rows[sums], t.rows[right]);
-    _mm_setcsr(control);
-    std::memcpy(c, out, sizeof out);
   }
 
   bool installed_ = false;
