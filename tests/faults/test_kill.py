@@ -5,12 +5,21 @@ import http.client
 import json
 import threading
 import time
+import urllib.parse
 
 import pytest
 
-from stoa_server import wait_until
+from conftest import Server
+from stoa_server import CHAT, need_models, wait_until
 
 GONE = (OSError, http.client.HTTPException)
+
+
+def audited(server, path, count):
+    """The ids of requests to `path` in the audit log, at least `count`: events that a killed server left behind reach it after the restart."""
+    read = lambda: [entry["request_id"] for entry in server.ok("GET", f"/v1/stoa/audit?resource={urllib.parse.quote('POST ' + path)}&limit=1000")["data"]]
+    wait_until(lambda: len(read()) >= count, 10, f"{count} entries of {path} in the audit log")
+    return read()
 
 
 class Hammer:
@@ -148,7 +157,43 @@ def test_the_ledger_counts_each_answer_once(server, seconds):
     assert answered <= counted <= answered + threads, "each answer is paid for once; at most those under way were not heard of"
     assert usage["budget"]["reserved_micro_usd"] == 0, "what a crash left reserved is given back"
     assert usage["budget"]["spent_micro_usd"] == sum(row["cost_micro_usd"] for row in usage["data"])
+    entries = audited(server, "/v1/stoa/search", answered)
+    assert len(entries) == len(set(entries)), "an answer is told once"
+    assert answered <= len(entries) <= answered + threads, "and none is missing"
     assert server.ok("GET", "/v1/stoa/audit/check")["intact"]
+
+
+STREAMS = {
+    "/v1/responses": ({"input": "What is for lunch?"}, b"response.completed"),
+    "/v1/chat/completions": ({"model": CHAT, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}, b"[DONE]"),
+}
+
+
+@pytest.mark.parametrize("path", STREAMS)
+def test_a_stream_that_ended_is_in_the_audit_log(tmp_path, path):
+    """Killed as soon as the last event was read."""
+    body, last = STREAMS[path]
+    if path == "/v1/chat/completions":
+        need_models()
+    server = Server(tmp_path / "home", models=path == "/v1/chat/completions").start()
+    try:
+        if path == "/v1/responses":
+            body = body | {"tools": [{"type": "file_search", "vector_store_ids": [server.ok("POST", "/v1/vector_stores", {"name": "empty"})["id"]]}]}
+        seen = set()
+        for _ in range(4):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            connection.request("POST", path, json.dumps(body | {"stream": True}), {"Authorization": f"Bearer {server.secret}", "Content-Type": "application/json"})
+            reply = connection.getresponse()
+            assert reply.status == 200, reply.read()
+            seen.add(reply.headers["x-request-id"])
+            while last not in reply.readline():
+                pass
+            server.kill()
+            connection.close()
+            server.start()
+            assert seen == set(audited(server, path, len(seen)))
+    finally:
+        server.stop()
 
 
 def test_ratings_that_were_acknowledged_are_there(server):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/error_table.h"
 #include "base/id.h"
@@ -48,8 +49,8 @@ Result<milliseconds> requested_timeout(const infra::HttpRequest& request, millis
   return std::min(most, milliseconds(std::min<std::int64_t>(value, most.count())));
 }
 
-RequestScope::RequestScope(const Pipeline& pipeline, const infra::HttpRequest& request, infra::Responder& responder)
-    : pipeline_(pipeline), request_(request), responder_(responder), trace_(Trace::new_trace_id(), pipeline.parts_.clock),
+RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder)
+    : pipeline_(pipeline), request_(request), responder_(responder), trace_(Trace::new_trace_id(), pipeline.parts_.clock), action_(action),
       start_(std::chrono::steady_clock::now()) {
   call_.request_id = new_id("req");
   call_.trace = &trace_;
@@ -103,7 +104,34 @@ void RequestScope::start_stream(std::string_view type) {
 }
 
 bool RequestScope::write(std::string_view piece) { return responder_.write(piece); }
-void RequestScope::end_stream() { responder_.finish(); }
+void RequestScope::end_stream() {
+  conclude();
+  responder_.finish();
+}
+
+void RequestScope::conclude() {
+  if (std::exchange(concluded_, true)) return;
+  finished_.principal = call_.principal;
+  if (!is_told(finished_, action_)) return;
+  RequestFinished event;
+  event.request_id = finished_.request_id;
+  event.trace_id = trace_.id();
+  event.principal = finished_.principal.id;
+  event.tenant = finished_.principal.tenant;
+  event.project = finished_.principal.project;
+  event.action = governance::action_name(action_);
+  event.resource = finished_.method + " " + request_.path;
+  event.kind = finished_.kind;
+  event.model = finished_.model;
+  event.status = finished_.status;
+  if (finished_.error) event.error = error_info(finished_.error->code).name;
+  event.usage = finished_.usage;
+  event.cost = finished_.cost;
+  event.started = finished_.started;
+  event.duration_micros = micros_since(start_);
+  Span span = call_.span("publish");
+  pipeline_.publish(event);
+}
 
 Status Pipeline::route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
                        const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options) const {
@@ -132,7 +160,7 @@ Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& end
 }
 
 void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const {
-  RequestScope scope(*this, request, responder);
+  RequestScope scope(*this, endpoint.action, request, responder);
   {
     Span root = scope.call_.span(request.method + " " + request.route);
     root.set("http.request.method", request.method);
@@ -154,6 +182,7 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     if (scope.finished_.error) root.fail(scope.finished_.error->message);
     if (!responder.started()) {
       scope.finished_.status = response.status;
+      scope.conclude();
       scope.add_headers(response.headers);
       responder.send(std::move(response));
     } else if (!result) {
@@ -161,34 +190,16 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     }
     root.set("http.response.status_code", static_cast<std::int64_t>(scope.finished_.status));
   }
-  record(endpoint, scope);
+  record(scope);
 }
 
-void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
+void Pipeline::record(RequestScope& scope) const {
+  scope.conclude();  // a stream that was cut off
   FinishedRequest& finished = scope.finished_;
   finished.principal = scope.call_.principal;
   finished.duration_micros = micros_since(scope.start_);
   count(scope);
-  if (parts_.observer) parts_.observer(finished, scope.trace_);  // first: whoever got the answer may ask for its trace at once
-  if (is_told(finished, endpoint.action)) {
-    RequestFinished event;
-    event.request_id = finished.request_id;
-    event.trace_id = scope.trace_.id();
-    event.principal = finished.principal.id;
-    event.tenant = finished.principal.tenant;
-    event.project = finished.principal.project;
-    event.action = governance::action_name(endpoint.action);
-    event.resource = finished.method + " " + scope.request_.path;
-    event.kind = finished.kind;
-    event.model = finished.model;
-    event.status = finished.status;
-    if (finished.error) event.error = error_info(finished.error->code).name;
-    event.usage = finished.usage;
-    event.cost = finished.cost;
-    event.started = finished.started;
-    event.duration_micros = finished.duration_micros;
-    publish(event);
-  }
+  if (parts_.observer) parts_.observer(finished, scope.trace_);
 }
 
 void Pipeline::publish(const RequestFinished& event) const {

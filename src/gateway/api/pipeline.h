@@ -1,5 +1,5 @@
-// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, answer; then the event
-// RequestFinished, from which the audit log and the metrics of use are made, and the trace.
+// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, tell, answer. What is told is the event
+// RequestFinished, from which the audit log and the metrics of use are made; the trace comes last.
 #pragma once
 
 #include <chrono>
@@ -68,6 +68,11 @@ class RequestScope {
   void set_error(const Error& error) { finished_.error = error; }
   governance::Money cost() const { return finished_.cost; }
 
+  // Publishes RequestFinished with what is known by now, once; further calls do nothing. It is on disk before the last of the answer is out, so that no
+  // answer is missing in the audit log, whenever the server dies. The pipeline does it for whole responses and end_stream for streams; one whose last
+  // event says that it is complete calls this before that event.
+  void conclude();
+
   // Streams. start_stream sends the status and the headers of all responses with content-type `type`; write is false when the
   // client has gone. end_stream closes properly; a handler that returns an error without it has its connection cut instead.
   void start_stream(std::string_view type);
@@ -77,7 +82,7 @@ class RequestScope {
 
  private:
   friend class Pipeline;
-  RequestScope(const class Pipeline& pipeline, const infra::HttpRequest& request, infra::Responder& responder);
+  RequestScope(const class Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder);
   void add_headers(infra::HttpHeaders& headers) const;
 
   const Pipeline& pipeline_;
@@ -87,7 +92,9 @@ class RequestScope {
   Call call_;
   FinishedRequest finished_;
   governance::Reservation reservation_;
+  governance::Action action_;
   SteadyTime start_;
+  bool concluded_ = false;
 };
 
 // Returns the response, or an error that the dialect's ErrorBody words. A handler that streamed returns std::nullopt, and ends
@@ -109,7 +116,7 @@ class Pipeline {
  public:
   explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {}
 
-  // Tells the subscribers of a request. After its answer is out: publishing waits for the disk. A failure is logged.
+  // Tells the subscribers of a request. Before the last of its answer is out: it waits for the disk. A failure is logged.
   void publish(const RequestFinished& event) const;
 
   // Adds a route whose caller must be allowed `action` in its project. `resource` names the kind of thing for decision and audit.
@@ -126,7 +133,7 @@ class Pipeline {
   };
   void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
-  void record(const Endpoint& endpoint, RequestScope& scope) const;
+  void record(RequestScope& scope) const;
   void count(const RequestScope& scope) const;
 
   PipelineParts parts_;

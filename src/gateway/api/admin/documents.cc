@@ -184,8 +184,7 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
   infra::HttpResponse out = response ? std::move(*response) : openai::error_response(response.error());
   out.headers.set("x-request-id", call.request_id);
   event.status = out.status;
-  responder.send(std::move(out));
-  if (call.principal.id.empty()) return;
+  if (call.principal.id.empty()) return responder.send(std::move(out));
   event.request_id = call.request_id;
   event.principal = call.principal.id;
   event.tenant = call.principal.tenant;
@@ -195,6 +194,7 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
   if (!response) event.error = error_info(response.error().code).name;
   event.duration_micros = parts.clock.now() - event.started;
   parts.pipeline.publish(event);
+  responder.send(std::move(out));
 }
 
 }  // namespace

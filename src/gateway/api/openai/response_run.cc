@@ -63,6 +63,7 @@ Reply ResponseRun::run() {
     scope_.set_error(stored.error());
   }
   if (!call_.stream) return ok_json(response_json(call_, record_));
+  scope_.conclude();
   events_.end();
   stream_.end();
   return std::nullopt;
