@@ -110,13 +110,14 @@ def test_a_strict_tool_with_an_impossible_schema_is_named(server):
 def test_more_than_the_pool_of_keys_and_values(tmp_path):
     server = start(tmp_path, kv_bytes="8MiB")
     try:
-        status, answer = chat(server, messages=[{"role": "user", "content": "word " * 2000}])
-        assert status == 400 and answer["error"]["code"] == "context_length_exceeded", answer
-        # What fits one by one is served, also when all of it together does not.
+        # What fits one by one is served, also when all of it together does not, and while what does not fit at all is refused.
         done = []
         readers = [threading.Thread(target=lambda i=i: done.append(chat(server, messages=[{"role": "user", "content": f"{i} " * 60}], max_tokens=60))) for i in range(8)]
         for reader in readers:
             reader.start()
+        status, answer = chat(server, messages=[{"role": "user", "content": "word " * 2000}])
+        assert status == 400 and answer["error"]["code"] == "context_length_exceeded" and answer["error"]["param"] == "messages", answer
+        assert "tokens" in answer["error"]["message"], answer
         for reader in readers:
             reader.join(timeout=120)
         assert [status for status, _ in done] == [200] * 8, done
@@ -126,7 +127,8 @@ def test_more_than_the_pool_of_keys_and_values(tmp_path):
 
 
 def unread(server, tokens):
-    """A client that asks for a long and wide stream and does not read it."""
+    """A client that asks for a long and wide stream and does not read it: a token is kilobytes with its alternatives, and the server takes on half a
+    megabyte for it, so that a small part of the answer fills all there is."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect(("127.0.0.1", server.port))

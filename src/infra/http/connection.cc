@@ -4,6 +4,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <netinet/tcp.h>
 
 namespace stoa::infra {
 namespace asio = boost::asio;
@@ -18,6 +19,9 @@ constexpr std::size_t kReadSmall = 8u << 10, kReadLarge = 64u << 10;
 constexpr auto kSweep = std::chrono::milliseconds(100);
 constexpr auto kLinger = std::chrono::milliseconds(2000);  // for the client to read a last answer
 constexpr std::size_t kLingerBytes = 32u << 20;            // of an unread body that are thrown away meanwhile
+// Bytes that the kernel takes before they can be sent. It would take megabytes, minutes of an answer, and a client that does not read would go unnoticed
+// all that time.
+constexpr int kUnsent = 128 << 10;
 constexpr std::size_t kKeptBuffer = 256u << 10;            // larger send buffers are given back after use
 
 }  // namespace
@@ -27,6 +31,7 @@ Connection::Connection(Shared& shared, Loop& loop, tcp::socket socket)
   place_ = loop_.connections.insert(loop_.connections.end(), this);
   error_code ec;
   socket_.set_option(tcp::no_delay(true), ec);
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof kUnsent);  // where it fails, buffers are larger
   const auto remote = socket_.remote_endpoint(ec);
   if (!ec) peer_ = fmt::format("{}:{}", remote.address().to_string(), remote.port());
   if (shared_.tls) tls_.emplace(socket_, *shared_.tls);
