@@ -25,12 +25,12 @@ using Kind = AnswerConstraint::Kind;
 
 class Constrained : public testing::Test {
  protected:
-  void load(EngineOptions options = {}, bool reasons = false) {
+  void load(EngineOptions options = {}, const std::string& markers = "") {
     options.tool_pattern = "Functions:\n{tools}";
     const auto path = std::filesystem::path(testing::TempDir()) / ("tiny_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + ".gguf");
     TinyModel model;
     model.context_length = 1024;
-    model.reasons = reasons;
+    model.markers = markers;
     const auto bytes = model.build();
     std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
     auto loaded = LocalGenerator::load(path, "tiny", options, backend_, metrics_);
@@ -211,10 +211,37 @@ TEST_F(Constrained, CallsToolsAsAsked) {
   EXPECT_TRUE(!either.calls.empty() || either.text == "yes" || either.text == "no") << either.text;
 }
 
+// Whatever the family's format, what a model of random weights writes is a call with arguments that conform.
+TEST_F(Constrained, CallsToolsInTheFormatOfTheFamily) {
+  for (const char* markers : {"<tool_call>", "<tool_call> <function= <parameter=", "<|python_tag|>", "[TOOL_CALLS]", "[TOOL_CALLS] [ARGS]", "<|tool_call|>"}) {
+    load({}, markers);
+    ChatRequest r;
+    r.messages = {{"user", "weather?"}};
+    r.max_tokens = 900;
+    r.sampling.temperature = 1;
+    r.sampling.seed = 3;
+    r.tools = {{"look", R"({"type":"object","properties":{"city":{"type":"string","minLength":1,"maxLength":8},"kind":{"enum":["a<b","beta"]},"count":{"type":"integer","minimum":2,"maximum":9},
+      "note":{"type":["string","null"],"maxLength":5}},"required":["city","kind","count","note"],"additionalProperties":false})", true}};
+    r.tool_choice = {ToolChoice::Mode::kRequired, ""};
+    r.parallel_tool_calls = false;
+    const auto answer = run(r);
+    ASSERT_TRUE(answer.outcome) << markers << answer.outcome.error().message;
+    EXPECT_EQ(answer.outcome->finish, FinishReason::kToolCalls) << markers;
+    EXPECT_EQ(answer.text, "") << markers;
+    ASSERT_EQ(answer.calls.size(), 1u) << markers;
+    EXPECT_EQ(answer.calls[0].name, "look");
+    const auto arguments = parse_json(answer.calls[0].arguments);
+    ASSERT_TRUE(arguments) << markers << answer.calls[0].arguments;
+    EXPECT_TRUE(arguments->at("city").is_string() && arguments->at("note").is_string() != arguments->at("note").is_null()) << markers;
+    EXPECT_TRUE(arguments->at("kind") == "a<b" || arguments->at("kind") == "beta") << markers;
+    EXPECT_TRUE(arguments->at("count").get_int64() >= 2 && arguments->at("count").get_int64() <= 9) << markers;
+  }
+}
+
 // The tiny model's tokens are bytes.
 TEST_F(Constrained, ReasoningIsCounted) {
   for (const bool reasons : {true, false}) {
-    load({}, reasons);
+    load({}, reasons ? "</think>" : "");
     auto r = request(Kind::kRegex, "<think>abc</think>yes");
     std::swap(r.prompt, r.messages.front().content);
     r.messages.clear();

@@ -24,7 +24,7 @@ struct TinyModel {
   int window = 0;             // of every layer; 0: none
   bool own_head = false;      // output.weight beside token_embd.weight
   bool rope_factors = false;  // Llama 3's
-  bool reasons = false;       // the chat template knows reasoning
+  std::string markers;        // of a family's tool calls or reasoning: a comment in the chat template, by which they are known
   std::uint32_t seed = 1;
   std::string leave_out;      // a tensor that the file shall lack
 
@@ -126,7 +126,7 @@ inline std::vector<std::byte> TinyModel::build() const {
   writer.add_bool("tokenizer.ggml.add_bos_token", false);
   writer.add_string("tokenizer.chat_template",
                     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n" +
-                        std::string(reasons ? "{# </think> #}" : ""));
+                        (markers.empty() ? "" : "{# " + markers + " #}"));
 
   const auto add = [&](const std::string& name, DType type, std::vector<std::int64_t> shape, const std::vector<std::byte>& data) {
     if (name != leave_out) writer.add_tensor(name, type, shape, data);
