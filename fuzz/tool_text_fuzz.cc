@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iterator>
+#include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -14,7 +16,9 @@ using namespace stoa::models;
 
 // Neighbouring pieces of one kind are one.
 std::vector<ToolEvent> parse(std::optional<ToolFormat> format, Reasoning reasoning, std::string_view text, std::size_t piece) {
-  ToolParser parser(format, reasoning);
+  static const stoa::ToolDefinition tool{"f", R"({"properties":{"s":{"type":"string"},"m":{"type":["string","null"]},"n":{"type":"integer"},"x":{}}})"};
+  static const auto forms = std::make_shared<const ParameterForms>(parameter_forms(std::span(&tool, 1)));
+  ToolParser parser(format, reasoning, forms);
   std::vector<ToolEvent> events, joined;
   for (std::size_t at = 0; at < text.size(); at += piece) parser.push(text.substr(at, piece), events);
   parser.finish(events);
