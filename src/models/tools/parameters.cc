@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <set>
 
 #include "base/json.h"
 
@@ -93,9 +94,18 @@ Status check_plain(const JsonObject& schema) {
   return {};
 }
 
-bool is_required(const JsonObject& schema, std::string_view name) {
+// The names in `required`, each of which has to be a property.
+Result<std::set<std::string, std::less<>>> required_of(const JsonObject& schema, const JsonObject& properties) {
+  std::set<std::string, std::less<>> names;
   const Json* required = schema.if_contains("required");
-  return required != nullptr && required->is_array() && std::ranges::any_of(required->get_array(), [&](const Json& one) { return one.is_string() && one.get_string() == name; });
+  if (required == nullptr || !required->is_array()) return names;
+  for (const Json& one : required->get_array()) {
+    if (!one.is_string()) continue;
+    if (properties.if_contains(one.get_string()) == nullptr)
+      return fail(error(ErrorCode::kInvalidArgument, "schema at #/required: '{}' is not among the properties", std::string_view(one.get_string()).substr(0, 80)).with_hint("describe it there"));
+    names.emplace(one.get_string());
+  }
+  return names;
 }
 
 }  // namespace
@@ -120,6 +130,7 @@ Result<GrammarPart> parameter_grammar(const ToolDefinition& tool) {
   STOA_CHECK(check_plain(*schema));
   const auto* properties = properties_of(document);
   if (properties == nullptr) return any_parameters();
+  STOA_TRY(required, required_of(*schema, *properties));
   const auto shared = std::make_shared<const std::string>(tool.parameters);
   std::vector<GrammarPart> parts;
   for (const auto& [name, value] : *properties) {
@@ -131,7 +142,7 @@ Result<GrammarPart> parameter_grammar(const ToolDefinition& tool) {
     GrammarPart content{.kind = plain ? Kind::kSchemaText : Kind::kSchema, .text = fmt::format("#/properties/{}", std::string_view(name)), .document = shared};
     if (plain) content.words = {kClose};
     GrammarPart whole = sequence({text(fmt::format("<parameter={}>\n", std::string_view(name))), std::move(content), text("\n" + kClose + "\n")});
-    if (is_required(*schema, name)) parts.push_back(std::move(whole));
+    if (required.contains(std::string_view(name))) parts.push_back(std::move(whole));
     else parts.push_back({.kind = Kind::kRepeat, .parts = {std::move(whole)}, .min = 0, .max = 1});
   }
   return sequence(std::move(parts));

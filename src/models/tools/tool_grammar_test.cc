@@ -189,6 +189,7 @@ TEST(ToolGrammar, ParametersThatCannotBeListed) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"type":"object","properties":{"a":{}},"minProperties":1,"required":["a"]})", "tool 'f': schema at #: 'minProperties'"},
       {R"({"anyOf":[{"type":"object","properties":{"a":{}}}]})", "tool 'f': schema at #: 'anyOf'"},
+      {R"({"type":"object","properties":{"a":{}},"required":["a","z"],"additionalProperties":true})", "tool 'f': schema at #/required: 'z' is not"},
       {R"({"type":"object","properties":{"a>b":{"type":"string"}}})", "the name 'a>b'"},
       {R"({"type":"object","properties":{"a":{"enum":["x","</parameter>"]}}})", "tool 'f': schema at #/properties/a: 'enum' has"},
   };
