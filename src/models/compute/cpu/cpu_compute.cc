@@ -19,6 +19,7 @@ constexpr int kChunksPerThread = 4;
 constexpr std::int64_t kLeastWork = 1 << 18;  // weights times rows of x
 // Up to this many bytes of x are used by panel after panel before the next; more would not stay in a core's cache.
 constexpr std::int64_t kColumnBytes = 256 << 10;
+constexpr int kTileTokens = 16;  // from so many new tokens of a sequence on, attention uses tile registers
 constexpr int kWholeTiles = 24;  // a multiple of the tiles of rows of x that kernels have
 
 int ceil_div(std::int64_t a, std::int64_t b) { return static_cast<int>((a + b - 1) / b); }
@@ -312,6 +313,7 @@ void CpuCompute::attention(const KvLayout& layout, const AttentionShape& shape, 
   const auto tiles_of = [&](const AttentionSequence& s) { return ceil_div(s.rows, tile_tokens) * layout.kv_heads * head_parts; };
   std::int64_t total = 0;
   for (const AttentionSequence& s : sequences) total += tiles_of(s);
+  const bool tiles = kernels_.attention_tiles != nullptr && layout.type == KvType::kF16 && layout.head_dim % 32 == 0;
   const auto run_tile = [&](int index) {
     const AttentionSequence* s = sequences.data();
     for (int count; index >= (count = tiles_of(*s)); ++s) index -= count;
@@ -320,23 +322,25 @@ void CpuCompute::attention(const KvLayout& layout, const AttentionShape& shape, 
     const int token = index / head_parts / layout.kv_heads * tile_tokens;
     const int head = part * tile_heads;
     const std::int64_t offset = static_cast<std::int64_t>(kv_head * group + head) * layout.head_dim;
-    kernels_.attention({.q = s->q + token * s->q_stride + offset,
-                        .out = s->out + token * s->out_stride + offset,
-                        .q_stride = s->q_stride,
-                        .out_stride = s->out_stride,
-                        .tokens = std::min(tile_tokens, s->rows - token),
-                        .heads = std::min(tile_heads, group - head),
-                        .head_dim = layout.head_dim,
-                        .first_position = s->first_position + token,
-                        .positions = s->first_position + s->rows,
-                        .causal = shape.causal,
-                        .window = shape.window,
-                        .scale = shape.scale,
-                        .softcap = shape.softcap,
-                        .type = layout.type,
-                        .pages = s->pages,
-                        .k_offset = layout.k_offset(shape.layer, kv_head),
-                        .v_offset = layout.v_offset(shape.layer, kv_head)});
+    // By the rows of the sequence alone, so that a token does not depend on its company.
+    const auto kernel = tiles && s->rows >= kTileTokens ? kernels_.attention_tiles : kernels_.attention;
+    kernel({.q = s->q + token * s->q_stride + offset,
+            .out = s->out + token * s->out_stride + offset,
+            .q_stride = s->q_stride,
+            .out_stride = s->out_stride,
+            .tokens = std::min(tile_tokens, s->rows - token),
+            .heads = std::min(tile_heads, group - head),
+            .head_dim = layout.head_dim,
+            .first_position = s->first_position + token,
+            .positions = s->first_position + s->rows,
+            .causal = shape.causal,
+            .window = shape.window,
+            .scale = shape.scale,
+            .softcap = shape.softcap,
+            .type = layout.type,
+            .pages = s->pages,
+            .k_offset = layout.k_offset(shape.layer, kv_head),
+            .v_offset = layout.v_offset(shape.layer, kv_head)});
   };
   pool_.parallel_for(total, 1, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t i = begin; i < end; ++i) run_tile(static_cast<int>(i));

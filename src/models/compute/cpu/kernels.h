@@ -109,6 +109,9 @@ struct Kernels {
   // The tile's softmax(q k^T scale) v: 1e-5 max|v| for scores below 80 in magnitude. With KvType::kQ8, q * scale is rounded to 8 bits with
   // one scale for each row and head, like the keys.
   void (*attention)(const AttentionTile& tile);
+  // Null where there are no tile registers. The same within 2^-8 max|v| more, whatever the size of the scores, for KvType::kF16, head_dim a
+  // multiple of 32, and many tokens.
+  void (*attention_tiles)(const AttentionTile& tile);
   // A key or value in 8 bits: q = x * (127 / max|x|) rounded to even; returns the scale max|x| / 127. n is a multiple of 16. Exact.
   float (*quantize_kv)(const float* x, int n, std::int8_t* out);
   // Relative 1e-5 of the largest output.

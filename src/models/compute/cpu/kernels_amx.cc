@@ -1,11 +1,12 @@
-// What AMX adds to the kernels for AVX-512 with BF16: products with many rows of x in tile registers of 16 rows by 64 bytes. See kernels.h for
-// what they compute, and kernels_avx512.cc for how such a file is compiled.
+// What AMX adds to the kernels for AVX-512 with BF16: products with many rows of x in tile registers of 16 rows by 64 bytes, and attention of
+// many rows (amx_attention.h). See kernels.h for what they compute, and kernels_avx512.cc for how such a file is compiled.
 //
 // Two blocks of 16 rows of x times two panels are four sums in tile registers, which take four loads for four multiplications: a load costs
 // half as much (8 cycles from the L1 cache, against 16). Of cols, a chunk at a time: the two panels of a chunk are expanded to bfloat16 in
 // 32 KiB, which stay in the L1 cache while all rows of x pass from the L2 cache; between the chunks the sums wait in memory.
 #include "models/compute/cpu/amx_tiles.h"
 
+#include "models/compute/cpu/amx_attention.h"
 #include "models/compute/cpu/kernel_tables.h"
 #include "models/compute/cpu/simd_matmul.h"
 
@@ -247,6 +248,7 @@ const Kernels& amx_kernels() {
     Kernels t = avx512_bf16_kernels();
     t.to_tiles = to_tiles;
     t.matmul_tiles = matmul_tiles;
+    t.attention_tiles = attention_in_tiles;
     return t;
   }();
   return table;

@@ -126,9 +126,24 @@ inline void quantize_query(AttentionState& state, int row, int head_dim) {
   state.q8_offset[row] = -kOffset * static_cast<int>(S::reduce_add(sum));
 }
 
+// The two products of a step, with vectors; amx_attention.h has others.
 template <class S, KvType type>
+struct VectorProducts {
+  void start(const AttentionState&, int, int) {}
+  void scores(AttentionState& state, int rows, const PageStep& step, int dim) {
+    for (int p = 0; p < step.pages; ++p) {
+      for_row_tiles<S>(rows, [&]<int kRows>(int row) { models::scores<S, type, kRows>(state, row, p, step.k[p], step.k[p + 1], dim); });
+    }
+  }
+  void add_values(AttentionState& state, int rows, const PageStep& step, int dim) {
+    for_row_tiles<S>(rows, [&]<int kRows>(int row) { add_all_values<S, type, kRows>(state, row, step, dim); });
+  }
+};
+
+template <class S, KvType type, class Products = VectorProducts<S, type>>
 void attention_typed(const AttentionTile& t) {
   AttentionState state;
+  Products products;
   const int rows = t.tokens * t.heads, dim = t.head_dim;
   const auto scale = S::set1(t.scale);
   for (int r = 0; r < rows; ++r) {
@@ -141,6 +156,7 @@ void attention_typed(const AttentionTile& t) {
     S::store(state.totals[r], S::zero());
     if constexpr (type == KvType::kQ8) quantize_query<S>(state, r, dim);
   }
+  products.start(state, rows, dim);
   const int seen = t.causal && t.first_position + t.tokens < t.positions ? t.first_position + t.tokens : t.positions;
   const int oldest = t.window > 0 && t.first_position + 1 > t.window ? t.first_position + 1 - t.window : 0;
   const int last_page = pages_for(seen);
@@ -154,9 +170,7 @@ void attention_typed(const AttentionTile& t) {
     step.k[step.pages] = step.v[0];
     step.v[step.pages] = page < last_page ? t.pages[page] + t.k_offset : step.v[0];
     step.filled = seen - base < kStepPositions ? seen - base : kStepPositions;
-    for (int p = 0; p < step.pages; ++p) {
-      for_row_tiles<S>(rows, [&]<int kRows>(int row) { scores<S, type, kRows>(state, row, p, step.k[p], step.k[p + 1], dim); });
-    }
+    products.scores(state, rows, step, dim);
     for (int r = 0; r < rows; ++r) {
       if (t.softcap > 0) softcap<S>(state.weights[r], t.softcap, std::int64_t{step.pages} * kPageTokens);
       const int position = t.first_position + r / t.heads;
@@ -164,7 +178,7 @@ void attention_typed(const AttentionTile& t) {
       const int begin = t.window > 0 && position + 1 - t.window > base ? position + 1 - t.window - base : 0;
       renew_row<S, type>(state, r, step, begin, end, dim);
     }
-    for_row_tiles<S>(rows, [&]<int kRows>(int row) { add_all_values<S, type, kRows>(state, row, step, dim); });
+    products.add_values(state, rows, step, dim);
   }
   for (int r = 0; r < rows; ++r) {
     float* out = t.out + (r / t.heads) * t.out_stride + (r % t.heads) * dim;
