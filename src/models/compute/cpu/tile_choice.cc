@@ -14,7 +14,8 @@ namespace stoa::models {
 namespace {
 
 constexpr int kRows = 128, kCols = 1024;
-constexpr std::array kCandidates = {8, 16, 24, 32, 48, 64, 96};
+// Not fewer: such steps are bound by memory either way, and whoever guesses a few tokens ahead wants the result of one at a time.
+constexpr std::array kCandidates = {16, 24, 32, 48, 64, 96};
 
 struct alignas(64) Line {
   std::byte bytes[64] = {};

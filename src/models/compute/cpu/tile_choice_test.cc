@@ -28,7 +28,7 @@ TEST(TileChoice, IsMeasuredForEachClassOfWeights) {
   if (!test::AmxEmulator::works()) GTEST_SKIP() << "needs AVX512_BF16 and AVX512_VBMI";
   const test::AmxEmulator emulator;
   const TileRows rows = measure_tile_rows(kernels(Isa::kAmx), 1);
-  for (const int least : {rows.blocks, rows.f16, rows.bf16}) EXPECT_TRUE(least == TileRows::kNever || (least >= 8 && least <= 96)) << least;
+  for (const int least : {rows.blocks, rows.f16, rows.bf16}) EXPECT_TRUE(least == TileRows::kNever || (least >= 16 && least <= 96)) << least;
 }
 
 TEST(TileChoice, IsOnlyForSetsWithTiles) {
