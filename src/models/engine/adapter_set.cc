@@ -41,8 +41,8 @@ Status AdapterSet::load(const std::string& name, const std::filesystem::path& pa
   std::error_code ignored;
   const auto file = std::filesystem::is_directory(path, ignored) ? path / "adapter_model.safetensors" : path;
   const auto size = std::filesystem::file_size(file, ignored);
-  // Twice: half precision becomes single. A file that is not there is told by who opens it.
-  if (!ignored) STOA_CHECK(check_memory({.weights = static_cast<std::size_t>(size) * 2}, available_memory(), name));
+  // Its bytes, and twice those: half precision becomes single. A file that is not there is told by who opens it.
+  if (!ignored) STOA_CHECK(check_memory({.weights = static_cast<std::size_t>(size) * 3}, available_memory(), name));
   STOA_TRY(weights, Adapter::load(path, config, backend));
   std::lock_guard lock(mutex_);
   STOA_CHECK(free());

@@ -1,4 +1,4 @@
-// A whole file as read-only memory, backed by the page cache.
+// A whole file as read-only memory, backed by the page cache unless it is a copy.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,14 @@
 namespace stoa::models {
 
 // Movable; the bytes stay at their address until destruction. Immutable, so any thread may read. A file that another process
-// truncates while it is mapped faults on access: model files are replaced by rename, never written in place.
+// truncates while it is mapped faults on access (a copy does not): model files are replaced by rename, never written in place.
 class MappedFile {
  public:
   // Errors: kNotFound, kPermissionDenied, kInvalidArgument (not a regular file), kUnavailable (the system refused).
   static Result<MappedFile> open(const std::filesystem::path& path);
+  // The same with the bytes copied into memory of its own: for files that people put there by hand, who may be writing them still. kUnavailable also
+  // when the file gets shorter meanwhile.
+  static Result<MappedFile> copy(const std::filesystem::path& path);
 
   MappedFile() = default;  // empty
   MappedFile(MappedFile&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
