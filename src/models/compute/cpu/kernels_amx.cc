@@ -23,12 +23,12 @@ struct Unlifted : Avx512 {
   static constexpr bool kWide = false;
 };
 
-// Where the bytes of pair j of a row's four come from when each becomes the top byte of a 32-bit number, of rows 0-7 and 8-15.
+// Where the bytes of pair j of a row's four come from when each becomes one of the upper two bytes of a 32-bit number, of rows 0-7 and 8-15.
 struct alignas(64) PairBytes {
   std::uint8_t at[2][2][64] = {};
   constexpr PairBytes() {
     for (int j = 0; j < 2; ++j) {
-      for (int i = 0; i < 32; ++i) at[j][i / 16][4 * (i % 16) + 3] = static_cast<std::uint8_t>(4 * (i / 2) + 2 * j + i % 2);
+      for (int i = 0; i < 32; ++i) at[j][i / 16][4 * (i % 16) + 2] = at[j][i / 16][4 * (i % 16) + 3] = static_cast<std::uint8_t>(4 * (i / 2) + 2 * j + i % 2);
     }
   }
 };
@@ -41,19 +41,30 @@ inline void twice_each(__m512 rows, __m512 (&out)[2]) {
   out[1] = _mm512_permutexvar_ps(_mm512_add_epi32(low, _mm512_set1_epi32(8)), rows);
 }
 
+// Stored bytes as numbers: as the top byte of an integer, which keeps the sign, or, for seven bits or fewer, as the top of a mantissa.
+inline constexpr float kWhole = 0x1p24f;
+inline __m512 whole_numbers(__m512i bytes, __m512i at) {
+  return _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(0x8888888888888888u, at, bytes));
+}
+inline constexpr int kAbove = 128;
+inline __m512 numbers_above(__m512i bytes, __m512i at) {
+  return _mm512_castsi512_ps(_mm512_mask_permutexvar_epi8(_mm512_set1_epi32(0x43000000), 0x4444444444444444u, at, bytes));
+}
+
 // 32 values of sixteen rows as a tile. Exactly what dequantize_row gives, rounded: products of integers and scales fit into float32.
 template <DType type, int kSub>
 inline void unpack_block(const Byte* w, int part, Byte* out) {
   using Fmt = Format<Unlifted, type>;
   constexpr int kHalves = Fmt::kHalves ? 2 : 1;
+  constexpr bool kHasOffset = Fmt::kMinimum == Minimum::kOffset;
   Factors<Unlifted> f;
   Fmt::template factors<kSub>(w, part, f);
 #pragma GCC unroll 2
   for (int half = 0; half < kHalves; ++half) {
     const __m512 row_scale = half == 0 ? f.scale : f.scale_high;
     __m512 scale[2], addend[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    twice_each(_mm512_mul_ps(row_scale, _mm512_set1_ps(0x1p-24f)), scale);
-    if constexpr (Fmt::kMinimum == Minimum::kOffset) twice_each(_mm512_mul_ps(row_scale, _mm512_set1_ps(-(kOffset >> Fmt::kDown))), addend);
+    twice_each(kHasOffset ? row_scale : _mm512_mul_ps(row_scale, _mm512_set1_ps(1 / kWhole)), scale);
+    if constexpr (kHasOffset) twice_each(_mm512_mul_ps(row_scale, _mm512_set1_ps(-(kAbove + (kOffset >> Fmt::kDown)))), addend);
     if constexpr (Fmt::kMinimum == Minimum::kShared || Fmt::kMinimum == Minimum::kOwn) twice_each(f.min, addend);
 #pragma GCC unroll 8
     for (int i = half * 4; i < (kHalves == 1 ? 8 : half * 4 + 4); ++i) {
@@ -63,8 +74,8 @@ inline void unpack_block(const Byte* w, int part, Byte* out) {
         __m512 values[2];
 #pragma GCC unroll 2
         for (int k = 0; k < 2; ++k) {
-          const __m512i q = _mm512_maskz_permutexvar_epi8(0x8888888888888888u, _mm512_load_si512(kPairBytesAt.at[j][k]), v);
-          values[k] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(q), scale[k], addend[k]);
+          const __m512i at = _mm512_load_si512(kPairBytesAt.at[j][k]);
+          values[k] = _mm512_fmadd_ps(kHasOffset ? numbers_above(v, at) : whole_numbers(v, at), scale[k], addend[k]);
         }
         _mm512_store_si512(out + 64 * (2 * i + j), to_bf16(values[0], values[1]));
       }

@@ -121,6 +121,27 @@ TEST_F(TileMatmul, EqualsProductsOfRoundedNumbers) {
   }
 }
 
+// Inputs with a single one pick the weights out.
+TEST_F(TileMatmul, WeightsAreRoundedOnce) {
+  std::mt19937 random(14);
+  const int rows = 19, cols = 256;
+  std::vector<float> x(static_cast<std::size_t>(cols * cols)), w(static_cast<std::size_t>(cols)), y(static_cast<std::size_t>(cols * rows));
+  for (int i = 0; i < cols; ++i) x[static_cast<std::size_t>(i * cols + i)] = 1.0f;
+  ThreadPool pool(1);
+  for (const DType dtype : test::kTypes) {
+    if (!has_tiles(dtype)) continue;
+    const auto bytes = test::random_weights(random, dtype, rows, cols);
+    PackedWeights owner(pool);
+    multiply(owner.add(make_weights(dtype, rows, cols, bytes).value()).value(), x.data(), cols, y.data(), rows, nullptr, false);
+    for (int r = 0; r < rows; ++r) {
+      dequantize_row(dtype, bytes.data() + static_cast<std::size_t>(r) * dtype_bytes(dtype, cols), cols, w.data());
+      for (int i = 0; i < cols; ++i) {
+        ASSERT_EQ(y[static_cast<std::size_t>(i * rows + r)], round_to_bf16(w[static_cast<std::size_t>(i)])) << dtype_info(dtype).name << " row " << r << " column " << i;
+      }
+    }
+  }
+}
+
 TEST_F(TileMatmul, RowsDoNotDependOnTheirCompany) {
   std::mt19937 random(12);
   const int rows = 37, cols = 768, m = 53;
