@@ -27,6 +27,7 @@ struct Parsed {
   BenchArguments bench;
   KeyOptions key;
   EvalOptions eval;
+  AccessOptions access;
   std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
   bool no_prune = false, all_traces = false;
   int count = 20;
@@ -153,6 +154,17 @@ void add_governance(CLI::App& app, Parsed& p) {
   create->add_option("--name", p.key.name, "What the key is for");
   verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.project); })->add_option("--project", p.project, "Project");
   verb(*keys, p, "revoke", "Revoke a key at once", [&] { return keys_revoke(p.global, p.id); })->add_option("id", p.id, "Key id (key_...)")->required();
+
+  auto* access = verb(app, p, "access", "Policies: try files out before they are in force; needs no server", {});
+  access->require_subcommand(1);
+  auto* test = verb(*access, p, "test", "Read policy files and run the tests in them", [&] { return access_test(p.global, p.access); });
+  test->add_option("file", p.access.files, "Policy files; the roles that come with Stoa are there already")->required();
+  auto* explain = verb(*access, p, "explain", "Decide one request by policy files, and say why: every rule that was looked at", [&] { return access_explain(p.global, p.access); });
+  explain->add_option("file", p.access.files, "Policy files; the roles that come with Stoa are there already");
+  explain->add_option("--action", p.access.action, "What is asked for, such as document.read")->required();
+  explain->add_option("--principal", p.access.principal, "What is known of the caller: 'role: \"developer\", groups: [\"hr\"]'");
+  explain->add_option("--resource", p.access.resource, "What is known of the thing: 'class: \"restricted\"'");
+  explain->add_option("--context", p.access.context, "What is known of the circumstances: 'hour: 9, address: \"10.0.0.1\"'");
 
   auto* config = verb(app, p, "config", "The configuration", {});
   config->require_subcommand(1);

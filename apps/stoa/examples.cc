@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 37> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -34,6 +34,11 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kExample
                     "  stoa keys create --role viewer --name dashboard    a service account that may only read"},
     {"keys list", "  stoa keys list --project default --json"},
     {"keys revoke", "  stoa keys revoke key_...          works at once; its citation links end too"},
+    {"access", "  stoa access test rules.policy\n  stoa access explain rules.policy --action model.use --principal 'role: \"developer\"'"},
+    {"access test", "  stoa access test rules.policy     exit code 1 when a test fails, 2 when the file is wrong\n"
+                    "  stoa access test *.policy --json"},
+    {"access explain", "  stoa access explain --action document.write --principal 'role: \"viewer\"'    the roles that come with Stoa\n"
+                       "  stoa access explain rules.policy --action document.read --principal 'role: \"admin\", groups: [\"hr\"]' --resource 'class: \"restricted\"'"},
     {"config", "  stoa config check\n  stoa config show"},
     {"config check", "  stoa config check --config ./stoa.yaml    exit code 2 when something is wrong"},
     {"config show", "  stoa config show                  keys, values, meanings and origins\n  STOA_SERVER_PORT=9000 stoa config show --json"},

@@ -115,7 +115,7 @@ def test_traces_leave_out_looking_things_up(stoa, key, store):
 
 
 VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models show", "models verify", "models remove", "keys",
-         "keys create", "keys list", "keys revoke", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
+         "keys create", "keys list", "keys revoke", "access", "access test", "access explain", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
          "dataset from-ratings", "dataset list", "dataset rows", "completion", "quantize", "bench",
          "bench engine"]
 
@@ -145,3 +145,33 @@ def test_bash_completes(line, expected):
               f"COMP_WORDS=({' '.join(repr(word) for word in words)}); COMP_CWORD={len(words) - 1}; _stoa; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert expected in done.stdout.split(), done.stdout + done.stderr
+
+
+RULES = """policy "restricted-data" {
+  forbid document.read
+  when exists resource.class and resource.class == "restricted" and not principal.groups has "cleared"
+}
+test "not for all" {
+  principal { role: "admin", groups: [] }
+  resource { class: "restricted" }
+  action document.read
+  expect deny by "restricted-data"
+}
+"""
+
+
+def test_policies_are_tried_out(tmp_path):
+    run = lambda *words: subprocess.run([BINARY, "access", *words], capture_output=True, text=True)
+    file = tmp_path / "rules.policy"
+    file.write_text(RULES)
+    done = run("test", str(file))
+    assert (done.returncode, done.stdout) == (0, "1 of 1 tests passed\n")
+    known = ["--principal", 'role: "developer", groups: ["hr"]', "--resource", 'class: "restricted"']
+    explained = json.loads(run("explain", str(file), "--action", "document.read", *known, "--json").stdout)
+    assert (explained["allowed"], explained["rule"], explained["where"]) == (False, "restricted-data", f"{file}:1")
+    assert {note["rule"]: note["applies"] for note in explained["looked_at"]} == {"restricted-data": True, "developer": True}
+    file.write_text(RULES.replace("expect deny", "expect permit").replace('by "restricted-data"', ""))
+    assert run("test", str(file)).returncode == 1
+    file.write_text(RULES.replace("resource.class ==", "resource.clas =="))
+    wrong = run("test", str(file))
+    assert wrong.returncode == 2 and f"{file}:3:34: there is no attribute 'resource.clas'" in wrong.stderr and "resource.class" in wrong.stderr

@@ -90,6 +90,13 @@ int keys_create(const Global& global, const KeyOptions& options);
 int keys_list(const Global& global, const std::string& project);
 int keys_revoke(const Global& global, const std::string& id);
 
+struct AccessOptions {
+  std::vector<std::string> files;
+  std::string action, principal, resource, context;  // the last three as in the braces of a policy test
+};
+int access_test(const Global& global, const AccessOptions& options);
+int access_explain(const Global& global, const AccessOptions& options);
+
 int trace(const Global& global, const std::string& id);
 int traces(const Global& global, int count, bool all);
 int usage(const Global& global, const std::string& by);
