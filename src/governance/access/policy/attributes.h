@@ -64,6 +64,7 @@ class PolicyRequest {
   explicit PolicyRequest(Action action) : action_(action) {}
   // Everything that principal and resource say; empty text is unknown, except that having no groups is known.
   static PolicyRequest of(const Principal& principal, Action action, const Resource& resource);
+  static PolicyRequest of(const Principal& principal, Action action, Resource&& resource) = delete;  // it would be gone when asked about
 
   void set_text(Attribute attribute, std::string_view text);  // also addresses
   void set_integer(Attribute attribute, std::int64_t number);

@@ -263,10 +263,12 @@ TEST(Policies, ThePageOfTheLanguageNamesEveryAttributeAndAction) {
 
 TEST(Policies, RequestsSayWhatIsKnownOfTheCaller) {
   const Principal nobody;
-  const auto request = PolicyRequest::of(nobody, Action::kModelUse, {});
+  const Resource nothing;
+  const auto request = PolicyRequest::of(nobody, Action::kModelUse, nothing);
   for (const auto& info : attribute_table()) EXPECT_FALSE(request.get(info.attribute).known) << info.name;
   const Principal someone{.id = "key_1", .tenant = "t1", .project = "p1", .user = {}, .groups = {}, .role = Role::kOperator};
-  const auto known = PolicyRequest::of(someone, Action::kModelUse, {"t1", "p2", "model x", false});
+  const Resource model{"t1", "p2", "model x", false};
+  const auto known = PolicyRequest::of(someone, Action::kModelUse, model);
   EXPECT_EQ(known.get(Attribute::kPrincipalRole).text, "operator");
   EXPECT_TRUE(known.get(Attribute::kPrincipalGroups).known);
   EXPECT_FALSE(known.get(Attribute::kPrincipalUser).known);
