@@ -28,6 +28,8 @@ struct Parsed {
   KeyOptions key;
   EvalOptions eval;
   AccessOptions access;
+  AuditListOptions audit_list;
+  AuditExportOptions audit_export;
   std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
   bool no_prune = false, all_traces = false;
   int count = 20;
@@ -179,6 +181,26 @@ void add_feedback(CLI::App& app, Parsed& p) {
   traces->add_option("-n,--count", p.count, "How many")->check(CLI::Range(1, 1000));
   traces->add_flag("--all", p.all_traces, "Also those that only looked something up, such as the console's polling");
   verb(app, p, "usage", "Tokens, compute time and cost", [&] { return cli::usage(p.global, p.by); })->add_option("--by", p.by, "day, model, principal, project or kind (chat, embedding, ingest, ...)")->check(CLI::IsMember({"day", "model", "principal", "project", "kind"}));
+  auto* audit = verb(app, p, "audit", "The audit log: what was done by whom, and the proofs of it", {});
+  audit->require_subcommand(1);
+  auto* list = verb(*audit, p, "list", "Entries, oldest first", [&] { return audit_list(p.global, p.audit_list); });
+  list->add_option("--principal", p.audit_list.principal, "Only this principal's");
+  list->add_option("--action", p.audit_list.action, "Only this action, such as document.read");
+  list->add_option("--resource", p.audit_list.resource, "Only this resource, such as 'POST /v1/responses'");
+  list->add_option("--trace", p.audit_list.trace, "Only those of this trace");
+  list->add_option("--after", p.audit_list.after, "Only entries after this number")->check(CLI::NonNegativeNumber);
+  list->add_option("-n,--count", p.audit_list.count, "How many")->check(CLI::Range(1, 1000));
+  verb(*audit, p, "check", "Have the server compare every entry with what was signed", [&] { return audit_check(p.global); });
+  verb(*audit, p, "checkpoint", "A signed statement of how long the log is and what it holds, and the key to check it with: keep both elsewhere",
+       [&] { return audit_checkpoint(p.global); });
+  auto* exported = verb(*audit, p, "export", "Write the entries to a file that proves itself", [&] { return audit_export(p.global, p.audit_export); });
+  exported->add_option("file", p.audit_export.file, "File; - for standard output")->required();
+  exported->add_option("--format", p.audit_export.format, "jsonl (verifiable) or ocsf (events for a SIEM)")->check(CLI::IsMember({"jsonl", "ocsf"}));
+  exported->add_option("--after", p.audit_export.after, "Begin behind this entry")->check(CLI::NonNegativeNumber);
+  auto* verify = verb(*audit, p, "verify", "Check an export without a server: nothing changed, nothing missing, signed by this key",
+                      [&] { return audit_verify(p.global, p.name, p.id); });
+  verify->add_option("file", p.name, "Export")->required();
+  verify->add_option("--key", p.id, "Key of the log, or a file that holds it (stoa audit checkpoint prints it)")->required();
   auto* rate = verb(app, p, "rate", "Rate an answer", [&] { return cli::rate(p.global, p.id, p.verdict, p.comment, p.correction); });
   rate->add_option("id", p.id, "Answer id (resp_...)")->required();
   rate->add_option("verdict", p.verdict, "up or down")->required()->check(CLI::IsMember({"up", "down"}));

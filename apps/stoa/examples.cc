@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 37> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 43> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -46,6 +46,12 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 37> kExample
     {"trace", "  stoa trace resp_...               an answer's id, a request's (x-request-id) or a trace's"},
     {"traces", "  stoa traces -n 5\n  stoa traces --all --json"},
     {"usage", "  stoa usage --by kind              chat, embedding, ingest, ...\n  stoa usage --by day --json"},
+    {"audit", "  stoa audit list --action document.read\n  stoa audit export audit.jsonl\n  stoa audit verify audit.jsonl --key stoa-audit-...+...+..."},
+    {"audit list", "  stoa audit list --principal user_... -n 20\n  stoa audit list --trace 0af7651916cd43dd8448eb211c80319c --json"},
+    {"audit check", "  stoa audit check                  exit code 1 when an entry is not what was written"},
+    {"audit checkpoint", "  stoa audit checkpoint --json | jq -r .key > audit.key"},
+    {"audit export", "  stoa audit export audit.jsonl\n  stoa audit export - --format ocsf | forward-to-siem"},
+    {"audit verify", "  stoa audit verify audit.jsonl --key audit.key"},
     {"rate", "  stoa rate resp_... up\n  stoa rate resp_... down --correction \"Every 90 days.\""},
     {"dataset", "  stoa dataset from-ratings support\n  stoa dataset rows support@1 > support.jsonl"},
     {"dataset from-ratings", "  stoa dataset from-ratings support"},

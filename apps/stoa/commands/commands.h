@@ -96,6 +96,20 @@ struct AccessOptions {
 };
 int access_test(const Global& global, const AccessOptions& options);
 int access_explain(const Global& global, const AccessOptions& options);
+struct AuditListOptions {
+  std::string principal, action, resource, trace;
+  std::int64_t after = 0;
+  int count = 50;
+};
+int audit_list(const Global& global, const AuditListOptions& options);
+int audit_check(const Global& global);
+int audit_checkpoint(const Global& global);
+struct AuditExportOptions {
+  std::string file, format = "jsonl";
+  std::int64_t after = 0;
+};
+int audit_export(const Global& global, const AuditExportOptions& options);
+int audit_verify(const Global& global, const std::string& file, const std::string& key);
 
 int trace(const Global& global, const std::string& id);
 int traces(const Global& global, int count, bool all);

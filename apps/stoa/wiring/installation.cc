@@ -4,7 +4,7 @@
 
 namespace stoa::wiring {
 
-Result<Installation> Installation::open(const std::filesystem::path& home) {
+Result<Installation> Installation::open(const std::filesystem::path& home, const std::filesystem::path& witness) {
   std::error_code problem;
   const bool made = std::filesystem::create_directories(home, problem);
   if (problem)
@@ -18,6 +18,10 @@ Result<Installation> Installation::open(const std::filesystem::path& home) {
   installation.database = std::move(database);
   STOA_TRY(audit, governance::AuditLog::open(*installation.database));
   installation.audit = std::move(audit);
+  STOA_TRY(seed, governance::load_audit_secret(home));
+  STOA_TRY(key, infra::SigningKey::from_seed(seed));
+  STOA_TRY(checkpoints, governance::AuditCheckpoints::open(*installation.database, *installation.audit, key, witness));
+  installation.checkpoints = std::move(checkpoints);
   STOA_TRY(secret, governance::load_server_secret(home));
   STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, std::move(secret)));
   installation.identity = std::move(identity);

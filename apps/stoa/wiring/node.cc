@@ -117,7 +117,7 @@ struct Node::Parts {
 };
 
 Status Node::Parts::open_stores() {
-  STOA_TRY(opened, Installation::open(config.home));
+  STOA_TRY(opened, Installation::open(config.home, config.audit.witness));
   installation = std::move(opened);
   STOA_TRY(disk, infra::open_disk_blobs(installation.home / "blobs"));
   blobs = std::move(disk);
@@ -166,7 +166,7 @@ Status Node::Parts::open_gateway() {
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
-  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *events, *traces,
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
   admin->version = STOA_VERSION;
   admin->public_url = url;
@@ -184,7 +184,7 @@ Status Node::Parts::open_gateway() {
 
 // Who hears what has happened. The names are stored with their places in the stream: they must not change.
 Status Node::Parts::subscribe() {
-  STOA_CHECK(events->subscribe(governance::request_audit_subscription(), governance::audit_requests(*installation.audit)));
+  STOA_CHECK(events->subscribe(governance::request_audit_subscription(), governance::audit_requests(*installation.audit, *installation.checkpoints)));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
                                data::collect_blobs(*installation.database, *blobs, {api::openai::FileStore::uses, data::Lake::uses})));
@@ -235,6 +235,8 @@ void Node::stop(std::chrono::milliseconds drain) {
   if (parts_->ingest) parts_->ingest->stop_worker();
   if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));
   if (parts_->events) parts_->events->stop();
+  if (!parts_->installation.checkpoints) return;
+  if (const auto last = parts_->installation.checkpoints->latest(); !last) log_error("no checkpoint of the audit log was made", last.error());
 }
 
 }  // namespace stoa::wiring

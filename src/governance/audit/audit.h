@@ -1,22 +1,27 @@
-// The audit log: who did what to what, when, with which outcome and why. Rows are only ever added (triggers refuse the rest) and
-// each carries the hash of the one before it, so that a change made behind the program's back shows.
+// The audit log: who did what to what, when, with which outcome and why. Rows are only ever added (triggers refuse the rest) and are the
+// leaves of a Merkle tree (merkle.h), so that a change made behind the program's back shows, where it is, and anyone who has a checkpoint
+// (checkpoint.h) can be shown that an entry is in the log and that the log still begins with what it was.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "contracts/call.h"
+#include "governance/audit/merkle.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::governance {
 
 enum class Outcome { kAllowed, kDenied, kFailed };
 std::string_view outcome_name(Outcome outcome);
+Result<Outcome> parse_outcome(std::string_view name);
 
 struct AuditEntry {
   std::int64_t sequence = 0;  // 1, 2, 3, ... given by append
@@ -27,6 +32,7 @@ struct AuditEntry {
   Outcome outcome = Outcome::kAllowed;
   std::string reason;         // rule id or error; never secrets or content
   std::string request_id, trace_id;
+  std::string salt{};         // random, given by append: whoever sees an entry's hash in a proof cannot find its text by trying
 
   // Principal, tenant, project, request and trace from the call.
   static AuditEntry of(const Call& call, std::string_view action, std::string_view resource);
@@ -35,7 +41,7 @@ struct AuditEntry {
 
 struct AuditQuery {
   std::string tenant;  // empty fields do not filter; the caller has checked that the principal may read this tenant's log
-  std::string principal, action, resource;
+  std::string principal, action, resource, trace_id;
   Micros from = 0, until = INT64_MAX;  // [from, until)
   std::int64_t after = 0;              // entries with a greater sequence: the last one of the page before
   std::size_t limit = 100;             // at most 1000
@@ -45,6 +51,12 @@ struct AuditCheck {
   std::int64_t entries = 0;
   std::optional<std::int64_t> broken;  // sequence of the first entry that is missing or is not what was written
   std::string reason;
+};
+
+// The root of the first `size` entries.
+struct AuditTree {
+  std::int64_t size = 0;
+  MerkleHash root{};
 };
 
 // Thread-safe. `database` and `clock` outlive it.
@@ -58,13 +70,28 @@ class AuditLog {
   Result<std::vector<AuditEntry>> query(const AuditQuery& query);  // oldest first
   // An entry of a request that may be told of more than once: nothing is added when the request has one of this action and resource.
   Status append_once(AuditEntry entry);
-  // Recomputes the chain from the start. Removing entries at the end shows only against a head that was kept elsewhere: pass it.
-  Result<AuditCheck> verify(const std::optional<std::string>& expected_head = std::nullopt);
-  // Hash of the last entry, hexadecimal; of an empty log: 64 zeros. Keep it outside to detect a cut-off end.
-  Result<std::string> head();
+
+  Result<AuditTree> tree();                          // of all entries
+  Result<AuditTree> tree(std::int64_t size);         // kInvalidArgument when there are fewer
+  // Proofs that entry `sequence` is among the first `size`, and that the log of `size` entries begins with the first `old_size`.
+  Result<std::vector<MerkleHash>> prove_entry(std::int64_t sequence, std::int64_t size);
+  Result<std::vector<MerkleHash>> prove_prefix(std::int64_t old_size, std::int64_t size);
+  // complete_subtrees() of the first `size` entries.
+  Result<std::vector<MerkleHash>> subtrees(std::int64_t size);
+  Result<MerkleHash> leaf(std::int64_t sequence);    // kNotFound
+  // Entries after `after` and up to `until` in order; an entry's own hash beside it, as it was stored.
+  using Visitor = std::function<Status(const AuditEntry& entry, const MerkleHash& leaf)>;
+  Status for_each(std::int64_t after, std::int64_t until, const Visitor& visit);
+
+  // Recomputes everything from the entries. `known`: trees that were signed, shortest first; a log that does not begin with one, or ends
+  // before it, is broken.
+  Result<AuditCheck> verify(std::span<const AuditTree> known = {});
 
  private:
   AuditLog(infra::SqlDatabase& database, const Clock& clock) : database_(database), clock_(clock) {}
+  MerkleNodes nodes();
+  Status check_size(std::int64_t size);
+
   infra::SqlDatabase& database_;
   const Clock& clock_;
 };

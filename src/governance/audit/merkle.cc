@@ -49,6 +49,18 @@ Result<MerkleHash> merkle_root(std::int64_t size, const MerkleNodes& nodes) {
   return subtree(0, size, nodes);
 }
 
+Result<std::vector<MerkleHash>> complete_subtrees(std::int64_t size, const MerkleNodes& nodes) {
+  std::vector<MerkleHash> out;
+  std::int64_t begin = 0;
+  for (int level = 62; level >= 0; --level) {
+    if ((size >> level & 1) == 0) continue;
+    STOA_TRY(root, nodes(level, begin >> level));
+    out.push_back(root);
+    begin += std::int64_t{1} << level;
+  }
+  return out;
+}
+
 Result<std::vector<MerkleHash>> inclusion_proof(std::int64_t index, std::int64_t size, const MerkleNodes& nodes) {
   if (index < 0 || index >= size) return fail(ErrorCode::kInvalidArgument, "leaf {} is not in a tree of {} leaves", index, size);
   std::vector<MerkleHash> proof;
@@ -123,6 +135,15 @@ bool proves_consistency(std::int64_t old_size, const MerkleHash& old_root, std::
     up(leaf, last);
   }
   return last == 0 && before == old_root && now == root;
+}
+
+Result<MerkleFrontier> MerkleFrontier::of(std::int64_t size, std::vector<MerkleHash> complete) {
+  if (size < 0 || std::popcount(static_cast<std::uint64_t>(size)) != static_cast<int>(complete.size()))
+    return fail(ErrorCode::kInvalidArgument, "a tree of {} leaves is not made of {} complete ones", size, complete.size());
+  MerkleFrontier frontier;
+  frontier.size_ = size;
+  frontier.complete_ = std::move(complete);
+  return frontier;
 }
 
 void MerkleFrontier::add(const MerkleHash& leaf) {

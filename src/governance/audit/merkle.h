@@ -23,6 +23,8 @@ using MerkleNodes = std::function<Result<MerkleHash>(int level, std::int64_t ind
 
 // What a tree of `size` leaves is made of: asks for complete subtrees only, about log2(size) of them.
 Result<MerkleHash> merkle_root(std::int64_t size, const MerkleNodes& nodes);
+// The complete subtrees of a tree of `size` leaves, as MerkleFrontier has them.
+Result<std::vector<MerkleHash>> complete_subtrees(std::int64_t size, const MerkleNodes& nodes);
 // That leaf `index` (from 0) is in the tree of `size` leaves. kInvalidArgument when it is not.
 Result<std::vector<MerkleHash>> inclusion_proof(std::int64_t index, std::int64_t size, const MerkleNodes& nodes);
 // That the tree of `size` leaves begins with that of the first `old_size`, 0 <= old_size <= size; empty for 0.
@@ -35,13 +37,19 @@ bool proves_consistency(std::int64_t old_size, const MerkleHash& old_root, std::
 // The root of a log read from its beginning, in memory that grows with the logarithm of its size.
 class MerkleFrontier {
  public:
+  MerkleFrontier() = default;
+  // Of a log of `size` entries that was read before: complete() of then. kInvalidArgument when they are not as many.
+  static Result<MerkleFrontier> of(std::int64_t size, std::vector<MerkleHash> complete);
+
   void add(const MerkleHash& leaf);
   std::int64_t size() const { return size_; }
   MerkleHash root() const;
+  // Roots of the complete subtrees, largest first: one for each bit of size().
+  const std::vector<MerkleHash>& complete() const { return complete_; }
 
  private:
   std::int64_t size_ = 0;
-  std::vector<MerkleHash> complete_;  // roots of the complete subtrees, largest first: one for each bit of size_
+  std::vector<MerkleHash> complete_;
 };
 
 }  // namespace stoa::governance

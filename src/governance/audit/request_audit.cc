@@ -16,8 +16,8 @@ infra::Subscription request_audit_subscription() {
   return subscription;
 }
 
-infra::EventHandler audit_requests(AuditLog& log) {
-  return [&log](const infra::Event& event) -> Status {
+infra::EventHandler audit_requests(AuditLog& log, AuditCheckpoints& checkpoints) {
+  return [&log, &checkpoints](const infra::Event& event) -> Status {
     auto finished = RequestFinished::parse(event.payload);
     if (!finished) {  // would never become readable, and must not hold up those behind it
       log_error("an event is no finished request", finished.error(), {{"sequence", event.sequence}});
@@ -35,7 +35,9 @@ infra::EventHandler audit_requests(AuditLog& log) {
     entry.reason = std::move(finished->error);
     if (!entry.reason.empty())
       entry.outcome = entry.reason == error_info(ErrorCode::kPermissionDenied).name ? Outcome::kDenied : Outcome::kFailed;
-    return log.append_once(std::move(entry));
+    STOA_CHECK(log.append_once(std::move(entry)));
+    if (const auto kept_up = checkpoints.keep_up(); !kept_up) log_error("no checkpoint of the audit log was made", kept_up.error());
+    return {};
   };
 }
 

@@ -96,9 +96,10 @@ class Identity {
   virtual Status revoke_key(const Principal& actor, std::string_view id_or_prefix) = 0;
 };
 
-// The installation's secret, 32 bytes, in <home>/secrets/api-keys (hexadecimal): made once with mode 0600 in a folder of mode 0700;
-// `home` exists. kUnavailable when it cannot be read or is damaged, or when others may read it or put another in its place: making a
-// new one would make every issued key useless.
-Result<Bytes> load_server_secret(const std::filesystem::path& home);
+// The installation's secrets, 32 bytes each, in <home>/secrets/ (hexadecimal): made once with mode 0600 in a folder of mode 0700; `home`
+// exists. kUnavailable when one cannot be read or is damaged, or when others may read it or put another in its place: a new one would
+// make every issued key useless, or part the audit log from the key that its checkpoints were given out with.
+Result<Bytes> load_server_secret(const std::filesystem::path& home);  // api-keys: keys the hashes of the API keys
+Result<Bytes> load_audit_secret(const std::filesystem::path& home);   // audit-signing: the seed of the key that signs checkpoints
 
 }  // namespace stoa::governance

@@ -74,6 +74,8 @@ constexpr std::array kRows{
         "Cross-encoder that scores documents for /v1/rerank, by its folder in models/ of the data folder; empty for none."},
     Row{"models.catalog", Type::kPath, [](Config& c) -> Field { return &c.models.catalog; }, 0, 0, "", "Model catalog; empty for the one that comes with Stoa."},
     Row{"cost.prices", Type::kPath, [](Config& c) -> Field { return &c.cost.prices; }, 0, 0, "", "Price file; empty for the one that comes with Stoa."},
+    Row{"audit.witness", Type::kPath, [](Config& c) -> Field { return &c.audit.witness; }, 0, 0, "",
+        "File that every signed checkpoint of the audit log is added to as well, best on another machine's disk; empty for none."},
     Row{"answers.prompts", Type::kPath, [](Config& c) -> Field { return &c.answers.prompts; }, 0, 0, "", "Prompt templates; empty for those that come with Stoa."},
     Row{"metrics.router_names", Type::kBoolean, [](Config& c) -> Field { return &c.metrics.router_names; }, 0, 0, "",
         "Show the engine's metrics a second time under the names that request routers made for vLLM read (`vllm:num_requests_waiting`)."},

@@ -59,6 +59,9 @@ struct Config {
   struct Cost {
     std::string prices;
   } cost;
+  struct Audit {
+    std::string witness;
+  } audit;
   struct Answers {
     std::string prompts;
   } answers;

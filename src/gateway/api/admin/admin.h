@@ -20,7 +20,7 @@
 #include "feedback/traces/trace_store.h"
 #include "gateway/api/document_links.h"
 #include "gateway/api/pipeline.h"
-#include "governance/audit/audit.h"
+#include "governance/audit/checkpoints.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
 #include "infra/http/router.h"
@@ -65,6 +65,7 @@ struct AdminParts {
   governance::Identity& identity;
   governance::Ledger& ledger;
   governance::AuditLog& audit;
+  governance::AuditCheckpoints& checkpoints;
   infra::EventBus& events;
   feedback::TraceStore& traces;
   feedback::RatingStore& ratings;

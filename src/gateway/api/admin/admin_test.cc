@@ -4,7 +4,9 @@
 
 #include "base/json.h"
 #include "gateway/api/admin/trace_observer.h"
+#include "governance/audit/export.h"
 #include "governance/audit/request_audit.h"
+#include "infra/crypto/encoding.h"
 #include "infra/blob/blob.h"
 #include "infra/bus/local/local.h"
 #include "infra/crypto/hash.h"
@@ -27,7 +29,7 @@ class AdminTest : public testing::Test {
     ASSERT_TRUE(lake_.open());
     ASSERT_TRUE(catalog_.open(""));
     ASSERT_TRUE(ingest_.start_worker());
-    ASSERT_TRUE(events_->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit_)));
+    ASSERT_TRUE(events_->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit_, *checkpoints_)));
     ASSERT_TRUE(events_->start());
     for (const char* name : {"ann", "bob"}) must(identity_->create_user(operator_, name, {}));
     admin_key_ = key("", Role::kAdmin);
@@ -102,6 +104,8 @@ class AdminTest : public testing::Test {
   std::unique_ptr<infra::SqlDatabase> sql_ = must(infra::open_memory());
   std::unique_ptr<infra::BlobStore> blobs_ = infra::open_memory_blobs();
   std::unique_ptr<governance::AuditLog> audit_ = must(governance::AuditLog::open(*sql_));
+  std::unique_ptr<governance::AuditCheckpoints> checkpoints_ =
+      must(governance::AuditCheckpoints::open(*sql_, *audit_, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
   std::unique_ptr<governance::Identity> identity_ = must(governance::Identity::open(*sql_, *audit_, Bytes(32, std::byte{7})));
   governance::Identity::Default default_ = must(identity_->ensure_default());
   governance::PriceBook prices_ = must(governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml"));
@@ -118,7 +122,7 @@ class AdminTest : public testing::Test {
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
   Pipeline pipeline_{{.identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
-  AdminParts parts_{.pipeline = pipeline_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
+  AdminParts parts_{.pipeline = pipeline_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
                     .version = {}, .public_url = {}};
   Status ready_;
@@ -327,6 +331,44 @@ TEST_F(AdminTest, ShowsUsageAndTheAuditLog) {
   EXPECT_EQ(text(asked[1].as_object(), "outcome"), "failed");
   EXPECT_EQ(json("GET", "/v1/stoa/audit?resource=GET%20/v1/stoa/status", admin_key_).at("data").as_array().size(), 0u);
   EXPECT_EQ(json("GET", "/v1/stoa/audit/check", admin_key_).at("intact"), true);
+}
+
+TEST_F(AdminTest, ProvesWhatTheAuditLogSays) {
+  const auto point = json("GET", "/v1/stoa/audit/checkpoint", admin_key_);
+  const auto key = must(governance::CheckpointKey::parse(text(point, "key")));
+  const auto opened = must(governance::open_checkpoint(text(point, "checkpoint"), key));
+  EXPECT_EQ(opened.size, point.at("entries").to_number<std::int64_t>());
+  const auto hash = [](const Json& hex) {
+    governance::MerkleHash out;
+    const Bytes bytes = must(infra::from_hex(std::string_view(hex.as_string())));
+    std::ranges::copy(bytes, out.begin());
+    return out;
+  };
+  const auto hashes = [&](const JsonObject& from) {
+    std::vector<governance::MerkleHash> out;
+    for (const Json& item : from.at("proof").as_array()) out.push_back(hash(item));
+    return out;
+  };
+  const auto included = json("GET", "/v1/stoa/audit/proof?sequence=2", admin_key_);
+  const auto later = must(governance::open_checkpoint(text(included, "checkpoint"), key));
+  EXPECT_TRUE(governance::proves_inclusion(hash(included.at("leaf")), 1, later.size, hashes(included), later.root));
+  const auto grown = json("GET", fmt::format("/v1/stoa/audit/consistency?from={}", opened.size), admin_key_);
+  const auto now = must(governance::open_checkpoint(text(grown, "checkpoint"), key));
+  EXPECT_TRUE(governance::proves_consistency(opened.size, opened.root, now.size, now.root, hashes(grown)));
+
+  const auto page = call("GET", "/v1/stoa/audit/export", admin_key_);
+  std::istringstream lines(page.body);
+  const auto checked = governance::verify_export(lines, key);
+  ASSERT_TRUE(checked) << checked.error().message << page.body;
+  EXPECT_GT(checked->entries, 3);
+  const auto feed = call("GET", "/v1/stoa/audit/export?format=ocsf&limit=2", admin_key_);
+  EXPECT_NE(feed.body.find("\"class_uid\":6003"), std::string::npos);
+  for (const char* path : {"/v1/stoa/audit/checkpoint", "/v1/stoa/audit/proof?sequence=1", "/v1/stoa/audit/consistency?from=0", "/v1/stoa/audit/export"})
+    json("GET", path, ann_key_, {}, 403);
+  json("GET", "/v1/stoa/audit/proof?sequence=0", admin_key_, {}, 400);
+  json("GET", "/v1/stoa/audit/proof?sequence=100000", admin_key_, {}, 404);
+  json("GET", "/v1/stoa/audit/consistency?from=100000", admin_key_, {}, 400);
+  json("GET", "/v1/stoa/audit/export?format=xml", admin_key_, {}, 400);
 }
 
 TEST_F(AdminTest, ExposesMetrics) {

@@ -1,4 +1,4 @@
-// What happened: traces, usage and cost, the audit log.
+// What happened: traces, usage and cost.
 #include <thread>
 
 #include "feedback/traces/span_tree.h"
@@ -59,9 +59,6 @@ constexpr int kLateTraceTries = 5;
 // Traces are written behind the requests they tell of; whoever asks right after an answer should find it. A writer that is far behind
 // is not waited for.
 void settle_traces(const AdminParts& parts) { static_cast<void>(parts.traces.flush(Deadline::after(milliseconds(500)))); }
-
-// The same for what is told through the event bus.
-void settle_events(const AdminParts& parts) { static_cast<void>(parts.events.drain(Deadline::after(milliseconds(500)))); }
 
 Reply one_trace(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
@@ -142,53 +139,13 @@ Reply usage(const AdminParts& parts, RequestScope& scope) {
   return ok_json(out);
 }
 
-Reply audit_entries(const AdminParts& parts, RequestScope& scope) {
-  const auto& request = scope.request();
-  governance::AuditQuery query;
-  query.tenant = scope.principal().tenant;
-  query.principal = query_text(request, "principal");
-  query.action = query_text(request, "action");
-  query.resource = query_text(request, "resource");
-  STOA_TRY(from, query_time(request, "from", 0));
-  STOA_TRY(until, query_time(request, "until", INT64_MAX));
-  STOA_TRY(after, query_int(request, "after", 0, INT64_MAX, 0));
-  STOA_TRY(limit, query_int(request, "limit", 1, 1000, 100));
-  query.from = from;
-  query.until = until;
-  query.after = after;
-  query.limit = static_cast<std::size_t>(limit);
-  settle_events(parts);
-  STOA_TRY(entries, parts.audit.query(query));
-  JsonArray items;
-  for (const auto& entry : entries)
-    items.push_back(JsonObject{{"sequence", entry.sequence},
-                               {"time", to_rfc3339(entry.time)},
-                               {"principal", entry.principal},
-                               {"project", entry.project},
-                               {"action", entry.action},
-                               {"resource", entry.resource},
-                               {"outcome", governance::outcome_name(entry.outcome)},
-                               {"reason", entry.reason},
-                               {"request_id", entry.request_id},
-                               {"trace_id", entry.trace_id}});
-  return ok_json(list_json(std::move(items)));
-}
-
-Reply audit_check(const AdminParts& parts) {
-  STOA_TRY(check, parts.audit.verify());
-  STOA_TRY(head, parts.audit.head());
-  return ok_json({{"entries", check.entries}, {"intact", !check.broken}, {"broken_at", check.broken ? Json(*check.broken) : Json(nullptr)}, {"reason", check.reason}, {"head", head}});
-}
-
 }  // namespace
 
 Status add_observe_routes(infra::Router& router, const AdminParts& parts) {
-  Routes traces(router, parts, "traces"), usages(router, parts, "usage"), audit(router, parts, "audit log");
+  Routes traces(router, parts, "traces"), usages(router, parts, "usage");
   STOA_CHECK(traces.add("GET", "/v1/stoa/traces", Action::kTraceRead, [&parts](RequestScope& scope) { return list_traces(parts, scope); }));
   STOA_CHECK(traces.add("GET", "/v1/stoa/traces/{id}", Action::kTraceRead, [&parts](RequestScope& scope) { return one_trace(parts, scope); }));
-  STOA_CHECK(usages.add("GET", "/v1/stoa/usage", Action::kUsageRead, [&parts](RequestScope& scope) { return usage(parts, scope); }));
-  STOA_CHECK(audit.add("GET", "/v1/stoa/audit", Action::kAuditRead, [&parts](RequestScope& scope) { return audit_entries(parts, scope); }));
-  return audit.add("GET", "/v1/stoa/audit/check", Action::kAuditRead, [&parts](RequestScope&) { return audit_check(parts); });
+  return usages.add("GET", "/v1/stoa/usage", Action::kUsageRead, [&parts](RequestScope& scope) { return usage(parts, scope); });
 }
 
 }  // namespace stoa::gateway::admin

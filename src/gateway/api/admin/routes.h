@@ -16,7 +16,8 @@ using openai::ok_json;
 using openai::Reply;
 
 Status add_system_routes(infra::Router& router, const AdminParts& parts);    // health, metrics, status
-Status add_observe_routes(infra::Router& router, const AdminParts& parts);   // traces, usage, audit
+Status add_observe_routes(infra::Router& router, const AdminParts& parts);   // traces, usage
+Status add_audit_routes(infra::Router& router, const AdminParts& parts);     // the audit log and its proofs
 Status add_feedback_routes(infra::Router& router, const AdminParts& parts);  // ratings, datasets
 Status add_document_routes(infra::Router& router, const AdminParts& parts);  // search, documents
 Status add_ingest_routes(infra::Router& router, const AdminParts& parts);

@@ -30,6 +30,8 @@ struct House : testing::Test {
   std::unique_ptr<infra::SqlDatabase> sql = must(infra::open_memory());
   std::unique_ptr<infra::BlobStore> blobs = infra::open_memory_blobs();
   std::unique_ptr<governance::AuditLog> audit = must(governance::AuditLog::open(*sql));
+  std::unique_ptr<governance::AuditCheckpoints> checkpoints =
+      must(governance::AuditCheckpoints::open(*sql, *audit, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
   std::unique_ptr<governance::Identity> identity = must(governance::Identity::open(*sql, *audit, Bytes(32, std::byte{7})));
   governance::PriceBook prices = must(governance::PriceBook::parse(kPrices, "prices"));
   std::unique_ptr<governance::Ledger> ledger = must(governance::Ledger::open(*sql, prices));
@@ -76,7 +78,7 @@ struct House : testing::Test {
     ASSERT_TRUE(register_openai(router, dependencies));
     router.set_error_renderer(render_http_error);
     ASSERT_TRUE(ingest.start_worker());
-    ASSERT_TRUE(bus->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit)));
+    ASSERT_TRUE(bus->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit, *checkpoints)));
     ASSERT_TRUE(bus->subscribe(data::blob_collector_subscription(), data::collect_blobs(*sql, *blobs, {FileStore::uses})));
     ASSERT_TRUE(bus->start());
   }
