@@ -30,7 +30,7 @@ struct Parsed {
   AccessOptions access;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
-  std::string name, project = "default", id, by = "day", verdict, comment, correction, shell;
+  std::string name, project = "default", id, overlap = "24h", by = "day", verdict, comment, correction, shell;
   bool no_prune = false, all_traces = false;
   int count = 20;
   std::function<int()> action;
@@ -154,6 +154,10 @@ void add_governance(CLI::App& app, Parsed& p) {
   create->add_option("--role", p.key.role, "viewer, developer, operator or admin")->check(CLI::IsMember({"viewer", "developer", "operator", "admin"}));
   create->add_option("--expires", p.key.expires, "Life time, such as 90d, 12h or 30m (default: no end)");
   create->add_option("--name", p.key.name, "What the key is for");
+  create->add_option("--scope", p.key.scopes, "Limit it to an action, such as model.use or document.* (may be repeated)");
+  auto* rotate = verb(*keys, p, "rotate", "Make a key in place of another, which works a while longer", [&] { return keys_rotate(p.global, p.id, p.overlap); });
+  rotate->add_option("id", p.id, "Key id (key_...)")->required();
+  rotate->add_option("--overlap", p.overlap, "How long both work: 24h, 7d, ... or 0 (default 24h)");
   verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.project); })->add_option("--project", p.project, "Project");
   verb(*keys, p, "revoke", "Revoke a key at once", [&] { return keys_revoke(p.global, p.id); })->add_option("id", p.id, "Key id (key_...)")->required();
 

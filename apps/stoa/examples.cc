@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 43> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 44> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -31,8 +31,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 43> kExample
     {"models remove", "  stoa models remove smollm2-135m-instruct"},
     {"keys", "  stoa keys create --user ann --group eng --expires 90d\n  stoa keys list\n  stoa keys revoke key_..."},
     {"keys create", "  export STOA_API_KEY=$(stoa keys create --user ann --group eng --expires 90d --json | jq -r .key)\n"
-                    "  stoa keys create --role viewer --name dashboard    a service account that may only read"},
+                    "  stoa keys create --role viewer --name dashboard    a service account that may only read\n"
+                    "  stoa keys create --name batch --scope model.use    and one that may only use models"},
     {"keys list", "  stoa keys list --project default --json"},
+    {"keys rotate", "  stoa keys rotate key_... --overlap 7d     hand the new key out, then let the old one end"},
     {"keys revoke", "  stoa keys revoke key_...          works at once; its citation links end too"},
     {"access", "  stoa access test rules.policy\n  stoa access explain rules.policy --action model.use --principal 'role: \"developer\"'"},
     {"access test", "  stoa access test rules.policy     exit code 1 when a test fails, 2 when the file is wrong\n"

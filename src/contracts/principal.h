@@ -16,6 +16,7 @@ struct Principal {
   std::string user;      // the user's name that access lists of documents mention; may be empty for a service account
   std::vector<std::string> groups;  // group names of that user, sorted
   Role role = Role::kViewer;
+  std::vector<std::string> scopes{};  // what the key is limited to: actions such as "model.use", or "document.*"; empty: all that the role may
   std::string key{};     // "key_..." that was shown; empty for who acts without one (the local operator, a resumed job)
 };
 

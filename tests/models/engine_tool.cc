@@ -152,6 +152,7 @@ Status serve(const std::map<std::string, std::string>& options) {
   if (const auto path = option("--generator", ""); !path.empty()) {
     EngineOptions engine;
     engine.scheduler.slots = std::atoi(option("--slots", "8").c_str());
+    engine.scheduler.stall_limit = std::chrono::minutes(30);  // readers wait for all of a batch to have begun
     engine.scheduler.outbox = std::atoi(option("--outbox", "64").c_str());
     engine.scheduler.guess_rows = std::atoi(option("--guess-rows", "4").c_str());
     engine.kv_bytes = static_cast<std::size_t>(std::atoi(option("--kv-mib", "1024").c_str())) << 20;

@@ -57,6 +57,7 @@ Result<Measured> measure(const Global& global, const BenchArguments& arguments) 
   models::EngineOptions options;
   options.scheduler.slots = models::kMeasureStreams;
   options.scheduler.outbox = models::kMeasureOutbox;
+  options.scheduler.stall_limit = std::chrono::minutes(30);  // readers wait for all streams to have begun
   options.scheduler.guess_rows = 0;  // guesses come off or not with the text: the rows are what every text gets
   const int configured = arguments.threads > 0 ? arguments.threads : static_cast<int>(config.engine.threads);
   models::ThreadPool threads(configured > 0 ? configured : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));

@@ -84,10 +84,11 @@ int bench_engine(const Global& global, const BenchArguments& arguments);
 
 struct KeyOptions {
   std::string project = "default", user, role = "developer", expires, name;
-  std::vector<std::string> groups;
+  std::vector<std::string> groups, scopes;
 };
 int keys_create(const Global& global, const KeyOptions& options);
 int keys_list(const Global& global, const std::string& project);
+int keys_rotate(const Global& global, const std::string& id, const std::string& overlap);
 int keys_revoke(const Global& global, const std::string& id);
 
 struct AccessOptions {

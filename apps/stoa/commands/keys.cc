@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include <fmt/ranges.h>
+
 #include "base/json.h"
 #include "base/time.h"
 #include "commands/connect.h"
@@ -27,15 +29,15 @@ Result<Local> open_local(const Global& global) {
   return Local{std::move(installation), std::move(actor)};
 }
 
-// "90d", "12h", "30m" from now.
-Result<Micros> parse_expiry(const std::string& text) {
+// "90d", "12h", "30m".
+Result<Micros> parse_duration(const std::string& text) {
   std::int64_t count = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), count);
   const std::string_view unit(end, text.data() + text.size());
   const std::int64_t seconds = unit == "d" ? 86400 : unit == "h" ? 3600 : unit == "m" ? 60 : unit == "s" ? 1 : 0;
   if (code != std::errc() || count <= 0 || count > 100'000 || seconds == 0)
-    return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a life time", text).with_hint("use a number and d, h, m or s, such as 90d"));
-  return Clock::system().now() + count * seconds * 1'000'000;
+    return fail(error(ErrorCode::kInvalidArgument, "'{}' is no length of time", text).with_hint("use a number and d, h, m or s, such as 90d"));
+  return count * seconds * 1'000'000;
 }
 
 // The user exists and is in (at least) these groups.
@@ -58,8 +60,10 @@ std::string time_text(const std::optional<Micros>& time) { return time ? to_rfc3
 
 JsonObject to_json(const ApiKey& key) {
   const auto time = [](const std::optional<Micros>& value) { return value ? Json(to_rfc3339(*value)) : Json(nullptr); };
+  JsonArray scopes;
+  for (const auto& scope : key.scopes) scopes.push_back(Json(scope));
   return {{"id", key.id},         {"prefix", key.prefix}, {"project", key.project},       {"user", key.user},
-          {"label", key.label},   {"role", governance::role_name(key.role)}, {"created", to_rfc3339(key.created)}, {"expires", time(key.expires)},
+          {"label", key.label},   {"role", governance::role_name(key.role)}, {"scopes", std::move(scopes)}, {"created", to_rfc3339(key.created)}, {"expires", time(key.expires)},
           {"revoked", time(key.revoked)}, {"last_used", time(key.last_used)}};
 }
 
@@ -70,9 +74,10 @@ Result<governance::IssuedKey> create(Local& local, const KeyOptions& options) {
   key.label = options.name;
   STOA_TRY(role, governance::parse_role(options.role));
   key.role = role;
+  key.scopes = options.scopes;
   if (!options.expires.empty()) {
-    STOA_TRY(expires, parse_expiry(options.expires));
-    key.expires = expires;
+    STOA_TRY(life, parse_duration(options.expires));
+    key.expires = Clock::system().now() + life;
   }
   if (!options.user.empty())
     STOA_CHECK(ensure_user(local, options.user, options.groups));
@@ -81,23 +86,36 @@ Result<governance::IssuedKey> create(Local& local, const KeyOptions& options) {
   return local.installation.identity->issue_key(local.actor, key);
 }
 
+int show(const governance::IssuedKey& issued, const Global& global) {
+  if (global.json) {
+    JsonObject object = to_json(issued.key);
+    object["key"] = issued.secret;
+    fmt::print("{}\n", dump_json_pretty(object));
+  } else {
+    fmt::print("{}\n{}\n", issued.secret, dim(fmt::format("{} for {}, role {}{}, expires {}. It is shown this once: keep it safe.", issued.key.id,
+                                                         issued.key.user.empty() ? "a service account" : issued.key.user, governance::role_name(issued.key.role),
+                                                         issued.key.scopes.empty() ? "" : fmt::format(", limited to {}", fmt::join(issued.key.scopes, ", ")),
+                                                         time_text(issued.key.expires))));
+  }
+  return kExitOk;
+}
+
 }  // namespace
 
 int keys_create(const Global& global, const KeyOptions& options) {
   auto local = open_local(global);
   if (!local) return report(local.error(), global.json);
   const auto issued = create(*local, options);
-  if (!issued) return report(issued.error(), global.json);
-  if (global.json) {
-    JsonObject object = to_json(issued->key);
-    object["key"] = issued->secret;
-    fmt::print("{}\n", dump_json_pretty(object));
-  } else {
-    fmt::print("{}\n{}\n", issued->secret, dim(fmt::format("{} for {}, role {}, expires {}. It is shown this once: keep it safe.", issued->key.id,
-                                                         issued->key.user.empty() ? "a service account" : issued->key.user,
-                                                         governance::role_name(issued->key.role), time_text(issued->key.expires))));
-  }
-  return kExitOk;
+  return issued ? show(*issued, global) : report(issued.error(), global.json);
+}
+
+int keys_rotate(const Global& global, const std::string& id, const std::string& overlap) {
+  auto local = open_local(global);
+  if (!local) return report(local.error(), global.json);
+  const auto length = overlap == "0" ? Result<Micros>(0) : parse_duration(overlap);
+  if (!length) return report(length.error(), global.json);
+  const auto issued = local->installation.identity->rotate_key(local->actor, id, *length);
+  return issued ? show(*issued, global) : report(issued.error(), global.json);
 }
 
 int keys_list(const Global& global, const std::string& project) {
@@ -116,9 +134,9 @@ int keys_list(const Global& global, const std::string& project) {
     fmt::print("{}\n", dump_json_pretty(JsonObject{{"data", array}}));
     return kExitOk;
   }
-  std::vector<std::vector<std::string>> rows{{"id", "prefix", "user", "role", "created", "expires", "revoked", "last used", "label"}};
+  std::vector<std::vector<std::string>> rows{{"id", "prefix", "user", "role", "scopes", "created", "expires", "revoked", "last used", "label"}};
   for (const auto& key : *keys)
-    rows.push_back({key.id, key.prefix, key.user.empty() ? "-" : key.user, std::string(governance::role_name(key.role)), time_text(key.created),
+    rows.push_back({key.id, key.prefix, key.user.empty() ? "-" : key.user, std::string(governance::role_name(key.role)), key.scopes.empty() ? "-" : fmt::format("{}", fmt::join(key.scopes, ",")), time_text(key.created),
                     time_text(key.expires), time_text(key.revoked), time_text(key.last_used), key.label});
   fmt::print("{}", table(rows));
   return kExitOk;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/ranges.h>
+
 namespace stoa::governance {
 namespace {
 
@@ -29,6 +31,11 @@ constexpr std::array kActions{
 
 constexpr std::array<std::string_view, 4> kRoles{"viewer", "developer", "operator", "admin"};
 
+// "document.*" covers all that begin with "document.", other scopes themselves.
+bool covers(std::string_view scope, std::string_view action) {
+  return scope.ends_with(".*") ? action.starts_with(scope.substr(0, scope.size() - 1)) : scope == action;
+}
+
 const ActionInfo& info(Action action) { return kActions[static_cast<std::size_t>(action)]; }
 
 }  // namespace
@@ -41,6 +48,26 @@ Result<Role> parse_role(std::string_view name) {
   const auto found = std::ranges::find(kRoles, name);
   if (found == kRoles.end()) return fail(ErrorCode::kInvalidArgument, "'{}' is not a role: viewer, developer, operator or admin", name);
   return static_cast<Role>(found - kRoles.begin());
+}
+
+bool in_scope(std::span<const std::string> scopes, std::string_view action) {
+  return scopes.empty() || std::ranges::any_of(scopes, [&](const std::string& scope) { return covers(scope, action); });
+}
+
+Status check_scopes(std::span<const std::string> scopes) {
+  constexpr std::size_t kMost = 32;
+  if (scopes.size() > kMost) return fail(ErrorCode::kInvalidArgument, "{} scopes, and a key has at most {}", scopes.size(), kMost);
+  for (const auto& scope : scopes) {
+    if (std::ranges::any_of(kActions, [&](const ActionInfo& each) { return covers(scope, each.name); })) continue;
+    std::string names;
+    for (const auto& each : kActions) names += fmt::format("{}{}", names.empty() ? "" : ", ", each.name);
+    return fail(error(ErrorCode::kInvalidArgument, "'{}' is no action", scope.substr(0, 150)).with_hint(fmt::format("There are: {}; or all that begin alike, such as document.*", names)));
+  }
+  return {};
+}
+
+bool scopes_within(std::span<const std::string> scopes, std::span<const std::string> within) {
+  return std::ranges::all_of(kActions, [&](const ActionInfo& each) { return !in_scope(scopes, each.name) || in_scope(within, each.name); });
 }
 
 Decision decide(const Principal& principal, Action action, const Resource& resource) {
@@ -57,6 +84,7 @@ Decision decide(const Principal& principal, Action action, const Resource& resou
   const ActionInfo& wanted = info(action);
   if (principal.role < wanted.least)
     return {false, "access.role", fmt::format("{} needs the role {}, and the caller is a {}", wanted.name, role_name(wanted.least), role_name(principal.role))};
+  if (!in_scope(principal.scopes, wanted.name)) return {false, "access.scope", fmt::format("the key is limited to {}", fmt::join(principal.scopes, ", "))};
   return {true, "access.role", fmt::format("the role {} may {}", role_name(principal.role), wanted.name)};
 }
 

@@ -44,6 +44,13 @@ std::string_view action_name(Action action);
 std::string_view role_name(Role role);  // viewer, developer, operator, admin
 Result<Role> parse_role(std::string_view name);
 
+// Scopes cap what a key may, whatever its role: names of actions, or all that begin alike ("document.*").
+bool in_scope(std::span<const std::string> scopes, std::string_view action);  // without scopes everything is
+// kInvalidArgument for one that names no action (it says which there are), or too many.
+Status check_scopes(std::span<const std::string> scopes);
+// Whether `scopes` give nothing that `within` does not.
+bool scopes_within(std::span<const std::string> scopes, std::span<const std::string> within);
+
 // What an action is done to. An empty project means the tenant as a whole, an empty tenant the installation; `name` is for messages
 // ("document doc_01..."). `hidden`: others must not learn that it exists, so a wall answers kNotFound.
 struct Resource {
@@ -57,7 +64,7 @@ struct Resource {
 
 struct Decision {
   bool allowed = false;
-  std::string_view rule;  // stable id: "access.role", "access.tenant", "access.project", "access.nobody", "access.installation"
+  std::string_view rule;  // stable id: "access.role", "access.scope", "access.tenant", "access.project", "access.nobody", "access.installation"
   std::string reason;     // for people
 };
 
@@ -65,7 +72,8 @@ struct Decision {
 inline constexpr std::string_view kLocalOperator = "local-operator";
 
 // Pure; the rules in order: a principal without tenant may nothing; another tenant's resource is refused; another project's resource
-// is refused, except to an admin of the tenant; then the role must have the action. The installation is the local operator's alone.
+// is refused, except to an admin of the tenant; then the role must have the action, and the key's scopes name it where it has any. The
+// installation is the local operator's alone.
 Decision decide(const Principal& principal, Action action, const Resource& resource);
 
 // Proof that decide() allowed something. Functions that change or show tenant data and take a Permit cannot be called unchecked.

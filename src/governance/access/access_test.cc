@@ -70,6 +70,33 @@ TEST(AccessAttacks, AWallHidesWhatIsHidden) {
   EXPECT_EQ(permit->action(), Action::kDocumentRead);
 }
 
+TEST(AccessAttacks, ScopesCapWhatARoleGives) {
+  auto key = someone(Role::kDeveloper);
+  key.scopes = {"model.use", "document.*"};
+  const Resource own{"t1", "p1", "x", false};
+  for (const auto& action : action_table()) {
+    if (action.action == Action::kTenantManage) continue;
+    const auto decision = decide(key, action.action, own);
+    const bool in = action.name == "model.use" || action.name.starts_with("document.");
+    EXPECT_EQ(decision.allowed, in) << action.name;
+    EXPECT_EQ(decision.rule, Role::kDeveloper < action.least || in ? "access.role" : "access.scope") << action.name;
+  }
+  key.scopes = {"key.manage"};
+  EXPECT_FALSE(decide(key, Action::kKeyManage, own).allowed) << "a scope gives nothing that the role does not";
+}
+
+TEST(Access, ScopesAreActions) {
+  using Scopes = std::vector<std::string>;
+  for (const Scopes& good : {Scopes{}, Scopes{"model.use"}, Scopes{"model.*", "audit.read"}}) EXPECT_TRUE(check_scopes(good));
+  for (const Scopes& wrong : {Scopes{""}, Scopes{"*"}, Scopes{".*"}, Scopes{"model"}, Scopes{"model.us"}, Scopes{"model.use", "moon.*"}, Scopes(33, "model.use")})
+    EXPECT_EQ(check_scopes(wrong).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(scopes_within(Scopes{"document.read"}, Scopes{"document.*"}));
+  EXPECT_TRUE(scopes_within(Scopes{"document.*"}, Scopes{"document.read", "document.write"}));
+  EXPECT_TRUE(scopes_within(Scopes{"document.*"}, Scopes{}));
+  EXPECT_FALSE(scopes_within(Scopes{"document.*"}, Scopes{"document.read"}));
+  EXPECT_FALSE(scopes_within(Scopes{}, Scopes{"document.*"})) << "without scopes a key may all";
+}
+
 TEST(Access, RoleNamesAreRead) {
   for (const Role role : {Role::kViewer, Role::kDeveloper, Role::kOperator, Role::kAdmin}) EXPECT_EQ(parse_role(role_name(role)), role);
   EXPECT_FALSE(parse_role("root"));

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "contracts/access_list.h"
 #include "governance/access/access.h"
+#include "governance/identity/rows.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
 #include "infra/crypto/random.h"
@@ -59,19 +60,8 @@ CREATE TABLE api_keys (
   revoked INTEGER,
   last_used INTEGER);
 CREATE INDEX api_keys_by_project ON api_keys (project);
-)sql"}};
-
-// Group names hold no comma, so one text carries them all and a user or a key is one row.
-constexpr std::string_view kUserColumns =
-    "SELECT u.id, u.tenant, u.name, u.disabled, u.created,"
-    " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), '') FROM users u ";
-constexpr std::string_view kKeyColumns =
-    "SELECT k.id, k.prefix, p.tenant, k.project, COALESCE(u.name, ''), k.label, k.role, k.created, k.expires, k.revoked, k.last_used"
-    " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id ";
-constexpr const char* kHolder =
-    "SELECT k.id, k.hash, k.role, k.expires, k.revoked, k.last_used, p.tenant, p.id, u.id, COALESCE(u.name, ''), COALESCE(u.disabled, 0),"
-    " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), '')"
-    " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id WHERE ";
+)sql"},
+                                             {2, "ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT ''"}};
 
 Status check_name(std::string_view kind, std::string_view name) {
   const auto list = AccessList::parse("user:" + std::string(name));
@@ -85,40 +75,6 @@ Result<std::vector<std::string>> check_groups(std::vector<std::string> groups) {
   if (groups.size() > kMaxGroups) return fail(ErrorCode::kInvalidArgument, "{} groups, and a user has at most {}", groups.size(), kMaxGroups);
   for (const auto& group : groups) STOA_CHECK(check_name("group", group));
   return groups;
-}
-
-std::vector<std::string> split_groups(std::string_view joined) {
-  std::vector<std::string> groups;
-  while (!joined.empty()) {
-    const std::size_t comma = joined.find(',');
-    groups.emplace_back(joined.substr(0, comma));
-    joined.remove_prefix(comma == std::string_view::npos ? joined.size() : comma + 1);
-  }
-  std::ranges::sort(groups);
-  return groups;
-}
-
-Result<Project> read_project(const infra::SqlRow& row) {
-  Project project;
-  STOA_CHECK(row.read(project.id, project.tenant, project.name, project.created));
-  return project;
-}
-
-Result<User> read_user(const infra::SqlRow& row) {
-  User user;
-  std::string groups;
-  STOA_CHECK(row.read(user.id, user.tenant, user.name, user.disabled, user.created, groups));
-  user.groups = split_groups(groups);
-  return user;
-}
-
-Result<ApiKey> read_key(const infra::SqlRow& row) {
-  ApiKey key;
-  std::string role;
-  STOA_CHECK(row.read(key.id, key.prefix, key.tenant, key.project, key.user, key.label, role, key.created, key.expires, key.revoked, key.last_used));
-  STOA_TRY(parsed, parse_role(role));
-  key.role = parsed;
-  return key;
 }
 
 // All rows of a query, each made into what `read` gives.
@@ -158,6 +114,7 @@ class SqlIdentity final : public Identity {
   Status disable_user(const Principal& actor, std::string_view user, bool disabled) override;
   Result<std::vector<User>> users(const Principal& actor) override;
   Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) override;
+  Result<IssuedKey> rotate_key(const Principal& actor, std::string_view id_or_prefix, Micros overlap) override;
   Result<std::vector<ApiKey>> keys(const Principal& actor) override;
   Status revoke_key(const Principal& actor, std::string_view id_or_prefix) override;
 
@@ -173,6 +130,9 @@ class SqlIdentity final : public Identity {
   Result<Tenant> insert_tenant(const Principal& actor, std::string_view name);
   Status insert_project(infra::SqlTransaction& transaction, const Project& project);
   Status insert_groups(infra::SqlTransaction& transaction, const std::string& user, const std::vector<std::string>& groups);
+  Status check_grant(const Principal& actor, Role role, const std::vector<std::string>& scopes);
+  Status store_key(infra::SqlTransaction& transaction, IssuedKey& issued);
+  Result<ApiKey> find_key(const Principal& actor, std::string_view id_or_prefix);
   Result<User> find_user(infra::SqlSession& session, const std::string& tenant, std::string_view name);
   Result<Default> find_default(infra::SqlSession& session, std::string_view tenant);
 
@@ -204,16 +164,17 @@ struct Holder {
 Result<Holder> read_holder(const infra::SqlRow& row, Micros now) {
   Holder holder;
   Principal& principal = holder.principal;
-  std::string role, groups;
+  std::string role, groups, scopes;
   std::optional<std::string> user;
   std::optional<Micros> expires, revoked;
   bool disabled = false;
   STOA_CHECK(row.read(principal.key, holder.hash, role, expires, revoked, holder.last_used, principal.tenant, principal.project, user, principal.user,
-                      disabled, groups));
+                      disabled, groups, scopes));
   STOA_TRY(parsed, parse_role(role));
   principal.role = parsed;
   principal.id = user.value_or(principal.key);
-  principal.groups = split_groups(groups);
+  principal.groups = split_list(groups);
+  principal.scopes = split_list(scopes);
   holder.works = !revoked && !disabled && !(expires && *expires <= now);
   return holder;
 }
@@ -402,41 +363,80 @@ Result<std::vector<User>> SqlIdentity::users(const Principal& actor) {
 
 // ---- Keys
 
-Result<IssuedKey> SqlIdentity::issue_key(const Principal& actor, const NewKey& wanted) {
-  constexpr std::string_view kChange = "identity.key.create";
-  const Micros now = clock_.now();
-  if (wanted.label.size() > kMaxLabel) return fail(ErrorCode::kInvalidArgument, "a label of {} bytes, more than {}", wanted.label.size(), kMaxLabel);
-  if (wanted.expires && *wanted.expires <= now) return fail(ErrorCode::kInvalidArgument, "the key would expire in the past, at {}", to_rfc3339(*wanted.expires));
-  const std::string& asked = wanted.project.empty() ? actor.project : wanted.project;
-  STOA_TRY(row, database_.query_one("SELECT id FROM projects WHERE tenant = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1", {actor.tenant, asked, asked, asked}));
-  if (!row) return fail(ErrorCode::kNotFound, "there is no project '{}'", asked.substr(0, 150));
-
-  IssuedKey issued;
+// Fills prefix and secret in, and stores the key.
+Status SqlIdentity::store_key(infra::SqlTransaction& transaction, IssuedKey& issued) {
   ApiKey& key = issued.key;
-  STOA_TRY(project, row->get<std::string>(0));
-  key = {new_id("key"), "", actor.tenant, project, wanted.user, wanted.label, wanted.role, now, wanted.expires, {}, {}};
-  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {actor.tenant, key.project, "key " + key.id, true}));
-  if (wanted.role > actor.role)
-    return fail(ErrorCode::kPermissionDenied, "a {} cannot make a key with the role {}", role_name(actor.role), role_name(wanted.role));
-
   STOA_TRY(random, infra::random_bytes(kPrefixBytes + kSecretBytes));
   const ByteSpan bytes = random;
   key.prefix = infra::to_hex(bytes.first(kPrefixBytes));
   issued.secret = fmt::format("{}{}-{}", kKeyStart, key.prefix, infra::to_hex(bytes.subspan(kPrefixBytes)));
   const auto digest = hash(issued.secret);
-  STOA_CHECK(change(actor, kChange, "key " + key.id, [&](infra::SqlTransaction& transaction) -> Status {
-    std::optional<std::string> user;
-    if (!key.user.empty()) {
-      STOA_TRY(found, find_user(transaction, actor.tenant, key.user));
-      user = found.id;
-    }
-    STOA_CHECK(transaction.execute(
-        "INSERT INTO api_keys (id, prefix, hash, project, user_id, label, role, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        {key.id, key.prefix, Bytes(digest.begin(), digest.end()), key.project, infra::sql_optional(user), key.label, std::string(role_name(key.role)), now,
-         infra::sql_optional(key.expires)}));
+  std::optional<std::string> user;
+  if (!key.user.empty()) {
+    STOA_TRY(found, find_user(transaction, key.tenant, key.user));
+    user = found.id;
+  }
+  STOA_CHECK(transaction.execute(
+      "INSERT INTO api_keys (id, prefix, hash, project, user_id, label, role, created, expires, scopes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {key.id, key.prefix, Bytes(digest.begin(), digest.end()), key.project, infra::sql_optional(user), key.label, std::string(role_name(key.role)), key.created,
+       infra::sql_optional(key.expires), join_list(key.scopes)}));
+  return {};
+}
+
+// What nobody may give: more than they have.
+Status SqlIdentity::check_grant(const Principal& actor, Role role, const std::vector<std::string>& scopes) {
+  if (role > actor.role) return fail(ErrorCode::kPermissionDenied, "a {} cannot make a key with the role {}", role_name(actor.role), role_name(role));
+  if (scopes_within(scopes, actor.scopes)) return {};
+  return fail(error(ErrorCode::kPermissionDenied, "a key that is limited to {} cannot make one that may more", join_list(actor.scopes)).with_param("scopes"));
+}
+
+Result<IssuedKey> SqlIdentity::issue_key(const Principal& actor, const NewKey& wanted) {
+  constexpr std::string_view kChange = "identity.key.create";
+  const Micros now = clock_.now();
+  if (wanted.label.size() > kMaxLabel) return fail(ErrorCode::kInvalidArgument, "a label of {} bytes, more than {}", wanted.label.size(), kMaxLabel);
+  if (wanted.expires && *wanted.expires <= now) return fail(ErrorCode::kInvalidArgument, "the key would expire in the past, at {}", to_rfc3339(*wanted.expires));
+  if (auto scopes = check_scopes(wanted.scopes); !scopes) return fail(std::move(scopes).error().with_param("scopes"));
+  const std::string& asked = wanted.project.empty() ? actor.project : wanted.project;
+  STOA_TRY(row, database_.query_one("SELECT id FROM projects WHERE tenant = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1", {actor.tenant, asked, asked, asked}));
+  if (!row) return fail(ErrorCode::kNotFound, "there is no project '{}'", asked.substr(0, 150));
+
+  IssuedKey issued;
+  STOA_TRY(project, row->get<std::string>(0));
+  issued.key = {new_id("key"), "", actor.tenant, project, wanted.user, wanted.label, wanted.role, now, wanted.expires, {}, {}, wanted.scopes};
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {actor.tenant, project, "key " + issued.key.id, true}));
+  STOA_CHECK(check_grant(actor, wanted.role, wanted.scopes));
+  STOA_CHECK(change(actor, kChange, "key " + issued.key.id, [&](infra::SqlTransaction& transaction) { return store_key(transaction, issued); }));
+  return issued;
+}
+
+Result<IssuedKey> SqlIdentity::rotate_key(const Principal& actor, std::string_view id_or_prefix, Micros overlap) {
+  constexpr std::string_view kChange = "identity.key.rotate";
+  if (overlap < 0 || overlap > kMaxOverlap) return fail(error(ErrorCode::kInvalidArgument, "a key may work for at most 30 days beside the one in its place").with_param("overlap"));
+  STOA_TRY(old, find_key(actor, id_or_prefix));
+  const Micros now = clock_.now();
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {old.tenant, old.project, "key " + old.id, true}));
+  STOA_CHECK(check_grant(actor, old.role, old.scopes));
+  if (old.revoked || (old.expires && *old.expires <= now)) return fail(ErrorCode::kConflict, "the key {} works no more; make a new one", old.id);
+  IssuedKey issued{.key = old, .secret = {}};
+  issued.key.id = new_id("key");
+  issued.key.created = now;
+  issued.key.last_used = {};
+  if (old.expires) issued.key.expires = now + (*old.expires - old.created);
+  STOA_CHECK(change(actor, kChange, fmt::format("key {} by key {}", old.id, issued.key.id), [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(store_key(transaction, issued));
+    // Another one who rotates it at the same time finds that it has an end, or that its end has come; both new keys are good.
+    STOA_CHECK(transaction.execute("UPDATE api_keys SET expires = ? WHERE id = ? AND (expires IS NULL OR expires > ?)", {now + overlap, old.id, now + overlap}));
     return {};
   }));
   return issued;
+}
+
+// The text may be a whole key by mistake: it must not reach logs through the message.
+Result<ApiKey> SqlIdentity::find_key(const Principal& actor, std::string_view id_or_prefix) {
+  const std::string asked(id_or_prefix);
+  STOA_TRY(row, database_.query_one(std::string(kKeyColumns) + "WHERE p.tenant = ? AND (k.id = ? OR k.prefix = ?)", {actor.tenant, asked, asked}));
+  if (!row) return fail(error(ErrorCode::kNotFound, "there is no key with this id or prefix").with_hint("`stoa keys list` shows ids and prefixes"));
+  return read_key(*row);
 }
 
 Result<std::vector<ApiKey>> SqlIdentity::keys(const Principal& actor) {
@@ -446,11 +446,7 @@ Result<std::vector<ApiKey>> SqlIdentity::keys(const Principal& actor) {
 
 Status SqlIdentity::revoke_key(const Principal& actor, std::string_view id_or_prefix) {
   constexpr std::string_view kChange = "identity.key.revoke";
-  const std::string asked(id_or_prefix);
-  STOA_TRY(row, database_.query_one(std::string(kKeyColumns) + "WHERE p.tenant = ? AND (k.id = ? OR k.prefix = ?)", {actor.tenant, asked, asked}));
-  // The text may be a whole key by mistake: it must not reach logs through the message.
-  if (!row) return fail(error(ErrorCode::kNotFound, "there is no key with this id or prefix").with_hint("`stoa keys list` shows ids and prefixes"));
-  STOA_TRY(key, read_key(*row));
+  STOA_TRY(key, find_key(actor, id_or_prefix));
   STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {key.tenant, key.project, "key " + key.id, true}));
   if (key.revoked) return {};
   return change(actor, kChange, "key " + key.id, [&](infra::SqlTransaction& transaction) -> Status {

@@ -40,6 +40,7 @@ struct NewKey {
   std::string label;               // what the key is for, 0..128 bytes
   Role role = Role::kDeveloper;    // at most the actor's own
   std::optional<Micros> expires;   // absent: never
+  std::vector<std::string> scopes; // what it is limited to (governance/access); within the actor's own; empty: all that the role may
 };
 struct ApiKey {
   std::string id;                  // "key_..."
@@ -48,6 +49,7 @@ struct ApiKey {
   Role role = Role::kViewer;
   Micros created = 0;
   std::optional<Micros> expires, revoked, last_used;  // last use to the minute
+  std::vector<std::string> scopes;
 };
 struct IssuedKey {
   ApiKey key;
@@ -91,6 +93,10 @@ class Identity {
 
   virtual Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) = 0;
   virtual Result<std::vector<ApiKey>> keys(const Principal& actor) = 0;  // of the actor's project, newest first
+  // A new key in place of one that works: the same holder, role and scopes, and as long a life. The old one works for `overlap` more (at
+  // most kMaxOverlap), so that whoever uses it can change over.
+  static constexpr Micros kMaxOverlap = Micros{30} * 86'400 * 1'000'000;
+  virtual Result<IssuedKey> rotate_key(const Principal& actor, std::string_view id_or_prefix, Micros overlap) = 0;
   // By id or prefix, in the actor's tenant. Works at once, also in other processes that share the store: keys are not cached.
   // Revoking again changes nothing.
   virtual Status revoke_key(const Principal& actor, std::string_view id_or_prefix) = 0;

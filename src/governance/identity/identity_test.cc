@@ -84,7 +84,50 @@ TEST_F(IdentityTest, AuthenticatesUsersAndServiceAccounts) {
   EXPECT_EQ(identity_->authenticate(of_ann.secret)->groups, std::vector<std::string>{"law"});
 }
 
+TEST_F(IdentityTest, AKeyIsReplacedWhileTheOldOneWorksOn) {
+  ASSERT_TRUE(identity_->create_user(operator_, "ann"));
+  const IssuedKey old = issue({.project = "", .user = "ann", .label = "laptop", .role = Role::kDeveloper, .expires = clock_.time + 100 * kSecond, .scopes = {"model.*"}});
+  clock_.time += 10 * kSecond;
+  const auto replaced = identity_->rotate_key(operator_, old.key.prefix, 5 * kSecond);
+  ASSERT_TRUE(replaced) << replaced.error().message;
+  EXPECT_EQ(replaced->key.user, "ann");
+  EXPECT_EQ(replaced->key.label, "laptop");
+  EXPECT_EQ(replaced->key.expires, clock_.time + 100 * kSecond) << "as long a life";
+  for (const auto& secret : {old.secret, replaced->secret}) {
+    const auto holder = identity_->authenticate(secret);
+    ASSERT_TRUE(holder);
+    EXPECT_EQ(holder->user, "ann");
+    EXPECT_EQ(holder->scopes, std::vector<std::string>{"model.*"});
+  }
+  clock_.time += 5 * kSecond;
+  EXPECT_EQ(code_of(identity_->authenticate(old.secret)), ErrorCode::kUnauthenticated);
+  EXPECT_TRUE(identity_->authenticate(replaced->secret));
+  EXPECT_EQ(code_of(identity_->rotate_key(operator_, old.key.id, 0)), ErrorCode::kConflict);
+  EXPECT_EQ(code_of(identity_->rotate_key(operator_, "key_none", 0)), ErrorCode::kNotFound);
+  for (const Micros overlap : {Micros{-1}, Identity::kMaxOverlap + 1}) EXPECT_EQ(code_of(identity_->rotate_key(operator_, replaced->key.id, overlap)), ErrorCode::kInvalidArgument);
+  // An end that is nearer than the overlap stays.
+  const IssuedKey short_lived = issue({.expires = clock_.time + kSecond});
+  ASSERT_TRUE(identity_->rotate_key(operator_, short_lived.key.id, 60 * kSecond));
+  clock_.time += kSecond;
+  EXPECT_EQ(code_of(identity_->authenticate(short_lived.secret)), ErrorCode::kUnauthenticated);
+}
+
 using IdentityAttacks = IdentityTest;
+
+TEST_F(IdentityAttacks, NobodyGivesMoreThanTheyHave) {
+  const Principal limited = *identity_->authenticate(issue({.role = Role::kAdmin, .scopes = {"key.manage", "document.read"}}).secret);
+  const IssuedKey whole = issue({.role = Role::kAdmin}), small = issue({.role = Role::kViewer, .scopes = {"document.read"}});
+  for (const std::vector<std::string>& scopes : {std::vector<std::string>{}, {"model.use"}, {"document.*"}, {"document.read", "audit.read"}})
+    EXPECT_EQ(code_of(identity_->issue_key(limited, {.role = Role::kViewer, .scopes = scopes})), ErrorCode::kPermissionDenied);
+  EXPECT_TRUE(identity_->issue_key(limited, {.role = Role::kViewer, .scopes = {"document.read"}}));
+  EXPECT_EQ(code_of(identity_->rotate_key(limited, whole.key.id, 0)), ErrorCode::kPermissionDenied) << "it would be shown a key that may more";
+  EXPECT_TRUE(identity_->rotate_key(limited, small.key.id, 0));
+  const Principal reader = *identity_->authenticate(issue({.role = Role::kAdmin, .scopes = {"document.read"}}).secret);
+  EXPECT_EQ(code_of(identity_->issue_key(reader, {.role = Role::kViewer, .scopes = {"document.read"}})), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(code_of(identity_->revoke_key(reader, whole.key.id)), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {.scopes = {"moon.walk"}})), ErrorCode::kInvalidArgument);
+}
+
 
 TEST_F(IdentityAttacks, EveryKeyThatDoesNotWorkGetsTheSameAnswer) {
   ASSERT_TRUE(identity_->create_user(operator_, "bob"));

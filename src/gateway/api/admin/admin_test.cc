@@ -312,6 +312,18 @@ TEST_F(AdminTest, MakesAndRevokesKeys) {
   json("DELETE", "/v1/stoa/keys/" + text(made, "id"), admin_key_);
   EXPECT_EQ(call("GET", "/v1/stoa/status", text(made, "key")).status, 401);
   json("DELETE", "/v1/stoa/keys/key_none", admin_key_, {}, 404);
+
+  const auto scoped = json("POST", "/v1/stoa/keys", admin_key_, {{"role", "developer"}, {"scopes", JsonArray{"system.read"}}}, 201);
+  EXPECT_EQ(scoped.at("scopes"), (JsonArray{"system.read"}));
+  EXPECT_EQ(call("GET", "/v1/stoa/status", text(scoped, "key")).status, 200);
+  EXPECT_EQ(call("GET", "/v1/stoa/usage", text(scoped, "key")).status, 403);
+  const auto next = json("POST", "/v1/stoa/keys/" + text(scoped, "id") + "/rotate", admin_key_, {{"overlap_seconds", 0}}, 201);
+  EXPECT_EQ(call("GET", "/v1/stoa/status", text(scoped, "key")).status, 401);
+  EXPECT_EQ(call("GET", "/v1/stoa/status", text(next, "key")).status, 200);
+  EXPECT_EQ(call("GET", "/v1/stoa/usage", text(next, "key")).status, 403);
+  json("POST", "/v1/stoa/keys", admin_key_, {{"scopes", JsonArray{"moon.walk"}}}, 400);
+  json("POST", "/v1/stoa/keys/" + text(next, "id") + "/rotate", admin_key_, {{"overlap_seconds", -1}}, 400);
+  json("POST", "/v1/stoa/keys/" + text(next, "id") + "/rotate", text(next, "key"), {}, 403);
   json("POST", "/v1/stoa/keys", admin_key_, {{"role", "emperor"}}, 400);
   json("POST", "/v1/stoa/keys", admin_key_, {{"expires", "soon"}}, 400);
 }

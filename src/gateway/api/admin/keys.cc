@@ -1,10 +1,18 @@
-// API keys of the caller's project: made (and shown once), listed, revoked.
+// API keys of the caller's project: made (and shown once), listed, replaced, revoked.
 #include "gateway/api/admin/routes.h"
 
 namespace stoa::gateway::admin {
 namespace {
 
 using governance::Action;
+
+constexpr std::int64_t kDay = 86'400;
+
+JsonArray texts_json(const std::vector<std::string>& texts) {
+  JsonArray out;
+  for (const auto& text : texts) out.push_back(Json(text));
+  return out;
+}
 
 JsonObject key_json(const governance::ApiKey& key) {
   return {{"id", key.id},
@@ -14,6 +22,7 @@ JsonObject key_json(const governance::ApiKey& key) {
           {"user", key.user},
           {"label", key.label},
           {"role", governance::role_name(key.role)},
+          {"scopes", texts_json(key.scopes)},
           {"created", to_rfc3339(key.created)},
           {"expires", time_json(key.expires)},
           {"revoked", time_json(key.revoked)},
@@ -35,6 +44,8 @@ Result<governance::NewKey> parse_key(const JsonObject& object, const Principal& 
     if (!time) return body.wrong("expires", "a time such as 2026-01-31T12:00:00Z");
     key.expires = *time;
   }
+  STOA_TRY(scopes, body.texts("scopes", 32));
+  key.scopes = std::move(scopes);
   key.project = std::move(project);
   key.user = std::move(user);
   key.label = std::move(label);
@@ -46,6 +57,15 @@ Reply create(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(body, openai::parse_body(scope.request().body));
   STOA_TRY(wanted, parse_key(body, scope.principal()));
   STOA_TRY(issued, parts.identity.issue_key(scope.principal(), wanted));
+  JsonObject out = key_json(issued.key);
+  out["key"] = issued.secret;
+  return infra::HttpResponse::json(201, dump_json(out));
+}
+
+Reply rotate(const AdminParts& parts, RequestScope& scope) {
+  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(overlap, Fields(object).integer("overlap_seconds", 0, 30 * kDay));
+  STOA_TRY(issued, parts.identity.rotate_key(scope.principal(), scope.request().path_param("id"), overlap.value_or(kDay) * 1'000'000));
   JsonObject out = key_json(issued.key);
   out["key"] = issued.secret;
   return infra::HttpResponse::json(201, dump_json(out));
@@ -70,6 +90,7 @@ Status add_key_routes(infra::Router& router, const AdminParts& parts) {
   Routes routes(router, parts, "keys");
   STOA_CHECK(routes.add("POST", "/v1/stoa/keys", Action::kKeyManage, [&parts](RequestScope& scope) { return create(parts, scope); }));
   STOA_CHECK(routes.add("GET", "/v1/stoa/keys", Action::kKeyManage, [&parts](RequestScope& scope) { return list(parts, scope); }));
+  STOA_CHECK(routes.add("POST", "/v1/stoa/keys/{id}/rotate", Action::kKeyManage, [&parts](RequestScope& scope) { return rotate(parts, scope); }));
   return routes.add("DELETE", "/v1/stoa/keys/{id}", Action::kKeyManage, [&parts](RequestScope& scope) { return revoke(parts, scope); });
 }
 
