@@ -114,7 +114,7 @@ def test_traces_leave_out_looking_things_up(stoa, key, store):
     assert "GET /v1/stoa/status" in operations("--all")
 
 
-VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models show", "models verify", "models remove", "keys",
+VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models show", "models verify", "models remove", "keys", "keys rotate", "audit", "audit list", "audit check", "audit checkpoint", "audit export", "audit verify",
          "keys create", "keys list", "keys revoke", "access", "access test", "access explain", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
          "dataset from-ratings", "dataset list", "dataset rows", "completion", "quantize", "bench",
          "bench engine"]
@@ -137,7 +137,7 @@ def test_no_verb_is_missing_in_the_list():
         assert sorted(offered(verb)) == sorted(inner)
 
 
-@pytest.mark.parametrize("line, expected", [("stoa ke", "keys"), ("stoa keys re", "revoke"), ("stoa ask --st", "--store"), ("stoa usage --by ", "kind"),
+@pytest.mark.parametrize("line, expected", [("stoa ke", "keys"), ("stoa keys rev", "revoke"), ("stoa ask --st", "--store"), ("stoa usage --by ", "kind"),
                                             ("stoa usage --by k", "kind"), ("stoa traces --a", "--all")])
 def test_bash_completes(line, expected):
     words = line.split(" ")
