@@ -63,4 +63,11 @@ bool may_read(const Principal& principal, const AccessList& list) {
   return std::ranges::any_of(principal.groups, [&](const std::string& group) { return std::ranges::binary_search(list.groups, group); });
 }
 
+std::string permitting_entry(const Principal& principal, const AccessList& list) {
+  if (list.is_public) return "public";
+  if (!principal.user.empty() && std::ranges::binary_search(list.users, principal.user)) return "user:" + principal.user;
+  const auto group = std::ranges::find_if(principal.groups, [&](const std::string& name) { return std::ranges::binary_search(list.groups, name); });
+  return group == principal.groups.end() ? std::string() : "group:" + *group;
+}
+
 }  // namespace stoa

@@ -26,5 +26,7 @@ struct AccessList {
 
 // True when `principal` may read a document of its own project that carries `list`. The caller has compared projects.
 bool may_read(const Principal& principal, const AccessList& list);
+// The entry of `list` that lets `principal` read: "public", "user:ann" or "group:eng"; empty where none does.
+std::string permitting_entry(const Principal& principal, const AccessList& list);
 
 }  // namespace stoa

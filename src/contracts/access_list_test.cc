@@ -29,21 +29,22 @@ TEST(AccessList, ParsesToCanonicalText) {
   check_key(many, "");
 }
 
-void check_read(std::string user, std::vector<std::string> groups, std::string_view list, bool expected) {
+void check_read(std::string user, std::vector<std::string> groups, std::string_view list, std::string_view entry) {
   Principal principal;
   principal.user = std::move(user);
   principal.groups = std::move(groups);
-  EXPECT_EQ(may_read(principal, *AccessList::parse(list)), expected) << list;
+  EXPECT_EQ(may_read(principal, *AccessList::parse(list)), !entry.empty()) << list;
+  EXPECT_EQ(permitting_entry(principal, *AccessList::parse(list)), entry) << list;
 }
 
 TEST(AccessList, LetsInWhoIsNamed) {
-  check_read("", {}, "public", true);
-  check_read("ann", {"eng"}, "private", false);
-  check_read("ann", {}, "user:ann", true);
-  check_read("bob", {}, "user:ann", false);
-  check_read("", {}, "user:ann", false);
-  check_read("bob", {"eng", "ops"}, "user:ann,group:ops", true);
-  check_read("ops", {}, "group:ops", false);
+  check_read("", {}, "public", "public");
+  check_read("ann", {"eng"}, "private", "");
+  check_read("ann", {}, "user:ann", "user:ann");
+  check_read("bob", {}, "user:ann", "");
+  check_read("", {}, "user:ann", "");
+  check_read("bob", {"eng", "ops"}, "user:ann,group:ops", "group:ops");
+  check_read("ops", {}, "group:ops", "");
   EXPECT_FALSE(may_read(Principal{}, AccessList{}));
 }
 

@@ -19,6 +19,8 @@ struct Passage {
   int page = 0;                      // 1-based for paginated documents, else 0
   std::string text;
   std::string context;               // text of the parent section where it is longer than `text`; may be empty
+  std::string document_version;      // digest of the document's bytes
+  std::string readers;               // entry of the document's access list that lets the caller read it
   double score = 0;                  // fused; higher is better; comparable inside one result only
 };
 

@@ -330,7 +330,7 @@ Status Catalog::check_searchable(const Call& call, std::span<const std::string> 
 Result<std::vector<Passage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
   std::vector<Passage> passages;
   for (const Hit& hit : hits) {
-    STOA_TRY(row, sql_.query_one("SELECT k.id, k.section, k.anchor, k.page, k.text, k.ordinal, k.parent, d.id, d.collection, d.file_id, d.path, d.title, d.access "
+    STOA_TRY(row, sql_.query_one("SELECT k.id, k.section, k.anchor, k.page, k.text, k.ordinal, k.parent, d.id, d.collection, d.file_id, d.path, d.title, d.digest, d.access "
                                  "FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
                                  "WHERE k.key = ? AND c.project = ? AND d.status = ?",
                                  {hit.key, call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}));
@@ -339,9 +339,10 @@ Result<std::vector<Passage>> Catalog::passages(const Call& call, std::span<const
     std::string section, access;
     std::int64_t ordinal = 0, parent = 0;
     STOA_CHECK(row->read(passage.chunk_id, section, passage.anchor, passage.page, passage.text, ordinal, parent, passage.document_id, passage.collection,
-                         passage.file_id, passage.path, passage.title, access));
+                         passage.file_id, passage.path, passage.title, passage.document_version, access));
     STOA_TRY(list, AccessList::parse(access));
-    if (!may_read(call.principal, list)) continue;
+    passage.readers = permitting_entry(call.principal, list);
+    if (passage.readers.empty()) continue;
     STOA_TRY(headings, strings_from_json(section));
     passage.section = std::move(headings);
     passage.score = hit.score;
