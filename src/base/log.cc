@@ -6,6 +6,7 @@
 #include "base/error_table.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "base/utf8.h"
 
 namespace stoa {
 namespace {
@@ -14,11 +15,21 @@ std::atomic<LogLevel> g_level{LogLevel::kInfo};
 std::atomic<LogFormat> g_format{LogFormat::kText};
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error", "off"};
 
+// One line, whatever a name or a path from outside holds: nobody writes lines of their own, or to the terminal of who reads them.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : to_valid_utf8(text)) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) line += fmt::format("\\x{:02x}", c);
+    else line += c;
+  }
+  return line;
+}
+
 std::string value_text(const LogField& field) {
   return std::visit(
       [](const auto& value) -> std::string {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>)
-          return value.find_first_of(" \"\n=") == std::string::npos && !value.empty() ? value : dump_json(Json(value));
+          return value.find_first_of(" \"\n=") == std::string::npos && !value.empty() ? one_line(value) : one_line(dump_json(Json(value)));
         else
           return fmt::format("{}", value);
       },
@@ -26,14 +37,20 @@ std::string value_text(const LogField& field) {
 }
 
 std::string text_line(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
-  std::string line = fmt::format("{} {:<7} {}", to_rfc3339(Clock::system().now()), kNames[static_cast<int>(level)], message);
+  std::string line = fmt::format("{} {:<7} {}", to_rfc3339(Clock::system().now()), kNames[static_cast<int>(level)], one_line(message));
   for (const auto& field : fields) line += fmt::format(" {}={}", field.key, value_text(field));
   return line;
 }
 
 std::string json_line(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
-  JsonObject object{{"time", to_rfc3339(Clock::system().now())}, {"level", kNames[static_cast<int>(level)]}, {"message", message}};
-  for (const auto& field : fields) std::visit([&](const auto& value) { object[field.key] = value; }, field.value);
+  JsonObject object{{"time", to_rfc3339(Clock::system().now())}, {"level", kNames[static_cast<int>(level)]}, {"message", to_valid_utf8(message)}};
+  for (const auto& field : fields)
+    std::visit(
+        [&](const auto& value) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>) object[field.key] = to_valid_utf8(value);
+          else object[field.key] = value;
+        },
+        field.value);
   return dump_json(object);
 }
 

@@ -1,4 +1,5 @@
 // What happened: traces, usage and cost.
+#include <algorithm>
 #include <thread>
 
 #include "feedback/traces/span_tree.h"
@@ -106,12 +107,21 @@ Result<governance::UsageGroup> parse_group(std::string_view name) {
   return fail(error(ErrorCode::kInvalidArgument, "usage cannot be grouped by '{}'", name).with_hint("none, project, principal, model, day or kind").with_param("by"));
 }
 
+// That the project is one the caller may know of: its budget is found by its id alone.
+Status check_project(const AdminParts& parts, const RequestScope& scope, const std::string& project) {
+  if (project == scope.principal().project) return {};
+  STOA_TRY(known, parts.identity.projects(scope.principal()));
+  if (std::ranges::find(known, project, &governance::Project::id) != known.end()) return {};
+  return fail(error(ErrorCode::kNotFound, "there is no project '{}'", project).with_param("project"));
+}
+
 Reply usage(const AdminParts& parts, RequestScope& scope) {
   const auto& request = scope.request();
   governance::UsageQuery query;
   query.tenant = scope.principal().tenant;
   query.project = query_text(request, "project");
   if (query.project.empty()) query.project = scope.principal().project;
+  STOA_CHECK(check_project(parts, scope, query.project));
   STOA_CHECK(scope.allow(Action::kUsageRead, governance::Resource{query.tenant, query.project, "usage", true}));
   const std::string by = query_text(request, "by");
   STOA_TRY(group, parse_group(by.empty() ? "model" : by));

@@ -1,6 +1,7 @@
 #include "gateway/api/openai/errors.h"
 
 #include "base/error_table.h"
+#include "base/utf8.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -43,9 +44,10 @@ WireError to_wire(const Error& error) {
   const ErrorInfo& info = error_info(overflow ? ErrorCode::kInvalidArgument : error.code);
   const Names names = overflow ? Names{"invalid_request_error", kContextOverflow} : names_of(error);
   JsonObject inner;
-  inner["message"] = error.hint.empty() ? error.message : error.message + " (" + error.hint + ")";
+  // Messages repeat what was asked for, which may be any bytes.
+  inner["message"] = to_valid_utf8(error.hint.empty() ? error.message : error.message + " (" + error.hint + ")");
   inner["type"] = names.type;
-  inner["param"] = error.param.empty() ? Json(nullptr) : Json(error.param);
+  inner["param"] = error.param.empty() ? Json(nullptr) : Json(to_valid_utf8(error.param));
   inner["code"] = names.code.empty() ? Json(nullptr) : Json(names.code);
   WireError wire{.status = info.http_status, .retryable = info.retryable, .body = {}};
   wire.body["error"] = std::move(inner);

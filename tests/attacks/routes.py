@@ -1,0 +1,128 @@
+"""Every route of the server, and how each is attacked. test_endpoints.py compares the table with what the running binary serves."""
+import pathlib
+import re
+
+SOURCES = pathlib.Path(__file__).resolve().parents[2] / "src/gateway"
+
+# Who may see a thing besides its owner decides who attacks it.
+#   own: nobody. project: all of the project. tenant: those who manage keys in the tenant.
+OWN, PROJECT, TENANT = "own", "project", "tenant"
+
+# method, path with the names of things in braces, body, whose
+WITH_IDS = [
+    ("GET", "/v1/files/{file}", None, OWN),
+    ("GET", "/v1/files/{file}/content", None, OWN),
+    ("GET", "/v1/files/{document}/content", None, OWN),
+    ("DELETE", "/v1/files/{file}", None, OWN),
+    ("GET", "/v1/vector_stores/{store}", None, PROJECT),
+    ("POST", "/v1/vector_stores/{store}", {"name": "taken over"}, PROJECT),
+    ("DELETE", "/v1/vector_stores/{store}", None, PROJECT),
+    ("POST", "/v1/vector_stores/{store}/search", {"query": "garden"}, PROJECT),
+    ("POST", "/v1/vector_stores/{store}/files", {"file_id": "{own file}"}, PROJECT),
+    ("GET", "/v1/vector_stores/{store}/files", None, PROJECT),
+    ("GET", "/v1/vector_stores/{store}/files/{file}", None, OWN),
+    ("GET", "/v1/vector_stores/{store}/files/{document}", None, OWN),
+    ("POST", "/v1/vector_stores/{store}/files/{file}", {"attributes": {"a": "b"}}, OWN),
+    ("DELETE", "/v1/vector_stores/{store}/files/{file}", None, OWN),
+    ("GET", "/v1/vector_stores/{store}/files/{file}/content", None, OWN),
+    ("GET", "/v1/vector_stores/{own store}/files/{file}", None, OWN),
+    ("GET", "/v1/vector_stores/{own store}/files/{document}", None, OWN),
+    ("DELETE", "/v1/vector_stores/{own store}/files/{document}", None, OWN),
+    ("GET", "/v1/vector_stores/{own store}/files/{document}/content", None, OWN),
+    ("GET", "/v1/vector_stores/{own store}/file_batches/{batch}", None, PROJECT),
+    ("POST", "/v1/vector_stores/{store}/file_batches", {"file_ids": ["{own file}"]}, PROJECT),
+    ("GET", "/v1/vector_stores/{store}/file_batches/{batch}", None, PROJECT),
+    ("GET", "/v1/vector_stores/{store}/file_batches/{batch}/files", None, PROJECT),
+    ("GET", "/v1/responses/{response}", None, OWN),
+    ("DELETE", "/v1/responses/{response}", None, OWN),
+    ("POST", "/v1/responses/{response}/cancel", None, OWN),
+    ("GET", "/v1/responses/{response}/input_items", None, OWN),
+    ("GET", "/v1/stoa/traces/{trace}", None, PROJECT),
+    ("GET", "/v1/stoa/traces/{request}", None, PROJECT),
+    ("GET", "/v1/stoa/traces/{response}", None, PROJECT),
+    ("DELETE", "/v1/stoa/ratings/{rating}", None, OWN),
+    ("GET", "/v1/stoa/datasets/{dataset}", None, PROJECT),
+    ("GET", "/v1/stoa/datasets/{version}", None, PROJECT),
+    ("GET", "/v1/stoa/datasets/{dataset}/versions", None, PROJECT),
+    ("GET", "/v1/stoa/datasets/{dataset}/rows", None, PROJECT),
+    ("GET", "/v1/stoa/datasets/{version}/rows", None, PROJECT),
+    ("GET", "/v1/stoa/documents/{document}", None, OWN),
+    ("GET", "/v1/stoa/documents/{document}/content", None, OWN),
+    ("GET", "/v1/stoa/ingest/jobs/{job}", None, OWN),
+    ("PUT", "/v1/stoa/ingest/jobs/{job}/blobs/{digest}", None, OWN),
+    ("POST", "/v1/stoa/ingest/jobs/{job}/start", None, OWN),
+    ("POST", "/v1/stoa/ingest/jobs/{job}/cancel", None, OWN),
+    ("POST", "/v1/stoa/keys/{key}/rotate", {}, TENANT),
+    ("POST", "/v1/stoa/keys/{prefix}/rotate", {"overlap_seconds": 0}, TENANT),
+    ("DELETE", "/v1/stoa/keys/{key}", None, TENANT),
+    ("DELETE", "/v1/stoa/keys/{prefix}", None, TENANT),
+]
+
+# Ids that travel in bodies and queries.
+IN_BODIES = [
+    ("POST", "/v1/vector_stores", {"name": "mine", "file_ids": ["{file}"]}, OWN),
+    ("POST", "/v1/vector_stores/{own store}/files", {"file_id": "{file}"}, OWN),
+    ("POST", "/v1/vector_stores/{own store}/files", {"file_id": "{document}"}, OWN),
+    ("POST", "/v1/vector_stores/{own store}/file_batches", {"file_ids": ["{own file}", "{file}"]}, OWN),
+    ("POST", "/v1/responses", {"input": "And then?", "previous_response_id": "{response}"}, OWN),
+    ("POST", "/v1/responses", {"input": "garden", "metadata": {"stoa.answer": "extractive"}, "tools": [{"type": "file_search", "vector_store_ids": ["{store}"]}]}, PROJECT),
+    ("POST", "/v1/responses", {"input": "garden", "metadata": {"stoa.answer": "extractive"},
+                               "tools": [{"type": "file_search", "vector_store_ids": ["{own store}", "{store}"]}]}, PROJECT),
+    ("POST", "/v1/stoa/search", {"query": "garden", "vector_store_ids": ["{store}"]}, PROJECT),
+    ("POST", "/v1/stoa/search", {"query": "garden", "vector_store_ids": ["{own store}", "{store}"], "mode": "text", "explain": True}, PROJECT),
+    ("POST", "/v1/stoa/ratings", {"answer_id": "{response}", "score": 1}, OWN),
+    ("POST", "/v1/stoa/ingest/jobs", {"collection": "{store}", "source": "s", "access": "public", "files": []}, PROJECT),
+    ("GET", "/v1/vector_stores/{own store}/files?after={file}", None, OWN),
+    ("GET", "/v1/vector_stores/{own store}/files?after={document}", None, OWN),
+    ("GET", "/v1/stoa/usage?project={project}", None, PROJECT),
+]
+
+# Listings: nothing of others in them, whatever is asked for.
+LISTS = [
+    "/v1/files", "/v1/files?limit=1", "/v1/files?purpose=assistants&order=asc", "/v1/files?after={file}",
+    "/v1/vector_stores", "/v1/vector_stores?limit=1", "/v1/vector_stores?after={store}",
+    "/v1/stoa/traces", "/v1/stoa/traces?limit=1000&work=true", "/v1/stoa/traces?principal={olga}", "/v1/stoa/traces?before={trace}",
+    "/v1/stoa/usage", "/v1/stoa/usage?by=principal", "/v1/stoa/usage?by=project", "/v1/stoa/usage?principal={olga}",
+    "/v1/stoa/ratings", "/v1/stoa/ratings?limit=1000&only=good", "/v1/stoa/datasets", "/v1/stoa/keys",
+    "/v1/stoa/audit?principal={olga}", "/v1/stoa/audit?trace={trace}", "/v1/stoa/status", "/v1/models",
+]
+
+# Without ids of a tenant's things; roles and tokens are tried on them as well (test_escalation.py, test_tokens.py).
+OTHERS = {
+    "GET": ["/v1/models/{model...}", "/v1/stoa/audit", "/v1/stoa/audit/export", "/v1/stoa/audit/check", "/v1/stoa/audit/checkpoint", "/v1/stoa/audit/proof", "/v1/stoa/audit/consistency", "/metrics"],
+    "POST": ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/files", "/v1/stoa/datasets/from-ratings", "/v1/stoa/keys"],
+    "PUT": ["/v1/stoa/models/{model}/adapters/{adapter}"],
+    "DELETE": ["/v1/stoa/models/{model}/adapters/{adapter}"],
+}
+
+OPEN = {"/", "/healthz", "/readyz", "/metrics"}  # for anybody; /metrics on loopback only
+
+
+def patterns_in_sources():
+    """Patterns that stand in the sources of the gateway; that they are routes, and their methods, is for the server to say."""
+    found = set()
+    for path in SOURCES.rglob("*.cc"):
+        if not path.name.endswith("_test.cc"):
+            found |= set(re.findall(r'"(/(?:v\d+/|healthz|readyz|metrics)[^"? ]*|/)"', path.read_text()))
+    return found
+
+
+def pattern_of(path, patterns):
+    """The pattern that a path of the tables above is an example of: literals win over parameters."""
+    segments = path.partition("?")[0].split("/")
+    for pattern in sorted(patterns, key=lambda each: [part.startswith("{") for part in each.split("/")]):
+        parts = pattern.split("/")
+        if len(parts) == len(segments) and all(want.startswith("{") or want == have for want, have in zip(parts, segments)):
+            return pattern
+    return None
+
+
+def fill(value, names):
+    """`value` with each "{name}" replaced."""
+    if isinstance(value, dict):
+        return {key: fill(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill(item, names) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\{([a-z ]+)\}", lambda match: names[match.group(1)], value)
+    return value
