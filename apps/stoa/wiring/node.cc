@@ -45,8 +45,8 @@ infra::HttpServerOptions server_options(const infra::Config& config) {
   infra::HttpServerOptions options;
   options.address = config.server.address;
   options.port = static_cast<std::uint16_t>(config.server.port);
-  options.tls_certificate = config.server.tls.cert;
-  options.tls_key = config.server.tls.key;
+  options.tls.certificate = config.server.tls.cert;
+  options.tls.key = config.server.tls.key;
   options.workers = static_cast<int>(config.server.workers);
   options.io_threads = static_cast<int>(config.server.io_threads);
   options.max_connections = static_cast<std::size_t>(config.server.max_connections);

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/log.h"
 #include "infra/http/parser.h"
 #include "infra/http/transport.h"
 #include "infra/http/url.h"
@@ -45,6 +46,12 @@ bool bypasses_proxy(std::string_view host, std::string_view no_proxy) {
 }
 
 Deadline sooner(milliseconds time, Deadline other) { return {std::min(Deadline::after(time).at, other.at)}; }
+// When a redirect leads to another origin, these go along; whatever else was set could be a credential under any name.
+bool is_harmless(std::string_view name) {
+  static constexpr std::string_view kHarmless[] = {"accept", "accept-encoding", "accept-language", "user-agent", "range", "if-range", "if-none-match", "if-modified-since"};
+  return std::ranges::any_of(kHarmless, [&](std::string_view each) { return equals_ignoring_case(each, name); });
+}
+
 bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
 bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" || method == "OPTIONS";
@@ -77,6 +84,7 @@ struct HttpClient::Impl {
   std::mutex mutex;
   std::multimap<std::string, Idle> idle;  // by origin, oldest first within one
   std::shared_ptr<TlsTrust> trust;
+  std::string trust_files;  // their signature when it was loaded
 
   std::unique_ptr<Transport> take_idle(const std::string& key);
   void give_back(const std::string& key, std::unique_ptr<Transport> transport);
@@ -118,10 +126,13 @@ void HttpClient::Impl::give_back(const std::string& key, std::unique_ptr<Transpo
 
 Result<std::shared_ptr<TlsTrust>> HttpClient::Impl::tls_trust() {
   std::lock_guard lock(mutex);
-  if (!trust) {
-    STOA_TRY(loaded, TlsTrust::load(options.ca_file));
-    trust = loaded;
-  }
+  std::string files = file_signature({&options.ca_file, &options.certificate, &options.key});
+  if (trust && files == trust_files) return trust;
+  trust_files = std::move(files);
+  auto loaded = TlsTrust::load(options);
+  if (!loaded && !trust) return fail(std::move(loaded).error());
+  if (loaded) trust = std::move(*loaded);
+  else log_error("the client's TLS files were not reloaded, those before stay in use", loaded.error());
   return trust;
 }
 
@@ -135,7 +146,9 @@ Result<std::optional<Url>> HttpClient::Impl::proxy_for(const Url& url) const {
 }
 
 Result<std::unique_ptr<Transport>> HttpClient::Impl::open(const Url& url, const std::optional<Url>& proxy, const StepLimit& limit) {
-  STOA_TRY(transport, Transport::connect(proxy ? proxy->host : url.host, proxy ? proxy->port : url.port, limit));
+  AddressCheck check;
+  if (options.guard && !proxy) check = [&](const std::string& address) { return options.guard->check_address(url, address); };
+  STOA_TRY(transport, Transport::connect(proxy ? proxy->host : url.host, proxy ? proxy->port : url.port, check, limit));
   if (url.scheme != "https") return std::move(transport);
   if (proxy) {
     const std::string target = fmt::format("{}:{}", url.host, url.port);
@@ -233,6 +246,7 @@ Result<int> HttpClient::stream(const HttpClientRequest& original, const HttpStre
   for (int hops = 0;; ++hops) {
     if (url.scheme != "http" && url.scheme != "https")
       return fail(ErrorCode::kInvalidArgument, "URL '{}': only http and https are spoken here", request.url);
+    if (impl_->options.guard) STOA_CHECK(impl_->options.guard->check_url(url));
     const bool follow = may_follow && hops < request.max_redirects;
     // A redirect that will be followed is not the answer: neither its head nor its body is shown.
     bool redirected = false;
@@ -255,30 +269,15 @@ Result<int> HttpClient::stream(const HttpClientRequest& original, const HttpStre
     if (url.scheme == "https" && next.scheme != "https")
       return fail(ErrorCode::kUnavailable, "{} redirects from https to {}: refused", url.authority(), next.scheme);
     if (next.origin() != url.origin()) {
-      request.headers.remove("Authorization");
-      request.headers.remove("Cookie");
+      HttpHeaders kept;
+      for (const auto& [name, value] : request.headers.all())
+        if (is_harmless(name)) kept.add(name, value);
+      request.headers = std::move(kept);
     }
     url = std::move(next);
   }
 } catch (const std::exception& problem) {
   return fail(ErrorCode::kInternal, "HTTP request to {}: {}", original.url, problem.what());
-}
-
-Result<HttpResponse> HttpClient::send(const HttpClientRequest& request) {
-  HttpResponse response;
-  HttpStream collect;
-  collect.on_head = [&](int status, const HttpHeaders& headers) -> Status {
-    response.status = status;
-    response.headers = headers;
-    return {};
-  };
-  collect.on_data = [&](std::string_view piece) {
-    response.body += piece;
-    return true;
-  };
-  STOA_TRY(status, stream(request, collect));
-  response.status = status;
-  return response;
 }
 
 }  // namespace stoa::infra

@@ -5,13 +5,9 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <filesystem>
 #include <thread>
 
 #include "infra/http/server.h"
@@ -254,80 +250,6 @@ TEST(HttpClient, GoesThroughAProxy) {
   EXPECT_NE(refused.error().message.find("CONNECT example.test:443"), std::string::npos) << refused.error().message;
   const auto server = serve();
   EXPECT_EQ(client.send(get(server->url() + "/hello"))->body, "hello");  // loopback is reached directly
-}
-
-// A certificate for `name` (an IP address or a host name), signed by itself, written as PEM files.
-struct Certificate {
-  std::string folder, certificate, key;
-  explicit Certificate(const std::string& name) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "stoa-tls-XXXXXX").string();
-    folder = ::mkdtemp(pattern.data());
-    certificate = folder + "/cert.pem";
-    key = folder + "/key.pem";
-    EVP_PKEY* pair = EVP_EC_gen("P-256");
-    X509* x509 = X509_new();
-    X509_set_version(x509, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x509), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
-    X509_set_pubkey(x509, pair);
-    X509_NAME* subject = X509_get_subject_name(x509);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
-    X509_set_issuer_name(x509, subject);
-    X509_EXTENSION* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, name.c_str());
-    X509_add_ext(x509, names, -1);
-    X509_EXTENSION_free(names);
-    X509_sign(x509, pair, EVP_sha256());
-    std::FILE* file = std::fopen(certificate.c_str(), "w");
-    PEM_write_X509(file, x509);
-    std::fclose(file);
-    file = std::fopen(key.c_str(), "w");
-    PEM_write_PrivateKey(file, pair, nullptr, nullptr, 0, nullptr, nullptr);
-    std::fclose(file);
-    X509_free(x509);
-    EVP_PKEY_free(pair);
-  }
-  ~Certificate() { std::filesystem::remove_all(folder); }
-};
-
-TEST(HttpTls, ServesAndVerifies) {
-  const Certificate right("IP:127.0.0.1"), wrong("DNS:other.test");
-  HttpServerOptions options;
-  options.tls_certificate = right.certificate;
-  options.tls_key = right.key;
-  const auto server = serve(options);
-  HttpClient trusting(HttpClientOptions{.ca_file = right.certificate});
-  for (int i = 0; i < 2; ++i) {
-    const auto reply = trusting.send(get(server->url() + "/hello"));
-    ASSERT_TRUE(reply) << reply.error().message;
-    EXPECT_EQ(reply->headers.get("X-TLS"), "1");
-  }
-  EXPECT_EQ(server->stats().accepted, 1u);
-  std::size_t bytes = 0;
-  EXPECT_TRUE(trusting.stream(get(server->url() + "/events"), {{}, [&](std::string_view piece) {
-                                                                 bytes += piece.size();
-                                                                 return true;
-                                                               }}));
-  EXPECT_GT(bytes, 1000u);
-  HttpClientRequest post = get(server->url() + "/echo");
-  post.method = "POST";
-  post.body.assign(3u << 20, 'x');
-  EXPECT_EQ(trusting.send(post)->body, post.body);
-  HttpClientRequest closing = get(server->url() + "/broken");
-  EXPECT_EQ(trusting.send(closing).error().code, ErrorCode::kUnavailable);
-
-  HttpClient plain;
-  const auto distrusted = plain.send(get(server->url() + "/hello"));
-  ASSERT_FALSE(distrusted);
-  EXPECT_NE(distrusted.error().message.find("not trusted"), std::string::npos) << distrusted.error().message;
-
-  options.tls_certificate = wrong.certificate;
-  options.tls_key = wrong.key;
-  const auto impostor = serve(options);
-  HttpClient other(HttpClientOptions{.ca_file = wrong.certificate});
-  EXPECT_FALSE(other.send(get(impostor->url() + "/hello")));
-  HttpClient missing(HttpClientOptions{.ca_file = "/nonexistent.pem"});
-  EXPECT_EQ(missing.send(get(server->url() + "/hello")).error().code, ErrorCode::kInvalidArgument);
 }
 
 }  // namespace

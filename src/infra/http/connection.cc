@@ -34,7 +34,8 @@ Connection::Connection(Shared& shared, Loop& loop, tcp::socket socket)
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof kUnsent);  // where it fails, buffers are larger
   const auto remote = socket_.remote_endpoint(ec);
   if (!ec) peer_ = fmt::format("{}:{}", remote.address().to_string(), remote.port());
-  if (shared_.tls) tls_.emplace(socket_, *shared_.tls);
+  if (shared_.tls) tls_context_ = shared_.tls->current();
+  if (tls_context_) tls_.emplace(socket_, *tls_context_);
   loop_.sweep_soon();
 }
 
@@ -115,6 +116,8 @@ awaitable<bool> Connection::receive(RequestParser& parser, Router::Match& match)
   ++shared_.requests;
   parser.request().peer = peer_;
   parser.request().tls = tls_.has_value();
+  parser.request().peer_certificate = certificate_;
+  parser.request().listener = shared_.options.roles;
   match = shared_.router.match(parser.request());
   co_return co_await receive_body(parser, match);
 }
@@ -315,6 +318,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
     error_code ec;
     co_await self->tls_->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(use_awaitable, ec));
     if (ec) co_return;
+    self->certificate_ = verified_peer(self->tls_->native_handle());
   }
   while (!self->closed_) {
     RequestParser parser(self->shared_.options.max_header);

@@ -31,7 +31,7 @@ class Connection;
 struct Shared {
   HttpServerOptions options;
   Router router;
-  std::optional<boost::asio::ssl::context> tls;
+  std::unique_ptr<ListenerTls> tls;  // null: plain HTTP
   WorkerPool workers;
   std::atomic<bool> draining{false};
   std::atomic<std::uint64_t> accepted{0}, requests{0}, refused{0}, buffered{0};
@@ -91,7 +91,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Shared& shared_;
   Loop& loop_;
   boost::asio::ip::tcp::socket socket_;
+  std::shared_ptr<boost::asio::ssl::context> tls_context_;  // the one of its handshake, also after a reload
   std::optional<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;
+  std::shared_ptr<const PeerCertificate> certificate_;
   boost::asio::steady_timer wake_;  // cancelled to wake the coroutine when the answer is complete
   std::list<Connection*>::iterator place_;
   std::string peer_;

@@ -19,6 +19,13 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
+std::string ListenerRoles::names() const {
+  std::string names;
+  for (const auto& [role, name] : {std::pair{ListenerRole::kPublic, "public"}, {ListenerRole::kNode, "node"}, {ListenerRole::kAdmin, "admin"}})
+    if (meets(role)) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names;
+}
+
 void HttpHeaders::set(std::string_view name, std::string value) {
   remove(name);
   add(std::string(name), std::move(value));

@@ -1,7 +1,9 @@
 // HTTP messages as plain values, the same on the server's and the client's side.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +40,34 @@ using NameValues = std::vector<std::pair<std::string, std::string>>;
 // The first value of that name in a list of decoded query, path or form parameters.
 std::optional<std::string_view> find_value(const NameValues& values, std::string_view name);
 
+// What a listener is for. A route is served by the listeners that share a role with it; elsewhere it does not exist.
+enum class ListenerRole : std::uint8_t { kPublic = 1, kNode = 2, kAdmin = 4 };
+
+class ListenerRoles {
+ public:
+  constexpr ListenerRoles(ListenerRole role) : bits_(static_cast<std::uint8_t>(role)) {}  // NOLINT(google-explicit-constructor): a role is a set of one
+  static constexpr ListenerRoles all() { return ListenerRoles(std::uint8_t{7}); }
+  static constexpr ListenerRoles none() { return ListenerRoles(std::uint8_t{0}); }
+
+  constexpr bool meets(ListenerRoles other) const { return (bits_ & other.bits_) != 0; }
+  constexpr bool empty() const { return bits_ == 0; }
+  constexpr ListenerRoles operator|(ListenerRoles other) const { return ListenerRoles(static_cast<std::uint8_t>(bits_ | other.bits_)); }
+  constexpr ListenerRoles without(ListenerRoles other) const { return ListenerRoles(static_cast<std::uint8_t>(bits_ & ~other.bits_)); }
+  constexpr bool operator==(const ListenerRoles&) const = default;
+  std::string names() const;  // "public, admin"
+
+ private:
+  explicit constexpr ListenerRoles(std::uint8_t bits) : bits_(bits) {}
+  std::uint8_t bits_;
+};
+
+// What a client proved with a certificate that the listener's `client_ca` vouches for.
+struct PeerCertificate {
+  std::vector<std::string> dns_names;  // subject alternative names, as written in the certificate
+  std::vector<std::string> uris;       // "spiffe://house/node/a"
+  std::string sha256;                  // of the whole certificate (DER), 64 lower-case hex digits
+};
+
 struct HttpRequest {
   std::string method;      // "GET", upper case as sent
   std::string target;      // as sent: "/v1/files?limit=2"
@@ -49,6 +79,8 @@ struct HttpRequest {
   std::string body;        // whole, at most the route's limit
   std::string peer;        // "127.0.0.1:40222"
   bool tls = false;
+  std::shared_ptr<const PeerCertificate> peer_certificate;  // null: none was shown (one that is not vouched for ends the handshake)
+  ListenerRoles listener = ListenerRoles::all();            // the roles of the listener that it came through
 
   std::optional<std::string_view> query_param(std::string_view name) const { return find_value(query, name); }
   // Empty when the pattern has no such parameter.

@@ -87,7 +87,7 @@ Router::Match Router::match(HttpRequest& request) const {
   std::vector<std::string_view> allowed;
   const std::vector<Segment>* best = nullptr;
   for (std::size_t i = 0; i < routes_.size(); ++i) {
-    if (!fits(segments_[i])) continue;
+    if (!routes_[i].options.roles.meets(request.listener) || !fits(segments_[i])) continue;
     const auto& method = routes_[i].method;
     if (std::find(allowed.begin(), allowed.end(), method) == allowed.end()) allowed.push_back(method);
     if (method != request.method && !(request.method == "HEAD" && method == "GET")) continue;

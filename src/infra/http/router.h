@@ -19,6 +19,7 @@ using HttpHandler = std::function<void(const HttpRequest&, Responder&)>;
 struct RouteOptions {
   std::uint64_t max_body = 0;               // bytes; 0 = the server's default
   std::chrono::milliseconds body_timeout{0};  // to receive the body; 0 = the server's default
+  ListenerRoles roles = ListenerRole::kPublic;  // listeners without one of them answer 404
   bool inline_on_io = false;                // run on the I/O thread: only for handlers that never block (health, metrics)
 };
 
@@ -41,7 +42,8 @@ class Router {
   Status add(std::string method, std::string pattern, HttpHandler handler, RouteOptions options = {});
   void set_error_renderer(ErrorRenderer renderer) { renderer_ = std::move(renderer); }
 
-  // Fills request.route and request.path_params and returns the route; otherwise the 404 or 405 to send (405 with Allow).
+  // Fills request.route and request.path_params and returns the route; otherwise the 404 or 405 to send (405 with Allow). Routes
+  // that share no role with request.listener do not exist for it.
   struct Match {
     const Route* route = nullptr;
     HttpResponse refusal;  // meaningful when route is null

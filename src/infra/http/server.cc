@@ -22,6 +22,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+constexpr auto kCertificateCheck = std::chrono::milliseconds(1000);
 constexpr auto kCloseTime = std::chrono::milliseconds(2000);  // for connections to notice that their socket was closed
 
 Error bind_error(const HttpServerOptions& options, const error_code& ec) {
@@ -48,6 +49,7 @@ struct HttpServer::Impl {
   Status open();
   void run();
   static awaitable<void> accept_all(Impl* self);
+  static awaitable<void> watch_certificates(Impl* self);
   void take(Loop& loop, tcp::socket socket);
 };
 
@@ -58,13 +60,9 @@ Status HttpServer::Impl::open() {
   if (ec) return fail(error(ErrorCode::kInvalidArgument, "'{}' is not an IP address", options.address).with_hint("use 127.0.0.1, ::1 or 0.0.0.0"));
   if (options.io_threads < 1 || options.workers < 1 || options.io_threads > 256 || options.workers > 10000)
     return fail(ErrorCode::kInvalidArgument, "HTTP server: {} I/O threads and {} workers are out of range", options.io_threads, options.workers);
-  if (!options.tls_certificate.empty()) {
-    auto& tls = shared.tls.emplace(asio::ssl::context::tls_server);
-    tls.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
-    tls.use_certificate_chain_file(options.tls_certificate, ec);
-    if (ec) return fail(ErrorCode::kInvalidArgument, "TLS certificate {}: {}", options.tls_certificate, ec.message());
-    tls.use_private_key_file(options.tls_key, asio::ssl::context::pem, ec);
-    if (ec) return fail(ErrorCode::kInvalidArgument, "TLS key {}: {}", options.tls_key, ec.message());
+  if (!options.tls.certificate.empty()) {
+    STOA_TRY(tls, ListenerTls::load(options.tls, options.on_certificate));
+    shared.tls = std::move(tls);
   }
   for (int i = 0; i < options.io_threads; ++i) {
     loops.push_back(std::make_unique<Loop>());
@@ -125,8 +123,20 @@ awaitable<void> HttpServer::Impl::accept_all(Impl* self) {
   }
 }
 
+// Ends with its loop.
+awaitable<void> HttpServer::Impl::watch_certificates(Impl* self) {
+  asio::steady_timer pause(self->loops.front()->context);
+  while (!self->shared.draining) {
+    pause.expires_after(kCertificateCheck);
+    error_code ignored;
+    co_await pause.async_wait(asio::redirect_error(use_awaitable, ignored));
+    self->shared.tls->watch();
+  }
+}
+
 void HttpServer::Impl::run() {
   asio::co_spawn(loops.front()->context, accept_all(this), asio::detached);
+  if (shared.tls) asio::co_spawn(loops.front()->context, watch_certificates(this), asio::detached);
   for (auto& loop : loops) loop->thread = std::thread([&context = loop->context] { context.run(); });
 }
 
@@ -177,6 +187,8 @@ void HttpServer::stop(milliseconds drain) {
 
 std::uint16_t HttpServer::port() const { return impl_->port; }
 const Router& HttpServer::router() const { return impl_->shared.router; }
+
+Status HttpServer::reload_certificates() { return impl_->shared.tls ? impl_->shared.tls->reload() : Status{}; }
 
 std::string HttpServer::url() const {
   const auto& options = impl_->shared.options;

@@ -8,14 +8,16 @@
 #include <string>
 
 #include "infra/http/router.h"
+#include "infra/http/tls.h"
 
 namespace stoa::infra {
 
 struct HttpServerOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6 literal
   std::uint16_t port = 0;             // 0 = let the system pick; HttpServer::port() tells
-  std::string tls_certificate{};        // PEM chain; both empty = plain HTTP
-  std::string tls_key{};                // PEM key
+  TlsOptions tls{};                   // files that change are taken up within seconds; connections that exist keep what they have
+  CertificateObserver on_certificate{};  // told of every certificate loaded or refused
+  ListenerRoles roles = ListenerRoles::all();  // only routes of these are served
 
   int io_threads = 1;
   int workers = 64;                   // handlers running at once
@@ -55,6 +57,8 @@ class HttpServer {
   std::string url() const;  // "http://127.0.0.1:8080"
   const Router& router() const;
   HttpServerStats stats() const;
+  // Reads the certificate files again at once. An error names file and reason; the certificate in use then stays.
+  Status reload_certificates();
 
   // Stops accepting, lets running requests end within `drain`, then closes every connection (their handlers see the client
   // gone) and waits for the handlers to return. Again is harmless.

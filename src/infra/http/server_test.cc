@@ -397,7 +397,7 @@ TEST(HttpServer, NamesWhatIsWrongWithItsOptions) {
   HttpServerOptions name, absent, key, none;
   name.address = "not-an-address";
   absent.address = "192.0.2.1";
-  key.tls_certificate = "/nonexistent.pem";
+  key.tls.certificate = "/nonexistent.pem";
   none.workers = 0;
   for (const auto& options : {name, absent, key, none}) EXPECT_FALSE(HttpServer::start(options, Router())) << options.address;
 }

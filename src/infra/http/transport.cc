@@ -91,17 +91,23 @@ struct TlsTrust::Impl {
 TlsTrust::TlsTrust() : impl_(std::make_unique<Impl>()) {}
 TlsTrust::~TlsTrust() = default;
 
-Result<std::shared_ptr<TlsTrust>> TlsTrust::load(const std::string& ca_file) {
+Result<std::shared_ptr<TlsTrust>> TlsTrust::load(const HttpClientOptions& options) {
   std::shared_ptr<TlsTrust> trust(new TlsTrust());
   auto& context = trust->impl_->context;
   error_code ec;
-  context.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+  SSL_CTX_set_min_proto_version(context.native_handle(), options.tls_minimum == TlsVersion::k1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
   context.set_default_verify_paths(ec);
   context.set_verify_mode(asio::ssl::verify_peer, ec);
-  if (!ca_file.empty()) {
-    context.load_verify_file(ca_file, ec);
-    if (ec) return fail(ErrorCode::kInvalidArgument, "cannot read certificates from {}: {}", ca_file, ec.message());
+  if (!options.ca_file.empty()) {
+    context.load_verify_file(options.ca_file, ec);
+    if (ec) return fail(ErrorCode::kInvalidArgument, "cannot read certificates from {}: {}", options.ca_file, ec.message());
   }
+  if (options.certificate.empty()) return trust;
+  context.set_password_callback([](std::size_t, asio::ssl::context::password_purpose) { return std::string(); }, ec);
+  context.use_certificate_chain_file(options.certificate, ec);
+  if (ec) return fail(ErrorCode::kInvalidArgument, "cannot read the client's certificate {}: {}", options.certificate, ec.message());
+  context.use_private_key_file(options.key, asio::ssl::context::pem, ec);
+  if (ec) return fail(ErrorCode::kInvalidArgument, "cannot use the client's key {}: {}", options.key, ec.message());
   return trust;
 }
 
@@ -143,8 +149,10 @@ struct Transport::Impl {
 Transport::Transport() : impl_(std::make_unique<Impl>()) {}
 Transport::~Transport() = default;
 
-Result<std::unique_ptr<Transport>> Transport::connect(const std::string& host, std::uint16_t port, const StepLimit& limit) {
+Result<std::unique_ptr<Transport>> Transport::connect(const std::string& host, std::uint16_t port, const AddressCheck& check, const StepLimit& limit) {
   STOA_TRY(endpoints, resolve(host, port, limit));
+  if (check)
+    for (const auto& endpoint : endpoints) STOA_CHECK(check(endpoint.address().to_string()));
   Error last = error(ErrorCode::kUnavailable, "{} has no address", host);
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     std::unique_ptr<Transport> transport(new Transport());
@@ -183,7 +191,7 @@ Status Transport::start_tls(const std::string& host, const std::shared_ptr<TlsTr
     return fail(error(ErrorCode::kUnavailable, "TLS: the certificate of {} is not trusted: {}", impl.peer, X509_verify_cert_error_string(verified))
                     .with_hint("if you trust its issuer, add the issuer's certificate as a CA file"));
   return fail(error(ErrorCode::kUnavailable, "TLS with {} failed: {}", impl.peer, ec.message())
-                  .with_hint("the certificate may be for another name, or the server may not speak TLS there"));
+                  .with_hint("the certificate may be for another name, or the server may not speak TLS there, or only an older version"));
 }
 
 Status Transport::write(std::string_view bytes, const StepLimit& limit) {

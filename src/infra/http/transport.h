@@ -7,14 +7,15 @@
 #include <string_view>
 
 #include "base/time.h"
-#include "infra/http/url.h"
+#include "infra/http/client.h"
 
 namespace stoa::infra {
 
 // Trust settings shared by connections; made once.
 class TlsTrust {
  public:
-  static Result<std::shared_ptr<TlsTrust>> load(const std::string& ca_file);
+  // From the options' files and minimum. kInvalidArgument names the file.
+  static Result<std::shared_ptr<TlsTrust>> load(const HttpClientOptions& options);
   ~TlsTrust();
   struct Impl;
   Impl& impl() { return *impl_; }
@@ -31,11 +32,15 @@ struct StepLimit {
   CancelToken cancel;
 };
 
+// Says of a numeric address whether it may be connected to; empty: any.
+using AddressCheck = std::function<Status(const std::string& address)>;
+
 // Used by one thread at a time. After an error only destruction is allowed.
 class Transport {
  public:
-  // Name lookup and TCP. Errors: kUnavailable, kDeadlineExceeded, kCancelled.
-  static Result<std::unique_ptr<Transport>> connect(const std::string& host, std::uint16_t port, const StepLimit& limit);
+  // Name lookup and TCP, to exactly the addresses that were looked up and checked: a name that means something else a moment later
+  // changes nothing. Errors: those of `check`, kUnavailable, kDeadlineExceeded, kCancelled.
+  static Result<std::unique_ptr<Transport>> connect(const std::string& host, std::uint16_t port, const AddressCheck& check, const StepLimit& limit);
   ~Transport();
 
   // Upgrades the connection, checking the certificate against `host`.
