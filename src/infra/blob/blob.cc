@@ -78,7 +78,12 @@ class MemoryBlobs final : public BlobStore {
       bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
       return {};
     }
-    Result<std::string> commit() override { return store_.add(std::move(bytes_)); }
+    Result<std::string> commit() override {
+      std::string digest = std::string(kScheme) + to_hex(sha256(bytes_));
+      STOA_CHECK(store_.add(digest, std::move(bytes_)));
+      return digest;
+    }
+    Status commit_as(std::string_view name) override { return store_.add(std::string(name), std::move(bytes_)); }
 
    private:
     MemoryBlobs& store_;
@@ -87,14 +92,15 @@ class MemoryBlobs final : public BlobStore {
 
   Error full() const { return error(ErrorCode::kResourceExhausted, "the blob store in memory holds at most {} bytes", max_bytes_); }
 
-  Result<std::string> add(Bytes bytes) {
-    std::string digest = std::string(kScheme) + to_hex(sha256(bytes));
+  Status add(const std::string& name, Bytes bytes) {
+    if (!is_digest(name)) return fail(not_a_digest(name));
     std::lock_guard lock(mutex_);
-    if (blobs_.contains(digest)) return digest;
-    if (bytes.size() > max_bytes_ - used_) return fail(full());
-    used_ += bytes.size();
-    blobs_.emplace(digest, std::move(bytes));
-    return digest;
+    const auto old = blobs_.find(name);
+    const std::uint64_t freed = old == blobs_.end() ? 0 : old->second.size();
+    if (bytes.size() > max_bytes_ - (used_ - freed)) return fail(full());
+    used_ += bytes.size() - freed;
+    blobs_.insert_or_assign(name, std::move(bytes));
+    return {};
   }
   Result<const Bytes*> find(std::string_view digest) const {
     if (!is_digest(digest)) return fail(not_a_digest(digest));

@@ -23,6 +23,9 @@ class BlobWriter {
   virtual Status write(ByteSpan bytes) = 0;
   // Makes the blob durable and visible, at once and whole; gives its digest. No write may follow.
   virtual Result<std::string> commit() = 0;
+  // The same under a name that the caller gives, in the form of a digest, in place of what was there. For bytes that vouch for themselves
+  // (sealed ones): get() would find that they are not those of the name, read() does not look.
+  virtual Status commit_as(std::string_view name) = 0;
 };
 
 // Errors: kInvalidArgument (not a digest), kNotFound, kTooLarge (more than the caller allows), kDataLoss (the bytes are not

@@ -121,6 +121,10 @@ class SqlDatabase : public SqlSession {
   // `work`, use the transaction: using the database from the same thread is kInternal, since it would not see the changes.
   virtual Status transaction(const std::function<Status(SqlTransaction&)>& work) = 0;
 
+  // Writes the store's files anew, so that nothing of what was deleted or replaced is left in them. Slow for large stores; not inside a
+  // transaction. For a store that cannot leave such traces: nothing.
+  virtual Status scrub() { return {}; }
+
   // Brings the tables of one component to the newest version, in one transaction, and records what was run. kDataLoss when a
   // migration that was run before has a different text now; kUnsupported when the store was written by a newer release.
   Status migrate(std::string_view component, std::span<const Migration> migrations);

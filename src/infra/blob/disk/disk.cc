@@ -27,6 +27,10 @@ Error system_error(const fs::path& path, std::string_view doing) {
       .with_hint(full ? "free space on the disk that holds the data folder" : "check that the data folder can be read and written");
 }
 
+Error not_a_digest(std::string_view text) {
+  return error(ErrorCode::kInvalidArgument, "'{}' is not a digest of the form sha256:<64 lower-case hexadecimal digits>", text.substr(0, 100));
+}
+
 class File {
  public:
   explicit File(int descriptor) : descriptor_(descriptor) {}
@@ -68,8 +72,15 @@ class Writer final : public BlobWriter {
   }
 
   Result<std::string> commit() override {
+    std::string digest = std::string(kScheme) + to_hex(hash_.finish());
+    STOA_CHECK(commit_as(digest));
+    return digest;
+  }
+
+  Status commit_as(std::string_view name) override {
+    if (!is_digest(name)) return fail(not_a_digest(name));
     if (!failure_.message.empty()) return fail(failure_);  // a part is missing: the blob must not appear
-    const std::string hex = to_hex(hash_.finish());
+    const std::string hex(name.substr(kScheme.size()));
     if (::fsync(file_.get()) != 0 || !file_.close()) return fail(failure_ = system_error(temporary_, "sync"));
     const fs::path folder = root_ / hex.substr(0, 2), target = folder / hex.substr(2);
     if (::mkdir(folder.c_str(), 0700) == 0) {
@@ -80,8 +91,7 @@ class Writer final : public BlobWriter {
     // Replaces an equal blob, should there be one: this also mends one that was damaged.
     if (::rename(temporary_.c_str(), target.c_str()) != 0) return fail(system_error(target, "rename"));
     committed_ = true;
-    STOA_CHECK(sync_folder(folder));
-    return std::string(kScheme) + hex;
+    return sync_folder(folder);
   }
 
  private:
@@ -184,8 +194,7 @@ class DiskBlobs final : public BlobStore {
 
  private:
   Result<fs::path> path_of(std::string_view digest) const {
-    if (!is_digest(digest))
-      return fail(ErrorCode::kInvalidArgument, "'{}' is not a digest of the form sha256:<64 lower-case hexadecimal digits>", digest.substr(0, 100));
+    if (!is_digest(digest)) return fail(not_a_digest(digest));
     const std::string_view hex = digest.substr(kScheme.size());
     return root_ / hex.substr(0, 2) / hex.substr(2);
   }

@@ -81,6 +81,19 @@ TEST_P(BlobContract, ErrorsHaveTheirKind) {
   }
 }
 
+TEST_P(BlobContract, TakesANameForBytesThatVouchForThemselves) {
+  const std::string name = "sha256:" + std::string(64, 'b');
+  for (const std::string_view text : {"first", "second, longer"}) {
+    auto writer = *store_->writer();
+    ASSERT_TRUE(writer->write(as_bytes(text)));
+    ASSERT_TRUE(writer->commit_as(name));
+    EXPECT_EQ(as_text(*store_->read(name, 0, 100)), text);
+    EXPECT_EQ(*store_->size(name), text.size());
+  }
+  EXPECT_EQ((*store_->writer())->commit_as("../x").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(store_->remove(name));
+}
+
 TEST_P(BlobContract, RemovesAndLists) {
   std::set<std::string> expected;
   for (int i = 0; i < 20; ++i) expected.insert(*store_->put(as_bytes(std::to_string(i))));

@@ -69,7 +69,7 @@ TEST(FileKeys, BadFilesAreNamedAndExplained) {
   (void)open_file_keys(file, true);
   const std::string good = text_of(file);
   const std::string row = good.substr(good.rfind("\n1 ") + 1);
-  for (const std::string& bad : {std::string(), std::string("hello\n"), std::string("stoa-master-keys 2\n") + row, "stoa-master-keys 1\n",
+  for (const std::string& bad : {std::string(), std::string("hello\n"), std::string("stoa-master-keys 2\n") + row, std::string("stoa-master-keys 1\n"),
                                  good + row, good + "2 x y\n", good + "2 2026-01-01T00:00:00Z AAAA\n", good + "two\n", good.substr(0, good.size() - 9)}) {
     write_text(file, bad);
     const auto refused = open_file_keys(file, true);

@@ -88,6 +88,13 @@ class SqliteDatabase final : public SqlDatabase {
     return writer_->execute(sql, params);
   }
 
+  Status scrub() override {
+    STOA_CHECK(check_outside());
+    STOA_CHECK(enter());
+    const Leave leave{gate_};
+    return writer_->execute_script("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+  }
+
   Status transaction(const std::function<Status(SqlTransaction&)>& work) override {
     STOA_CHECK(check_outside());
     SqliteTransaction transaction(*writer_);
