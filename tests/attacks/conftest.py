@@ -1,5 +1,6 @@
 import pytest
 
+from canary import Canary
 from stoa_server import CHAT, EMBED, MODELS, Stoa
 from tenants import make_tenant
 from world import World, blindfold, own_things, plant
@@ -31,3 +32,11 @@ def world(server):
     plant(made)
     blindfold(made)
     return made
+
+
+@pytest.fixture(scope="session")
+def canary():
+    made = Canary()
+    yield made
+    made.shutdown()
+    made.server_close()

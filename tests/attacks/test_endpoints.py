@@ -82,7 +82,7 @@ def test_the_victim_still_has_everything(world):
 
 # --- ids that are none
 
-CONFUSABLE = str.maketrans({"e": "\u0435", "i": "\u0456", "s": "\u0455", "d": "\u0501", "_": "\uff3f", "-": "\u2010"})
+CONFUSABLE = str.maketrans({"e": "\u0435", "i": "\u0456", "s": "\u0455", "d": "\u0501", "_": "\uff3f", "-": "\u2010", **{str(digit): chr(0xff10 + digit) for digit in range(10)}})
 MALFORMED = {
     "up": "..%2f..%2f..%2fetc%2fpasswd",
     "dots": "%2e%2e",
@@ -128,6 +128,8 @@ def test_malformed_ids_are_refused(world, method, path):
             real = {**world.things, "digest": world.digest}
             identifier = real[position]
             bad = form.format(id=identifier, cut=identifier[:-1], upper=identifier.upper(), confusable=urllib.parse.quote(identifier.translate(CONFUSABLE)))
+            if bad == identifier:
+                continue  # of digits alone: it has no upper case
             answer = world.adam.call(method, fill(path, {**real, position: bad.replace(" ", "%20")})) if position in ("key", "prefix") else \
                 world.olga.call(method, fill(path, {**real, position: bad.replace(" ", "%20")}), b"x" if method == "PUT" else None)
             assert answer.status in REFUSALS, (kind, answer)

@@ -40,6 +40,13 @@ std::size_t put_all(Parser& parser, std::string_view data, error_code& ec, Pause
   return used;
 }
 
+// RFC 9112, 5.2: a line of the head that begins with white space continues the one before, for some readers. Beast joins them, and leaves the
+// end of a line unread until it sees what follows, so that both are in one piece here.
+bool has_folded_line(std::string_view data) {
+  data = data.substr(0, data.find("\r\n\r\n"));
+  return data.find("\r\n ") != std::string_view::npos || data.find("\r\n\t") != std::string_view::npos;
+}
+
 }  // namespace
 
 struct RequestParser::Impl final : http::basic_parser<true> {
@@ -54,7 +61,7 @@ struct RequestParser::Impl final : http::basic_parser<true> {
   Error failure;
   std::uint64_t max_body = 0, chunk_left = 0;
   bool expects = false, coded = false, head = false;
-  int hosts = 0, http_version = 11;
+  int hosts = 0, credentials = 0, http_version = 11;
   HttpRequest request;
 
   // Chunk extensions and trailer fields are taken only when they are whole: what waits for its end has the head's limit.
@@ -76,6 +83,7 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     if (head) return;  // a trailer: it comes too late to be believed
     request.headers.add(std::string(view(name_text)), std::string(view(value)));
     if (name == http::field::host) ++hosts;
+    if (name == http::field::authorization) ++credentials;
     if (name == http::field::transfer_encoding) coded = true;
     if (name != http::field::expect) return;
     if (!equals_ignoring_case(view(value), "100-continue"))
@@ -87,6 +95,8 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     // RFC 9112: exactly one Host in 1.1; a coding that is not understood leaves the end of the body unknown.
     if (hosts > 1 || (hosts == 0 && http_version == 11))
       return refuse(400, error(ErrorCode::kInvalidArgument, "the request has {} Host fields, not one", hosts), ec);
+    // Whoever stands in front may have looked at the other one.
+    if (credentials > 1) return refuse(400, error(ErrorCode::kInvalidArgument, "the request has {} Authorization fields, not one", credentials), ec);
     if (coded && !(chunked() && equals_ignoring_case(request.headers.get("Transfer-Encoding"), "chunked")))
       return refuse(501, error(ErrorCode::kUnsupported, "Transfer-Encoding: only chunked is understood"), ec);
     if (coded && http_version == 10) return refuse(400, error(ErrorCode::kInvalidArgument, "Transfer-Encoding in HTTP/1.0"), ec);
@@ -117,6 +127,10 @@ RequestParser::~RequestParser() = default;
 Result<std::size_t> RequestParser::feed(std::string_view data) {
   error_code ec;
   const bool had_head = impl_->head;
+  if (!had_head && has_folded_line(data)) {
+    impl_->failed_status = 400;
+    return fail(ErrorCode::kInvalidArgument, "malformed HTTP request: a header field goes on in the next line");
+  }
   const std::size_t used = put_all(*impl_, data, ec, [&] { return impl_->head && !had_head; });
   // Beast takes complete lines as they come and holds its limit against what is left: the sum is kept here.
   if (!had_head) impl_->head_bytes += used;
