@@ -151,7 +151,7 @@ void add_governance(CLI::App& app, Parsed& p) {
   create->add_option("--project", p.key.project, "Project the key works in (default: default)");
   create->add_option("--user", p.key.user, "User the key acts for; made when new. Without one the key is a service account");
   create->add_option("--group", p.key.groups, "Group of that user (may be repeated)");
-  create->add_option("--role", p.key.role, "viewer, developer, operator or admin")->check(CLI::IsMember({"viewer", "developer", "operator", "admin"}));
+  create->add_option("--role", p.key.role, "viewer, developer, data_engineer, ml_engineer, operator, finops, auditor, admin, or one of yours (stoa roles list)");
   create->add_option("--expires", p.key.expires, "Life time, such as 90d, 12h or 30m (default: no end)");
   create->add_option("--name", p.key.name, "What the key is for");
   create->add_option("--scope", p.key.scopes, "Limit it to an action, such as model.use or document.* (may be repeated)");

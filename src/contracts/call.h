@@ -1,13 +1,21 @@
-// What travels with every call from the edge inwards: who, until when, and where its spans go.
+// What travels with every call from the edge inwards: who, from where, until when, and where its spans go.
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "base/time.h"
 #include "base/trace.h"
 #include "contracts/principal.h"
 
 namespace stoa {
+
+// Where a call comes from and what for, as far as it is known: policies may ask (context.address, context.tls, context.purpose).
+struct Origin {
+  std::string address;  // IPv4 or IPv6 without a port; empty inside the machine (command line, resumed jobs)
+  bool tls = false;     // meaningful with an address
+  std::string purpose;  // what the caller says it is for; empty: nothing was said
+};
 
 // One call of one principal. Cheap to copy; `trace` outlives the call. A service reads what it needs and passes it on.
 struct Call {
@@ -16,6 +24,14 @@ struct Call {
   Trace* trace = nullptr;      // may be null: then nothing is recorded
   Deadline deadline;
   CancelToken cancel;          // set when the client goes away
+  Origin origin{};
+
+  // A call that comes from no request: of the command line, or of a job in the name of `principal`.
+  static Call of(Principal principal) {
+    Call call;
+    call.principal = std::move(principal);
+    return call;
+  }
 
   Span span(std::string_view name) const { return trace == nullptr ? Span() : trace->start(name); }
 };

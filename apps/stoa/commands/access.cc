@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "commands/terminal.h"
 #include "governance/access/policy/policy_set.h"
-#include "infra/config/yaml.h"
 #include "wiring/defaults.h"
 
 namespace stoa::cli {
@@ -27,16 +26,6 @@ Result<PolicySet> load(const std::vector<std::string>& paths) {
     files.push_back(std::move(file));
   }
   return PolicySet::compile(std::move(files));
-}
-
-Result<Action> parse_action(const std::string& name) {
-  std::vector<std::string_view> names;
-  for (const auto& info : action_table()) {
-    if (info.name == name) return info.action;
-    names.push_back(info.name);
-  }
-  const auto near = infra::nearest_name(name, names);
-  return fail(error(ErrorCode::kInvalidArgument, "there is no action '{}'", name).with_hint(near.empty() ? "" : fmt::format("did you mean '{}'?", near)));
 }
 
 using Fields = std::vector<std::pair<Attribute, PolicyValue>>;

@@ -9,7 +9,6 @@
 #include "base/time.h"
 #include "commands/connect.h"
 #include "commands/terminal.h"
-#include "governance/access/access.h"
 #include "wiring/installation.h"
 
 namespace stoa::cli {
@@ -19,14 +18,14 @@ using governance::ApiKey;
 
 struct Local {
   wiring::Installation installation;
-  Principal actor;
+  Call actor;
 };
 
 Result<Local> open_local(const Global& global) {
   STOA_TRY(config, load_config(global));
   STOA_TRY(installation, wiring::Installation::open(config.home, config.audit.witness));
   STOA_TRY(actor, installation.identity->local_operator());
-  return Local{std::move(installation), std::move(actor)};
+  return Local{std::move(installation), Call::of(std::move(actor))};
 }
 
 // "90d", "12h", "30m".
@@ -63,7 +62,7 @@ JsonObject to_json(const ApiKey& key) {
   JsonArray scopes;
   for (const auto& scope : key.scopes) scopes.push_back(Json(scope));
   return {{"id", key.id},         {"prefix", key.prefix}, {"project", key.project},       {"user", key.user},
-          {"label", key.label},   {"role", governance::role_name(key.role)}, {"scopes", std::move(scopes)}, {"created", to_rfc3339(key.created)}, {"expires", time(key.expires)},
+          {"label", key.label},   {"role", key.role}, {"scopes", std::move(scopes)}, {"created", to_rfc3339(key.created)}, {"expires", time(key.expires)},
           {"revoked", time(key.revoked)}, {"last_used", time(key.last_used)}};
 }
 
@@ -72,8 +71,7 @@ Result<governance::IssuedKey> create(Local& local, const KeyOptions& options) {
   key.project = options.project;
   key.user = options.user;
   key.label = options.name;
-  STOA_TRY(role, governance::parse_role(options.role));
-  key.role = role;
+  key.role = options.role;
   key.scopes = options.scopes;
   if (!options.expires.empty()) {
     STOA_TRY(life, parse_duration(options.expires));
@@ -93,7 +91,7 @@ int show(const governance::IssuedKey& issued, const Global& global) {
     fmt::print("{}\n", dump_json_pretty(object));
   } else {
     fmt::print("{}\n{}\n", issued.secret, dim(fmt::format("{} for {}, role {}{}, expires {}. It is shown this once: keep it safe.", issued.key.id,
-                                                         issued.key.user.empty() ? "a service account" : issued.key.user, governance::role_name(issued.key.role),
+                                                         issued.key.user.empty() ? "a service account" : issued.key.user, issued.key.role,
                                                          issued.key.scopes.empty() ? "" : fmt::format(", limited to {}", fmt::join(issued.key.scopes, ", ")),
                                                          time_text(issued.key.expires))));
   }
@@ -125,7 +123,7 @@ int keys_list(const Global& global, const std::string& project) {
   if (!projects) return report(projects.error(), global.json);
   const auto found = std::ranges::find_if(*projects, [&](const auto& item) { return item.name == project || item.id == project; });
   if (found == projects->end()) return report(error(ErrorCode::kNotFound, "there is no project '{}'", project), global.json);
-  local->actor.project = found->id;
+  local->actor.principal.project = found->id;
   const auto keys = local->installation.identity->keys(local->actor);
   if (!keys) return report(keys.error(), global.json);
   if (global.json) {
@@ -136,7 +134,7 @@ int keys_list(const Global& global, const std::string& project) {
   }
   std::vector<std::vector<std::string>> rows{{"id", "prefix", "user", "role", "scopes", "created", "expires", "revoked", "last used", "label"}};
   for (const auto& key : *keys)
-    rows.push_back({key.id, key.prefix, key.user.empty() ? "-" : key.user, std::string(governance::role_name(key.role)), key.scopes.empty() ? "-" : fmt::format("{}", fmt::join(key.scopes, ",")), time_text(key.created),
+    rows.push_back({key.id, key.prefix, key.user.empty() ? "-" : key.user, key.role, key.scopes.empty() ? "-" : fmt::format("{}", fmt::join(key.scopes, ",")), time_text(key.created),
                     time_text(key.expires), time_text(key.revoked), time_text(key.last_used), key.label});
   fmt::print("{}", table(rows));
   return kExitOk;

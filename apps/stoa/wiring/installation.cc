@@ -1,6 +1,7 @@
 #include "wiring/installation.h"
 
 #include "infra/sql/sqlite/sqlite.h"
+#include "wiring/defaults.h"
 
 namespace stoa::wiring {
 
@@ -22,8 +23,14 @@ Result<Installation> Installation::open(const std::filesystem::path& home, const
   STOA_TRY(key, infra::SigningKey::from_seed(seed));
   STOA_TRY(checkpoints, governance::AuditCheckpoints::open(*installation.database, *installation.audit, key, witness));
   installation.checkpoints = std::move(checkpoints);
+  STOA_TRY(text, data_file("", "roles.policy"));
+  STOA_TRY(roles, governance::parse_policies(text.text, text.name));
+  std::vector<governance::PolicyFile> files;
+  files.push_back(std::move(roles));
+  STOA_TRY(access, governance::Access::with_policies(std::move(files)));
+  installation.access = std::move(access);
   STOA_TRY(secret, governance::load_server_secret(home));
-  STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, std::move(secret)));
+  STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, *installation.access, std::move(secret)));
   installation.identity = std::move(identity);
   STOA_CHECK(installation.identity->ensure_default());
   return installation;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/result.h"
+#include "governance/access/access.h"
 #include "governance/audit/checkpoints.h"
 #include "governance/identity/identity.h"
 #include "infra/sql/sql.h"
@@ -18,6 +19,7 @@ struct Installation {
   std::unique_ptr<infra::SqlDatabase> database;
   std::unique_ptr<governance::AuditLog> audit;
   std::unique_ptr<governance::AuditCheckpoints> checkpoints;
+  std::unique_ptr<governance::Access> access;
   std::unique_ptr<governance::Identity> identity;
 
   // Creates the folder (mode 0700) and the database where absent, and the default tenant and project. The server and command-line

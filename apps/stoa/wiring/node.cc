@@ -158,7 +158,7 @@ Status Node::Parts::open_gateway() {
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.identity, *ledger, *events, metrics,
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *installation.identity, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds)});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
@@ -166,7 +166,7 @@ Status Node::Parts::open_gateway() {
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
-  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *events, *traces,
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
   admin->version = STOA_VERSION;
   admin->public_url = url;

@@ -13,7 +13,7 @@ namespace stoa::data {
 namespace {
 
 Principal reader(std::string user, std::vector<std::string> groups = {}, std::string project = "proj_a") {
-  return {"user_1", "tenant_1", std::move(project), std::move(user), std::move(groups), Role::kViewer};
+  return {"user_1", "tenant_1", std::move(project), std::move(user), std::move(groups), "viewer"};
 }
 
 const std::vector<std::string> kCollection{"vs_1"};

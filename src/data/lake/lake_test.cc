@@ -18,7 +18,7 @@ RowSource source(std::vector<std::string> rows) {
 class LakeTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    call_.principal = {"user_1", "tenant_1", "proj_a", "ann", {}, Role::kDeveloper};
+    call_.principal = {"user_1", "tenant_1", "proj_a", "ann", {}, "developer"};
     limits_.shard_bytes = 64;
     lake_ = std::make_unique<Lake>(*sql_, *blobs_, limits_);
     ASSERT_TRUE(lake_->open());

@@ -45,7 +45,7 @@ struct Doc {
 struct World {
   explicit World(const std::vector<Doc>& docs) {
     EXPECT_TRUE(catalog.open("letters"));
-    owner.principal = {"user_owner", "tenant_1", "proj_a", "owner", {}, Role::kDeveloper};
+    owner.principal = {"user_owner", "tenant_1", "proj_a", "owner", {}, "developer"};
     collection = catalog.create_collection(owner, {"docs", {}, {}})->id;
     Ingest ingest(catalog, &embedder);
     EXPECT_TRUE(ingest.start_worker());
@@ -76,7 +76,7 @@ struct World {
 
 Call as(const std::string& user, std::vector<std::string> groups = {}) {
   Call call;
-  call.principal = {"user_" + user, "tenant_1", "proj_a", user, std::move(groups), Role::kViewer};
+  call.principal = {"user_" + user, "tenant_1", "proj_a", user, std::move(groups), "viewer"};
   return call;
 }
 

@@ -89,7 +89,7 @@ class IngestTest : public ::testing::Test {
 
   static Call call(const std::string& user, std::vector<std::string> groups = {}, const std::string& project = "proj_a") {
     Call call;
-    call.principal = {"user_" + user, "tenant_1", project, user, std::move(groups), Role::kDeveloper};
+    call.principal = {"user_" + user, "tenant_1", project, user, std::move(groups), "developer"};
     return call;
   }
 

@@ -133,7 +133,7 @@ Result<std::vector<std::string>> strings_from_json(std::string_view text) {
 
 std::string principal_to_json(const Principal& p) {
   return dump_json(JsonObject{{"id", p.id}, {"tenant", p.tenant}, {"project", p.project}, {"user", p.user},
-                              {"groups", JsonArray(p.groups.begin(), p.groups.end())}, {"role", static_cast<int>(p.role)}});
+                              {"groups", JsonArray(p.groups.begin(), p.groups.end())}, {"role", p.role}});
 }
 
 Result<Principal> principal_from_json(std::string_view text) {
@@ -147,8 +147,8 @@ Result<Principal> principal_from_json(std::string_view text) {
     STOA_TRY(names, strings_from_json(dump_json(*groups)));
     principal.groups = std::move(names);
   }
-  STOA_TRY(role, read_int(object, "role", 0, static_cast<int>(Role::kAdmin)));
-  principal.role = static_cast<Role>(role.value_or(0));
+  // Jobs of older programs have a number here, and no decision is made by it.
+  if (const Json* role = find(object, "role"); role != nullptr && role->is_string()) principal.role = role->as_string();
   return principal;
 }
 

@@ -81,7 +81,7 @@ TEST(Evaluate, TextSearchOnSquad) {
   data::Ingest ingest(catalog, nullptr);
   ASSERT_TRUE(ingest.start_worker());
   Call call;
-  call.principal = {"user_1", "tenant_1", "proj_1", "ann", {}, Role::kDeveloper};
+  call.principal = {"user_1", "tenant_1", "proj_1", "ann", {}, "developer"};
   const auto collection = catalog.create_collection(call, {"squad", {}, {}});
   ASSERT_TRUE(collection);
   const Status ingested = ingest_paragraphs(call, ingest, collection->id, *set);

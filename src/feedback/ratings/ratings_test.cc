@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "feedback/ratings/dataset.h"
 #include "feedback/ratings/rating_store.h"
+#include "governance/access/test_access.h"
 #include "infra/blob/blob.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -25,8 +26,8 @@ class RatingTest : public testing::Test {
     lake_ = std::make_unique<data::Lake>(*database_, *blobs_);
     ASSERT_TRUE(lake_->open());
   }
-  static Principal principal(std::string id, std::string project = "proj_a") { return {id, "tenant_a", std::move(project), id + "-user", {}, Role::kAdmin}; }
-  static Permit permit(const Principal& who) { return *governance::check_access(who, Action::kRatingWrite, governance::Resource::of(who, "ratings")); }
+  static Principal principal(std::string id, std::string project = "proj_a") { return {id, "tenant_a", std::move(project), id + "-user", {}, "admin"}; }
+  Permit permit(const Principal& who) const { return *access_->check(Call::of(who), Action::kRatingWrite, governance::Resource::of(who, "rating")); }
   static Rating rating(std::string answer_id, int score = 1) {
     Rating rating;
     rating.answer_id = std::move(answer_id);
@@ -46,6 +47,7 @@ class RatingTest : public testing::Test {
     return out;
   }
 
+  std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<infra::SqlDatabase> database_;
   std::unique_ptr<RatingStore> ratings_;
   std::unique_ptr<infra::BlobStore> blobs_;

@@ -111,12 +111,11 @@ class SqlTraceStore : public TraceStore {
   }
 
   Result<TraceRecord> get(const governance::Permit& permit, std::string_view id) override {
-    const Principal& who = permit.principal();
     const std::string key(id);
     STOA_TRY(row, database_.query_one(fmt::format("SELECT {}, spans, input, output FROM traces WHERE (trace_id = ? OR request_id = ? OR "
-                                                  "(answer_id = ? AND answer_id <> '')) AND tenant = ? AND (project = ? OR ?) "
+                                                  "(answer_id = ? AND answer_id <> '')) AND tenant = ? AND (project = ? OR ? = '') "
                                                   "ORDER BY started DESC LIMIT 1", kSummaryColumns),
-                                      {key, key, key, who.tenant, who.project, std::int64_t{who.role == Role::kAdmin}}));
+                                      {key, key, key, permit.tenant(), permit.project(), permit.project()}));
     if (!row)
       return fail(error(ErrorCode::kNotFound, "there is no trace of '{}'", id)
                       .with_hint("ids of traces, requests and answers work; traces are kept for a limited time (trace.retention_days)"));
@@ -131,9 +130,9 @@ class SqlTraceStore : public TraceStore {
   Result<std::vector<TraceSummary>> query(const governance::Permit& permit, const TraceQuery& query) override {
     if (query.limit < 1 || query.limit > kMaxPage)
       return fail(error(ErrorCode::kInvalidArgument, "limit must be 1 to {}", kMaxPage).with_param("limit"));
-    const Principal& who = permit.principal();
-    std::string where = "tenant = ? AND project = ? AND started >= ? AND started < ?";
-    infra::SqlParams params{who.tenant, who.project, query.from, query.until};
+    const std::string &tenant = permit.tenant(), &project = permit.project();
+    std::string where = "tenant = ? AND (project = ? OR ? = '') AND started >= ? AND started < ?";
+    infra::SqlParams params{tenant, project, project, query.from, query.until};
     const auto equals = [&](std::string_view column, const std::string& value) {
       if (value.empty()) return;
       where += fmt::format(" AND {} = ?", column);
@@ -145,8 +144,8 @@ class SqlTraceStore : public TraceStore {
     if (query.failed_only) where += " AND error <> ''";
     if (query.work_only) where += " AND (model <> '' OR error <> '')";
     if (!query.before.empty()) {
-      STOA_TRY(last, database_.query_one("SELECT started FROM traces WHERE trace_id = ? AND tenant = ? AND project = ?",
-                                         {query.before, who.tenant, who.project}));
+      STOA_TRY(last, database_.query_one("SELECT started FROM traces WHERE trace_id = ? AND tenant = ? AND (project = ? OR ? = '')",
+                                         {query.before, tenant, project, project}));
       if (!last) return fail(error(ErrorCode::kNotFound, "there is no trace '{}' to go on from", query.before).with_param("before"));
       STOA_TRY(started, last->get<std::int64_t>(0));
       where += " AND (started, trace_id) < (?, ?)";

@@ -3,6 +3,7 @@
 #include "feedback/traces/span_codec.h"
 #include "feedback/traces/span_tree.h"
 #include "feedback/traces/trace_store.h"
+#include "governance/access/test_access.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::feedback {
@@ -24,10 +25,15 @@ class TraceTest : public testing::Test {
     EXPECT_TRUE(store) << store.error().message;
     return std::move(*store);
   }
-  static Principal principal(std::string project, Role role = Role::kAdmin, std::string tenant = "tenant_a") {
-    return {"key_1", std::move(tenant), std::move(project), "ann", {}, role};
+  static Principal principal(std::string project, std::string role = "admin", std::string tenant = "tenant_a") {
+    return {"key_1", std::move(tenant), std::move(project), "ann", {}, std::move(role)};
   }
-  static Permit permit(const Principal& who) { return *governance::check_access(who, Action::kTraceRead, governance::Resource::of(who, "traces")); }
+  // For its project, or for `all` of the tenant's.
+  Permit permit(const Principal& who, bool all = false) const {
+    auto traces = governance::Resource::of(who, "trace");
+    if (all) traces.project.clear();
+    return *access_->check(Call::of(who), Action::kTraceRead, traces);
+  }
   static TraceRecord record(int number, std::string project = "proj_a") {
     TraceRecord trace;
     trace.trace_id = fmt::format("{:032x}", number);
@@ -59,6 +65,7 @@ class TraceTest : public testing::Test {
   }
 
   static inline const Micros now_ = Clock::system().now();
+  std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<infra::SqlDatabase> database_;
   Metrics metrics_;
 };
@@ -106,16 +113,18 @@ TEST_F(TraceAttacks, ShowsATraceOnlyInsideItsWalls) {
     Principal who;
     std::string id;
     bool found;
+    bool all = false;
   };
   for (const auto& test : {
-           Case{principal("proj_a", Role::kOperator), "req_1", true},
-           Case{principal("proj_b", Role::kOperator), "req_1", false},
-           Case{principal("proj_b", Role::kAdmin), "req_1", true},
-           Case{principal("proj_a", Role::kAdmin, "tenant_b"), "req_1", false},
+           Case{principal("proj_a", "operator"), "req_1", true},
+           Case{principal("proj_b", "operator"), "req_1", false},
+           Case{principal("proj_b", "admin"), "req_1", false},
+           Case{principal("proj_b", "admin"), "req_1", true, true},
+           Case{principal("proj_a", "admin", "tenant_b"), "req_1", false, true},
            Case{principal("proj_a"), "req_9", false},
            Case{principal("proj_a"), "", false},
        }) {
-    const auto read = store->get(permit(test.who), test.id);
+    const auto read = store->get(permit(test.who, test.all), test.id);
     EXPECT_EQ(read.has_value(), test.found) << test.who.tenant << " " << test.who.project << " " << test.id;
     if (!read) {
       EXPECT_EQ(read.error().code, ErrorCode::kNotFound);

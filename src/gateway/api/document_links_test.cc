@@ -11,7 +11,7 @@ class FixedClock : public Clock {
   Micros time = 1'800'000'000'000'000;
 };
 
-const Principal kAnn{"user_1", "tenant_a", "proj_a", "ann", {"eng", "ops"}, Role::kAdmin, {}, "key_1"};
+const Principal kAnn{"user_1", "tenant_a", "proj_a", "ann", {"eng", "ops"}, "admin", {}, "key_1"};
 
 std::string token_of(const std::string& path) {
   const auto begin = path.find("token=") + 6;

@@ -38,6 +38,22 @@ Result<std::string> bearer_key(const infra::HttpRequest& request) {
   return std::string(key);
 }
 
+Result<Origin> origin_of(const infra::HttpRequest& request) {
+  constexpr std::size_t kMostPurpose = 128;
+  Origin origin;
+  const std::string_view peer = request.peer;
+  std::string_view address = peer.substr(0, peer.rfind(':'));  // "127.0.0.1:40222", "[::1]:40222"
+  if (address.starts_with('[') && address.ends_with(']')) address = address.substr(1, address.size() - 2);
+  origin.address = address;
+  origin.tls = request.tls;
+  origin.purpose = request.headers.get(kPurposeHeader);
+  const auto printable = [](unsigned char c) { return c >= 0x20 && c < 0x7f; };
+  if (origin.purpose.size() > kMostPurpose || !std::ranges::all_of(origin.purpose, printable))
+    return fail(error(ErrorCode::kInvalidArgument, "the header {} has to be at most {} printable ASCII characters", kPurposeHeader, kMostPurpose)
+                    .with_param(std::string(kPurposeHeader)));
+  return origin;
+}
+
 Result<milliseconds> requested_timeout(const infra::HttpRequest& request, milliseconds most) {
   const std::string_view header = request.headers.get(kTimeoutHeader);
   if (header.empty()) return most;
@@ -63,7 +79,11 @@ RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, 
 }
 
 Result<governance::Permit> RequestScope::allow(governance::Action action, const governance::Resource& resource) {
-  return governance::check_access(call_.principal, action, resource);
+  return pipeline_.parts_.access.check(call_, action, resource);
+}
+
+bool RequestScope::may(governance::Action action, const governance::Resource& resource) const {
+  return pipeline_.parts_.access.decide(call_, action, resource).allowed;
 }
 
 Status RequestScope::reserve(std::string_view kind, std::string_view model, const Usage& estimate) {
@@ -150,11 +170,13 @@ Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& end
     STOA_TRY(principal, parts_.identity.authenticate(key));
     scope.call_.principal = std::move(principal);
   }
+  STOA_TRY(origin, origin_of(scope.request_));
+  scope.call_.origin = std::move(origin);
   STOA_TRY(timeout, requested_timeout(scope.request_, parts_.timeout));
   scope.call_.deadline = Deadline::after(timeout);
   {
     Span span = scope.call_.span("access");
-    STOA_CHECK(scope.allow(endpoint.action, endpoint.resource));
+    STOA_CHECK(scope.allow(endpoint.action, governance::Resource::of(scope.principal(), endpoint.resource)));
   }
   return endpoint.handler(scope);
 }

@@ -50,12 +50,10 @@ class RequestScope {
   const Trace& trace() const { return trace_; }
   Micros started() const { return finished_.started; }
 
-  // Decides on something beyond the route's own action. A refusal is audited.
+  // Decides on something beyond the route's own action.
   Result<governance::Permit> allow(governance::Action action, const governance::Resource& resource);
-  Status allow(governance::Action action, std::string name) {
-    auto permit = allow(action, governance::Resource::of(principal(), std::move(name)));
-    return permit ? Status{} : std::unexpected(std::move(permit).error());
-  }
+  // What allow() would say, for choosing what to ask for.
+  bool may(governance::Action action, const governance::Resource& resource) const;
 
   // Sets aside what `estimate` would cost; kResourceExhausted when the budget does not hold it. One reservation at a time.
   Status reserve(std::string_view kind, std::string_view model, const Usage& estimate);
@@ -103,6 +101,7 @@ using ApiHandler = std::function<Result<std::optional<infra::HttpResponse>>(Requ
 
 // Parts outlive the pipeline, and the pipeline the server. Thread-safe.
 struct PipelineParts {
+  const governance::Access& access;
   governance::Identity& identity;
   governance::Ledger& ledger;
   infra::EventBus& events;
@@ -119,7 +118,7 @@ class Pipeline {
   // Tells the subscribers of a request. Before the last of its answer is out: it waits for the disk. A failure is logged.
   void publish(const RequestFinished& event) const;
 
-  // Adds a route whose caller must be allowed `action` in its project. `resource` names the kind of thing for decision and audit.
+  // Adds a route whose caller must be allowed `action` in its project. `resource` is the kind of thing ("document"), for the decision.
   Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
                const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options = {}) const;
 
@@ -143,6 +142,11 @@ class Pipeline {
 inline constexpr std::string_view kTimeoutHeader = "x-stoa-timeout-ms";
 // What that header says, at most `most`, which is also what counts without it. kInvalidArgument when it is no positive number.
 Result<milliseconds> requested_timeout(const infra::HttpRequest& request, milliseconds most);
+
+// What the caller says the request is for: context.purpose of policies.
+inline constexpr std::string_view kPurposeHeader = "x-stoa-purpose";
+// Where a request comes from. kInvalidArgument for a purpose of more than 128 bytes, or with other characters than those of printable ASCII.
+Result<Origin> origin_of(const infra::HttpRequest& request);
 
 // The key of "Authorization: Bearer <key>"; kUnauthenticated says what is missing.
 Result<std::string> bearer_key(const infra::HttpRequest& request);

@@ -1,6 +1,5 @@
 #include "governance/access/access.h"
 
-#include <algorithm>
 #include <array>
 
 #include <fmt/ranges.h>
@@ -8,92 +7,156 @@
 namespace stoa::governance {
 namespace {
 
-constexpr std::array kActions{
-    ActionInfo{Action::kModelList, "model.list", Role::kViewer},
-    ActionInfo{Action::kModelUse, "model.use", Role::kDeveloper},
-    ActionInfo{Action::kModelPriority, "model.priority", Role::kOperator},
-    ActionInfo{Action::kModelManage, "model.manage", Role::kOperator},
-    ActionInfo{Action::kDocumentRead, "document.read", Role::kViewer},
-    ActionInfo{Action::kDocumentWrite, "document.write", Role::kDeveloper},
-    ActionInfo{Action::kRatingWrite, "rating.write", Role::kViewer},
-    ActionInfo{Action::kDatasetRead, "dataset.read", Role::kDeveloper},
-    ActionInfo{Action::kDatasetWrite, "dataset.write", Role::kDeveloper},
-    ActionInfo{Action::kTraceRead, "trace.read", Role::kDeveloper},
-    ActionInfo{Action::kUsageRead, "usage.read", Role::kDeveloper},
-    ActionInfo{Action::kBudgetManage, "budget.manage", Role::kAdmin},
-    ActionInfo{Action::kKeyManage, "key.manage", Role::kAdmin},
-    ActionInfo{Action::kUserManage, "user.manage", Role::kAdmin},
-    ActionInfo{Action::kProjectManage, "project.manage", Role::kAdmin},
-    ActionInfo{Action::kTenantManage, "tenant.manage", Role::kAdmin},
-    ActionInfo{Action::kAuditRead, "audit.read", Role::kAdmin},
-    ActionInfo{Action::kSystemRead, "system.read", Role::kViewer},
-};
+constexpr std::array<std::string_view, 7> kWeekdays{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"};
+constexpr Micros kHour = 3'600'000'000, kDay = 24 * kHour;
 
-constexpr std::array<std::string_view, 4> kRoles{"viewer", "developer", "operator", "admin"};
+Decision refused(std::string_view rule, std::string reason) { return {.rule = std::string(rule), .where = {}, .reason = std::move(reason), .version = {}}; }
 
-// "document.*" covers all that begin with "document.", other scopes themselves.
-bool covers(std::string_view scope, std::string_view action) {
-  return scope.ends_with(".*") ? action.starts_with(scope.substr(0, scope.size() - 1)) : scope == action;
-}
-
-const ActionInfo& info(Action action) { return kActions[static_cast<std::size_t>(action)]; }
-
-}  // namespace
-
-std::span<const ActionInfo> action_table() { return kActions; }
-std::string_view action_name(Action action) { return info(action).name; }
-std::string_view role_name(Role role) { return kRoles[static_cast<std::size_t>(role)]; }
-
-Result<Role> parse_role(std::string_view name) {
-  const auto found = std::ranges::find(kRoles, name);
-  if (found == kRoles.end()) return fail(ErrorCode::kInvalidArgument, "'{}' is not a role: viewer, developer, operator or admin", name);
-  return static_cast<Role>(found - kRoles.begin());
-}
-
-bool in_scope(std::span<const std::string> scopes, std::string_view action) {
-  return scopes.empty() || std::ranges::any_of(scopes, [&](const std::string& scope) { return covers(scope, action); });
-}
-
-Status check_scopes(std::span<const std::string> scopes) {
-  constexpr std::size_t kMost = 32;
-  if (scopes.size() > kMost) return fail(ErrorCode::kInvalidArgument, "{} scopes, and a key has at most {}", scopes.size(), kMost);
-  for (const auto& scope : scopes) {
-    if (std::ranges::any_of(kActions, [&](const ActionInfo& each) { return covers(scope, each.name); })) continue;
-    std::string names;
-    for (const auto& each : kActions) names += fmt::format("{}{}", names.empty() ? "" : ", ", each.name);
-    return fail(error(ErrorCode::kInvalidArgument, "'{}' is no action", scope.substr(0, 150)).with_hint(fmt::format("There are: {}; or all that begin alike, such as document.*", names)));
+std::string rule_id(const PolicyDecision& decision) {
+  if (decision.rule == nullptr) return "default";
+  switch (decision.rule->kind) {
+    case RuleKind::kRole: return fmt::format("role \"{}\"", decision.rule->name);
+    case RuleKind::kBoundary: return fmt::format("boundary \"{}\"", decision.rule->name);
+    case RuleKind::kForbid:
+    case RuleKind::kPermit: break;
   }
+  return fmt::format("policy \"{}\"", decision.rule->name);
+}
+
+// The walls, which come before all policies. Absent: they leave it to them. `project`: whether it is in another project than the caller's,
+// which is for those to reach who may project.manage.
+std::optional<Decision> walls(const Principal& principal, const ActionInfo& action, const Resource& resource, bool& project) {
+  if (principal.id.empty() || principal.tenant.empty()) return refused("access.nobody", "the caller belongs to no tenant");
+  const bool local = is_local_operator(principal);
+  if (action.reach == Reach::kInstallation || resource.tenant.empty()) {
+    if (!local) return refused("access.installation", "only the local operator may manage the installation");
+  } else if (resource.tenant != principal.tenant) {
+    Decision decision = refused("access.tenant", "it belongs to another tenant");
+    decision.wall = true;
+    return decision;
+  }
+  if (local) return Decision{.allowed = true, .rule = "access.installation", .where = {}, .reason = "the local operator works on the data folder itself", .version = {}};
+  project = resource.project.empty() ? action.reach == Reach::kProject : resource.project != principal.project;
   return {};
 }
 
-bool scopes_within(std::span<const std::string> scopes, std::span<const std::string> within) {
-  return std::ranges::all_of(kActions, [&](const ActionInfo& each) { return !in_scope(scopes, each.name) || in_scope(within, each.name); });
-}
-
-Decision decide(const Principal& principal, Action action, const Resource& resource) {
-  if (principal.id.empty() || principal.tenant.empty()) return {false, "access.nobody", "the caller belongs to no tenant"};
-  const bool admin = principal.role >= Role::kAdmin;
-  if (action == Action::kTenantManage || resource.tenant.empty()) {
-    // What concerns the whole installation is for those who work on the data folder itself.
-    if (principal.id == kLocalOperator) return {true, "access.installation", "the local operator may manage the installation"};
-    return {false, "access.installation", "only the local operator may manage the installation"};
+// What is left of the walls where policies have to be asked: `reach` answers for project.manage.
+std::optional<Decision> after_walls(const Principal& principal, const ActionInfo& action, const PolicyState& state, bool project, const std::function<bool()>& reach) {
+  if (const auto own = state.tenants.find(principal.tenant); own != state.tenants.end() && !own->second.broken.empty())
+    return refused("access.policies", fmt::format("the policies of the tenant cannot be read ({}); `stoa policies` repairs them on the server's machine", own->second.broken));
+  if (project && !reach()) {
+    Decision decision = refused("access.project", "it belongs to another project");
+    decision.wall = true;
+    return decision;
   }
-  if (resource.tenant != principal.tenant) return {false, "access.tenant", "it belongs to another tenant"};
-  if (!resource.project.empty() && resource.project != principal.project && !admin)
-    return {false, "access.project", "it belongs to another project"};
-  const ActionInfo& wanted = info(action);
-  if (principal.role < wanted.least)
-    return {false, "access.role", fmt::format("{} needs the role {}, and the caller is a {}", wanted.name, role_name(wanted.least), role_name(principal.role))};
-  if (!in_scope(principal.scopes, wanted.name)) return {false, "access.scope", fmt::format("the key is limited to {}", fmt::join(principal.scopes, ", "))};
-  return {true, "access.role", fmt::format("the role {} may {}", role_name(principal.role), wanted.name)};
+  if (!in_scope(principal.scopes, action.name)) return refused("access.scope", fmt::format("the key is limited to {}", fmt::join(principal.scopes, ", ")));
+  return {};
 }
 
-Result<Permit> check_access(const Principal& principal, Action action, const Resource& resource) {
-  const Decision decision = decide(principal, action, resource);
-  if (decision.allowed) return Permit(principal, action);
-  const bool wall = decision.rule == "access.tenant" || decision.rule == "access.project";
-  if (wall && resource.hidden) return fail(ErrorCode::kNotFound, "there is no {}", resource.name);
-  return fail(ErrorCode::kPermissionDenied, "{} on {} is not allowed: {} (rule {})", action_name(action), resource.name, decision.reason, decision.rule);
+std::string_view version_of(const PolicyState& state, std::string_view tenant) {
+  const auto own = state.tenants.find(tenant);
+  return own == state.tenants.end() ? state.version : own->second.version;
+}
+
+Decision said(const PolicyDecision& decision, const Principal& principal, std::string_view version) {
+  std::string reason = decision.rule != nullptr ? decision.reason() : fmt::format("the role {} may not {}, and no policy permits it", principal.role, action_name(decision.action));
+  return {.allowed = decision.allowed, .rule = rule_id(decision), .where = decision.where(), .reason = std::move(reason), .version = std::string(version)};
+}
+
+}  // namespace
+
+PolicyLayers PolicyState::layers(std::string_view tenant) const {
+  const auto own = tenants.find(tenant);
+  return {installation, own == tenants.end() ? nullptr : own->second.set};
+}
+
+Access::Access(PolicyState state, AccessOptions options) : options_(std::move(options)), state_(std::make_shared<const PolicyState>(std::move(state))) {}
+
+Result<std::unique_ptr<Access>> Access::with_policies(std::vector<PolicyFile> files, AccessOptions options) {
+  STOA_TRY(set, PolicySet::compile(std::move(files)));
+  return std::make_unique<Access>(PolicyState{std::make_shared<const PolicySet>(std::move(set)), {}, {}}, std::move(options));
+}
+
+std::shared_ptr<const PolicyState> Access::state() const {
+  std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void Access::set_state(PolicyState state) {
+  auto next = std::make_shared<const PolicyState>(std::move(state));
+  std::lock_guard lock(mutex_);
+  state_.swap(next);  // the old one ends after the lock
+}
+
+// What is dear to know is looked up only when rules about the action ask for it.
+PolicyRequest Access::request(const Call& call, Action action, const Resource& resource, std::uint64_t asked) const {
+  PolicyRequest request = PolicyRequest::of(call.principal, action, resource);
+  const Origin& origin = call.origin;
+  if (!origin.address.empty()) {
+    request.set_text(Attribute::kContextAddress, origin.address);
+    request.set_boolean(Attribute::kContextTls, origin.tls);
+  }
+  if (!origin.purpose.empty()) request.set_text(Attribute::kContextPurpose, origin.purpose);
+  if (!options_.region.empty()) request.set_text(Attribute::kContextRegion, options_.region);
+  if (asked & (attribute_bit(Attribute::kContextHour) | attribute_bit(Attribute::kContextWeekday))) {
+    const Micros now = options_.clock->now();
+    request.set_integer(Attribute::kContextHour, now % kDay / kHour);
+    request.set_text(Attribute::kContextWeekday, kWeekdays[static_cast<std::size_t>((now / kDay + 3) % 7)]);  // the first day of 1970 was a Thursday
+  }
+  if (asked & attribute_bit(Attribute::kContextBudgetLeft) && options_.budget_left)
+    if (const auto left = options_.budget_left(call.principal)) request.set_integer(Attribute::kContextBudgetLeft, *left);
+  return request;
+}
+
+Decision Access::decide(const Call& call, Action action, const Resource& resource) const {
+  const Principal& principal = call.principal;
+  const ActionInfo& info = action_info(action);
+  bool project = false;
+  if (auto decision = walls(principal, info, resource, project)) return std::move(*decision);
+  const auto state = this->state();
+  const PolicyLayers layers = state->layers(principal.tenant);
+  const auto reach = [&] { return layers.decide(request(call, Action::kProjectManage, resource, layers.asked(Action::kProjectManage))).allowed; };
+  if (auto decision = after_walls(principal, info, *state, project, reach)) return std::move(*decision);
+  return said(layers.decide(request(call, action, resource, layers.asked(action))), principal, version_of(*state, principal.tenant));
+}
+
+AccessExplanation Access::explain(const Call& call, Action action, const Resource& resource) const {
+  AccessExplanation out{.decision = decide(call, action, resource), .layers = state()->layers(call.principal.tenant), .policies = {}};
+  if (!out.decision.rule.starts_with("access."))
+    out.policies = out.layers.explain(request(call, action, resource, out.layers.asked(action)));
+  return out;
+}
+
+Result<Permit> Access::check(const Call& call, Action action, const Resource& resource) const {
+  Decision decision = decide(call, action, resource);
+  if (decision.allowed) return Permit(call.principal, action, resource, std::move(decision));
+  if (decision.wall && resource.hidden) return fail(ErrorCode::kNotFound, "there is no {}", resource.text());
+  return fail(ErrorCode::kPermissionDenied, "{}{}{} is not allowed: {} (rule {})", action_name(action), resource.name.empty() ? "" : " on ",
+              resource.name.empty() ? "" : resource.text(), decision.reason, decision.rule);
+}
+
+Status Access::check_role(std::string_view tenant, std::string_view role) const {
+  const PolicyLayers layers = state()->layers(tenant);
+  if (layers.role_actions(role)) return {};
+  std::string names;
+  for (const auto* set : {layers.installation.get(), layers.tenant.get()})
+    if (set != nullptr)
+      for (const auto& [rule, file] : set->roles()) names += (names.empty() ? "" : ", ") + rule->name;
+  return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a role", role.substr(0, 150)).with_hint(fmt::format("there are {}", names)).with_param("role"));
+}
+
+Status Access::check_grant(const Call& actor, std::string_view role) const {
+  const Principal& principal = actor.principal;
+  if (is_local_operator(principal)) return {};
+  const PolicyLayers layers = state()->layers(principal.tenant);
+  const std::uint64_t wanted = layers.role_actions(role).value_or(0);
+  std::uint64_t left = layers.role_actions(principal.role).value_or(0);
+  const Resource own = Resource::of(principal, "role", std::string(role));
+  for (const auto& info : action_table())
+    if (wanted & left & action_bit(info.action) && !layers.boundary(request(actor, info.action, own, layers.asked(info.action))).allowed) left &= ~action_bit(info.action);
+  if (const std::uint64_t more = wanted & ~left; more != 0)
+    return fail(error(ErrorCode::kPermissionDenied, "the role {} may {}, and who gives it may not", role, action_names(more)).with_param("role"));
+  return {};
 }
 
 }  // namespace stoa::governance

@@ -1,95 +1,119 @@
-// Who may do what: one function decides, with a reason. Roles give actions; tenants and projects are walls.
+// Who may do what: the one place that decides, with a reason. Walls first, in code, so that no policy can open them; then the scopes of the
+// key; then the policies of the installation and of the tenant (policy/policy_layers.h).
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "contracts/principal.h"
+#include "base/time.h"
+#include "contracts/call.h"
+#include "governance/access/policy/action.h"
+#include "governance/access/policy/policy_layers.h"
+#include "governance/access/policy/resource.h"
 
 namespace stoa::governance {
 
-enum class Action : std::uint8_t {
-  kModelList,      // see which models there are
-  kModelUse,       // generate, embed
-  kModelPriority,  // be served before others
-  kModelManage,    // pull, load, unload
-  kDocumentRead,   // list, search, open documents; each document's access list decides besides
-  kDocumentWrite,  // upload, ingest, delete, set readers
-  kRatingWrite,
-  kDatasetRead,
-  kDatasetWrite,
-  kTraceRead,      // traces of the project
-  kUsageRead,      // usage and cost of the project
-  kBudgetManage,
-  kKeyManage,      // make, list and revoke keys of the project
-  kUserManage,     // users and groups of the tenant
-  kProjectManage,  // projects of the tenant
-  kTenantManage,   // tenants: installation-wide
-  kAuditRead,
-  kSystemRead,     // status, metrics, configuration
-};
-
-struct ActionInfo {
-  Action action;
-  std::string_view name;  // "document.read": in reasons, the audit log, and documentation
-  Role least;             // this role and those above it may
-};
-std::span<const ActionInfo> action_table();
-std::string_view action_name(Action action);
-
-std::string_view role_name(Role role);  // viewer, developer, operator, admin
-Result<Role> parse_role(std::string_view name);
-
-// Scopes cap what a key may, whatever its role: names of actions, or all that begin alike ("document.*").
-bool in_scope(std::span<const std::string> scopes, std::string_view action);  // without scopes everything is
-// kInvalidArgument for one that names no action (it says which there are), or too many.
-Status check_scopes(std::span<const std::string> scopes);
-// Whether `scopes` give nothing that `within` does not.
-bool scopes_within(std::span<const std::string> scopes, std::span<const std::string> within);
-
-// What an action is done to. An empty project means the tenant as a whole, an empty tenant the installation; `name` is for messages
-// ("document doc_01..."). `hidden`: others must not learn that it exists, so a wall answers kNotFound.
-struct Resource {
-  std::string tenant;
-  std::string project;
-  std::string name;
-  bool hidden = false;
-
-  static Resource of(const Principal& principal, std::string name) { return {principal.tenant, principal.project, std::move(name), false}; }
-};
-
 struct Decision {
   bool allowed = false;
-  std::string_view rule;  // stable id: "access.role", "access.scope", "access.tenant", "access.project", "access.nobody", "access.installation"
-  std::string reason;     // for people
+  bool wall = false;     // refused because it belongs to others: must look as if it were not there, where the resource is hidden
+  std::string rule;      // of a wall: "access.nobody", "access.installation", "access.tenant", "access.project", "access.scope", "access.policies";
+                         // of the policies: `role "viewer"`, `policy "office-hours"`, `boundary "contractors"`, "default"
+  std::string where;     // "file:line" of a rule of the policies; else empty
+  std::string reason;    // for people; with the rule's own words (`because`)
+  std::string version;   // of the policies that were asked; empty where a wall came before them
 };
 
 // Id of the principal who works on the data folder itself (identity's local_operator); no key can stand for it.
 inline constexpr std::string_view kLocalOperator = "local-operator";
+inline bool is_local_operator(const Principal& principal) { return principal.id == kLocalOperator && principal.key.empty(); }
 
-// Pure; the rules in order: a principal without tenant may nothing; another tenant's resource is refused; another project's resource
-// is refused, except to an admin of the tenant; then the role must have the action, and the key's scopes name it where it has any. The
-// installation is the local operator's alone.
-Decision decide(const Principal& principal, Action action, const Resource& resource);
-
-// Proof that decide() allowed something. Functions that change or show tenant data and take a Permit cannot be called unchecked.
+// Proof that Access::check allowed something. Functions that change or show tenant data and take a Permit cannot be called unchecked.
 class Permit {
  public:
-  const Principal& principal() const { return *principal_; }
+  const Principal& principal() const { return principal_; }
   Action action() const { return action_; }
+  // What it was given for; an empty project means all of the tenant's.
+  const std::string& tenant() const { return tenant_; }
+  const std::string& project() const { return project_; }
+  const Decision& decision() const { return decision_; }
 
  private:
-  friend Result<Permit> check_access(const Principal&, Action, const Resource&);
-  Permit(const Principal& principal, Action action) : principal_(&principal), action_(action) {}
-  const Principal* principal_;  // outlives the permit
+  friend class Access;
+  Permit(const Principal& principal, Action action, const Resource& resource, Decision decision)
+      : principal_(principal), action_(action), tenant_(resource.tenant), project_(resource.project), decision_(std::move(decision)) {}
+  Principal principal_;
   Action action_;
+  std::string tenant_, project_;
+  Decision decision_;
 };
 
-// kPermissionDenied with the rule in the message, or kNotFound where a wall hides the resource.
-Result<Permit> check_access(const Principal& principal, Action action, const Resource& resource);
+// The policies at one moment: never changed, replaced as a whole.
+struct PolicyState {
+  struct Own {
+    std::shared_ptr<const PolicySet> set;  // null when `broken`
+    std::string version;                   // of both layers
+    std::string broken;  // why they cannot be read: then nobody but the local operator may anything in that tenant
+  };
+  std::shared_ptr<const PolicySet> installation;
+  std::string version;                     // stands for the texts: equal for equal ones
+  std::map<std::string, Own, std::less<>> tenants;  // those that have policies of their own
+
+  PolicyLayers layers(std::string_view tenant) const;
+};
+
+struct AccessOptions {
+  std::string region;  // where this node works: context.region; empty: not known
+  // What the budget of the caller's project still holds (context.budget_left), absent where there is none. Called only when a policy about
+  // the action asks; thread-safe.
+  std::function<std::optional<std::int64_t>(const Principal&)> budget_left;
+  const Clock* clock = &Clock::system();
+};
+
+struct AccessExplanation {
+  Decision decision;
+  PolicyLayers layers;                        // keeps alive what `policies` views
+  std::optional<PolicyExplanation> policies;  // absent where a wall came before them
+};
+
+// Thread-safe. Policies are swapped while others decide; a decision is made by one state of them.
+class Access {
+ public:
+  explicit Access(PolicyState state, AccessOptions options = {});
+  // Of the installation's files alone.
+  static Result<std::unique_ptr<Access>> with_policies(std::vector<PolicyFile> files, AccessOptions options = {});
+
+  // kPermissionDenied with rule and reason in the message, or kNotFound where a wall hides the resource.
+  Result<Permit> check(const Call& call, Action action, const Resource& resource) const;
+
+  // What check() would say. The rules, in order: a principal without tenant may nothing; the installation is the local operator's alone, who
+  // works on the data folder itself and whom policies therefore do not hold; another tenant's resource is refused; so is another project's,
+  // except to who may project.manage; the scopes of a key must name the action; then the policies.
+  Decision decide(const Call& call, Action action, const Resource& resource) const;
+  AccessExplanation explain(const Call& call, Action action, const Resource& resource) const;
+
+  // kInvalidArgument when neither installation nor tenant defines it; says which there are.
+  Status check_role(std::string_view tenant, std::string_view role) const;
+  // kPermissionDenied unless the actor's own role gives every action that `role` gives, and no boundary takes one of them from the actor:
+  // nobody can give more than they have.
+  Status check_grant(const Call& actor, std::string_view role) const;
+
+  std::shared_ptr<const PolicyState> state() const;
+  void set_state(PolicyState state);
+
+ private:
+  PolicyRequest request(const Call& call, Action action, const Resource& resource, std::uint64_t asked) const;
+
+  const AccessOptions options_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const PolicyState> state_;
+};
 
 }  // namespace stoa::governance

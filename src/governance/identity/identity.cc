@@ -99,24 +99,24 @@ Status taken(Result<std::int64_t> inserted, std::string_view kind, std::string_v
 
 class SqlIdentity final : public Identity {
  public:
-  SqlIdentity(infra::SqlDatabase& database, AuditLog& audit, Bytes secret, const Clock& clock)
-      : database_(database), audit_(audit), secret_(std::move(secret)), clock_(clock) {}
+  SqlIdentity(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock)
+      : database_(database), audit_(audit), access_(access), secret_(std::move(secret)), clock_(clock) {}
 
   Result<Principal> authenticate(std::string_view key) override;
   Result<Principal> holder(std::string_view key_id) override;
   Result<Default> ensure_default() override;
   Result<Principal> local_operator(std::string_view tenant) override;
-  Result<Tenant> create_tenant(const Principal& actor, std::string_view name) override;
-  Result<Project> create_project(const Principal& actor, std::string_view name) override;
-  Result<std::vector<Project>> projects(const Principal& actor) override;
-  Result<User> create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups) override;
-  Result<User> set_groups(const Principal& actor, std::string_view user, std::vector<std::string> groups) override;
-  Status disable_user(const Principal& actor, std::string_view user, bool disabled) override;
-  Result<std::vector<User>> users(const Principal& actor) override;
-  Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) override;
-  Result<IssuedKey> rotate_key(const Principal& actor, std::string_view id_or_prefix, Micros overlap) override;
-  Result<std::vector<ApiKey>> keys(const Principal& actor) override;
-  Status revoke_key(const Principal& actor, std::string_view id_or_prefix) override;
+  Result<Tenant> create_tenant(const Call& actor, std::string_view name) override;
+  Result<Project> create_project(const Call& actor, std::string_view name) override;
+  Result<std::vector<Project>> projects(const Call& actor) override;
+  Result<User> create_user(const Call& actor, std::string_view name, std::vector<std::string> groups) override;
+  Result<User> set_groups(const Call& actor, std::string_view user, std::vector<std::string> groups) override;
+  Status disable_user(const Call& actor, std::string_view user, bool disabled) override;
+  Result<std::vector<User>> users(const Call& actor) override;
+  Result<IssuedKey> issue_key(const Call& actor, const NewKey& key) override;
+  Result<IssuedKey> rotate_key(const Call& actor, std::string_view id_or_prefix, Micros overlap) override;
+  Result<std::vector<ApiKey>> keys(const Call& actor) override;
+  Status revoke_key(const Call& actor, std::string_view id_or_prefix) override;
 
  private:
   using Work = std::function<Status(infra::SqlTransaction&)>;
@@ -124,20 +124,21 @@ class SqlIdentity final : public Identity {
   infra::Sha256Digest hash(std::string_view key) const { return infra::hmac_sha256(secret_, as_bytes(key)); }
   void note_use(const std::string& key, std::optional<Micros> last_used, Micros now);
 
-  Status allow(const Principal& actor, Action action, std::string_view change, const Resource& resource);
+  Status allow(const Call& actor, Action action, std::string_view change, const Resource& resource);
   // Does the work and records it, both or neither.
-  Status change(const Principal& actor, std::string_view change, std::string_view resource, const Work& work);
-  Result<Tenant> insert_tenant(const Principal& actor, std::string_view name);
+  Status change(const Call& actor, std::string_view change, std::string_view resource, const Work& work);
+  Result<Tenant> insert_tenant(const Call& actor, std::string_view name);
   Status insert_project(infra::SqlTransaction& transaction, const Project& project);
   Status insert_groups(infra::SqlTransaction& transaction, const std::string& user, const std::vector<std::string>& groups);
-  Status check_grant(const Principal& actor, Role role, const std::vector<std::string>& scopes);
+  Status check_grant(const Call& actor, std::string_view role, const std::vector<std::string>& scopes);
   Status store_key(infra::SqlTransaction& transaction, IssuedKey& issued);
-  Result<ApiKey> find_key(const Principal& actor, std::string_view id_or_prefix);
+  Result<ApiKey> find_key(const Call& actor, std::string_view id_or_prefix);
   Result<User> find_user(infra::SqlSession& session, const std::string& tenant, std::string_view name);
   Result<Default> find_default(infra::SqlSession& session, std::string_view tenant);
 
   infra::SqlDatabase& database_;
   AuditLog& audit_;
+  const Access& access_;
   const Bytes secret_;
   const Clock& clock_;
 
@@ -164,14 +165,12 @@ struct Holder {
 Result<Holder> read_holder(const infra::SqlRow& row, Micros now) {
   Holder holder;
   Principal& principal = holder.principal;
-  std::string role, groups, scopes;
+  std::string groups, scopes;
   std::optional<std::string> user;
   std::optional<Micros> expires, revoked;
   bool disabled = false;
-  STOA_CHECK(row.read(principal.key, holder.hash, role, expires, revoked, holder.last_used, principal.tenant, principal.project, user, principal.user,
+  STOA_CHECK(row.read(principal.key, holder.hash, principal.role, expires, revoked, holder.last_used, principal.tenant, principal.project, user, principal.user,
                       disabled, groups, scopes));
-  STOA_TRY(parsed, parse_role(role));
-  principal.role = parsed;
   principal.id = user.value_or(principal.key);
   principal.groups = split_list(groups);
   principal.scopes = split_list(scopes);
@@ -222,17 +221,25 @@ void SqlIdentity::note_use(const std::string& key, std::optional<Micros> last_us
 
 // ---- Changes
 
-Status SqlIdentity::allow(const Principal& actor, Action action, std::string_view change, const Resource& resource) {
-  const auto permit = check_access(actor, action, resource);
+namespace {
+
+Resource of_tenant(const Call& call, std::string kind, std::string_view name = {}) {
+  return {.tenant = call.principal.tenant, .project = {}, .kind = std::move(kind), .name = std::string(name)};
+}
+
+}  // namespace
+
+Status SqlIdentity::allow(const Call& actor, Action action, std::string_view change, const Resource& resource) {
+  const auto permit = access_.check(actor, action, resource);
   if (permit) return {};
-  AuditEntry entry = AuditEntry::of(actor, change, resource.name);
+  AuditEntry entry = AuditEntry::of(actor, change, resource.text());
   entry.outcome = Outcome::kDenied;
   entry.reason = permit.error().message;
   if (const auto recorded = audit_.append(std::move(entry)); !recorded) log_error("a refusal was not recorded in the audit log", recorded.error());
   return fail(permit.error());
 }
 
-Status SqlIdentity::change(const Principal& actor, std::string_view change, std::string_view resource, const Work& work) {
+Status SqlIdentity::change(const Call& actor, std::string_view change, std::string_view resource, const Work& work) {
   return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(work(transaction));
     return audit_.append(transaction, AuditEntry::of(actor, change, resource));
@@ -269,24 +276,24 @@ Result<Identity::Default> SqlIdentity::find_default(infra::SqlSession& session, 
 
 Result<Principal> SqlIdentity::local_operator(std::string_view tenant) {
   STOA_TRY(found, find_default(database_, tenant));
-  return Principal{std::string(kLocalOperator), found.tenant.id, found.project.id, "", {}, Role::kAdmin};
+  return Principal{std::string(kLocalOperator), found.tenant.id, found.project.id, "", {}, "admin"};
 }
 
 Result<Identity::Default> SqlIdentity::ensure_default() {
   if (auto found = find_default(database_, kDefault); found || found.error().code != ErrorCode::kNotFound) return found;
   // Another process may have made it in between.
-  const Principal actor{std::string(kLocalOperator), "", "", "", {}, Role::kAdmin};
+  const Call actor = Call::of({std::string(kLocalOperator), "", "", "", {}, "admin"});
   if (const auto made = insert_tenant(actor, kDefault); !made && made.error().code != ErrorCode::kConflict) return fail(made.error());
   return find_default(database_, kDefault);
 }
 
-Result<Tenant> SqlIdentity::create_tenant(const Principal& actor, std::string_view name) {
+Result<Tenant> SqlIdentity::create_tenant(const Call& actor, std::string_view name) {
   STOA_CHECK(check_name("tenant", name));
-  STOA_CHECK(allow(actor, Action::kTenantManage, kTenantCreate, {"", "", fmt::format("tenant {}", name), false}));
+  STOA_CHECK(allow(actor, Action::kTenantManage, kTenantCreate, {.tenant = {}, .project = {}, .kind = "tenant", .name = std::string(name)}));
   return insert_tenant(actor, name);
 }
 
-Result<Tenant> SqlIdentity::insert_tenant(const Principal& actor, std::string_view name) {
+Result<Tenant> SqlIdentity::insert_tenant(const Call& actor, std::string_view name) {
   const Micros now = clock_.now();
   const Tenant tenant{new_id("tenant"), std::string(name), now};
   STOA_CHECK(change(actor, kTenantCreate, "tenant " + tenant.name, [&](infra::SqlTransaction& transaction) -> Status {
@@ -296,28 +303,28 @@ Result<Tenant> SqlIdentity::insert_tenant(const Principal& actor, std::string_vi
   return tenant;
 }
 
-Result<Project> SqlIdentity::create_project(const Principal& actor, std::string_view name) {
+Result<Project> SqlIdentity::create_project(const Call& actor, std::string_view name) {
   constexpr std::string_view kChange = "identity.project.create";
   STOA_CHECK(check_name("project", name));
-  const Project project{new_id("proj"), actor.tenant, std::string(name), clock_.now()};
-  STOA_CHECK(allow(actor, Action::kProjectManage, kChange, {actor.tenant, "", "project " + project.name, false}));
+  const Project project{new_id("proj"), actor.principal.tenant, std::string(name), clock_.now()};
+  STOA_CHECK(allow(actor, Action::kProjectManage, kChange, of_tenant(actor, "project", project.name)));
   STOA_CHECK(change(actor, kChange, "project " + project.name,
                     [&](infra::SqlTransaction& transaction) { return insert_project(transaction, project); }));
   return project;
 }
 
-Result<std::vector<Project>> SqlIdentity::projects(const Principal& actor) {
-  const bool all = decide(actor, Action::kProjectManage, {actor.tenant, "", "projects", false}).allowed;
+Result<std::vector<Project>> SqlIdentity::projects(const Call& actor) {
+  const bool all = access_.decide(actor, Action::kProjectManage, of_tenant(actor, "project")).allowed;
   return read_all(database_, "SELECT id, tenant, name, created FROM projects WHERE tenant = ? AND (? OR id = ?) ORDER BY name",
-                  {actor.tenant, std::int64_t{all}, actor.project}, read_project);
+                  {actor.principal.tenant, std::int64_t{all}, actor.principal.project}, read_project);
 }
 
-Result<User> SqlIdentity::create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups) {
+Result<User> SqlIdentity::create_user(const Call& actor, std::string_view name, std::vector<std::string> groups) {
   constexpr std::string_view kChange = "identity.user.create";
   STOA_CHECK(check_name("user", name));
   STOA_TRY(checked, check_groups(std::move(groups)));
-  const User user{new_id("user"), actor.tenant, std::string(name), std::move(checked), false, clock_.now()};
-  STOA_CHECK(allow(actor, Action::kUserManage, kChange, {actor.tenant, "", "user " + user.name, false}));
+  const User user{new_id("user"), actor.principal.tenant, std::string(name), std::move(checked), false, clock_.now()};
+  STOA_CHECK(allow(actor, Action::kUserManage, kChange, of_tenant(actor, "user", user.name)));
   STOA_CHECK(change(actor, kChange, "user " + user.name, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(taken(transaction.execute("INSERT INTO users (id, tenant, name, created) VALUES (?, ?, ?, ?)",
                                          {user.id, user.tenant, user.name, user.created}),
@@ -327,15 +334,15 @@ Result<User> SqlIdentity::create_user(const Principal& actor, std::string_view n
   return user;
 }
 
-Result<User> SqlIdentity::set_groups(const Principal& actor, std::string_view name, std::vector<std::string> groups) {
+Result<User> SqlIdentity::set_groups(const Call& actor, std::string_view name, std::vector<std::string> groups) {
   constexpr std::string_view kChange = "identity.user.groups";
   STOA_CHECK(check_name("user", name));
   STOA_TRY(checked, check_groups(std::move(groups)));
-  const std::string resource = fmt::format("user {}", name);
-  STOA_CHECK(allow(actor, Action::kUserManage, kChange, {actor.tenant, "", resource, false}));
+  const Resource resource = of_tenant(actor, "user", name);
+  STOA_CHECK(allow(actor, Action::kUserManage, kChange, resource));
   User user;
-  STOA_CHECK(change(actor, kChange, resource, [&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(found, find_user(transaction, actor.tenant, name));
+  STOA_CHECK(change(actor, kChange, resource.text(), [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(found, find_user(transaction, actor.principal.tenant, name));
     user = found;
     user.groups = checked;
     STOA_CHECK(transaction.execute("DELETE FROM user_groups WHERE user_id = ?", {user.id}));
@@ -344,21 +351,21 @@ Result<User> SqlIdentity::set_groups(const Principal& actor, std::string_view na
   return user;
 }
 
-Status SqlIdentity::disable_user(const Principal& actor, std::string_view name, bool disabled) {
+Status SqlIdentity::disable_user(const Call& actor, std::string_view name, bool disabled) {
   const std::string_view kind = disabled ? "identity.user.disable" : "identity.user.enable";
   STOA_CHECK(check_name("user", name));
-  const std::string resource = fmt::format("user {}", name);
-  STOA_CHECK(allow(actor, Action::kUserManage, kind, {actor.tenant, "", resource, false}));
-  return change(actor, kind, resource, [&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(user, find_user(transaction, actor.tenant, name));
+  const Resource resource = of_tenant(actor, "user", name);
+  STOA_CHECK(allow(actor, Action::kUserManage, kind, resource));
+  return change(actor, kind, resource.text(), [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(user, find_user(transaction, actor.principal.tenant, name));
     STOA_CHECK(transaction.execute("UPDATE users SET disabled = ? WHERE id = ?", {std::int64_t{disabled}, user.id}));
     return {};
   });
 }
 
-Result<std::vector<User>> SqlIdentity::users(const Principal& actor) {
-  STOA_CHECK(check_access(actor, Action::kUserManage, {actor.tenant, "", "users", false}));
-  return read_all(database_, std::string(kUserColumns) + "WHERE u.tenant = ? ORDER BY u.name", {actor.tenant}, read_user);
+Result<std::vector<User>> SqlIdentity::users(const Call& actor) {
+  STOA_CHECK(access_.check(actor, Action::kUserManage, of_tenant(actor, "user")));
+  return read_all(database_, std::string(kUserColumns) + "WHERE u.tenant = ? ORDER BY u.name", {actor.principal.tenant}, read_user);
 }
 
 // ---- Keys
@@ -378,43 +385,45 @@ Status SqlIdentity::store_key(infra::SqlTransaction& transaction, IssuedKey& iss
   }
   STOA_CHECK(transaction.execute(
       "INSERT INTO api_keys (id, prefix, hash, project, user_id, label, role, created, expires, scopes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {key.id, key.prefix, Bytes(digest.begin(), digest.end()), key.project, infra::sql_optional(user), key.label, std::string(role_name(key.role)), key.created,
+      {key.id, key.prefix, Bytes(digest.begin(), digest.end()), key.project, infra::sql_optional(user), key.label, key.role, key.created,
        infra::sql_optional(key.expires), join_list(key.scopes)}));
   return {};
 }
 
 // What nobody may give: more than they have.
-Status SqlIdentity::check_grant(const Principal& actor, Role role, const std::vector<std::string>& scopes) {
-  if (role > actor.role) return fail(ErrorCode::kPermissionDenied, "a {} cannot make a key with the role {}", role_name(actor.role), role_name(role));
-  if (scopes_within(scopes, actor.scopes)) return {};
-  return fail(error(ErrorCode::kPermissionDenied, "a key that is limited to {} cannot make one that may more", join_list(actor.scopes)).with_param("scopes"));
+Status SqlIdentity::check_grant(const Call& actor, std::string_view role, const std::vector<std::string>& scopes) {
+  STOA_CHECK(access_.check_role(actor.principal.tenant, role));
+  STOA_CHECK(access_.check_grant(actor, role));
+  const auto& own = actor.principal.scopes;
+  if (scopes_within(scopes, own)) return {};
+  return fail(error(ErrorCode::kPermissionDenied, "a key that is limited to {} cannot make one that may more", join_list(own)).with_param("scopes"));
 }
 
-Result<IssuedKey> SqlIdentity::issue_key(const Principal& actor, const NewKey& wanted) {
+Result<IssuedKey> SqlIdentity::issue_key(const Call& actor, const NewKey& wanted) {
   constexpr std::string_view kChange = "identity.key.create";
   const Micros now = clock_.now();
   if (wanted.label.size() > kMaxLabel) return fail(ErrorCode::kInvalidArgument, "a label of {} bytes, more than {}", wanted.label.size(), kMaxLabel);
   if (wanted.expires && *wanted.expires <= now) return fail(ErrorCode::kInvalidArgument, "the key would expire in the past, at {}", to_rfc3339(*wanted.expires));
   if (auto scopes = check_scopes(wanted.scopes); !scopes) return fail(std::move(scopes).error().with_param("scopes"));
-  const std::string& asked = wanted.project.empty() ? actor.project : wanted.project;
-  STOA_TRY(row, database_.query_one("SELECT id FROM projects WHERE tenant = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1", {actor.tenant, asked, asked, asked}));
+  const std::string& asked = wanted.project.empty() ? actor.principal.project : wanted.project;
+  STOA_TRY(row, database_.query_one("SELECT id FROM projects WHERE tenant = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1", {actor.principal.tenant, asked, asked, asked}));
   if (!row) return fail(ErrorCode::kNotFound, "there is no project '{}'", asked.substr(0, 150));
 
   IssuedKey issued;
   STOA_TRY(project, row->get<std::string>(0));
-  issued.key = {new_id("key"), "", actor.tenant, project, wanted.user, wanted.label, wanted.role, now, wanted.expires, {}, {}, wanted.scopes};
-  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {actor.tenant, project, "key " + issued.key.id, true}));
+  issued.key = {new_id("key"), "", actor.principal.tenant, project, wanted.user, wanted.label, wanted.role, now, wanted.expires, {}, {}, wanted.scopes};
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {.tenant = actor.principal.tenant, .project = project, .kind = "key", .name = issued.key.id, .hidden = true}));
   STOA_CHECK(check_grant(actor, wanted.role, wanted.scopes));
   STOA_CHECK(change(actor, kChange, "key " + issued.key.id, [&](infra::SqlTransaction& transaction) { return store_key(transaction, issued); }));
   return issued;
 }
 
-Result<IssuedKey> SqlIdentity::rotate_key(const Principal& actor, std::string_view id_or_prefix, Micros overlap) {
+Result<IssuedKey> SqlIdentity::rotate_key(const Call& actor, std::string_view id_or_prefix, Micros overlap) {
   constexpr std::string_view kChange = "identity.key.rotate";
   if (overlap < 0 || overlap > kMaxOverlap) return fail(error(ErrorCode::kInvalidArgument, "a key may work for at most 30 days beside the one in its place").with_param("overlap"));
   STOA_TRY(old, find_key(actor, id_or_prefix));
   const Micros now = clock_.now();
-  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {old.tenant, old.project, "key " + old.id, true}));
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {.tenant = old.tenant, .project = old.project, .kind = "key", .name = old.id, .hidden = true}));
   STOA_CHECK(check_grant(actor, old.role, old.scopes));
   if (old.revoked || (old.expires && *old.expires <= now)) return fail(ErrorCode::kConflict, "the key {} works no more; make a new one", old.id);
   IssuedKey issued{.key = old, .secret = {}};
@@ -432,22 +441,22 @@ Result<IssuedKey> SqlIdentity::rotate_key(const Principal& actor, std::string_vi
 }
 
 // The text may be a whole key by mistake: it must not reach logs through the message.
-Result<ApiKey> SqlIdentity::find_key(const Principal& actor, std::string_view id_or_prefix) {
+Result<ApiKey> SqlIdentity::find_key(const Call& actor, std::string_view id_or_prefix) {
   const std::string asked(id_or_prefix);
-  STOA_TRY(row, database_.query_one(std::string(kKeyColumns) + "WHERE p.tenant = ? AND (k.id = ? OR k.prefix = ?)", {actor.tenant, asked, asked}));
+  STOA_TRY(row, database_.query_one(std::string(kKeyColumns) + "WHERE p.tenant = ? AND (k.id = ? OR k.prefix = ?)", {actor.principal.tenant, asked, asked}));
   if (!row) return fail(error(ErrorCode::kNotFound, "there is no key with this id or prefix").with_hint("`stoa keys list` shows ids and prefixes"));
   return read_key(*row);
 }
 
-Result<std::vector<ApiKey>> SqlIdentity::keys(const Principal& actor) {
-  STOA_CHECK(check_access(actor, Action::kKeyManage, Resource::of(actor, "keys")));
-  return read_all(database_, std::string(kKeyColumns) + "WHERE k.project = ? ORDER BY k.created DESC, k.id DESC", {actor.project}, read_key);
+Result<std::vector<ApiKey>> SqlIdentity::keys(const Call& actor) {
+  STOA_CHECK(access_.check(actor, Action::kKeyManage, Resource::of(actor.principal, "key")));
+  return read_all(database_, std::string(kKeyColumns) + "WHERE k.project = ? ORDER BY k.created DESC, k.id DESC", {actor.principal.project}, read_key);
 }
 
-Status SqlIdentity::revoke_key(const Principal& actor, std::string_view id_or_prefix) {
+Status SqlIdentity::revoke_key(const Call& actor, std::string_view id_or_prefix) {
   constexpr std::string_view kChange = "identity.key.revoke";
   STOA_TRY(key, find_key(actor, id_or_prefix));
-  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {key.tenant, key.project, "key " + key.id, true}));
+  STOA_CHECK(allow(actor, Action::kKeyManage, kChange, {.tenant = key.tenant, .project = key.project, .kind = "key", .name = key.id, .hidden = true}));
   if (key.revoked) return {};
   return change(actor, kChange, "key " + key.id, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("UPDATE api_keys SET revoked = ? WHERE id = ? AND revoked IS NULL", {clock_.now(), key.id}));
@@ -457,10 +466,10 @@ Status SqlIdentity::revoke_key(const Principal& actor, std::string_view id_or_pr
 
 }  // namespace
 
-Result<std::unique_ptr<Identity>> Identity::open(infra::SqlDatabase& database, AuditLog& audit, Bytes secret, const Clock& clock) {
+Result<std::unique_ptr<Identity>> Identity::open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock) {
   if (secret.size() < kSecretBytes) return fail(ErrorCode::kInvalidArgument, "the secret for API keys has {} bytes, and at least {} are needed", secret.size(), kSecretBytes);
   STOA_CHECK(database.migrate("governance/identity", kMigrations));
-  return std::make_unique<SqlIdentity>(database, audit, std::move(secret), clock);
+  return std::make_unique<SqlIdentity>(database, audit, access, std::move(secret), clock);
 }
 
 }  // namespace stoa::governance

@@ -1,5 +1,5 @@
 // Tenants, their projects, users, groups and API keys; and from a bearer key, the Principal it stands for.
-// Changes take the acting principal, are decided by governance/access, and are written to the audit log in the same transaction.
+// Changes take the call, are decided by governance/access, and are written to the audit log in the same transaction.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,13 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
-#include "contracts/principal.h"
+#include "contracts/call.h"
 #include "governance/audit/audit.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::governance {
+
+class Access;
 
 struct Tenant {
   std::string id, name;
@@ -38,7 +40,7 @@ struct NewKey {
   std::string project;             // id, or name inside the actor's tenant; empty: the actor's project
   std::string user;                // name; empty for a service account
   std::string label;               // what the key is for, 0..128 bytes
-  Role role = Role::kDeveloper;    // at most the actor's own
+  std::string role = "developer";  // one that policies define; it gives nothing that the actor's own does not
   std::optional<Micros> expires;   // absent: never
   std::vector<std::string> scopes; // what it is limited to (governance/access); within the actor's own; empty: all that the role may
 };
@@ -46,7 +48,7 @@ struct ApiKey {
   std::string id;                  // "key_..."
   std::string prefix;              // 16 digits that may be shown; the key is "sk-stoa-<prefix>-<64 hexadecimal digits>"
   std::string tenant, project, user, label;
-  Role role = Role::kViewer;
+  std::string role;
   Micros created = 0;
   std::optional<Micros> expires, revoked, last_used;  // last use to the minute
   std::vector<std::string> scopes;
@@ -62,7 +64,7 @@ struct IssuedKey {
 class Identity {
  public:
   // `secret` keys the hashes of the API keys (load_server_secret). What is passed by reference outlives the object.
-  static Result<std::unique_ptr<Identity>> open(infra::SqlDatabase& database, AuditLog& audit, Bytes secret,
+  static Result<std::unique_ptr<Identity>> open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret,
                                                 const Clock& clock = Clock::system());
   virtual ~Identity() = default;
 
@@ -82,24 +84,24 @@ class Identity {
   // of that name. The way to the first key of a tenant.
   virtual Result<Principal> local_operator(std::string_view tenant = "default") = 0;
 
-  virtual Result<Tenant> create_tenant(const Principal& actor, std::string_view name) = 0;    // with its project "default"
-  virtual Result<Project> create_project(const Principal& actor, std::string_view name) = 0;  // in the actor's tenant
+  virtual Result<Tenant> create_tenant(const Call& actor, std::string_view name) = 0;    // with its project "default"
+  virtual Result<Project> create_project(const Call& actor, std::string_view name) = 0;  // in the actor's tenant
   // Of the actor's tenant, by name; those who may not manage projects see their own only.
-  virtual Result<std::vector<Project>> projects(const Principal& actor) = 0;
-  virtual Result<User> create_user(const Principal& actor, std::string_view name, std::vector<std::string> groups = {}) = 0;
-  virtual Result<User> set_groups(const Principal& actor, std::string_view user, std::vector<std::string> groups) = 0;
-  virtual Status disable_user(const Principal& actor, std::string_view user, bool disabled) = 0;
-  virtual Result<std::vector<User>> users(const Principal& actor) = 0;
+  virtual Result<std::vector<Project>> projects(const Call& actor) = 0;
+  virtual Result<User> create_user(const Call& actor, std::string_view name, std::vector<std::string> groups = {}) = 0;
+  virtual Result<User> set_groups(const Call& actor, std::string_view user, std::vector<std::string> groups) = 0;
+  virtual Status disable_user(const Call& actor, std::string_view user, bool disabled) = 0;
+  virtual Result<std::vector<User>> users(const Call& actor) = 0;
 
-  virtual Result<IssuedKey> issue_key(const Principal& actor, const NewKey& key) = 0;
-  virtual Result<std::vector<ApiKey>> keys(const Principal& actor) = 0;  // of the actor's project, newest first
+  virtual Result<IssuedKey> issue_key(const Call& actor, const NewKey& key) = 0;
+  virtual Result<std::vector<ApiKey>> keys(const Call& actor) = 0;  // of the actor's project, newest first
   // A new key in place of one that works: the same holder, role and scopes, and as long a life. The old one works for `overlap` more (at
   // most kMaxOverlap), so that whoever uses it can change over.
   static constexpr Micros kMaxOverlap = Micros{30} * 86'400 * 1'000'000;
-  virtual Result<IssuedKey> rotate_key(const Principal& actor, std::string_view id_or_prefix, Micros overlap) = 0;
+  virtual Result<IssuedKey> rotate_key(const Call& actor, std::string_view id_or_prefix, Micros overlap) = 0;
   // By id or prefix, in the actor's tenant. Works at once, also in other processes that share the store: keys are not cached.
   // Revoking again changes nothing.
-  virtual Status revoke_key(const Principal& actor, std::string_view id_or_prefix) = 0;
+  virtual Status revoke_key(const Call& actor, std::string_view id_or_prefix) = 0;
 };
 
 // The installation's secrets, 32 bytes each, in <home>/secrets/ (hexadecimal): made once with mode 0600 in a folder of mode 0700; `home`

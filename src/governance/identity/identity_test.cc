@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "governance/access/test_access.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::governance {
@@ -35,9 +36,9 @@ class IdentityTest : public testing::Test {
   void SetUp() override {
     database_ = *infra::open_memory();
     audit_ = *AuditLog::open(*database_, clock_);
-    identity_ = *Identity::open(*database_, *audit_, secret_of('s'), clock_);
+    identity_ = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
     ASSERT_TRUE(identity_->ensure_default());
-    operator_ = *identity_->local_operator();
+    operator_ = Call::of(*identity_->local_operator());
   }
 
   IssuedKey issue(const NewKey& key = {}) {
@@ -45,10 +46,10 @@ class IdentityTest : public testing::Test {
     EXPECT_TRUE(issued) << issued.error().message;
     return issued.value_or(IssuedKey{});
   }
-  Principal with(Role role) {
+  Call with(std::string role) {
     NewKey key;
-    key.role = role;
-    return *identity_->authenticate(issue(key).secret);
+    key.role = std::move(role);
+    return Call::of(*identity_->authenticate(issue(key).secret));
   }
   std::vector<AuditEntry> audited(std::string action) {
     AuditQuery query;
@@ -58,27 +59,28 @@ class IdentityTest : public testing::Test {
 
   TestClock clock_;
   std::unique_ptr<infra::SqlDatabase> database_;
+  std::unique_ptr<Access> access_ = access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<Identity> identity_;
-  Principal operator_;
+  Call operator_;
 };
 
 TEST_F(IdentityTest, AuthenticatesUsersAndServiceAccounts) {
   ASSERT_TRUE(identity_->create_user(operator_, "ann", {"ops", "eng", "eng"}));
-  const IssuedKey of_ann = issue({"default", "ann", "laptop", Role::kViewer, {}});
+  const IssuedKey of_ann = issue({"default", "ann", "laptop", "viewer", {}});
   const Principal ann = *identity_->authenticate(of_ann.secret);
   EXPECT_TRUE(ann.id.starts_with("user_"));
-  EXPECT_EQ(ann.tenant, operator_.tenant);
-  EXPECT_EQ(ann.project, operator_.project);
+  EXPECT_EQ(ann.tenant, operator_.principal.tenant);
+  EXPECT_EQ(ann.project, operator_.principal.project);
   EXPECT_EQ(ann.user, "ann");
   EXPECT_EQ(ann.groups, (std::vector<std::string>{"eng", "ops"}));
-  EXPECT_EQ(ann.role, Role::kViewer);
+  EXPECT_EQ(ann.role, "viewer");
 
-  const IssuedKey of_service = issue({"", "", "batch", Role::kOperator, {}});
+  const IssuedKey of_service = issue({"", "", "batch", "operator", {}});
   const Principal service = *identity_->authenticate(of_service.secret);
   EXPECT_EQ(service.id, of_service.key.id);
   EXPECT_EQ(service.user, "");
-  EXPECT_EQ(service.role, Role::kOperator);
+  EXPECT_EQ(service.role, "operator");
 
   ASSERT_TRUE(identity_->set_groups(operator_, "ann", {"law"}));
   EXPECT_EQ(identity_->authenticate(of_ann.secret)->groups, std::vector<std::string>{"law"});
@@ -86,7 +88,7 @@ TEST_F(IdentityTest, AuthenticatesUsersAndServiceAccounts) {
 
 TEST_F(IdentityTest, AKeyIsReplacedWhileTheOldOneWorksOn) {
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
-  const IssuedKey old = issue({.project = "", .user = "ann", .label = "laptop", .role = Role::kDeveloper, .expires = clock_.time + 100 * kSecond, .scopes = {"model.*"}});
+  const IssuedKey old = issue({.project = "", .user = "ann", .label = "laptop", .role = "developer", .expires = clock_.time + 100 * kSecond, .scopes = {"model.*"}});
   clock_.time += 10 * kSecond;
   const auto replaced = identity_->rotate_key(operator_, old.key.prefix, 5 * kSecond);
   ASSERT_TRUE(replaced) << replaced.error().message;
@@ -115,15 +117,15 @@ TEST_F(IdentityTest, AKeyIsReplacedWhileTheOldOneWorksOn) {
 using IdentityAttacks = IdentityTest;
 
 TEST_F(IdentityAttacks, NobodyGivesMoreThanTheyHave) {
-  const Principal limited = *identity_->authenticate(issue({.role = Role::kAdmin, .scopes = {"key.manage", "document.read"}}).secret);
-  const IssuedKey whole = issue({.role = Role::kAdmin}), small = issue({.role = Role::kViewer, .scopes = {"document.read"}});
+  const Call limited = Call::of(*identity_->authenticate(issue({.role = "admin", .scopes = {"key.manage", "document.read"}}).secret));
+  const IssuedKey whole = issue({.role = "admin"}), small = issue({.role = "viewer", .scopes = {"document.read"}});
   for (const std::vector<std::string>& scopes : {std::vector<std::string>{}, {"model.use"}, {"document.*"}, {"document.read", "audit.read"}})
-    EXPECT_EQ(code_of(identity_->issue_key(limited, {.role = Role::kViewer, .scopes = scopes})), ErrorCode::kPermissionDenied);
-  EXPECT_TRUE(identity_->issue_key(limited, {.role = Role::kViewer, .scopes = {"document.read"}}));
+    EXPECT_EQ(code_of(identity_->issue_key(limited, {.role = "viewer", .scopes = scopes})), ErrorCode::kPermissionDenied);
+  EXPECT_TRUE(identity_->issue_key(limited, {.role = "viewer", .scopes = {"document.read"}}));
   EXPECT_EQ(code_of(identity_->rotate_key(limited, whole.key.id, 0)), ErrorCode::kPermissionDenied) << "it would be shown a key that may more";
   EXPECT_TRUE(identity_->rotate_key(limited, small.key.id, 0));
-  const Principal reader = *identity_->authenticate(issue({.role = Role::kAdmin, .scopes = {"document.read"}}).secret);
-  EXPECT_EQ(code_of(identity_->issue_key(reader, {.role = Role::kViewer, .scopes = {"document.read"}})), ErrorCode::kPermissionDenied);
+  const Call reader = Call::of(*identity_->authenticate(issue({.role = "admin", .scopes = {"document.read"}}).secret));
+  EXPECT_EQ(code_of(identity_->issue_key(reader, {.role = "viewer", .scopes = {"document.read"}})), ErrorCode::kPermissionDenied);
   EXPECT_EQ(code_of(identity_->revoke_key(reader, whole.key.id)), ErrorCode::kPermissionDenied);
   EXPECT_EQ(code_of(identity_->issue_key(operator_, {.scopes = {"moon.walk"}})), ErrorCode::kInvalidArgument);
 }
@@ -134,8 +136,8 @@ TEST_F(IdentityAttacks, EveryKeyThatDoesNotWorkGetsTheSameAnswer) {
   const std::string good = issue().secret, other = issue().secret;
   const IssuedKey revoked = issue();
   ASSERT_TRUE(identity_->revoke_key(operator_, revoked.key.id));
-  const std::string disabled = issue({"", "bob", "", Role::kViewer, {}}).secret;
-  const std::string expired = issue({"", "", "", Role::kViewer, clock_.time + kSecond}).secret;
+  const std::string disabled = issue({"", "bob", "", "viewer", {}}).secret;
+  const std::string expired = issue({"", "", "", "viewer", clock_.time + kSecond}).secret;
   ASSERT_TRUE(identity_->authenticate(disabled));
   ASSERT_TRUE(identity_->authenticate(expired));
   ASSERT_TRUE(identity_->disable_user(operator_, "bob", true));
@@ -171,13 +173,13 @@ TEST_F(IdentityTest, KeysAreStoredAsHashesOfThisInstallation) {
   EXPECT_EQ(row->get<Bytes>(0)->size(), 32u);
   EXPECT_TRUE(issued.secret.starts_with("sk-stoa-" + issued.key.prefix + "-"));
   EXPECT_EQ(row->get<std::string>(1)->find(issued.secret.substr(25)), std::string::npos);
-  const auto elsewhere = *Identity::open(*database_, *audit_, secret_of('t'), clock_);
+  const auto elsewhere = *Identity::open(*database_, *audit_, *access_, secret_of('t'), clock_);
   EXPECT_EQ(code_of(elsewhere->authenticate(issued.secret)), ErrorCode::kUnauthenticated);
-  EXPECT_EQ(code_of(Identity::open(*database_, *audit_, Bytes(8), clock_)), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(Identity::open(*database_, *audit_, *access_, Bytes(8), clock_)), ErrorCode::kInvalidArgument);
 }
 
 TEST_F(IdentityTest, RevocationWorksAtOnceAlsoElsewhere) {
-  const auto other_process = *Identity::open(*database_, *audit_, secret_of('s'), clock_);
+  const auto other_process = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
   const IssuedKey issued = issue();
   ASSERT_TRUE(other_process->authenticate(issued.secret));
   ASSERT_TRUE(identity_->revoke_key(operator_, issued.key.prefix));
@@ -207,20 +209,20 @@ TEST_F(IdentityTest, LastUseIsKeptToTheMinute) {
 
 TEST_F(IdentityAttacks, TenantsAreWalls) {
   ASSERT_TRUE(identity_->create_tenant(operator_, "acme"));
-  const Principal theirs = *identity_->local_operator("acme");
-  EXPECT_NE(theirs.tenant, operator_.tenant);
+  const Call theirs = Call::of(*identity_->local_operator("acme"));
+  EXPECT_NE(theirs.principal.tenant, operator_.principal.tenant);
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
   ASSERT_TRUE(identity_->create_user(theirs, "ann"));  // a name of its own in each tenant
   ASSERT_TRUE(identity_->create_user(theirs, "zoe"));
-  const IssuedKey our_key = issue({"", "ann", "", Role::kAdmin, {}});
-  const Principal ann = *identity_->authenticate(our_key.secret);
-  const IssuedKey their_key = *identity_->issue_key(theirs, {"default", "ann", "", Role::kAdmin, {}});
-  const Principal their_ann = *identity_->authenticate(their_key.secret);
-  EXPECT_EQ(their_ann.tenant, theirs.tenant);
-  EXPECT_NE(their_ann.id, ann.id);
+  const IssuedKey our_key = issue({"", "ann", "", "admin", {}});
+  const Call ann = Call::of(*identity_->authenticate(our_key.secret));
+  const IssuedKey their_key = *identity_->issue_key(theirs, {"default", "ann", "", "admin", {}});
+  const Call their_ann = Call::of(*identity_->authenticate(their_key.secret));
+  EXPECT_EQ(their_ann.principal.tenant, theirs.principal.tenant);
+  EXPECT_NE(their_ann.principal.id, ann.principal.id);
 
-  EXPECT_EQ(code_of(identity_->issue_key(ann, {theirs.project, "", "", Role::kViewer, {}})), ErrorCode::kNotFound);
-  EXPECT_EQ(code_of(identity_->issue_key(ann, {"", "zoe", "", Role::kViewer, {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(ann, {theirs.principal.project, "", "", "viewer", {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(ann, {"", "zoe", "", "viewer", {}})), ErrorCode::kNotFound);
   EXPECT_EQ(code_of(identity_->revoke_key(ann, their_key.key.id)), ErrorCode::kNotFound);
   EXPECT_EQ(code_of(identity_->revoke_key(ann, their_key.key.prefix)), ErrorCode::kNotFound);
   EXPECT_EQ(code_of(identity_->set_groups(ann, "zoe", {"eng"})), ErrorCode::kNotFound);
@@ -236,13 +238,13 @@ TEST_F(IdentityAttacks, TenantsAreWalls) {
 
 TEST_F(IdentityTest, ProjectsOfOneTenant) {
   const Project lab = *identity_->create_project(operator_, "lab");
-  const IssuedKey by_name = issue({"lab", "", "", Role::kDeveloper, {}}), by_id = issue({lab.id, "", "", Role::kAdmin, {}});
-  const Principal developer = *identity_->authenticate(by_name.secret), admin = *identity_->authenticate(by_id.secret);
-  EXPECT_EQ(developer.project, lab.id);
-  EXPECT_EQ(admin.project, lab.id);
+  const IssuedKey by_name = issue({"lab", "", "", "developer", {}}), by_id = issue({lab.id, "", "", "admin", {}});
+  const Call developer = Call::of(*identity_->authenticate(by_name.secret)), admin = Call::of(*identity_->authenticate(by_id.secret));
+  EXPECT_EQ(developer.principal.project, lab.id);
+  EXPECT_EQ(admin.principal.project, lab.id);
   EXPECT_EQ(identity_->keys(operator_)->size(), 0u);
   EXPECT_EQ(identity_->keys(admin)->size(), 2u);
-  const auto names = [&](const Principal& actor) {
+  const auto names = [&](const Call& actor) {
     std::vector<std::string> all;
     const auto projects = *identity_->projects(actor);
     for (const auto& project : projects) all.push_back(project.name);
@@ -256,18 +258,18 @@ TEST_F(IdentityTest, ProjectsOfOneTenant) {
 TEST_F(IdentityTest, OnlyAdminsChangeAndRefusalsAreRecorded) {
   const IssuedKey key = issue();
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
-  for (const Role role : {Role::kViewer, Role::kDeveloper, Role::kOperator}) {
-    const Principal actor = with(role);
+  for (const char* role : {"viewer", "developer", "operator"}) {
+    const Call actor = with(role);
     const ErrorCode answers[] = {
         code_of(identity_->create_tenant(actor, "t")),   code_of(identity_->create_project(actor, "p")),
         code_of(identity_->create_user(actor, "u")),     code_of(identity_->set_groups(actor, "ann", {})),
         code_of(identity_->users(actor)),                code_of(identity_->disable_user(actor, "ann", true)),
-        code_of(identity_->keys(actor)),                 code_of(identity_->issue_key(actor, {"", "", "", Role::kViewer, {}})),
-        code_of(identity_->issue_key(actor, {"", "", "", Role::kAdmin, {}})), code_of(identity_->revoke_key(actor, key.key.id)),
+        code_of(identity_->keys(actor)),                 code_of(identity_->issue_key(actor, {"", "", "", "viewer", {}})),
+        code_of(identity_->issue_key(actor, {"", "", "", "admin", {}})), code_of(identity_->revoke_key(actor, key.key.id)),
     };
     for (const ErrorCode answer : answers) EXPECT_EQ(answer, ErrorCode::kPermissionDenied);
   }
-  EXPECT_EQ(code_of(identity_->users(Principal{})), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(code_of(identity_->users(Call{})), ErrorCode::kPermissionDenied);
   const auto refused = audited("identity.key.revoke");
   ASSERT_EQ(refused.size(), 3u);
   for (const auto& entry : refused) {
@@ -280,7 +282,10 @@ TEST_F(IdentityTest, OnlyAdminsChangeAndRefusalsAreRecorded) {
 
 TEST_F(IdentityTest, ChangesAreRecordedWithThem) {
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
-  const IssuedKey key = issue({"", "ann", "laptop", Role::kViewer, {}});
+  const IssuedKey key = issue({"", "ann", "laptop", "viewer", {}});
+  Trace trace(Trace::new_trace_id(), clock_);
+  operator_.request_id = "req_1";
+  operator_.trace = &trace;
   ASSERT_TRUE(identity_->disable_user(operator_, "ann", true));
   EXPECT_FALSE(identity_->create_user(operator_, "ann"));
   const struct { std::string action, resource; } table[] = {
@@ -289,20 +294,22 @@ TEST_F(IdentityTest, ChangesAreRecordedWithThem) {
     const auto entries = audited(action);
     ASSERT_EQ(entries.size(), 1u) << action;
     EXPECT_EQ(entries[0].resource, resource);
-    EXPECT_EQ(entries[0].principal, operator_.id);
+    EXPECT_EQ(entries[0].principal, operator_.principal.id);
     EXPECT_EQ(entries[0].outcome, Outcome::kAllowed);
+    EXPECT_EQ(entries[0].trace_id, action == "identity.user.disable" ? trace.id() : "");
+    EXPECT_EQ(entries[0].request_id, action == "identity.user.disable" ? "req_1" : "");
     EXPECT_EQ(entries[0].reason.find(key.secret), std::string::npos);
   }
 }
 
 TEST_F(IdentityTest, DefaultIsMadeOnce) {
   const auto first = *identity_->ensure_default();
-  const auto again = *(*Identity::open(*database_, *audit_, secret_of('s'), clock_))->ensure_default();
+  const auto again = *(*Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_))->ensure_default();
   EXPECT_EQ(again.tenant.id, first.tenant.id);
   EXPECT_EQ(again.project.id, first.project.id);
   EXPECT_EQ(first.project.tenant, first.tenant.id);
   EXPECT_EQ(first.project.name, "default");
-  EXPECT_EQ(operator_.tenant, first.tenant.id);
+  EXPECT_EQ(operator_.principal.tenant, first.tenant.id);
 }
 
 TEST_F(IdentityTest, RefusesWhatCannotBe) {
@@ -320,10 +327,11 @@ TEST_F(IdentityTest, RefusesWhatCannotBe) {
   std::vector<std::string> many;
   for (int i = 0; i < 257; ++i) many.push_back(fmt::format("g{}", i));
   EXPECT_EQ(code_of(identity_->create_user(operator_, "ann", many)), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"nowhere", "", "", Role::kViewer, {}})), ErrorCode::kNotFound);
-  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "nobody", "", Role::kViewer, {}})), ErrorCode::kNotFound);
-  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", std::string(129, 'x'), Role::kViewer, {}})), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", "", Role::kViewer, clock_.time})), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"nowhere", "", "", "viewer", {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {.role = "rot"})), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "nobody", "", "viewer", {}})), ErrorCode::kNotFound);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", std::string(129, 'x'), "viewer", {}})), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", "", "viewer", clock_.time})), ErrorCode::kInvalidArgument);
 }
 
 class ServerSecret : public testing::Test {

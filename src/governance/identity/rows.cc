@@ -4,8 +4,6 @@
 
 #include <fmt/ranges.h>
 
-#include "governance/access/access.h"
-
 namespace stoa::governance {
 
 std::string join_list(const std::vector<std::string>& items) { return fmt::format("{}", fmt::join(items, ",")); }
@@ -37,11 +35,9 @@ Result<User> read_user(const infra::SqlRow& row) {
 
 Result<ApiKey> read_key(const infra::SqlRow& row) {
   ApiKey key;
-  std::string role, scopes;
-  STOA_CHECK(row.read(key.id, key.prefix, key.tenant, key.project, key.user, key.label, role, key.created, key.expires, key.revoked, key.last_used, scopes));
+  std::string scopes;
+  STOA_CHECK(row.read(key.id, key.prefix, key.tenant, key.project, key.user, key.label, key.role, key.created, key.expires, key.revoked, key.last_used, scopes));
   key.scopes = split_list(scopes);
-  STOA_TRY(parsed, parse_role(role));
-  key.role = parsed;
   return key;
 }
 

@@ -16,7 +16,7 @@ Reply change(const std::function<Status(const std::string&, const std::string&)>
 }  // namespace
 
 Status add_adapter_routes(infra::Router& router, const AdminParts& parts) {
-  Routes routes(router, parts, "adapters");
+  Routes routes(router, parts, "adapter");
   STOA_CHECK(routes.add("PUT", "/v1/stoa/models/{model}/adapters/{adapter}", Action::kModelManage,
                         [&parts](RequestScope& scope) { return change(parts.load_adapter, scope, true); }));
   return routes.add("DELETE", "/v1/stoa/models/{model}/adapters/{adapter}", Action::kModelManage,

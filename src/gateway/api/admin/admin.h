@@ -62,6 +62,7 @@ struct AnsweredQuestion {
 // References outlive the server; so does this struct, which the routes refer to.
 struct AdminParts {
   const Pipeline& pipeline;
+  const governance::Access& access;
   governance::Identity& identity;
   governance::Ledger& ledger;
   governance::AuditLog& audit;

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "gateway/api/admin/trace_observer.h"
+#include "governance/access/test_access.h"
 #include "governance/audit/export.h"
 #include "governance/audit/request_audit.h"
 #include "infra/crypto/encoding.h"
@@ -25,17 +26,17 @@ T must(Result<T> result) {
 class AdminTest : public testing::Test {
  protected:
   void SetUp() override {
-    operator_ = must(identity_->local_operator());
+    operator_ = Call::of(must(identity_->local_operator()));
     ASSERT_TRUE(lake_.open());
     ASSERT_TRUE(catalog_.open(""));
     ASSERT_TRUE(ingest_.start_worker());
     ASSERT_TRUE(events_->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit_, *checkpoints_)));
     ASSERT_TRUE(events_->start());
     for (const char* name : {"ann", "bob"}) must(identity_->create_user(operator_, name, {}));
-    admin_key_ = key("", Role::kAdmin);
-    ann_key_ = key("ann", Role::kDeveloper);
-    bob_key_ = key("bob", Role::kDeveloper);
-    viewer_key_ = key("", Role::kViewer);
+    admin_key_ = key("", "admin");
+    ann_key_ = key("ann", "developer");
+    bob_key_ = key("bob", "developer");
+    viewer_key_ = key("", "viewer");
     parts_.version = "1.2.3";
     parts_.public_url = "http://127.0.0.1:1";
     parts_.models = {{"small", "generator", "Q4_1", "avx2", 2048, {{"Q4_1", 7, 100, "integers"}}, {{"kernels", "avx2", "the best"}}}};
@@ -53,9 +54,9 @@ class AdminTest : public testing::Test {
     events_->stop();
   }
 
-  std::string key(const std::string& user, Role role) {
+  std::string key(const std::string& user, const std::string& role) {
     governance::NewKey wanted;
-    wanted.project = operator_.project;
+    wanted.project = operator_.principal.project;
     wanted.user = user;
     wanted.role = role;
     return must(identity_->issue_key(operator_, wanted)).secret;
@@ -82,7 +83,7 @@ class AdminTest : public testing::Test {
   // Brings one file in for `readers` and gives its store's id.
   std::string bring_in(const std::string& key, const std::string& path, const std::string& content, const std::string& readers) {
     Call operator_call;
-    operator_call.principal = operator_;
+    operator_call.principal = operator_.principal;
     const std::string store = must(catalog_.create_collection(operator_call, {.name = "handbook", .metadata = {}, .expires_after_days = {}})).id;
     const std::string digest = "sha256:" + infra::sha256_hex(content);
     const JsonObject file{{"path", path}, {"digest", digest}, {"bytes", content.size()}};
@@ -106,7 +107,8 @@ class AdminTest : public testing::Test {
   std::unique_ptr<governance::AuditLog> audit_ = must(governance::AuditLog::open(*sql_));
   std::unique_ptr<governance::AuditCheckpoints> checkpoints_ =
       must(governance::AuditCheckpoints::open(*sql_, *audit_, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
-  std::unique_ptr<governance::Identity> identity_ = must(governance::Identity::open(*sql_, *audit_, Bytes(32, std::byte{7})));
+  std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
+  std::unique_ptr<governance::Identity> identity_ = must(governance::Identity::open(*sql_, *audit_, *access_, Bytes(32, std::byte{7})));
   governance::Identity::Default default_ = must(identity_->ensure_default());
   governance::PriceBook prices_ = must(governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml"));
   std::unique_ptr<governance::Ledger> ledger_ = must(governance::Ledger::open(*sql_, prices_));
@@ -121,13 +123,13 @@ class AdminTest : public testing::Test {
   data::Retriever retriever_{catalog_, index_, nullptr};
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
-  Pipeline pipeline_{{.identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
-  AdminParts parts_{.pipeline = pipeline_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
+  Pipeline pipeline_{{.access = *access_, .identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
+  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
                     .version = {}, .public_url = {}};
   Status ready_;
   infra::Router router_;
-  Principal operator_;
+  Call operator_;
   std::string admin_key_, ann_key_, bob_key_, viewer_key_;
 };
 
@@ -197,7 +199,7 @@ TEST_F(AdminAttacks, FindsDocumentsForTheirReadersOnly) {
   EXPECT_EQ(call("GET", document + "/content", ann_key_).status, 401) << "a key is not a token";
 
   // It ends with the key that asked for it.
-  const std::string short_lived = key("ann", Role::kDeveloper);
+  const std::string short_lived = key("ann", "developer");
   const auto again = json("POST", "/v1/stoa/search", short_lived, query).at("data").as_array();
   const std::string other = text(again.at(0).as_object(), "url").substr(parts_.public_url.size());
   EXPECT_EQ(call("GET", other).status, 200);
@@ -224,7 +226,7 @@ TEST_F(AdminAttacks, AnotherTenantLearnsNothing) {
   ASSERT_EQ(call("GET", "/v1/stoa/traces/" + trace, admin_key_).status, 200);
 
   ASSERT_TRUE(identity_->create_tenant(operator_, "acme"));
-  const std::string eve = must(identity_->issue_key(must(identity_->local_operator("acme")), {.project = "default", .user = "", .label = "", .role = Role::kAdmin, .expires = {}})).secret;
+  const std::string eve = must(identity_->issue_key(Call::of(must(identity_->local_operator("acme"))), {.project = "default", .user = "", .label = "", .role = "admin", .expires = {}})).secret;
   for (const char* list : {"/v1/stoa/ratings", "/v1/stoa/datasets"}) EXPECT_EQ(json("GET", list, eve).at("data").as_array().size(), 0u) << list;
   for (const char* list : {"/v1/stoa/traces", "/v1/stoa/audit", "/v1/stoa/keys"}) {
     const std::string body = call("GET", list, eve).body;

@@ -166,8 +166,10 @@ Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::Ht
   STOA_TRY(key, parts.links.open(id, request.query_param("token").value_or("")));
   STOA_TRY(reader, parts.identity.holder(key));
   call.principal = std::move(reader);
-  call.principal.role = Role::kViewer;  // a link opens one document and gives no other right
-  STOA_CHECK(governance::check_access(call.principal, Action::kDocumentRead, governance::Resource::of(call.principal, "document " + id)));
+  STOA_TRY(origin, origin_of(request));
+  call.origin = std::move(origin);
+  STOA_CHECK(parts.access.check(call, Action::kDocumentRead, governance::Resource::of(call.principal, "document", id)));
+  call.principal.scopes = {std::string(governance::action_name(Action::kDocumentRead))};  // a link opens one document and gives no other right
   STOA_TRY(content, parts.catalog.open_document(call, id));
   return original(std::move(content));
 }
@@ -200,7 +202,7 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
 }  // namespace
 
 Status add_document_routes(infra::Router& router, const AdminParts& parts) {
-  Routes routes(router, parts, "documents");
+  Routes routes(router, parts, "document");
   STOA_CHECK(routes.add("POST", "/v1/stoa/search", Action::kDocumentRead, [&parts](RequestScope& scope) { return search(parts, scope); }));
   STOA_CHECK(routes.add("GET", "/v1/stoa/documents/{id}", Action::kDocumentRead, [&parts](RequestScope& scope) { return document(parts, scope); }));
   return router.add("GET", "/v1/stoa/documents/{id}/content",

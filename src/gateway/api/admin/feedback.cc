@@ -98,7 +98,7 @@ Status complete(const AdminParts& parts, const Call& call, Rating& rating) {
 }
 
 Reply rate(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(permit, permit_for(scope, Action::kRatingWrite, "ratings"));
+  STOA_TRY(permit, permit_for(scope, Action::kRatingWrite, "rating"));
   STOA_TRY(body, openai::parse_body(scope.request().body));
   STOA_TRY(rating, parse_rating(body));
   STOA_CHECK(complete(parts, scope.call(), rating));
@@ -117,7 +117,7 @@ Status set_selection(std::string_view which, feedback::RatingFilter& filter) {
 }
 
 Reply list_ratings(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(permit, permit_for(scope, Action::kDatasetRead, "ratings"));
+  STOA_TRY(permit, permit_for(scope, Action::kDatasetRead, "rating"));
   const auto& request = scope.request();
   feedback::RatingFilter filter;
   filter.answer_id = query_text(request, "answer_id");
@@ -138,7 +138,7 @@ Reply list_ratings(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply withdraw(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(permit, permit_for(scope, Action::kRatingWrite, "ratings"));
+  STOA_TRY(permit, permit_for(scope, Action::kRatingWrite, "rating"));
   const std::string id(scope.request().path_param("id"));
   STOA_CHECK(parts.ratings.remove(permit, id));
   return ok_json({{"id", id}, {"deleted", true}});
@@ -156,7 +156,7 @@ JsonObject version_json(const data::DatasetVersion& version) {
 }
 
 Reply from_ratings(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(permit, permit_for(scope, Action::kDatasetWrite, "datasets"));
+  STOA_TRY(permit, permit_for(scope, Action::kDatasetWrite, "dataset"));
   STOA_TRY(object, openai::parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(name, body.required_text("name"));
@@ -206,7 +206,7 @@ Reply rows(const AdminParts& parts, RequestScope& scope) {
 
 Status add_feedback_routes(infra::Router& router, const AdminParts& parts) {
   const auto with = [&parts](Reply (*handler)(const AdminParts&, RequestScope&)) { return [&parts, handler](RequestScope& scope) { return handler(parts, scope); }; };
-  Routes ratings(router, parts, "ratings"), datasets(router, parts, "datasets");
+  Routes ratings(router, parts, "rating"), datasets(router, parts, "dataset");
   STOA_CHECK(ratings.add("POST", "/v1/stoa/ratings", Action::kRatingWrite, with(rate)));
   STOA_CHECK(ratings.add("GET", "/v1/stoa/ratings", Action::kDatasetRead, with(list_ratings)));
   STOA_CHECK(ratings.add("DELETE", "/v1/stoa/ratings/{id}", Action::kRatingWrite, with(withdraw)));

@@ -93,7 +93,7 @@ Reply cancel(const AdminParts& parts, RequestScope& scope) {
 
 Status add_ingest_routes(infra::Router& router, const AdminParts& parts) {
   const auto with = [&parts](Reply (*handler)(const AdminParts&, RequestScope&)) { return [&parts, handler](RequestScope& scope) { return handler(parts, scope); }; };
-  Routes routes(router, parts, "ingest jobs");
+  Routes routes(router, parts, "ingest job");
   STOA_CHECK(routes.add("POST", "/v1/stoa/ingest/jobs", Action::kDocumentWrite, with(create), {.max_body = kMaxJobBody}));
   STOA_CHECK(routes.add("GET", "/v1/stoa/ingest/jobs/{id}", Action::kDocumentWrite, with(show)));
   STOA_CHECK(routes.add("PUT", "/v1/stoa/ingest/jobs/{id}/blobs/{digest}", Action::kDocumentWrite, with(put_blob),

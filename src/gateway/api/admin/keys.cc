@@ -21,7 +21,7 @@ JsonObject key_json(const governance::ApiKey& key) {
           {"project", key.project},
           {"user", key.user},
           {"label", key.label},
-          {"role", governance::role_name(key.role)},
+          {"role", key.role},
           {"scopes", texts_json(key.scopes)},
           {"created", to_rfc3339(key.created)},
           {"expires", time_json(key.expires)},
@@ -35,9 +35,7 @@ Result<governance::NewKey> parse_key(const JsonObject& object, const Principal& 
   STOA_TRY(project, body.text_or("project", caller.project));
   STOA_TRY(user, body.text_or("user", ""));
   STOA_TRY(label, body.text_or("label", ""));
-  STOA_TRY(role_name, body.text_or("role", "developer"));
-  auto role = governance::parse_role(role_name);
-  if (!role) return fail(std::move(role).error().with_param("role"));
+  STOA_TRY(role, body.text_or("role", "developer"));
   STOA_TRY(expires, body.text("expires"));
   if (expires) {
     const auto time = parse_rfc3339(*expires);
@@ -49,14 +47,14 @@ Result<governance::NewKey> parse_key(const JsonObject& object, const Principal& 
   key.project = std::move(project);
   key.user = std::move(user);
   key.label = std::move(label);
-  key.role = *role;
+  key.role = std::move(role);
   return key;
 }
 
 Reply create(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(body, openai::parse_body(scope.request().body));
   STOA_TRY(wanted, parse_key(body, scope.principal()));
-  STOA_TRY(issued, parts.identity.issue_key(scope.principal(), wanted));
+  STOA_TRY(issued, parts.identity.issue_key(scope.call(), wanted));
   JsonObject out = key_json(issued.key);
   out["key"] = issued.secret;
   return infra::HttpResponse::json(201, dump_json(out));
@@ -65,14 +63,14 @@ Reply create(const AdminParts& parts, RequestScope& scope) {
 Reply rotate(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(object, openai::parse_body(scope.request().body));
   STOA_TRY(overlap, Fields(object).integer("overlap_seconds", 0, 30 * kDay));
-  STOA_TRY(issued, parts.identity.rotate_key(scope.principal(), scope.request().path_param("id"), overlap.value_or(kDay) * 1'000'000));
+  STOA_TRY(issued, parts.identity.rotate_key(scope.call(), scope.request().path_param("id"), overlap.value_or(kDay) * 1'000'000));
   JsonObject out = key_json(issued.key);
   out["key"] = issued.secret;
   return infra::HttpResponse::json(201, dump_json(out));
 }
 
 Reply list(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(keys, parts.identity.keys(scope.principal()));
+  STOA_TRY(keys, parts.identity.keys(scope.call()));
   JsonArray items;
   for (const auto& key : keys) items.push_back(key_json(key));
   return ok_json(list_json(std::move(items)));
@@ -80,14 +78,14 @@ Reply list(const AdminParts& parts, RequestScope& scope) {
 
 Reply revoke(const AdminParts& parts, RequestScope& scope) {
   const std::string id(scope.request().path_param("id"));
-  STOA_CHECK(parts.identity.revoke_key(scope.principal(), id));
+  STOA_CHECK(parts.identity.revoke_key(scope.call(), id));
   return ok_json({{"id", id}, {"revoked", true}});
 }
 
 }  // namespace
 
 Status add_key_routes(infra::Router& router, const AdminParts& parts) {
-  Routes routes(router, parts, "keys");
+  Routes routes(router, parts, "key");
   STOA_CHECK(routes.add("POST", "/v1/stoa/keys", Action::kKeyManage, [&parts](RequestScope& scope) { return create(parts, scope); }));
   STOA_CHECK(routes.add("GET", "/v1/stoa/keys", Action::kKeyManage, [&parts](RequestScope& scope) { return list(parts, scope); }));
   STOA_CHECK(routes.add("POST", "/v1/stoa/keys/{id}/rotate", Action::kKeyManage, [&parts](RequestScope& scope) { return rotate(parts, scope); }));

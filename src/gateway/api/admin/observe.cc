@@ -61,9 +61,17 @@ constexpr int kLateTraceTries = 5;
 // is not waited for.
 void settle_traces(const AdminParts& parts) { static_cast<void>(parts.traces.flush(Deadline::after(milliseconds(500)))); }
 
+// Of any project for who reaches into all of them, else of the caller's own.
+Result<governance::Permit> trace_permit(RequestScope& scope, std::string_view id) {
+  governance::Resource trace = governance::Resource::of(scope.principal(), "trace", std::string(id));
+  governance::Resource anywhere = trace;
+  anywhere.project.clear();
+  return scope.allow(Action::kTraceRead, scope.may(Action::kTraceRead, anywhere) ? anywhere : trace);
+}
+
 Reply one_trace(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
   const std::string_view id = scope.request().path_param("id");
+  STOA_TRY(permit, trace_permit(scope, id));
   auto trace = parts.traces.get(permit, id);
   // The last byte of an answer may be read before the thread that sent it has recorded the trace.
   for (int tries = 0; !trace && trace.error().code == ErrorCode::kNotFound && tries < kLateTraceTries; ++tries) {
@@ -76,7 +84,7 @@ Reply one_trace(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply list_traces(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "traces"));
+  STOA_TRY(permit, permit_for(scope, Action::kTraceRead, "trace"));
   const auto& request = scope.request();
   feedback::TraceQuery query;
   query.principal = query_text(request, "principal");
@@ -122,7 +130,7 @@ Reply usage(const AdminParts& parts, RequestScope& scope) {
   query.project = query_text(request, "project");
   if (query.project.empty()) query.project = scope.principal().project;
   STOA_CHECK(check_project(parts, scope, query.project));
-  STOA_CHECK(scope.allow(Action::kUsageRead, governance::Resource{query.tenant, query.project, "usage", true}));
+  STOA_CHECK(scope.allow(Action::kUsageRead, governance::Resource{.tenant = query.tenant, .project = query.project, .kind = "usage", .hidden = true}));
   const std::string by = query_text(request, "by");
   STOA_TRY(group, parse_group(by.empty() ? "model" : by));
   query.by = group;
@@ -152,7 +160,7 @@ Reply usage(const AdminParts& parts, RequestScope& scope) {
 }  // namespace
 
 Status add_observe_routes(infra::Router& router, const AdminParts& parts) {
-  Routes traces(router, parts, "traces"), usages(router, parts, "usage");
+  Routes traces(router, parts, "trace"), usages(router, parts, "usage");
   STOA_CHECK(traces.add("GET", "/v1/stoa/traces", Action::kTraceRead, [&parts](RequestScope& scope) { return list_traces(parts, scope); }));
   STOA_CHECK(traces.add("GET", "/v1/stoa/traces/{id}", Action::kTraceRead, [&parts](RequestScope& scope) { return one_trace(parts, scope); }));
   return usages.add("GET", "/v1/stoa/usage", Action::kUsageRead, [&parts](RequestScope& scope) { return usage(parts, scope); });

@@ -38,9 +38,9 @@ class Routes {
   std::string resource_;
 };
 
-// The permit for what the route was entered for: proof for the stores below. `name` is for messages.
-inline Result<governance::Permit> permit_for(RequestScope& scope, governance::Action action, std::string_view name) {
-  return scope.allow(action, governance::Resource::of(scope.principal(), std::string(name)));
+// The permit for what the route was entered for: proof for the stores below.
+inline Result<governance::Permit> permit_for(RequestScope& scope, governance::Action action, std::string_view kind) {
+  return scope.allow(action, governance::Resource::of(scope.principal(), std::string(kind)));
 }
 
 // Query parameters; errors name them. Times are RFC 3339.

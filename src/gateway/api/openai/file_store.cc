@@ -119,15 +119,8 @@ Result<data::Page<StoredFile>> FileStore::list(const Principal& principal, const
   return out;
 }
 
-Result<StoredFile> FileStore::removable(const Principal& principal, std::string_view id) {
-  STOA_TRY(file, find(principal, id));
-  if (file.owner != principal.id && principal.role < Role::kOperator)
-    return fail(ErrorCode::kPermissionDenied, "only who uploaded '{}' or an operator may delete it", id);
-  return file;
-}
-
 Status FileStore::remove(const Principal& principal, std::string_view id) {
-  STOA_TRY(file, removable(principal, id));
+  STOA_TRY(file, find(principal, id));
   return sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("DELETE FROM openai_files WHERE id = ?", {file.id}));
     return data::release_blobs(events_, transaction, {&file.digest, 1});

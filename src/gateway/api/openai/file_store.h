@@ -54,8 +54,7 @@ class FileStore {
   Result<Bytes> content(const Principal& principal, std::string_view id, std::uint64_t max_bytes);
   // Newest first unless the page says otherwise; empty `purpose`: all.
   Result<data::Page<StoredFile>> list(const Principal& principal, const data::PageRequest& page, std::string_view purpose);
-  // The file, when the caller may delete it: only the uploader and operators may. remove() checks the same.
-  Result<StoredFile> removable(const Principal& principal, std::string_view id);
+  // The caller has been allowed to: the uploader may, others need document.manage.
   Status remove(const Principal& principal, std::string_view id);
 
   Result<FileBatch> add_batch(const Principal& principal, std::string_view collection, std::vector<std::string> files);

@@ -100,10 +100,17 @@ Reply show(const Dependencies& dependencies, RequestScope& scope) {
   return ok_json(file_json(file));
 }
 
+governance::Resource resource_of(const Principal& principal, const StoredFile& file) {
+  governance::Resource resource = governance::Resource::of(principal, "file", file.id);
+  resource.owner = file.owner;
+  return resource;
+}
+
 Reply remove(const Dependencies& dependencies, RequestScope& scope) {
   const std::string id(scope.request().path_param("id"));
   // Out of all stores first: were this to fail, the file is still there to be deleted again.
-  STOA_TRY(file, dependencies.files.removable(scope.principal(), id));
+  STOA_TRY(file, dependencies.files.find(scope.principal(), id));
+  if (file.owner != scope.principal().id) STOA_CHECK(scope.allow(Action::kDocumentManage, resource_of(scope.principal(), file)));
   STOA_CHECK(dependencies.catalog.remove_documents_of_file(scope.call(), file.id));
   STOA_CHECK(dependencies.files.remove(scope.principal(), id));
   JsonObject out;

@@ -117,7 +117,7 @@ Status check_size(const Generation& generation, int context) {
 
 Status allow_priority(RequestScope& scope, const ChatRequest& request) {
   if (request.priority <= 0) return {};
-  auto allowed = scope.allow(governance::Action::kModelPriority, "model " + request.model);
+  auto allowed = scope.allow(governance::Action::kModelPriority, governance::Resource::of(scope.principal(), "model", request.model));
   return allowed ? Status{} : std::unexpected(std::move(allowed).error().with_param("service_tier"));
 }
 

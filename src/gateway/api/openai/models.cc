@@ -39,7 +39,7 @@ Reply show(const ServedModels& models, std::string_view id) {
 
 Status register_models(infra::Router& router, const Dependencies& dependencies) {
 
-  STOA_CHECK(dependencies.pipeline.route(router, "GET", "/v1/models", governance::Action::kModelList, "models", error_response,
+  STOA_CHECK(dependencies.pipeline.route(router, "GET", "/v1/models", governance::Action::kModelList, "model", error_response,
                             [&models = dependencies.models](RequestScope&) { return list(models); }));
   return dependencies.pipeline.route(router, "GET", "/v1/models/{model...}", governance::Action::kModelList, "model", error_response,
                         [&models = dependencies.models](RequestScope& scope) { return show(models, scope.request().path_param("model")); });

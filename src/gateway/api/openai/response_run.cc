@@ -74,7 +74,7 @@ Status ResponseRun::prepare() {
   const ServedModel* own_choice = dependencies_.models.default_generator();
   const bool any_generator = own_choice != nullptr;
   if (call_.request.model.empty()) call_.request.model = any_generator ? own_choice->id : "extractive";
-  auto right = scope_.allow(governance::Action::kModelUse, governance::Resource::of(scope_.principal(), "model " + call_.request.model));
+  auto right = scope_.allow(governance::Action::kModelUse, governance::Resource::of(scope_.principal(), "model", call_.request.model));
   // Whoever may read documents but not use models gets the passages themselves; so does everyone while no model is loaded.
   if (searches && (call_.extractive || !right || !any_generator)) {
     generator_ = nullptr;

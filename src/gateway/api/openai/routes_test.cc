@@ -12,6 +12,7 @@
 #include "data/sources/blob_collector.h"
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/test_models.h"
+#include "governance/access/test_access.h"
 #include "governance/audit/request_audit.h"
 #include "infra/bus/local/local.h"
 #include "infra/http/sse.h"
@@ -32,13 +33,14 @@ struct House : testing::Test {
   std::unique_ptr<governance::AuditLog> audit = must(governance::AuditLog::open(*sql));
   std::unique_ptr<governance::AuditCheckpoints> checkpoints =
       must(governance::AuditCheckpoints::open(*sql, *audit, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
-  std::unique_ptr<governance::Identity> identity = must(governance::Identity::open(*sql, *audit, Bytes(32, std::byte{7})));
+  std::unique_ptr<governance::Access> access = governance::access_for_tests(STOA_SOURCE_DIR);
+  std::unique_ptr<governance::Identity> identity = must(governance::Identity::open(*sql, *audit, *access, Bytes(32, std::byte{7})));
   governance::PriceBook prices = must(governance::PriceBook::parse(kPrices, "prices"));
   std::unique_ptr<governance::Ledger> ledger = must(governance::Ledger::open(*sql, prices));
   Metrics metrics;
   std::vector<FinishedRequest> finished;
   std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
-  Pipeline pipeline{{.identity = *identity, .ledger = *ledger, .events = *bus, .metrics = metrics,
+  Pipeline pipeline{{.access = *access, .identity = *identity, .ledger = *ledger, .events = *bus, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;
@@ -70,10 +72,10 @@ struct House : testing::Test {
     ASSERT_TRUE(files.open());
     ASSERT_TRUE(responses.open());
     ASSERT_TRUE(identity->ensure_default());
-    const Principal operator_ = must(identity->local_operator());
+    const Call operator_ = Call::of(must(identity->local_operator()));
     for (const auto& [name, key] : {std::pair{"ann", &ann}, {"bob", &bob}}) {
       ASSERT_TRUE(identity->create_user(operator_, name));
-      *key = must(identity->issue_key(operator_, {.project = "default", .user = name, .label = "", .role = Role::kDeveloper, .expires = {}})).secret;
+      *key = must(identity->issue_key(operator_, {.project = "default", .user = name, .label = "", .role = "developer", .expires = {}})).secret;
     }
     ASSERT_TRUE(register_openai(router, dependencies));
     router.set_error_renderer(render_http_error);
@@ -185,8 +187,8 @@ TEST_F(House, AdaptersAreModels) {
 }
 
 TEST_F(House, PriorityIsForThoseWhoMayHaveIt) {
-  const Principal operator_ = must(identity->local_operator());
-  const std::string chief = must(identity->issue_key(operator_, {.project = "default", .user = "ann", .label = "", .role = Role::kOperator, .expires = {}})).secret;
+  const Call operator_ = Call::of(must(identity->local_operator()));
+  const std::string chief = must(identity->issue_key(operator_, {.project = "default", .user = "ann", .label = "", .role = "operator", .expires = {}})).secret;
   const std::string completion = R"({"model":"talk","prompt":"Where?"})", response = R"({"model":"talk","input":"Where?"})";
   for (const auto& [path, body] : {std::pair{"/v1/chat/completions", std::string(kChat)}, {"/v1/completions", completion}, {"/v1/responses", response}}) {
     const auto tier = [&](const char* name, const std::string& key) { return ask("POST", path, with(body, fmt::format(R"("service_tier":"{}")", name)), &key); };
@@ -265,8 +267,8 @@ TEST_F(House, BudgetHolds) {
 }
 
 TEST_F(House, WhoMayWhat) {
-  const Principal operator_ = must(identity->local_operator());
-  const std::string viewer = must(identity->issue_key(operator_, {.project = "default", .user = "", .label = "", .role = Role::kViewer, .expires = {}})).secret;
+  const Call operator_ = Call::of(must(identity->local_operator()));
+  const std::string viewer = must(identity->issue_key(operator_, {.project = "default", .user = "", .label = "", .role = "viewer", .expires = {}})).secret;
   const std::string wrong = "sk-stoa-wrong";
   EXPECT_EQ(ask("POST", "/v1/chat/completions", std::string(kChat), &viewer).status, 403);
   EXPECT_EQ(ask("GET", "/v1/models", "", &viewer).status, 200);
@@ -406,9 +408,9 @@ TEST_F(HouseAttacks, AnotherTenantLearnsNothing) {
   const std::string batch = ask("POST", "/v1/vector_stores/" + store + "/file_batches", R"({"file_ids":[")" + file + R"("]})").at("id");
   const std::string response = ask("POST", "/v1/responses", R"({"model":"talk","input":"one"})").at("id");
   ASSERT_TRUE(file.starts_with("file") && store.starts_with("vs_") && batch != "(none)" && response.starts_with("resp_"));
-  ASSERT_TRUE(identity->create_tenant(must(identity->local_operator()), "acme"));
-  const Principal theirs = must(identity->local_operator("acme"));
-  const std::string eve = must(identity->issue_key(theirs, {.project = "default", .user = "", .label = "", .role = Role::kAdmin, .expires = {}})).secret;
+  ASSERT_TRUE(identity->create_tenant(Call::of(must(identity->local_operator())), "acme"));
+  const Call theirs = Call::of(must(identity->local_operator("acme")));
+  const std::string eve = must(identity->issue_key(theirs, {.project = "default", .user = "", .label = "", .role = "admin", .expires = {}})).secret;
 
   const std::map<std::string, std::string> ids{{"{file}", file}, {"{store}", store}, {"{batch}", batch}, {"{response}", response}};
   const auto put_in = [&](std::string text, bool right) {

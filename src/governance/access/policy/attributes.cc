@@ -101,14 +101,16 @@ PolicyRequest PolicyRequest::of(const Principal& principal, Action action, const
   known(Attribute::kPrincipalProject, principal.project);
   known(Attribute::kPrincipalUser, principal.user);
   known(Attribute::kPrincipalKey, principal.key);
-  // A principal that nobody made has no role: the enumeration's first value means nothing then.
-  if (!principal.id.empty()) {
-    request.set_text(Attribute::kPrincipalRole, role_name(principal.role));
-    request.set_list(Attribute::kPrincipalGroups, principal.groups);
-  }
+  known(Attribute::kPrincipalRole, principal.role);
+  if (!principal.id.empty()) request.set_list(Attribute::kPrincipalGroups, principal.groups);  // that somebody has none is known
   known(Attribute::kResourceTenant, resource.tenant);
   known(Attribute::kResourceProject, resource.project);
+  known(Attribute::kResourceKind, resource.kind);
   known(Attribute::kResourceName, resource.name);
+  known(Attribute::kResourceOwner, resource.owner);
+  known(Attribute::kResourceClass, resource.data_class);
+  known(Attribute::kResourceResidency, resource.residency);
+  if (resource.labels) request.set_list(Attribute::kResourceLabels, *resource.labels);
   return request;
 }
 

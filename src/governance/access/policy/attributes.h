@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "contracts/principal.h"
-#include "governance/access/access.h"
+#include "governance/access/policy/action.h"
 #include "governance/access/policy/address.h"
+#include "governance/access/policy/resource.h"
 
 namespace stoa::governance {
 
@@ -53,6 +54,7 @@ struct AttributeInfo {
 std::span<const AttributeInfo> attribute_table();  // in the order of the enumeration
 const AttributeInfo& attribute_info(Attribute attribute);
 const AttributeInfo* find_attribute(std::string_view name);  // nullptr when there is none
+inline std::uint64_t attribute_bit(Attribute attribute) { return std::uint64_t{1} << static_cast<unsigned>(attribute); }
 std::string_view type_name(AttributeType type);              // "a string", "a list of strings"
 
 using PolicyValue = std::variant<std::string, std::int64_t, bool, std::vector<std::string>>;

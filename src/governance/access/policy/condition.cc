@@ -160,6 +160,15 @@ std::string Conditions::why(const Condition& condition, std::uint32_t at, const 
   return out;
 }
 
+std::uint64_t Conditions::asked(const Condition& condition) {
+  std::uint64_t bits = 0;
+  for (const auto& part : condition.parts) bits |= asked(part);
+  if (!condition.parts.empty()) return bits;
+  bits |= attribute_bit(condition.left);
+  if (const auto* right = std::get_if<Attribute>(&condition.right); right && condition.op != Operator::kExists) bits |= attribute_bit(*right);
+  return bits;
+}
+
 std::vector<RuleKey> Conditions::keys(const Condition& condition) {
   if (condition.op == Operator::kAnd || condition.op == Operator::kOr) {
     std::vector<std::vector<RuleKey>> parts;

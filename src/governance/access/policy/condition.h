@@ -31,6 +31,8 @@ class Conditions {
   // What decided it, in words. `condition` is what was added as `at`.
   std::string why(const Condition& condition, std::uint32_t at, const PolicyRequest& request) const;
 
+  // Bits (attribute_bit) of all that a condition asks for.
+  static std::uint64_t asked(const Condition& condition);
   // The attributes by which a condition can be found.
   static std::vector<RuleKey> keys(const Condition& condition);
 

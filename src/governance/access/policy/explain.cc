@@ -1,7 +1,7 @@
 // What people ask of a policy set: why a decision came out as it did, and whether the tests in its files hold.
 #include <algorithm>
 
-#include "governance/access/policy/policy_set.h"
+#include "governance/access/policy/policy_layers.h"
 
 namespace stoa::governance {
 namespace {
@@ -71,15 +71,19 @@ PolicyExplanation PolicySet::explain(const PolicyRequest& request) const {
   return out;
 }
 
-PolicyTestReport PolicySet::run_tests() const {
+PolicyTestReport run_policy_tests(std::span<const PolicyFile> files, const std::function<PolicyDecision(const PolicyRequest&)>& decide) {
   PolicyTestReport report;
-  for (const auto& file : files_)
+  for (const auto& file : files)
     for (const auto& test : file.tests) {
       ++report.run;
       std::string wrong = complaint(test, decide(request_of(test)));
       if (!wrong.empty()) report.failures.push_back({fmt::format("{}:{}", file.name, test.place.line), test.name, std::move(wrong)});
     }
   return report;
+}
+
+PolicyTestReport PolicySet::run_tests() const {
+  return run_policy_tests(files_, [this](const PolicyRequest& request) { return decide(request); });
 }
 
 }  // namespace stoa::governance

@@ -26,7 +26,7 @@ void each_literal(const Condition& condition, Attribute attribute, const std::fu
 
 }  // namespace
 
-Result<PolicySet> PolicySet::compile(std::vector<PolicyFile> files) {
+Result<PolicySet> PolicySet::compile(std::vector<PolicyFile> files, const PolicySet* base) {
   PolicySet set;
   set.files_ = std::move(files);
   for (const auto& file : set.files_)
@@ -36,19 +36,21 @@ Result<PolicySet> PolicySet::compile(std::vector<PolicyFile> files) {
       if (rule.kind == RuleKind::kRole) set.roles_.emplace_back(rule.name, index);
     }
   std::ranges::sort(set.roles_);
-  STOA_CHECK(set.check_names());
-  STOA_CHECK(set.check_roles());
+  STOA_CHECK(set.check_names(base));
+  STOA_CHECK(set.check_roles(base));
   set.build_index();
   return set;
 }
 
-Status PolicySet::check_names() const {
-  std::map<std::pair<bool, std::string_view>, RuleIndex> seen;
+Status PolicySet::check_names(const PolicySet* base) const {
+  std::map<std::pair<bool, std::string_view>, const Compiled*> seen;
+  if (base != nullptr)
+    for (const auto& each : base->rules_) seen.try_emplace({each.rule->kind == RuleKind::kRole, each.rule->name}, &each);
   for (RuleIndex i = 0; i < rules_.size(); ++i) {
     const Rule& rule = *rules_[i].rule;
-    const auto [first, fresh] = seen.try_emplace({rule.kind == RuleKind::kRole, rule.name}, i);
+    const auto [first, fresh] = seen.try_emplace({rule.kind == RuleKind::kRole, rule.name}, &rules_[i]);
     if (fresh) continue;
-    const Compiled& other = rules_[first->second];
+    const Compiled& other = *first->second;
     return fail(ErrorCode::kInvalidArgument, "{}:{}: the name \"{}\" is taken by {}", place_of(*rules_[i].file, rule.place), rule.place.column, rule.name,
                 place_of(*other.file, other.rule->place));
   }
@@ -56,9 +58,12 @@ Status PolicySet::check_names() const {
 }
 
 // A role that is misspelt in a condition would never be met: a forbid on it would protect nothing.
-Status PolicySet::check_roles() const {
+Status PolicySet::check_roles(const PolicySet* base) const {
   std::vector<std::string_view> known;
   for (const auto& [name, rule] : roles_) known.push_back(name);
+  if (base != nullptr)
+    for (const auto& [name, rule] : base->roles_) known.push_back(name);
+  std::ranges::sort(known);
   Status status;
   for (const auto& [rule, file, condition] : rules_) {
     if (!rule->when) continue;
@@ -100,10 +105,12 @@ void PolicySet::build_index() {
 void PolicySet::add_to_index(RuleIndex index, const RuleKey* key) {
   const Rule& rule = *rules_[index].rule;
   if (rule.kind == RuleKind::kRole) return;
+  const std::uint64_t asked = rule.when ? Conditions::asked(*rule.when) : 0;
   Index& side = rule.kind == RuleKind::kForbid ? forbids_ : rule.kind == RuleKind::kBoundary ? boundaries_ : permits_;
   for (const auto& action : action_table()) {
     // A boundary speaks about the actions that it does not leave.
     if (rule.actions.has(action.action) == (rule.kind == RuleKind::kBoundary)) continue;
+    asked_[static_cast<std::size_t>(action.action)] |= asked;
     Bucket& bucket = side[static_cast<std::size_t>(action.action)];
     if (key == nullptr) {
       bucket.always.push_back(index);
@@ -114,6 +121,18 @@ void PolicySet::add_to_index(RuleIndex index, const RuleKey* key) {
     keyed->rules.push_back(index);
     for (const auto value : key->values) keyed->entries.emplace_back(hash(value), index);
   }
+}
+
+std::optional<std::uint64_t> PolicySet::role_actions(std::string_view name) const {
+  const auto found = std::ranges::lower_bound(roles_, name, {}, &std::pair<std::string_view, RuleIndex>::first);
+  if (found == roles_.end() || found->first != name) return {};
+  return rules_[found->second].rule->actions.mask;
+}
+
+std::vector<std::pair<const Rule*, const PolicyFile*>> PolicySet::roles() const {
+  std::vector<std::pair<const Rule*, const PolicyFile*>> all;
+  for (const auto& [name, rule] : roles_) all.emplace_back(rules_[rule].rule, rules_[rule].file);
+  return all;
 }
 
 Truth PolicySet::truth(RuleIndex rule, const PolicyRequest& request) const {
@@ -168,6 +187,11 @@ PolicyDecision PolicySet::decide(const PolicyRequest& request) const {
   }
   if (const RuleIndex rule = first(permits_[action], request, Truth::kYes); rule != kNone) return decided(true, rule, request);
   return {.action = request.action()};
+}
+
+PolicyDecision PolicySet::boundary(const PolicyRequest& request) const {
+  const RuleIndex rule = first(boundaries_[static_cast<std::size_t>(request.action())], request, Truth::kUnknown);
+  return rule == kNone ? PolicyDecision{.allowed = true, .action = request.action()} : decided(false, rule, request);
 }
 
 std::string PolicyDecision::where() const { return rule ? place_of(*file, rule->place) : ""; }

@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,17 +66,25 @@ struct PolicyTestReport {
 class PolicySet {
  public:
   // kInvalidArgument names both places when a name is used twice (policies and boundaries share their names, roles have their own), and the
-  // place of a role that is compared with and defined nowhere.
-  static Result<PolicySet> compile(std::vector<PolicyFile> files);
+  // place of a role that is compared with and defined nowhere. `base`: a set that these files stand beside; its names are taken, its
+  // roles are there.
+  static Result<PolicySet> compile(std::vector<PolicyFile> files, const PolicySet* base = nullptr);
 
   PolicySet(PolicySet&&) = default;
   PolicySet& operator=(PolicySet&&) = default;
 
   PolicyDecision decide(const PolicyRequest& request) const;
+  // Only the boundaries: denied by the first that applies and does not leave the action, allowed without a rule otherwise.
+  PolicyDecision boundary(const PolicyRequest& request) const;
   PolicyExplanation explain(const PolicyRequest& request) const;
   PolicyTestReport run_tests() const;
   std::span<const PolicyFile> files() const { return files_; }
   std::size_t rules() const { return rules_.size(); }
+  // The actions of a role as bits (action_bit); absent when no file defines it.
+  std::optional<std::uint64_t> role_actions(std::string_view name) const;
+  std::vector<std::pair<const Rule*, const PolicyFile*>> roles() const;  // by name
+  // Bits (attribute_bit) of what rules about this action ask for.
+  std::uint64_t asked(Action action) const { return asked_[static_cast<std::size_t>(action)]; }
 
  private:
   using RuleIndex = std::uint32_t;
@@ -100,8 +109,8 @@ class PolicySet {
   using Index = std::array<Bucket, 64>;  // by action
 
   PolicySet() = default;
-  Status check_names() const;
-  Status check_roles() const;
+  Status check_names(const PolicySet* base) const;
+  Status check_roles(const PolicySet* base) const;
   void build_index();
   void add_to_index(RuleIndex rule, const RuleKey* key);
   Truth truth(RuleIndex rule, const PolicyRequest& request) const;
@@ -114,6 +123,7 @@ class PolicySet {
   std::vector<std::pair<std::string_view, RuleIndex>> roles_;  // ascending
   Conditions conditions_;
   Index forbids_, boundaries_, permits_;
+  std::array<std::uint64_t, 64> asked_{};
 };
 
 }  // namespace stoa::governance
