@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "governance/access/access.h"
+#include "governance/access/policy/action.h"
 
 namespace stoa::governance {
 
@@ -78,8 +78,7 @@ Result<Principal> OidcUsers::authenticate(std::string_view token) {
   principal.project = user.project;
   principal.user = user.name;
   principal.groups = who.groups;
-  STOA_TRY(role, parse_role(who.role));
-  principal.role = role;
+  principal.role = who.role;
   principal.scopes = who.scopes;
   remember(digest, principal, std::min(*jwt.expires + kJwtClockSkew, clock_.now() + kRemember));
   return principal;

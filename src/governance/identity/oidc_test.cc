@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "governance/access/test_access.h"
 #include "governance/identity/identity.h"
 #include "infra/crypto/encoding.h"
 #include "infra/sql/sqlite/sqlite.h"
@@ -191,7 +192,8 @@ class OidcTest : public testing::Test {
   Issuer issuer_;
   std::unique_ptr<infra::SqlDatabase> database_ = *infra::open_memory();
   std::unique_ptr<AuditLog> audit_ = *AuditLog::open(*database_, clock_);
-  std::unique_ptr<Identity> identity_ = *Identity::open(*database_, *audit_, Bytes(32, std::byte{7}), clock_);
+  std::unique_ptr<Access> access_ = access_for_tests(STOA_SOURCE_DIR);
+  std::unique_ptr<Identity> identity_ = *Identity::open(*database_, *audit_, *access_, Bytes(32, std::byte{7}), clock_);
   std::unique_ptr<ExternalUsers> external_ = *ExternalUsers::open(*database_, *audit_, clock_);
   std::unique_ptr<OidcUsers> oidc_;
 };

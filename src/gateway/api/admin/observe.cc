@@ -118,7 +118,7 @@ Result<governance::UsageGroup> parse_group(std::string_view name) {
 // That the project is one the caller may know of: its budget is found by its id alone.
 Status check_project(const AdminParts& parts, const RequestScope& scope, const std::string& project) {
   if (project == scope.principal().project) return {};
-  STOA_TRY(known, parts.identity.projects(scope.principal()));
+  STOA_TRY(known, parts.identity.projects(scope.call()));
   if (std::ranges::find(known, project, &governance::Project::id) != known.end()) return {};
   return fail(error(ErrorCode::kNotFound, "there is no project '{}'", project).with_param("project"));
 }
