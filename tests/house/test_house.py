@@ -165,3 +165,14 @@ def test_only_wiring_names_concrete_backends():
         if kind == '"' and include.startswith(backends) and owner(include) != owner(relative(p)[len("src/"):])
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_requests_leave_through_egress():
+    wrong = [
+        f"{relative(p)} includes infra/http/client.h: take an HttpSender from infra/http/egress.h"
+        for p in files("*.h", "*.cc", below=("src", "apps"))
+        if not p.name.endswith("_test.cc") and not relative(p).startswith(tuple(RULES["own_http_client"]))
+        for kind, include in INCLUDE.findall(p.read_text())
+        if include == "infra/http/client.h"
+    ]
+    assert not wrong, "\n".join(wrong)

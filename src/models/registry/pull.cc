@@ -37,7 +37,7 @@ class Lock {
 
 class Puller {
  public:
-  Puller(const CatalogModel& model, const ModelStore& store, infra::HttpClient& http, const PullOptions& options)
+  Puller(const CatalogModel& model, const ModelStore& store, infra::HttpSender& http, const PullOptions& options)
       : model_(model), http_(http), options_(options), folder_(store.root() / model.name), downloads_(store.root() / ".downloads") {}
 
   Result<StoredModel> run(const ModelStore& store) {
@@ -161,7 +161,7 @@ class Puller {
   }
 
   const CatalogModel& model_;
-  infra::HttpClient& http_;
+  infra::HttpSender& http_;
   const PullOptions& options_;
   const fs::path folder_, downloads_;
   std::string index_;
@@ -170,7 +170,7 @@ class Puller {
 
 }  // namespace
 
-Result<StoredModel> pull_model(const CatalogModel& model, const ModelStore& store, infra::HttpClient& http, const PullOptions& options) {
+Result<StoredModel> pull_model(const CatalogModel& model, const ModelStore& store, infra::HttpSender& http, const PullOptions& options) {
   return Puller(model, store, http, options).run(store);
 }
 

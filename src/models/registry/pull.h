@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "infra/http/client.h"
+#include "infra/http/sender.h"
 #include "models/registry/catalog.h"
 #include "models/registry/store.h"
 
@@ -36,6 +36,6 @@ struct PullOptions {
 // Two pulls of one model at a time: the second is kConflict.
 // Errors: kUnavailable (no source could be read: the message lists each with its reason), kDataLoss (bytes of another digest
 // from every source), kCancelled, those of writing.
-Result<StoredModel> pull_model(const CatalogModel& model, const ModelStore& store, infra::HttpClient& http, const PullOptions& options);
+Result<StoredModel> pull_model(const CatalogModel& model, const ModelStore& store, infra::HttpSender& http, const PullOptions& options);
 
 }  // namespace stoa::models

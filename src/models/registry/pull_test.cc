@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "infra/crypto/hash.h"
+#include "infra/http/client.h"
 #include "infra/http/server.h"
 
 namespace stoa::models {
