@@ -1,5 +1,7 @@
 #include "wiring/egress.h"
 
+#include "base/log.h"
+
 namespace stoa::wiring {
 
 using infra::EgressPurpose;
@@ -24,6 +26,18 @@ Result<std::unique_ptr<infra::Egress>> open_egress(const infra::Config& config, 
   options.client.tls_minimum = config.egress.tls_minimum == "1.2" ? infra::TlsVersion::k1_2 : infra::TlsVersion::k1_3;
   options.on_refused = std::move(on_refused);
   return infra::Egress::open(std::move(options));
+}
+
+std::function<void(const infra::EgressRefusal&)> audit_egress(governance::AuditLog& audit) {
+  return [&audit](const infra::EgressRefusal& refused) {
+    governance::AuditEntry entry;
+    entry.principal = "stoa";
+    entry.action = fmt::format("egress.{}", infra::egress_purpose_name(refused.purpose));
+    entry.resource = refused.origin;
+    entry.outcome = governance::Outcome::kDenied;
+    entry.reason = refused.error.message;
+    if (const Status written = audit.append(std::move(entry)); !written) log_error("a refused request is missing in the audit log", written.error());
+  };
 }
 
 }  // namespace stoa::wiring

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "governance/audit/audit.h"
 #include "infra/config/config.h"
 #include "infra/http/egress.h"
 
@@ -17,5 +18,8 @@ using NamedPlaces = std::vector<std::pair<infra::EgressPurpose, std::string>>;  
 
 // With the proxies of the environment. kInvalidArgument names the key or URL.
 Result<std::unique_ptr<infra::Egress>> open_egress(const infra::Config& config, const NamedPlaces& places, std::function<void(const infra::EgressRefusal&)> on_refused);
+
+// Records what was refused: "egress.providers", the place, the reason.
+std::function<void(const infra::EgressRefusal&)> audit_egress(governance::AuditLog& audit);
 
 }  // namespace stoa::wiring

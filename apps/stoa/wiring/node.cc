@@ -26,6 +26,7 @@
 #include "infra/http/server.h"
 #include "wiring/answers.h"
 #include "wiring/defaults.h"
+#include "wiring/egress.h"
 #include "wiring/installation.h"
 #include "wiring/models.h"
 
@@ -93,6 +94,7 @@ struct Node::Parts {
   std::unique_ptr<feedback::TraceStore> traces;
   std::unique_ptr<feedback::RatingStore> ratings;
   std::unique_ptr<feedback::ProcessMetrics> process;
+  std::unique_ptr<infra::Egress> egress;
   Models models;
   data::Index index;
   std::unique_ptr<data::Catalog> catalog;
@@ -135,6 +137,8 @@ Status Node::Parts::open_stores() {
   traces = std::move(trace_store);
   STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database));
   ratings = std::move(rating_store);
+  STOA_TRY(way_out, open_egress(config, {}, audit_egress(*installation.audit)));
+  egress = std::move(way_out);
   process = std::make_unique<feedback::ProcessMetrics>(metrics, feedback::BuildInfo{STOA_VERSION, "g++ " __VERSION__});
   return {};
 }
