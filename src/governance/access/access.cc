@@ -12,17 +12,6 @@ constexpr Micros kHour = 3'600'000'000, kDay = 24 * kHour;
 
 Decision refused(std::string_view rule, std::string reason) { return {.rule = std::string(rule), .where = {}, .reason = std::move(reason), .version = {}}; }
 
-std::string rule_id(const PolicyDecision& decision) {
-  if (decision.rule == nullptr) return "default";
-  switch (decision.rule->kind) {
-    case RuleKind::kRole: return fmt::format("role \"{}\"", decision.rule->name);
-    case RuleKind::kBoundary: return fmt::format("boundary \"{}\"", decision.rule->name);
-    case RuleKind::kForbid:
-    case RuleKind::kPermit: break;
-  }
-  return fmt::format("policy \"{}\"", decision.rule->name);
-}
-
 // The walls, which come before all policies. Absent: they leave it to them. `project`: whether it is in another project than the caller's,
 // which is for those to reach who may project.manage.
 std::optional<Decision> walls(const Principal& principal, const ActionInfo& action, const Resource& resource, bool& project) {
@@ -65,6 +54,17 @@ Decision said(const PolicyDecision& decision, const Principal& principal, std::s
 
 }  // namespace
 
+std::string rule_id(const PolicyDecision& decision) {
+  if (decision.rule == nullptr) return "default";
+  switch (decision.rule->kind) {
+    case RuleKind::kRole: return fmt::format("role \"{}\"", decision.rule->name);
+    case RuleKind::kBoundary: return fmt::format("boundary \"{}\"", decision.rule->name);
+    case RuleKind::kForbid:
+    case RuleKind::kPermit: break;
+  }
+  return fmt::format("policy \"{}\"", decision.rule->name);
+}
+
 PolicyLayers PolicyState::layers(std::string_view tenant) const {
   const auto own = tenants.find(tenant);
   return {installation, own == tenants.end() ? nullptr : own->second.set};
@@ -88,7 +88,26 @@ void Access::set_state(PolicyState state) {
   state_.swap(next);  // the old one ends after the lock
 }
 
-// What is dear to know is looked up only when rules about the action ask for it.
+void Access::set_hooks(Hooks hooks) {
+  auto next = std::make_shared<const Hooks>(std::move(hooks));
+  std::lock_guard lock(mutex_);
+  hooks_.swap(next);
+}
+
+// One of those who come when it is time does it, the others go on with what there is.
+void Access::keep_fresh() const {
+  const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch().count();
+  std::int64_t due = refresh_at_.load(std::memory_order_relaxed);
+  if (now < due) return;
+  std::shared_ptr<const Hooks> hooks;
+  {
+    std::lock_guard lock(mutex_);
+    hooks = hooks_;
+  }
+  if (!hooks->refresh || !refresh_at_.compare_exchange_strong(due, now + std::chrono::nanoseconds(hooks->refresh_every).count())) return;
+  hooks->refresh();
+}
+
 PolicyRequest Access::request(const Call& call, Action action, const Resource& resource, std::uint64_t asked) const {
   PolicyRequest request = PolicyRequest::of(call.principal, action, resource);
   const Origin& origin = call.origin;
@@ -98,17 +117,17 @@ PolicyRequest Access::request(const Call& call, Action action, const Resource& r
   }
   if (!origin.purpose.empty()) request.set_text(Attribute::kContextPurpose, origin.purpose);
   if (!options_.region.empty()) request.set_text(Attribute::kContextRegion, options_.region);
-  if (asked & (attribute_bit(Attribute::kContextHour) | attribute_bit(Attribute::kContextWeekday))) {
-    const Micros now = options_.clock->now();
-    request.set_integer(Attribute::kContextHour, now % kDay / kHour);
-    request.set_text(Attribute::kContextWeekday, kWeekdays[static_cast<std::size_t>((now / kDay + 3) % 7)]);  // the first day of 1970 was a Thursday
-  }
+  const Micros now = options_.clock->now();
+  request.set_integer(Attribute::kContextHour, now % kDay / kHour);
+  request.set_text(Attribute::kContextWeekday, kWeekdays[static_cast<std::size_t>((now / kDay + 3) % 7)]);  // the first day of 1970 was a Thursday
   if (asked & attribute_bit(Attribute::kContextBudgetLeft) && options_.budget_left)
     if (const auto left = options_.budget_left(call.principal)) request.set_integer(Attribute::kContextBudgetLeft, *left);
   return request;
 }
 
-Decision Access::decide(const Call& call, Action action, const Resource& resource) const {
+Decision Access::decide(const Call& call, Action action, const Resource& resource) const { return decide(call, action, resource, {}); }
+
+Decision Access::decide(const Call& call, Action action, const Resource& resource, const Decided& decided) const {
   const Principal& principal = call.principal;
   const ActionInfo& info = action_info(action);
   bool project = false;
@@ -117,7 +136,10 @@ Decision Access::decide(const Call& call, Action action, const Resource& resourc
   const PolicyLayers layers = state->layers(principal.tenant);
   const auto reach = [&] { return layers.decide(request(call, Action::kProjectManage, resource, layers.asked(Action::kProjectManage))).allowed; };
   if (auto decision = after_walls(principal, info, *state, project, reach)) return std::move(*decision);
-  return said(layers.decide(request(call, action, resource, layers.asked(action))), principal, version_of(*state, principal.tenant));
+  const PolicyRequest asked = request(call, action, resource, layers.asked(action));
+  Decision decision = said(layers.decide(asked), principal, version_of(*state, principal.tenant));
+  if (decided) decided(asked, decision);
+  return decision;
 }
 
 AccessExplanation Access::explain(const Call& call, Action action, const Resource& resource) const {
@@ -128,7 +150,13 @@ AccessExplanation Access::explain(const Call& call, Action action, const Resourc
 }
 
 Result<Permit> Access::check(const Call& call, Action action, const Resource& resource) const {
-  Decision decision = decide(call, action, resource);
+  keep_fresh();
+  std::shared_ptr<const Hooks> hooks;
+  {
+    std::lock_guard lock(mutex_);
+    hooks = hooks_;
+  }
+  Decision decision = decide(call, action, resource, hooks->decided);
   if (decision.allowed) return Permit(call.principal, action, resource, std::move(decision));
   if (decision.wall && resource.hidden) return fail(ErrorCode::kNotFound, "there is no {}", resource.text());
   return fail(ErrorCode::kPermissionDenied, "{}{}{} is not allowed: {} (rule {})", action_name(action), resource.name.empty() ? "" : " on ",

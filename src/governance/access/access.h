@@ -2,6 +2,7 @@
 // key; then the policies of the installation and of the tenant (policy/policy_layers.h).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -83,10 +84,18 @@ struct AccessExplanation {
   std::optional<PolicyExplanation> policies;  // absent where a wall came before them
 };
 
+// `policy "office-hours"`, `role "viewer"`, "default": the rule of a decision of policies.
+std::string rule_id(const PolicyDecision& decision);
+
 // Thread-safe. Policies are swapped while others decide; a decision is made by one state of them.
 class Access {
  public:
   explicit Access(PolicyState state, AccessOptions options = {});
+  struct Hooks {
+    std::function<void()> refresh;       // brings the policies up to date; called by check() at most every `refresh_every`
+    milliseconds refresh_every{1000};
+    std::function<void(const PolicyRequest&, const Decision&)> decided;  // told of each check() that came to the policies
+  };
   // Of the installation's files alone.
   static Result<std::unique_ptr<Access>> with_policies(std::vector<PolicyFile> files, AccessOptions options = {});
 
@@ -107,13 +116,21 @@ class Access {
 
   std::shared_ptr<const PolicyState> state() const;
   void set_state(PolicyState state);
+  void set_hooks(Hooks hooks);
+
+  // What policies are told of a call. Views call and resource. `asked`: attribute bits of what is dear to know and wanted.
+  PolicyRequest request(const Call& call, Action action, const Resource& resource, std::uint64_t asked = 0) const;
 
  private:
-  PolicyRequest request(const Call& call, Action action, const Resource& resource, std::uint64_t asked) const;
+  using Decided = std::function<void(const PolicyRequest&, const Decision&)>;
+  Decision decide(const Call& call, Action action, const Resource& resource, const Decided& decided) const;
+  void keep_fresh() const;
 
   const AccessOptions options_;
   mutable std::mutex mutex_;
   std::shared_ptr<const PolicyState> state_;
+  std::shared_ptr<const Hooks> hooks_ = std::make_shared<const Hooks>();
+  mutable std::atomic<std::int64_t> refresh_at_{0};  // of the steady clock, in nanoseconds
 };
 
 }  // namespace stoa::governance

@@ -68,7 +68,8 @@ class PolicySet {
   // kInvalidArgument names both places when a name is used twice (policies and boundaries share their names, roles have their own), and the
   // place of a role that is compared with and defined nowhere. `base`: a set that these files stand beside; its names are taken, its
   // roles are there.
-  static Result<PolicySet> compile(std::vector<PolicyFile> files, const PolicySet* base = nullptr);
+  enum class Names { kChecked, kAny };  // kAny: roles that are compared with may be defined nowhere
+  static Result<PolicySet> compile(std::vector<PolicyFile> files, const PolicySet* base = nullptr, Names names = Names::kChecked);
 
   PolicySet(PolicySet&&) = default;
   PolicySet& operator=(PolicySet&&) = default;
