@@ -17,6 +17,14 @@ MANAGED = [
     ("GET", "/v1/stoa/audit", None),
     ("PUT", "/v1/stoa/models/smollm2-135m-instruct/adapters/x", None),
     ("DELETE", "/v1/stoa/models/smollm2-135m-instruct/adapters/x", None),
+    ("GET", "/v1/stoa/policies", None),
+    ("GET", "/v1/stoa/policies/x", None),
+    ("PUT", "/v1/stoa/policies/x", {"text": 'policy "mine" { permit * }'}),
+    ("DELETE", "/v1/stoa/policies/x", None),
+    ("POST", "/v1/stoa/policies/x/rollback", {"version": 1}),
+    ("POST", "/v1/stoa/policies/dry-run", {"text": "#"}),
+    ("GET", "/v1/stoa/roles", None),
+    ("POST", "/v1/stoa/access/explain", {"action": "model.use"}),
 ]
 WRITES = [
     ("POST", "/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "x"}]}),

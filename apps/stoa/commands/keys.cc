@@ -23,7 +23,7 @@ struct Local {
 
 Result<Local> open_local(const Global& global) {
   STOA_TRY(config, load_config(global));
-  STOA_TRY(installation, wiring::Installation::open(config.home, config.audit.witness));
+  STOA_TRY(installation, wiring::Installation::open(config));
   STOA_TRY(actor, installation.identity->local_operator());
   return Local{std::move(installation), Call::of(std::move(actor))};
 }

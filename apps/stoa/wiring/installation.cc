@@ -5,7 +5,37 @@
 
 namespace stoa::wiring {
 
-Result<Installation> Installation::open(const std::filesystem::path& home, const std::filesystem::path& witness) {
+namespace {
+
+Status open_policies(Installation& installation, const infra::Config& config) {
+  STOA_TRY(roles, data_file("", "roles.policy"));
+  STOA_TRY(file, governance::parse_policies(roles.text, roles.name));
+  std::vector<governance::PolicyFile> files;
+  files.push_back(std::move(file));
+  installation.ledger = std::make_shared<std::atomic<governance::Ledger*>>(nullptr);
+  governance::AccessOptions options;
+  options.region = config.server.region;
+  options.budget_left = [ledger = installation.ledger](const Principal& principal) -> std::optional<std::int64_t> {
+    auto* const from = ledger->load();
+    const auto budget = from == nullptr ? Result<governance::Budget>() : from->budget(principal.project);
+    if (!budget || !budget->limit) return {};
+    return *budget->limit - budget->spent - budget->reserved;
+  };
+  STOA_TRY(access, governance::Access::with_policies(std::move(files), std::move(options)));
+  installation.access = std::move(access);
+  STOA_TRY(decisions, governance::DecisionLog::open(*installation.database));
+  installation.decisions = std::move(decisions);
+  STOA_TRY(policies, governance::Policies::open({.database = *installation.database, .audit = *installation.audit, .access = *installation.access,
+                                                 .base = {{roles.name, roles.text}}, .folder = governance::PolicyFolder(config.policies.folder),
+                                                 .decisions = installation.decisions.get()}));
+  installation.policies = std::move(policies);
+  return {};
+}
+
+}  // namespace
+
+Result<Installation> Installation::open(const infra::Config& config) {
+  const std::filesystem::path home = config.home, witness = config.audit.witness;
   std::error_code problem;
   const bool made = std::filesystem::create_directories(home, problem);
   if (problem)
@@ -23,12 +53,7 @@ Result<Installation> Installation::open(const std::filesystem::path& home, const
   STOA_TRY(key, infra::SigningKey::from_seed(seed));
   STOA_TRY(checkpoints, governance::AuditCheckpoints::open(*installation.database, *installation.audit, key, witness));
   installation.checkpoints = std::move(checkpoints);
-  STOA_TRY(text, data_file("", "roles.policy"));
-  STOA_TRY(roles, governance::parse_policies(text.text, text.name));
-  std::vector<governance::PolicyFile> files;
-  files.push_back(std::move(roles));
-  STOA_TRY(access, governance::Access::with_policies(std::move(files)));
-  installation.access = std::move(access);
+  STOA_CHECK(open_policies(installation, config));
   STOA_TRY(secret, governance::load_server_secret(home));
   STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, *installation.access, std::move(secret)));
   installation.identity = std::move(identity);

@@ -2,13 +2,17 @@
 // the folder itself.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 
 #include "base/result.h"
 #include "governance/access/access.h"
 #include "governance/audit/checkpoints.h"
+#include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
+#include "governance/policies/policies.h"
+#include "infra/config/config.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::wiring {
@@ -19,12 +23,15 @@ struct Installation {
   std::unique_ptr<infra::SqlDatabase> database;
   std::unique_ptr<governance::AuditLog> audit;
   std::unique_ptr<governance::AuditCheckpoints> checkpoints;
+  std::shared_ptr<std::atomic<governance::Ledger*>> ledger;  // null in it: policies do not learn what the budget holds
   std::unique_ptr<governance::Access> access;
+  std::unique_ptr<governance::DecisionLog> decisions;
+  std::unique_ptr<governance::Policies> policies;
   std::unique_ptr<governance::Identity> identity;
 
   // Creates the folder (mode 0700) and the database where absent, and the default tenant and project. The server and command-line
-  // verbs may have the same folder open. `witness`: where checkpoints of the audit log are copied to; empty: nowhere.
-  static Result<Installation> open(const std::filesystem::path& home, const std::filesystem::path& witness);
+  // verbs may have the same folder open. Of the configuration: home, audit, policies, server.region.
+  static Result<Installation> open(const infra::Config& config);
 };
 
 }  // namespace stoa::wiring

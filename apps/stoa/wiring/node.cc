@@ -119,7 +119,7 @@ struct Node::Parts {
 };
 
 Status Node::Parts::open_stores() {
-  STOA_TRY(opened, Installation::open(config.home, config.audit.witness));
+  STOA_TRY(opened, Installation::open(config));
   installation = std::move(opened);
   STOA_TRY(disk, infra::open_disk_blobs(installation.home / "blobs"));
   blobs = std::move(disk);
@@ -130,6 +130,7 @@ Status Node::Parts::open_stores() {
   prices = std::make_unique<governance::PriceBook>(std::move(book));
   STOA_TRY(opened_ledger, governance::Ledger::open(*installation.database, *prices));
   ledger = std::move(opened_ledger);
+  installation.ledger->store(ledger.get());
   feedback::TraceOptions trace_options;
   trace_options.content = config.trace.content;
   trace_options.retention_days = static_cast<int>(config.trace.retention_days);
@@ -170,7 +171,7 @@ Status Node::Parts::open_gateway() {
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
-  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *events, *traces,
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
   admin->version = STOA_VERSION;
   admin->public_url = url;
@@ -201,6 +202,8 @@ Status Node::Parts::listen() {
   STOA_CHECK(api::openai::register_openai(router, *openai));
   STOA_CHECK(api::admin::register_admin(router, *admin));
   STOA_CHECK(api::add_console_routes(router));
+  STOA_TRY(routes, api::check_routes(router));
+  admin->routes = std::move(routes);
   STOA_TRY(started, infra::HttpServer::start(server_options(config), std::move(router)));
   server = std::move(started);
   url = server->url();

@@ -16,7 +16,11 @@ class LocalWorkbench final : public Workbench {
   Status open(const infra::Config& config, const std::filesystem::path& folder) {
     STOA_TRY(models, load_models(config, metrics_));
     models_ = std::move(models);
-    STOA_TRY(installation, Installation::open(folder, {}));
+    infra::Config own = config;
+    own.home = folder;
+    own.audit.witness.clear();
+    own.policies.folder.clear();
+    STOA_TRY(installation, Installation::open(own));
     installation_ = std::move(installation);
     STOA_TRY(blobs, infra::open_disk_blobs(folder / "blobs"));
     blobs_ = std::move(blobs);

@@ -12,6 +12,7 @@ namespace stoa::gateway {
 namespace {
 
 constexpr std::size_t kMaxKey = 256;
+constexpr std::string_view kPublic = "public: ";
 const std::vector<double> kSeconds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
 
 std::int64_t micros_since(SteadyTime start) {
@@ -153,9 +154,26 @@ void RequestScope::conclude() {
   pipeline_.publish(event);
 }
 
+Status add_public_route(infra::Router& router, std::string method, std::string pattern, std::string_view reason, infra::HttpHandler handler, infra::RouteOptions options) {
+  options.guard = fmt::format("{}{}", kPublic, reason);
+  return router.add(std::move(method), std::move(pattern), std::move(handler), options);
+}
+
+Result<std::vector<RouteInfo>> check_routes(const infra::Router& router) {
+  std::vector<RouteInfo> all;
+  for (const auto& route : router.routes()) {
+    const bool open = route.options.guard.starts_with(kPublic);
+    if (!open && !governance::parse_action(route.options.guard))
+      return fail(error(ErrorCode::kInternal, "nothing decides who may call {} {}", route.method, route.pattern).with_hint("add it with Pipeline::route or add_public_route"));
+    all.push_back({route.method, route.pattern, route.options.guard, open});
+  }
+  return all;
+}
+
 Status Pipeline::route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
                        const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options) const {
   Endpoint endpoint{action, std::move(resource), error_body, std::move(handler)};
+  options.guard = governance::action_name(action);
   return router.add(std::move(method), std::move(pattern),
                     [this, endpoint = std::move(endpoint)](const infra::HttpRequest& request, infra::Responder& responder) {
                       run(endpoint, request, responder);

@@ -138,6 +138,18 @@ class Pipeline {
   PipelineParts parts_;
 };
 
+// A route that nobody is asked for a key at: health, the console's files, links that carry their own proof. `reason` says why it may be so.
+Status add_public_route(infra::Router& router, std::string method, std::string pattern, std::string_view reason, infra::HttpHandler handler,
+                        infra::RouteOptions options = {});
+
+struct RouteInfo {
+  std::string method, pattern;
+  std::string guard;  // the action that its callers must be allowed, or "public: why"
+  bool open = false;  // public
+};
+// All routes of an assembled server. kInternal when one was added past both Pipeline::route and add_public_route: such a server must not start.
+Result<std::vector<RouteInfo>> check_routes(const infra::Router& router);
+
 // The deadline a caller sets for its request, in milliseconds from its arrival.
 inline constexpr std::string_view kTimeoutHeader = "x-stoa-timeout-ms";
 // What that header says, at most `most`, which is also what counts without it. kInvalidArgument when it is no positive number.

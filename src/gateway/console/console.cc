@@ -38,7 +38,7 @@ infra::HttpHandler redirect_to_console() {
 }  // namespace
 
 Status add_console_routes(infra::Router& router) {
-  const infra::RouteOptions inline_route{.inline_on_io = true};
+  const infra::RouteOptions inline_route{.guard = "public: files of the console, the same for everybody", .inline_on_io = true};
   STOA_CHECK(router.add("GET", "/", redirect_to_console(), inline_route));
   for (const auto& asset : console_assets()) {
     const std::string path = asset.name == "index.html" ? "/console" : "/console/" + std::string(asset.name);

@@ -27,6 +27,7 @@ struct Config {
     std::int64_t io_threads = 1;
     std::int64_t max_connections = 1024;
     std::int64_t drain_seconds = 30;
+    std::string region;
   } server;
   struct Egress {
     std::string providers;
@@ -71,6 +72,9 @@ struct Config {
   struct Audit {
     std::string witness;
   } audit;
+  struct Policies {
+    std::string folder;
+  } policies;
   struct Answers {
     std::string prompts;
   } answers;

@@ -19,6 +19,7 @@ using HttpHandler = std::function<void(const HttpRequest&, Responder&)>;
 struct RouteOptions {
   std::uint64_t max_body = 0;               // bytes; 0 = the server's default
   std::chrono::milliseconds body_timeout{0};  // to receive the body; 0 = the server's default
+  std::string guard{};                      // what decides who may call it, for those who list routes: an action, or why nothing has to
   ListenerRoles roles = ListenerRole::kPublic;  // listeners without one of them answer 404
   bool inline_on_io = false;                // run on the I/O thread: only for handlers that never block (health, metrics)
 };

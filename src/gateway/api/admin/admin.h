@@ -23,6 +23,7 @@
 #include "governance/audit/checkpoints.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
+#include "governance/policies/policies.h"
 #include "infra/http/router.h"
 
 namespace stoa::gateway::admin {
@@ -63,6 +64,7 @@ struct AnsweredQuestion {
 struct AdminParts {
   const Pipeline& pipeline;
   const governance::Access& access;
+  governance::Policies& policies;
   governance::Identity& identity;
   governance::Ledger& ledger;
   governance::AuditLog& audit;
@@ -82,6 +84,7 @@ struct AdminParts {
   std::string version;                            // of the program
   std::string public_url;                         // "http://127.0.0.1:8080": links to documents begin with it; may be empty
   std::string search_model = "text-search";       // whose price search has: the embedder's id, or this without one
+  std::vector<RouteInfo> routes{};                // of the assembled server, for /v1/stoa/routes
   std::vector<ModelStatus> models{};              // empty: no model is on this machine
   std::function<EngineStatus()> engine{};         // empty: no generator
   std::function<Status(const std::string& model, const std::string& adapter)> load_adapter{}, unload_adapter{};  // empty: no generator

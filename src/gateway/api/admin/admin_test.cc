@@ -23,6 +23,11 @@ T must(Result<T> result) {
 }
 
 // The whole API over stores in memory, without models: search is by words.
+std::string roles_text() {
+  std::ifstream in(STOA_SOURCE_DIR "/share/roles.policy");
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 class AdminTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -108,6 +113,9 @@ class AdminTest : public testing::Test {
   std::unique_ptr<governance::AuditCheckpoints> checkpoints_ =
       must(governance::AuditCheckpoints::open(*sql_, *audit_, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
   std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
+  std::unique_ptr<governance::DecisionLog> decisions_ = must(governance::DecisionLog::open(*sql_));
+  std::unique_ptr<governance::Policies> policies_ = must(governance::Policies::open({.database = *sql_, .audit = *audit_, .access = *access_,
+      .base = {{"roles.policy", roles_text()}}, .decisions = decisions_.get()}));
   std::unique_ptr<governance::Identity> identity_ = must(governance::Identity::open(*sql_, *audit_, *access_, Bytes(32, std::byte{7})));
   governance::Identity::Default default_ = must(identity_->ensure_default());
   governance::PriceBook prices_ = must(governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml"));
@@ -124,7 +132,7 @@ class AdminTest : public testing::Test {
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
   Pipeline pipeline_{{.access = *access_, .identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
-  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
+  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
                     .version = {}, .public_url = {}};
   Status ready_;
@@ -390,6 +398,79 @@ TEST_F(AdminTest, ExposesMetrics) {
   const auto page = call("GET", "/metrics", admin_key_);
   EXPECT_TRUE(page.headers.get("content-type").starts_with("text/plain; version=0.0.4"));
   EXPECT_NE(page.body.find("stoa_http_requests_total{method=\"GET\",route=\"/v1/stoa/status\",status=\"200\"} 1"), std::string::npos) << page.body;
+}
+
+// ---- Policies
+
+TEST_F(AdminTest, SetsTriesAndTakesBackPolicies) {
+  const JsonObject none{{"text", "policy \"no-models\" { forbid model.list because \"not today\" }"}, {"comment", "a try"}};
+  EXPECT_EQ(call("GET", "/v1/models", ann_key_).status, 404) << "the other dialect is not part of this test";
+  json("GET", "/v1/stoa/status", ann_key_);
+  const auto dry = json("POST", "/v1/stoa/policies/dry-run", admin_key_, {{"name", "today"}, {"text", "policy \"shut\" { forbid system.read when principal.role == \"developer\" }"}});
+  ASSERT_EQ(dry.at("changes").as_array().size(), 1U) << dump_json(dry);
+  const auto& change = dry.at("changes").as_array()[0].as_object();
+  EXPECT_EQ(text(change, "user"), "ann");
+  EXPECT_EQ(text(change.at("to").as_object(), "rule"), "policy \"shut\"");
+
+  const auto stored = json("PUT", "/v1/stoa/policies/today", admin_key_, none);
+  EXPECT_EQ(stored.at("version"), 1);
+  EXPECT_EQ(stored.at("comment"), "a try");
+  EXPECT_EQ(text(json("GET", "/v1/stoa/policies/today", admin_key_), "text"), text(none, "text"));
+  EXPECT_EQ(json("GET", "/v1/stoa/policies", admin_key_).at("data").as_array().size(), 2U);
+  json("PUT", "/v1/stoa/policies/today", admin_key_, {{"text", "role \"pilot\" { model.use }"}, {"expected_version", 1}});
+  json("PUT", "/v1/stoa/policies/today", admin_key_, {{"text", "# late"}, {"expected_version", 1}}, 409);
+  EXPECT_EQ(json("GET", "/v1/stoa/roles/pilot", admin_key_).at("scope"), "tenant");
+  EXPECT_EQ(json("GET", "/v1/stoa/roles", admin_key_).at("data").as_array().size(), 9U);
+  json("GET", "/v1/stoa/roles/captain", admin_key_, {}, 404);
+  const auto changes = json("GET", "/v1/stoa/policies/today/diff?from=1&to=2", admin_key_);
+  EXPECT_EQ(changes.at("data").as_array().size(), 2U);
+  EXPECT_EQ(json("POST", "/v1/stoa/policies/today/rollback", admin_key_, {{"version", 1}}).at("version"), 3);
+  EXPECT_EQ(json("GET", "/v1/stoa/policies/today/history", admin_key_).at("data").as_array().size(), 3U);
+  EXPECT_EQ(json("DELETE", "/v1/stoa/policies/today?comment=done", admin_key_).at("removed"), true);
+  json("DELETE", "/v1/stoa/policies/today", admin_key_, {}, 404);
+  for (const JsonObject& wrong : {JsonObject{{"text", "polcy"}}, JsonObject{{"text", 7}}, JsonObject{{"text", ""}}, JsonObject{{"text", "#"}, {"expected_version", -1}}})
+    json("PUT", "/v1/stoa/policies/today", admin_key_, wrong, 400);
+  json("PUT", "/v1/stoa/policies/to%20day", admin_key_, {{"text", "#"}}, 400);
+  json("POST", "/v1/stoa/policies/today/rollback", admin_key_, {{"to", 1}}, 400);
+}
+
+TEST_F(AdminTest, ExplainsADecision) {
+  const auto ann = must(identity_->authenticate(ann_key_));
+  const auto own = json("POST", "/v1/stoa/access/explain", admin_key_, {{"action", "key.manage"}});
+  EXPECT_EQ(own.at("allowed"), true);
+  const auto hers = json("POST", "/v1/stoa/access/explain", admin_key_, {{"action", "key.manage"}, {"key", ann.key}});
+  EXPECT_EQ(hers.at("allowed"), false);
+  EXPECT_EQ(text(hers, "principal"), ann.id);
+  EXPECT_EQ(text(hers, "rule"), "default");
+  const auto wall = json("POST", "/v1/stoa/access/explain", admin_key_, {{"action", "document.read"}, {"key", ann.key}, {"resource", JsonObject{{"project", "proj_x"}, {"labels", JsonArray{"hr"}}}}});
+  EXPECT_EQ(text(wall, "rule"), "access.project");
+  EXPECT_TRUE(wall.at("looked_at").as_array().empty());
+  for (const JsonObject& wrong : {JsonObject{}, JsonObject{{"action", "document.raed"}}, JsonObject{{"action", "model.use"}, {"resource", 7}}, JsonObject{{"action", "model.use"}, {"origin", JsonObject{{"tls", 1}}}}})
+    json("POST", "/v1/stoa/access/explain", admin_key_, wrong.empty() ? JsonObject{{"x", 1}} : wrong, 400);
+  json("POST", "/v1/stoa/access/explain", admin_key_, {{"action", "model.use"}, {"key", "key_none"}}, 404);
+}
+
+// A route that reaches a service without a decision does not get into a server.
+TEST_F(AdminAttacks, EveryRouteIsDecidedOn) {
+  const auto routes = must(check_routes(router_));
+  EXPECT_EQ(routes.size(), router_.routes().size());
+  json("PUT", "/v1/stoa/policies/bystander", admin_key_, {{"text", "role \"bystander\" { budget.manage }"}});
+  const std::string bystander = key("", "bystander");
+  int guarded = 0;
+  for (const auto& route : routes) {
+    if (route.open) continue;
+    ++guarded;
+    std::string path = route.pattern;
+    for (std::size_t at; (at = path.find('{')) != std::string::npos;) path.replace(at, path.find('}') - at + 1, "x");
+    EXPECT_EQ(call(route.method, path).status, 401) << route.method << " " << path;
+    const auto refused = call(route.method, path, bystander, "{}");
+    EXPECT_EQ(refused.status, 403) << route.method << " " << path << " " << refused.body;
+    EXPECT_NE(refused.body.find(route.guard), std::string::npos) << route.method << " " << path << " " << refused.body;
+  }
+  EXPECT_GT(guarded, 30);
+  ASSERT_TRUE(router_.add("GET", "/back-door", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(infra::HttpResponse::text(200, "")); }));
+  EXPECT_EQ(check_routes(router_).error().code, ErrorCode::kInternal);
+  ASSERT_TRUE(add_public_route(router_, "GET", "/front-door", "open", [](const infra::HttpRequest&, infra::Responder&) {}));
 }
 
 }  // namespace

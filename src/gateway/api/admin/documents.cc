@@ -205,7 +205,7 @@ Status add_document_routes(infra::Router& router, const AdminParts& parts) {
   Routes routes(router, parts, "document");
   STOA_CHECK(routes.add("POST", "/v1/stoa/search", Action::kDocumentRead, [&parts](RequestScope& scope) { return search(parts, scope); }));
   STOA_CHECK(routes.add("GET", "/v1/stoa/documents/{id}", Action::kDocumentRead, [&parts](RequestScope& scope) { return document(parts, scope); }));
-  return router.add("GET", "/v1/stoa/documents/{id}/content",
+  return add_public_route(router, "GET", "/v1/stoa/documents/{id}/content", "the link's own token says who reads, and that reader is decided on",
                     [&parts](const infra::HttpRequest& request, infra::Responder& responder) { open_document(parts, request, responder); });
 }
 

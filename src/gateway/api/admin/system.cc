@@ -56,22 +56,30 @@ Reply status(const AdminParts& parts, RequestScope& scope, SteadyTime started) {
   return ok_json({{"version", parts.version}, {"uptime_seconds", uptime}, {"models", std::move(models)}, {"engine", engine_json(parts)}, {"documents", std::move(documents)}});
 }
 
+// Every route of this server and what decides who may call it.
+Reply routes_list(const AdminParts& parts) {
+  JsonArray items;
+  for (const auto& route : parts.routes) items.push_back(JsonObject{{"method", route.method}, {"pattern", route.pattern}, {"guard", route.guard}, {"public", route.open}});
+  return ok_json(list_json(std::move(items)));
+}
+
 }  // namespace
 
 Status add_system_routes(infra::Router& router, const AdminParts& parts) {
   const infra::RouteOptions inline_route{.inline_on_io = true};
-  STOA_CHECK(router.add("GET", "/healthz", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(infra::HttpResponse::text(200, "ok\n")); },
+  STOA_CHECK(add_public_route(router, "GET", "/healthz", "says that the process lives", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(infra::HttpResponse::text(200, "ok\n")); },
                         inline_route));
-  STOA_CHECK(router.add("GET", "/readyz", [&parts](const infra::HttpRequest&, infra::Responder& responder) {
+  STOA_CHECK(add_public_route(router, "GET", "/readyz", "says whether requests are taken", [&parts](const infra::HttpRequest&, infra::Responder& responder) {
     const Status ready = parts.ready ? parts.ready() : Status{};
     responder.send(infra::HttpResponse::text(ready ? 200 : 503, ready ? "ready\n" : ready.error().message + "\n"));
   }, inline_route));
 
   Routes routes(router, parts, "system");
   if (parts.open_metrics)
-    STOA_CHECK(router.add("GET", "/metrics", [&parts](const infra::HttpRequest&, infra::Responder& responder) { responder.send(metrics_page(parts)); }));
+    STOA_CHECK(add_public_route(router, "GET", "/metrics", "only this machine reaches the server", [&parts](const infra::HttpRequest&, infra::Responder& responder) { responder.send(metrics_page(parts)); }));
   else
     STOA_CHECK(routes.add("GET", "/metrics", Action::kSystemRead, [&parts](RequestScope&) -> Reply { return metrics_page(parts); }));
+  STOA_CHECK(routes.add("GET", "/v1/stoa/routes", Action::kSystemRead, [&parts](RequestScope&) { return routes_list(parts); }));
   return routes.add("GET", "/v1/stoa/status", Action::kSystemRead,
                     [&parts, started = std::chrono::steady_clock::now()](RequestScope& scope) { return status(parts, scope, started); });
 }
