@@ -75,7 +75,7 @@ def test_the_victim_still_has_everything(world):
         world.olga.ok("GET", fill(path, things))
     assert world.olga.ok("GET", fill("/v1/vector_stores/{store}", things))["name"] == f"{SECRET}-store"
     assert world.olga.ok("GET", fill("/v1/stoa/ingest/jobs/{job}", things))["status"] == "waiting"
-    assert [rating["comment"] for rating in world.olga.ok("GET", "/v1/stoa/ratings")["data"]] == [SECRET]
+    assert SECRET in [rating["comment"] for rating in world.olga.ok("GET", "/v1/stoa/ratings")["data"]]
     counts = world.olga.ok("GET", fill("/v1/vector_stores/{store}", things))["file_counts"]
     assert counts["total"] == 1, counts
 

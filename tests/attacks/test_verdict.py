@@ -1,0 +1,73 @@
+"""After all attacks (files run in the order of their names): the server lives, its logs are whole, and each refusal stands in the audit log."""
+import json
+import re
+import subprocess
+
+import pytest
+
+from routes import pattern_of, patterns_in_sources
+from stoa_server import BINARY
+from test_transport import INJECTED
+
+
+def all_entries(admin):
+    entries, after = [], 0
+    while True:
+        page = admin.ok("GET", f"/v1/stoa/audit?limit=1000&after={after}")["data"]
+        entries += page
+        if len(page) < 1000:  # looking is told as well, so there is always one more
+            return entries
+        after = page[-1]["sequence"]
+
+
+def secrets_in(world, text):
+    """Where keys or content stand in a text."""
+    secrets = [caller.key.rpartition("-")[2] for caller in world.callers.values() if caller.key and len(caller.key) > 60] + ["florins"]
+    return [text[max(0, match.start() - 200):match.end() + 50] for secret in secrets for match in re.finditer(secret, text)][:3]
+
+
+@pytest.fixture(scope="module")
+def entries(world):
+    """By request id, of both tenants."""
+    return {entry["request_id"]: entry for admin in (world.adam, world.boris) for entry in all_entries(admin)}
+
+
+def test_each_refusal_is_in_the_audit_log(world, entries):
+    patterns = patterns_in_sources() - {"/healthz", "/readyz", "/metrics", "/"}
+    told = [refused for refused in world.refused if refused.status in (403, 404) and pattern_of(refused.path, patterns) and not refused.path.partition("?")[0].endswith("/content")]
+    assert told, "run the whole suite"
+    missing = [refused for refused in told if refused.request_id not in entries]
+    assert not missing, f"{len(missing)} of {len(told)} refusals are not in the audit log: {missing[:5]}"
+    wrong = [(refused, entries[refused.request_id]) for refused in told if entries[refused.request_id]["outcome"] == "allowed"]
+    assert not wrong, wrong[:5]
+    for refused in told:
+        if refused.status == 403:
+            assert entries[refused.request_id]["outcome"] == "denied" and entries[refused.request_id]["reason"], refused
+
+
+def test_the_audit_log_holds_no_secrets(world, entries):
+    text = json.dumps(list(entries.values()))
+    assert secrets_in(world, text) == []
+
+
+def test_the_audit_log_is_whole(world, tmp_path):
+    found = world.adam.ok("GET", "/v1/stoa/audit/check")
+    assert found["intact"], found
+    for name in ("adam", "boris"):
+        key = world.callers[name].ok("GET", "/v1/stoa/audit/checkpoint")["key"]
+        path = tmp_path / name
+        world.server.cli("audit", "export", str(path), key=world.callers[name].key)
+        done = subprocess.run([BINARY, "audit", "verify", str(path), "--key", key, "--json"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and json.loads(done.stdout)["intact"], done.stdout
+
+
+def test_the_log_of_the_server_is_whole(world):
+    """Each line is one JSON object that the server has written; nobody else has written one, and no secret is in it."""
+    assert world.server.process.poll() is None, world.server.log_text()[-3000:]
+    text = world.server.log_text()
+    for line in text.splitlines():
+        told = json.loads(line)
+        assert {"time", "level", "message"} <= set(told) and told["message"] != INJECTED, line
+        assert told["message"] != "handler failed", line
+    assert secrets_in(world, text) == []
+    assert re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text) is None, "control characters in the log"
