@@ -30,6 +30,7 @@ struct Parsed {
   AccessOptions access;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
+  PassportOptions passport;
   std::string name, project = "default", id, overlap = "24h", by = "day", verdict, comment, correction, shell;
   bool no_prune = false, all_traces = false;
   int count = 20;
@@ -40,7 +41,10 @@ CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* h
   CLI::App* app = parent.add_subcommand(name, help);
   app->footer(help_footer(parent.get_parent() == nullptr ? name : parent.get_name() + " " + name));
   app->fallthrough();  // global options may stand behind the verb
-  if (action) app->final_callback([&parsed, action = std::move(action)] { parsed.action = action; });
+  if (action)
+    app->final_callback([app, &parsed, action = std::move(action)] {
+      if (app->get_subcommands().empty()) parsed.action = action;  // else the inner verb's stays
+    });
   return app;
 }
 
@@ -205,6 +209,15 @@ void add_feedback(CLI::App& app, Parsed& p) {
                       [&] { return audit_verify(p.global, p.name, p.id); });
   verify->add_option("file", p.name, "Export")->required();
   verify->add_option("--key", p.id, "Key of the log, or a file that holds it (stoa audit checkpoint prints it)")->required();
+  auto* passport = verb(app, p, "passport", "The passport of an answer: who asked, what answered, on which sources and at what cost, signed and proved", [&] { return cli::passport(p.global, p.passport); });
+  passport->require_subcommand(0, 1);
+  passport->add_option("id", p.passport.id, "Answer (resp_..., chatcmpl_...), request (x-request-id) or trace");
+  passport->add_option("-o,--output", p.passport.file, "Also write the document to this file; - for standard output");
+  passport->add_option("--html", p.passport.html, "Write a page for people to this file; - for standard output");
+  auto* checked = verb(*passport, p, "verify", "Check a passport without a server: the record is what the signed audit log holds", [&] { return passport_verify(p.global, p.passport); });
+  checked->add_option("file", p.passport.file, "Passport, as `stoa passport ID -o FILE` writes it")->required();
+  checked->add_option("--key", p.passport.key, "Key of the log, or a file that holds it (stoa audit checkpoint prints it)")->required();
+  checked->add_option("--html", p.passport.html, "Write a page for people to this file");
   auto* rate = verb(app, p, "rate", "Rate an answer", [&] { return cli::rate(p.global, p.id, p.verdict, p.comment, p.correction); });
   rate->add_option("id", p.id, "Answer id (resp_...)")->required();
   rate->add_option("verdict", p.verdict, "up or down")->required()->check(CLI::IsMember({"up", "down"}));

@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 44> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 46> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -54,6 +54,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 44> kExample
     {"audit checkpoint", "  stoa audit checkpoint --json | jq -r .key > audit.key"},
     {"audit export", "  stoa audit export audit.jsonl\n  stoa audit export - --format ocsf | forward-to-siem"},
     {"audit verify", "  stoa audit verify audit.jsonl --key audit.key"},
+    {"passport", "  stoa passport resp_...\n"
+                 "  stoa passport resp_... --html answer.html      for people; opens in any browser\n"
+                 "  stoa passport resp_... -o answer.json          for auditors; stoa passport verify answer.json --key audit.key"},
+    {"passport verify", "  stoa passport verify answer.json --key audit.key\n  stoa passport verify answer.json --key audit.key --html answer.html"},
     {"rate", "  stoa rate resp_... up\n  stoa rate resp_... down --correction \"Every 90 days.\""},
     {"dataset", "  stoa dataset from-ratings support\n  stoa dataset rows support@1 > support.jsonl"},
     {"dataset from-ratings", "  stoa dataset from-ratings support"},

@@ -27,6 +27,8 @@ void each_field(Event& event, const Field& field) {
   field("model", event.model);
   field("status", event.status);
   field("error", event.error);
+  field("answer_id", event.answer_id);
+  field("answer", event.answer);
   field("prompt_tokens", event.usage.prompt_tokens);
   field("cached_tokens", event.usage.cached_tokens);
   field("completion_tokens", event.usage.completion_tokens);

@@ -25,6 +25,8 @@ struct RequestFinished {
   std::string kind, model;           // of the work that was settled; empty when there was none
   int status = 0;                    // of the response; a stream that failed later keeps its 200
   std::string error;                 // stable name of the error ("permission_denied"); empty when the request succeeded
+  std::string answer_id;             // "resp_..."; empty: the request gave no answer
+  std::string answer;                // what is recorded of it (governance/passport); empty likewise
   Usage usage;
   std::int64_t cost = 0;             // micro-units
   Micros started = 0;

@@ -159,3 +159,9 @@ def test_config_check(stoa, tmp_path):
     stoa.cli("--config", str(good), "config", "check")
     done = stoa.cli("--config", str(bad), "config", "check", check=False)
     assert done.returncode == 2 and "server.port" in done.stderr and "bad.yaml:2" in done.stderr
+
+
+def test_verbs_inside_a_verb_that_also_stands_alone(stoa):
+    assert "kind" in stoa.cli("models").stdout
+    missing = stoa.cli("models", "verify", "no-such-model", check=False)
+    assert missing.returncode == 5 and "no-such-model" in missing.stderr

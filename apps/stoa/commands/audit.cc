@@ -1,5 +1,4 @@
 // Verbs of the audit log: list, check, checkpoint, export from a server; verify of an export, without one.
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -7,6 +6,7 @@
 #include "commands/commands.h"
 #include "commands/connect.h"
 #include "commands/json_read.h"
+#include "commands/log_key.h"
 #include "commands/terminal.h"
 #include "governance/audit/export.h"
 
@@ -27,16 +27,6 @@ std::string escaped(std::string_view text) {
     }
   }
   return out;
-}
-
-// The text of a key, or of a file that holds one.
-Result<governance::CheckpointKey> read_key(const std::string& text) {
-  std::error_code problem;
-  if (!std::filesystem::is_regular_file(text, problem)) return governance::CheckpointKey::parse(text);
-  std::ifstream in(text);
-  std::string line;
-  std::getline(in, line);
-  return governance::CheckpointKey::parse(line);
 }
 
 Status write_export(ApiClient& api, const AuditExportOptions& options, std::ostream& out, Progress& progress) {
@@ -115,7 +105,7 @@ int audit_export(const Global& global, const AuditExportOptions& options) {
 }
 
 int audit_verify(const Global& global, const std::string& file, const std::string& key_text) {
-  const auto key = read_key(key_text);
+  const auto key = read_log_key(key_text);
   if (!key) return report(key.error(), global.json);
   std::ifstream in(file, std::ios::binary);
   if (!in) return report(error(ErrorCode::kNotFound, "{}: cannot be opened", file), global.json);

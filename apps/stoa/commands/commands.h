@@ -112,6 +112,12 @@ struct AuditExportOptions {
 int audit_export(const Global& global, const AuditExportOptions& options);
 int audit_verify(const Global& global, const std::string& file, const std::string& key);
 
+struct PassportOptions {
+  std::string id, file, html, key;  // file: written by `passport`, read by `passport verify`
+};
+int passport(const Global& global, const PassportOptions& options);
+int passport_verify(const Global& global, const PassportOptions& options);
+
 int trace(const Global& global, const std::string& id);
 int traces(const Global& global, int count, bool all);
 int usage(const Global& global, const std::string& by);

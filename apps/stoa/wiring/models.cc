@@ -58,6 +58,21 @@ void load_adapters(const Models& models) {
   }
 }
 
+// Of what was pulled, the digest it was checked against; a file that was put there by hand is read once, behind everything else.
+std::shared_future<std::string> artifact_digest(const models::StoredModel& model, const std::filesystem::path& weights) {
+  const auto file = std::ranges::find(model.files, weights.filename().string(), &models::StoredFile::name);
+  if (file != model.files.end() && !file->sha256.empty()) {
+    std::promise<std::string> known;
+    known.set_value("sha256:" + file->sha256);
+    return known.get_future();
+  }
+  return std::async(std::launch::async, [weights] {
+    const auto digest = models::file_sha256(weights);
+    if (!digest) log_error("no digest of the model's weights", digest.error(), {{"file", weights.string()}});
+    return digest ? "sha256:" + *digest : std::string();
+  });
+}
+
 }  // namespace
 
 Status load_adapter(const Models& models, const std::string& model, const std::string& adapter) {
@@ -107,6 +122,7 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.backend, metrics));
     loaded.generator = std::move(generator);
     loaded.adapters = model->folder / "adapters";
+    loaded.generator_artifact = artifact_digest(*model, weights);
     load_adapters(loaded);
   }
   if (const auto model = stored(store, config.models.embedder, "search is by words only")) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <string_view>
 
@@ -19,6 +20,7 @@ struct Models {
   std::unique_ptr<models::ThreadPool> threads;
   std::unique_ptr<models::Backend> backend;
   std::unique_ptr<models::LocalGenerator> generator;  // null: answers quote
+  std::shared_future<std::string> generator_artifact; // digest of its weights, "sha256:..."; computed behind where they came without one
   std::filesystem::path adapters;                     // the folder of its adapters: NAME.gguf files and PEFT folders NAME
   std::unique_ptr<models::LocalEmbedder> embedder;    // null: search is by text only
   std::unique_ptr<models::LocalReranker> reranker;    // null: nothing is reranked

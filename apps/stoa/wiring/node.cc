@@ -20,6 +20,7 @@
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
 #include "governance/audit/request_audit.h"
+#include "governance/passport/answer_events.h"
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/bus/local/local.h"
@@ -58,7 +59,7 @@ infra::HttpServerOptions server_options(const infra::Config& config) {
 std::vector<api::openai::ServedModel> served(const Models& models) {
   std::vector<api::openai::ServedModel> served;
   const std::int64_t now = Clock::system().now() / 1'000'000;
-  if (models.generator) served.push_back({models.generator->report().name, now, "stoa", models.generator.get(), nullptr});
+  if (models.generator) served.push_back({models.generator->report().name, now, "stoa", models.generator.get(), nullptr, {}, nullptr, models.generator_artifact});
   if (models.embedder) served.push_back({models.embedder->model(), now, "stoa", nullptr, models.embedder.get()});
   if (models.reranker) served.push_back({.id = models.reranker->model(), .created = now, .reranker = models.reranker.get()});
   return served;
@@ -89,6 +90,7 @@ struct Node::Parts {
   Installation installation;
   std::unique_ptr<infra::BlobStore> blobs;
   std::unique_ptr<infra::EventBus> events;
+  std::unique_ptr<governance::PassportStore> passports;
   std::unique_ptr<governance::PriceBook> prices;
   std::unique_ptr<governance::Ledger> ledger;
   std::unique_ptr<feedback::TraceStore> traces;
@@ -125,6 +127,8 @@ Status Node::Parts::open_stores() {
   blobs = std::move(disk);
   STOA_TRY(bus, infra::open_local_bus(*installation.database));
   events = std::move(bus);
+  STOA_TRY(passport_store, governance::PassportStore::open(*installation.database, *installation.audit, *installation.checkpoints));
+  passports = std::move(passport_store);
   STOA_TRY(price_file, data_file(config.cost.prices, "prices.yaml"));
   STOA_TRY(book, governance::PriceBook::parse(price_file.text, price_file.name));
   prices = std::make_unique<governance::PriceBook>(std::move(book));
@@ -171,9 +175,11 @@ Status Node::Parts::open_gateway() {
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
-  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *events, *traces,
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
   admin->version = STOA_VERSION;
+  STOA_TRY(passport_page, data_file("", "passport.html"));
+  admin->passport_page = std::move(passport_page.text);
   admin->public_url = url;
   admin->models = model_status(models);
   if (models.embedder) admin->search_model = models.embedder->model();
@@ -190,6 +196,7 @@ Status Node::Parts::open_gateway() {
 // Who hears what has happened. The names are stored with their places in the stream: they must not change.
 Status Node::Parts::subscribe() {
   STOA_CHECK(events->subscribe(governance::request_audit_subscription(), governance::audit_requests(*installation.audit, *installation.checkpoints)));
+  STOA_CHECK(events->subscribe(governance::answer_records_subscription(), governance::keep_answers(*passports)));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
                                data::collect_blobs(*installation.database, *blobs, {api::openai::FileStore::uses, data::Lake::uses})));

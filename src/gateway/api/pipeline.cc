@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxKey = 256;
 constexpr std::string_view kPublic = "public: ";
+constexpr std::size_t kMostDecisions = 16;  // that an answer's record lists
 const std::vector<double> kSeconds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
 
 std::int64_t micros_since(SteadyTime start) {
@@ -77,10 +78,14 @@ RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, 
   finished_.method = request.method;
   finished_.route = request.route;
   finished_.started = pipeline.parts_.clock.now();
+  answer_.salt = governance::new_salt();
 }
 
 Result<governance::Permit> RequestScope::allow(governance::Action action, const governance::Resource& resource) {
-  return pipeline_.parts_.access.check(call_, action, resource);
+  auto permit = pipeline_.parts_.access.check(call_, action, resource);
+  if (permit && answer_.decisions.size() < kMostDecisions)
+    answer_.decisions.push_back({std::string(governance::action_name(action)), resource.text(), permit->decision().rule, permit->decision().where});
+  return permit;
 }
 
 bool RequestScope::may(governance::Action action, const governance::Resource& resource) const {
@@ -130,6 +135,27 @@ void RequestScope::end_stream() {
   responder_.finish();
 }
 
+// The record of the answer as text; empty when there was none.
+std::string RequestScope::answer_record() {
+  if (finished_.answer_id.empty() || finished_.kind.empty() || (finished_.error && !streaming())) return {};
+  answer_.id = finished_.answer_id;
+  answer_.kind = finished_.kind;
+  answer_.request_id = finished_.request_id;
+  answer_.trace_id = trace_.id();
+  answer_.principal = call_.principal;
+  answer_.address = call_.origin.address;
+  answer_.purpose = call_.origin.purpose;
+  answer_.usage = finished_.usage;
+  answer_.cost = finished_.cost;
+  answer_.currency = pipeline_.parts_.ledger.prices().currency();
+  answer_.started = finished_.started;
+  answer_.duration_micros = micros_since(start_);
+  if (finished_.error) answer_.error = error_info(finished_.error->code).name;
+  answer_.question = governance::salted_digest(answer_.salt, finished_.input);
+  answer_.answer = governance::salted_digest(answer_.salt, finished_.output);
+  return governance::record_text(answer_);
+}
+
 void RequestScope::conclude() {
   if (std::exchange(concluded_, true)) return;
   finished_.principal = call_.principal;
@@ -146,6 +172,8 @@ void RequestScope::conclude() {
   event.model = finished_.model;
   event.status = finished_.status;
   if (finished_.error) event.error = error_info(finished_.error->code).name;
+  event.answer = answer_record();
+  if (!event.answer.empty()) event.answer_id = finished_.answer_id;
   event.usage = finished_.usage;
   event.cost = finished_.cost;
   event.started = finished_.started;

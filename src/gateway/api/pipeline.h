@@ -15,6 +15,7 @@
 #include "governance/access/access.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
+#include "governance/passport/answer_record.h"
 #include "infra/bus/bus.h"
 #include "infra/http/router.h"
 
@@ -61,6 +62,8 @@ class RequestScope {
   Result<governance::Money> settle(const Usage& usage);
 
   void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
+  // What is recorded of the answer, for its passport: routes that give answers note the model and the grounds; the rest comes from the scope.
+  governance::AnswerRecord& answer() { return answer_; }
   void set_content(std::string input, std::string output);
   // An error that came after the stream began: recorded like one that came before.
   void set_error(const Error& error) { finished_.error = error; }
@@ -82,6 +85,7 @@ class RequestScope {
   friend class Pipeline;
   RequestScope(const class Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder);
   void add_headers(infra::HttpHeaders& headers) const;
+  std::string answer_record();
 
   const Pipeline& pipeline_;
   const infra::HttpRequest& request_;
@@ -89,6 +93,7 @@ class RequestScope {
   Trace trace_;
   Call call_;
   FinishedRequest finished_;
+  governance::AnswerRecord answer_;
   governance::Reservation reservation_;
   governance::Action action_;
   SteadyTime start_;

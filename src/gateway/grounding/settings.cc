@@ -3,6 +3,7 @@
 #include <array>
 
 #include "infra/config/yaml.h"
+#include "infra/crypto/hash.h"
 
 namespace stoa::gateway {
 namespace {
@@ -48,6 +49,7 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   const infra::YamlNode& map = *node;
   STOA_CHECK(map.only(kKeys));
   GroundingSettings out;
+  out.version = "sha256:" + infra::sha256_hex(yaml);
   STOA_CHECK(read(map, "system", out.system));
   STOA_CHECK(read(map, "passage", out.passage));
   STOA_CHECK(read(map, "user", out.user));

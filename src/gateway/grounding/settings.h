@@ -11,6 +11,7 @@
 namespace stoa::gateway {
 
 struct GroundingSettings {
+  std::string version;    // digest of the file they were read from: "sha256:..."
   std::string system;     // system message
   std::string passage;    // one passage: {number}, {title}, {section}, {text}
   std::string user;       // the question: {passages}, {question}

@@ -23,6 +23,7 @@
 #include "governance/audit/checkpoints.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
+#include "governance/passport/passport_store.h"
 #include "governance/policies/policies.h"
 #include "infra/http/router.h"
 
@@ -69,6 +70,7 @@ struct AdminParts {
   governance::Ledger& ledger;
   governance::AuditLog& audit;
   governance::AuditCheckpoints& checkpoints;
+  governance::PassportStore& passports;
   infra::EventBus& events;
   feedback::TraceStore& traces;
   feedback::RatingStore& ratings;
@@ -82,6 +84,7 @@ struct AdminParts {
   const Clock& clock = Clock::system();
 
   std::string version;                            // of the program
+  std::string passport_page;                      // share/passport.html
   std::string public_url;                         // "http://127.0.0.1:8080": links to documents begin with it; may be empty
   std::string search_model = "text-search";       // whose price search has: the embedder's id, or this without one
   std::vector<RouteInfo> routes{};                // of the assembled server, for /v1/stoa/routes

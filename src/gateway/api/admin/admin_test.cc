@@ -112,6 +112,7 @@ class AdminTest : public testing::Test {
   std::unique_ptr<governance::AuditLog> audit_ = must(governance::AuditLog::open(*sql_));
   std::unique_ptr<governance::AuditCheckpoints> checkpoints_ =
       must(governance::AuditCheckpoints::open(*sql_, *audit_, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
+  std::unique_ptr<governance::PassportStore> passports_ = must(governance::PassportStore::open(*sql_, *audit_, *checkpoints_));
   std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<governance::DecisionLog> decisions_ = must(governance::DecisionLog::open(*sql_));
   std::unique_ptr<governance::Policies> policies_ = must(governance::Policies::open({.database = *sql_, .audit = *audit_, .access = *access_,
@@ -132,7 +133,7 @@ class AdminTest : public testing::Test {
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
   Pipeline pipeline_{{.access = *access_, .identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
-  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
+  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .passports = *passports_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
                     .version = {}, .public_url = {}};
   Status ready_;

@@ -10,9 +10,6 @@ using governance::Action;
 
 constexpr std::int64_t kMostExported = 10'000;  // of one call; `stoa audit export` asks again
 
-// Finished requests are told through the event bus; whoever asks right after an answer should find its entry. A bus that is far behind is not waited for.
-void settle_events(const AdminParts& parts) { static_cast<void>(parts.events.drain(Deadline::after(std::chrono::milliseconds(500)))); }
-
 JsonArray hex_list(const std::vector<governance::MerkleHash>& hashes) {
   JsonArray out;
   for (const auto& hash : hashes) out.push_back(Json(infra::to_hex(hash)));

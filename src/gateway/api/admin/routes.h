@@ -18,6 +18,7 @@ using openai::Reply;
 Status add_system_routes(infra::Router& router, const AdminParts& parts);    // health, metrics, status
 Status add_observe_routes(infra::Router& router, const AdminParts& parts);   // traces, usage
 Status add_audit_routes(infra::Router& router, const AdminParts& parts);     // the audit log and its proofs
+Status add_passport_routes(infra::Router& router, const AdminParts& parts);  // passports of answers
 Status add_feedback_routes(infra::Router& router, const AdminParts& parts);  // ratings, datasets
 Status add_document_routes(infra::Router& router, const AdminParts& parts);  // search, documents
 Status add_ingest_routes(infra::Router& router, const AdminParts& parts);
@@ -43,6 +44,10 @@ class Routes {
 inline Result<governance::Permit> permit_for(RequestScope& scope, governance::Action action, std::string_view kind) {
   return scope.allow(action, governance::Resource::of(scope.principal(), std::string(kind)));
 }
+
+// Finished requests are told through the event bus; whoever asks right after an answer should find what its subscribers keep of it. A bus that is
+// far behind is not waited for.
+void settle_events(const AdminParts& parts);
 
 // Query parameters; errors name them. Times are RFC 3339.
 std::string query_text(const infra::HttpRequest& request, std::string_view name);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/id.h"
+#include "gateway/api/openai/answer_notes.h"
 #include "gateway/api/openai/completions_json.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/generation.h"
@@ -25,6 +26,7 @@ Reply complete(const Dependencies& dependencies, RequestScope& scope) {
   const AnswerHead head{.id = new_id("cmpl"), .created = scope.started() / 1'000'000, .model = call.request.model,
                         .logprobs = call.request.sampling.logprobs >= 0};
   scope.set_answer_id(head.id);
+  scope.answer().model = answer_model(dependencies.models, call.request);
   if (!call.stream) {
     STOA_TRY(answer, collect_answer(scope, *generator, generation, kPrompt));
     for (std::size_t i = 0; call.echo && i < answer.choices.size(); ++i)

@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/log.h"
+#include "gateway/api/openai/answer_notes.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/generation.h"
 #include "gateway/grounding/extractive.h"
@@ -78,12 +79,14 @@ Status ResponseRun::prepare() {
   // Whoever may read documents but not use models gets the passages themselves; so does everyone while no model is loaded.
   if (searches && (call_.extractive || !right || !any_generator)) {
     generator_ = nullptr;
+    scope_.answer().model.name = "extractive";
   } else {
     if (!right) return fail(std::move(right).error());
     STOA_CHECK(allow_priority(scope_, call_.request));
     STOA_TRY(generator, dependencies_.models.generator(call_.request.model));
     generator_ = generator;
     if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;
+    scope_.answer().model = answer_model(dependencies_.models, call_.request);
   }
   if (!call_.previous_response_id.empty()) {
     STOA_TRY(messages, dependencies_.responses.history(scope_.principal(), call_.previous_response_id));
@@ -187,6 +190,7 @@ Status ResponseRun::answer_from_documents() {
   if (!answer) return fail(context_overflow(std::move(answer).error(), kPrompt));
   record_.mode = answer_mode_name(answer->mode);
   cite(*answer);
+  note_grounds(scope_.answer(), *answer, record_.annotations, settings);
   answer->usage.compute_micros += searched;
   answer->usage.total_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   return finish(answer->usage, FinishReason::kStop);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,7 @@ struct ServedModel {
   data::Embedder* embedder = nullptr;
   std::string base{};            // of an adapter: the model it adapts, whose generator answers
   data::Reranker* reranker = nullptr;
+  std::shared_future<std::string> artifact{};  // digest of its weights, "sha256:..."; not valid, or an empty text: not known
 
   std::string_view kind() const;  // "generator", "embedder" or "reranker"
 };

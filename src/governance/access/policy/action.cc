@@ -29,6 +29,7 @@ constexpr std::array kActions{
     ActionInfo{Action::kTenantManage, "tenant.manage", Reach::kInstallation},
     ActionInfo{Action::kPolicyRead, "policy.read", Reach::kTenant},
     ActionInfo{Action::kPolicyManage, "policy.manage", Reach::kTenant},
+    ActionInfo{Action::kPassportRead, "passport.read", Reach::kProject},
     ActionInfo{Action::kAuditRead, "audit.read", Reach::kTenant},
     ActionInfo{Action::kSystemRead, "system.read", Reach::kProject},
 };

@@ -30,6 +30,7 @@ enum class Action : std::uint8_t {
   kTenantManage,    // tenants: installation-wide
   kPolicyRead,      // policies and roles of the tenant, and why a decision came out as it did
   kPolicyManage,    // set and roll back policies of the tenant
+  kPassportRead,    // passports of one's own answers; with audit.read those of the tenant
   kAuditRead,
   kSystemRead,      // status, metrics, configuration
 };

@@ -1,0 +1,51 @@
+#include "gateway/api/openai/answer_notes.h"
+
+#include <chrono>
+
+namespace stoa::gateway::openai {
+namespace {
+
+constexpr std::chrono::seconds kPatience{2};  // with a digest that is being computed, right after the start
+
+}  // namespace
+
+governance::AnswerModel answer_model(const ServedModels& models, const ChatRequest& request) {
+  governance::AnswerModel out;
+  out.name = request.model;
+  if (const auto served = models.find(request.model)) {
+    out.name = served->id;
+    const auto& artifact = served->artifact;
+    if (artifact.valid() && artifact.wait_for(kPatience) == std::future_status::ready) out.artifact = artifact.get();
+  }
+  const SamplingOptions& sampling = request.sampling;
+  const SamplingOptions off;
+  const auto add = [&](const char* name, const auto& value, const auto& unset) {
+    if (value != unset) out.parameters.emplace_back(name, fmt::format("{}", value));
+  };
+  out.parameters.emplace_back("temperature", fmt::format("{}", sampling.temperature));
+  out.parameters.emplace_back("top_p", fmt::format("{}", sampling.top_p));
+  add("top_k", sampling.top_k, off.top_k);
+  add("min_p", sampling.min_p, off.min_p);
+  add("repetition_penalty", sampling.repetition_penalty, off.repetition_penalty);
+  add("presence_penalty", sampling.presence_penalty, off.presence_penalty);
+  add("frequency_penalty", sampling.frequency_penalty, off.frequency_penalty);
+  if (sampling.seed) out.parameters.emplace_back("seed", fmt::format("{}", *sampling.seed));
+  add("logit_bias_tokens", sampling.logit_bias.size(), std::size_t{0});
+  add("max_tokens", request.max_tokens, 0);
+  add("tools", request.tools.size(), std::size_t{0});
+  if (request.constraint) out.parameters.emplace_back("constrained", "yes");
+  return out;
+}
+
+void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer, const std::vector<Annotation>& annotations, const GroundingSettings& settings) {
+  record.mode = answer_mode_name(answer.mode);
+  record.model.prompt = "grounding";
+  record.model.prompt_version = settings.version;
+  record.dropped_sentences = answer.dropped_sentences;
+  for (const Passage& passage : answer.passages)
+    record.sources.push_back({passage.document_id, passage.document_version, passage.chunk_id, passage.page, passage.anchor, passage.readers});
+  for (std::size_t i = 0; i < annotations.size() && i < answer.citations.size(); ++i)
+    record.citations.push_back({annotations[i].begin, annotations[i].end, answer.citations[i].passage, governance::salted_digest(record.salt, annotations[i].quote)});
+}
+
+}  // namespace stoa::gateway::openai

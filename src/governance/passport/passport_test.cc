@@ -1,0 +1,124 @@
+#include "governance/passport/passport.h"
+
+#include <gtest/gtest.h>
+
+#include "governance/passport/passport_store.h"
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::governance {
+namespace {
+
+AnswerRecord record(const std::string& id, const std::string& principal = "user_ann") {
+  AnswerRecord r;
+  r.id = id;
+  r.kind = "response";
+  r.mode = "generative";
+  r.request_id = "req_" + id;
+  r.trace_id = "trace_" + id;
+  r.principal.id = principal;
+  r.principal.tenant = "tenant_a";
+  r.principal.project = "proj_a";
+  r.principal.groups = {"hr"};
+  r.decisions = {{"model.use", "model m", "role \"developer\"", "roles.policy:5"}};
+  r.model = {"m", "sha256:ab", "grounding", "sha256:cd", {{"temperature", "0.7"}, {"seed", "42"}}};
+  r.sources = {{"doc_1", "sha256:ef", "chunk_1", 3, "", "group:hr"}};
+  r.salt = std::string(32, 'a');
+  r.question = salted_digest(r.salt, "When?");
+  r.answer = salted_digest(r.salt, "On Monday, \u201cearly\u201d.");
+  r.citations = {{0, 9, 0, salted_digest(r.salt, "On Monday")}};
+  r.usage.prompt_tokens = 12;
+  r.cost = 34;
+  r.currency = "USD";
+  r.started = 1'700'000'000'000'000;
+  return r;
+}
+
+class PassportTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_b"}));
+    ASSERT_TRUE(store_->keep(StoredRecord::of(record("resp_1"))));
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_a"}));
+  }
+  Call call(const std::string& principal, const std::string& tenant = "tenant_a") {
+    Call call;
+    call.principal.id = principal;
+    call.principal.tenant = tenant;
+    return call;
+  }
+  std::string made() { return dump_json(store_->passport(call("user_ann"), "resp_1", false).value()); }
+  Result<PassportCheck> verified(const std::string& text) { return verify_passport(text, checkpoints_->key()); }
+
+  std::unique_ptr<infra::SqlDatabase> database_ = std::move(*infra::open_memory());
+  std::unique_ptr<AuditLog> log_ = std::move(*AuditLog::open(*database_));
+  infra::SigningKey key_ = *infra::SigningKey::from_seed(as_bytes(std::string(32, 'k')));
+  std::unique_ptr<AuditCheckpoints> checkpoints_ = std::move(*AuditCheckpoints::open(*database_, *log_, key_, {}));
+  std::unique_ptr<PassportStore> store_ = std::move(*PassportStore::open(*database_, *log_, *checkpoints_));
+};
+
+TEST_F(PassportTest, HoldsAndSaysWhatWasRecorded) {
+  const auto text = made();
+  const auto found = verified(text);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(dump_json(found->record), record_text(record("resp_1")));
+  EXPECT_EQ(found->entry.sequence, 6);
+  EXPECT_EQ(found->entry.reason, record_digest(record_text(record("resp_1"))));
+  EXPECT_EQ(found->checkpoint.size, 9);
+  EXPECT_TRUE(verified(dump_json_pretty(parse_json(text).value()))) << "white space between members says nothing";
+}
+
+TEST_F(PassportTest, NoFlippedBitStaysUnseen) {
+  const auto text = made();
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string changed = text;
+      changed[at] = static_cast<char>(changed[at] ^ (1 << bit));
+      ASSERT_FALSE(verified(changed)) << "bit " << bit << " of byte " << at << ": " << changed;
+    }
+  }
+  for (std::size_t end = 0; end < text.size(); end += 7) EXPECT_FALSE(verified(text.substr(0, end)));
+}
+
+// A record that was exchanged together with its entry's digest is not in the signed tree.
+TEST_F(PassportTest, NothingFromElsewhereFits) {
+  ASSERT_TRUE(store_->keep(StoredRecord::of(record("resp_2", "user_bob"))));
+  const auto first = parse_json(made()).value().as_object();
+  const auto second = store_->passport(call("user_bob"), "resp_2", false).value();
+  for (const char* part : {"record", "audit"}) {
+    JsonObject mixed = first;
+    mixed[part] = second.at(part);
+    const auto found = verified(dump_json(mixed));
+    ASSERT_FALSE(found) << part;
+    EXPECT_EQ(found.error().code, ErrorCode::kDataLoss);
+  }
+  const auto other = infra::SigningKey::from_seed(as_bytes(std::string(32, 'x')));
+  EXPECT_EQ(verify_passport(made(), CheckpointKey::of(other->public_key())).error().code, ErrorCode::kDataLoss);
+}
+
+TEST_F(PassportTest, OtherTextsAreNoPassports) {
+  for (const char* text : {"", "{}", "[]", "null", R"({"format":"stoa-passport/2","record":{},"audit":{},"key":""})", R"({"format":1,"record":{},"audit":{},"key":""})"})
+    EXPECT_EQ(verified(text).error().code, ErrorCode::kInvalidArgument) << text;
+}
+
+TEST_F(PassportTest, IsFoundByWhoMaySeeIt) {
+  const struct { const char *id, *principal, *tenant; bool everyones, found; } cases[] = {
+      {"resp_1", "user_ann", "tenant_a", false, true},      {"req_resp_1", "user_ann", "tenant_a", false, true}, {"trace_resp_1", "user_ann", "tenant_a", false, true},
+      {"resp_1", "user_bob", "tenant_a", false, false},     {"resp_1", "user_bob", "tenant_a", true, true},      {"resp_1", "user_ann", "tenant_b", true, false},
+      {"resp_2", "user_ann", "tenant_a", true, false},      {"", "user_ann", "tenant_a", true, false}};
+  for (const auto& c : cases) {
+    const auto found = store_->passport(call(c.principal, c.tenant), c.id, c.everyones);
+    ASSERT_EQ(found.has_value(), c.found) << c.id << " for " << c.principal << " of " << c.tenant;
+    EXPECT_TRUE(found || found.error().code == ErrorCode::kNotFound);
+  }
+}
+
+TEST_F(PassportTest, KeepingAgainChangesNothing) {
+  auto changed = record("resp_1");
+  changed.cost = 99;
+  ASSERT_TRUE(store_->keep(StoredRecord::of(changed)));
+  EXPECT_EQ(log_->tree()->size, 9);
+  EXPECT_TRUE(verified(made()));
+}
+
+}  // namespace
+}  // namespace stoa::governance
