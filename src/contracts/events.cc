@@ -29,6 +29,7 @@ void each_field(Event& event, const Field& field) {
   field("error", event.error);
   field("answer_id", event.answer_id);
   field("answer", event.answer);
+  field("elevation", event.elevation);
   field("prompt_tokens", event.usage.prompt_tokens);
   field("cached_tokens", event.usage.cached_tokens);
   field("completion_tokens", event.usage.completion_tokens);

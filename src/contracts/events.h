@@ -27,6 +27,7 @@ struct RequestFinished {
   std::string error;                 // stable name of the error ("permission_denied"); empty when the request succeeded
   std::string answer_id;             // "resp_..."; empty: the request gave no answer
   std::string answer;                // what is recorded of it (governance/passport); empty likewise
+  std::string elevation;             // "glass_..." when it was made under break-glass access
   Usage usage;
   std::int64_t cost = 0;             // micro-units
   Micros started = 0;

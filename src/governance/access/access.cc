@@ -1,5 +1,6 @@
 #include "governance/access/access.h"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/ranges.h>
@@ -29,11 +30,18 @@ std::optional<Decision> walls(const Principal& principal, const ActionInfo& acti
   return {};
 }
 
+// Whether a job's token names this action on this thing.
+bool granted(const Principal& principal, std::string_view action, const Resource& resource) {
+  return std::ranges::any_of(principal.grants, [&](const Grant& grant) { return grant.action == action && grant.kind == resource.kind && grant.name == (resource.name.empty() ? resource.path : resource.name); });
+}
+
 // What is left of the walls where policies have to be asked: `reach` answers for project.manage.
-std::optional<Decision> after_walls(const Principal& principal, const ActionInfo& action, const PolicyState& state, bool project, const std::function<bool()>& reach) {
+std::optional<Decision> after_walls(const Principal& principal, const ActionInfo& action, const PolicyState& state, const Resource& resource, bool project, const std::function<bool()>& reach) {
   if (const auto own = state.tenants.find(principal.tenant); own != state.tenants.end() && !own->second.broken.empty())
     return refused("access.policies", fmt::format("the policies of the tenant cannot be read ({}); `stoa policies` repairs them on the server's machine", own->second.broken));
-  if (project && !reach()) {
+  if (!principal.grants.empty() && !granted(principal, action.name, resource))
+    return refused("access.grant", fmt::format("the token is for other things only, and not for {} on {}", action.name, resource.text()));
+  if (project && (!principal.grants.empty() || !reach())) {
     Decision decision = refused("access.project", "it belongs to another project");
     decision.wall = true;
     return decision;
@@ -135,7 +143,7 @@ Decision Access::decide(const Call& call, Action action, const Resource& resourc
   const auto state = this->state();
   const PolicyLayers layers = state->layers(principal.tenant);
   const auto reach = [&] { return layers.decide(request(call, Action::kProjectManage, resource, layers.asked(Action::kProjectManage))).allowed; };
-  if (auto decision = after_walls(principal, info, *state, project, reach)) return std::move(*decision);
+  if (auto decision = after_walls(principal, info, *state, resource, project, reach)) return std::move(*decision);
   const PolicyRequest asked = request(call, action, resource, layers.asked(action));
   Decision decision = said(layers.decide(asked), principal, version_of(*state, principal.tenant));
   if (decided) decided(asked, decision);

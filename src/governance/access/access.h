@@ -25,7 +25,8 @@ namespace stoa::governance {
 struct Decision {
   bool allowed = false;
   bool wall = false;     // refused because it belongs to others: must look as if it were not there, where the resource is hidden
-  std::string rule;      // of a wall: "access.nobody", "access.installation", "access.tenant", "access.project", "access.scope", "access.policies";
+  std::string rule;      // of a wall: "access.nobody", "access.installation", "access.tenant", "access.project", "access.grant", "access.scope",
+                         // "access.policies";
                          // of the policies: `role "viewer"`, `policy "office-hours"`, `boundary "contractors"`, "default"
   std::string where;     // "file:line" of a rule of the policies; else empty
   std::string reason;    // for people; with the rule's own words (`because`)
@@ -104,7 +105,7 @@ class Access {
 
   // What check() would say. The rules, in order: a principal without tenant may nothing; the installation is the local operator's alone, who
   // works on the data folder itself and whom policies therefore do not hold; another tenant's resource is refused; so is another project's,
-  // except to who may project.manage; the scopes of a key must name the action; then the policies.
+  // except to who may project.manage; a job's token must name the action and the thing, and the scopes of a key the action; then the policies.
   Decision decide(const Call& call, Action action, const Resource& resource) const;
   AccessExplanation explain(const Call& call, Action action, const Resource& resource) const;
 

@@ -133,6 +133,7 @@ AuditEntry AuditEntry::of(const Principal& principal, std::string_view action, s
   entry.project = principal.project;
   entry.action = action;
   entry.resource = resource;
+  if (!principal.elevation.empty()) entry.reason = "under break-glass " + principal.elevation;
   return entry;
 }
 

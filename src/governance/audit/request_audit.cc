@@ -35,6 +35,7 @@ infra::EventHandler audit_requests(AuditLog& log, AuditCheckpoints& checkpoints)
     entry.reason = std::move(finished->error);
     if (!entry.reason.empty())
       entry.outcome = entry.reason == error_info(ErrorCode::kPermissionDenied).name ? Outcome::kDenied : Outcome::kFailed;
+    if (!finished->elevation.empty()) entry.reason = fmt::format("under break-glass {}{}{}", finished->elevation, entry.reason.empty() ? "" : ": ", entry.reason);
     STOA_CHECK(log.append_once(std::move(entry)));
     if (const auto kept_up = checkpoints.keep_up(); !kept_up) log_error("no checkpoint of the audit log was made", kept_up.error());
     return {};

@@ -13,7 +13,10 @@ CREATE TABLE external_users (
   issuer TEXT NOT NULL,
   subject TEXT NOT NULL,
   tenant TEXT NOT NULL REFERENCES tenants (id),
-  user_id TEXT NOT NULL REFERENCES users (id),
+  user_id TEXT NOT NULL UNIQUE REFERENCES users (id),
+  project TEXT NOT NULL REFERENCES projects (id),
+  role TEXT NOT NULL,
+  scopes TEXT NOT NULL,
   created INTEGER NOT NULL,
   PRIMARY KEY (issuer, subject, tenant)) WITHOUT ROWID;
 )sql"}};
@@ -42,7 +45,7 @@ Result<ExternalUser> ExternalUsers::ensure(const ExternalPrincipal& who) {
   if (who.subject.empty() || who.subject.size() > kMaxSubject) return fail(ErrorCode::kUnauthenticated, "the token's subject is empty or too long");
   STOA_TRY(user, place(who));
   const auto find = [&] {
-    return database_.query_one("SELECT u.id, u.name, u.disabled, COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), '')"
+    return database_.query_one("SELECT u.id, u.name, u.disabled, COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), ''), e.project, e.role, e.scopes"
                                " FROM external_users e JOIN users u ON u.id = e.user_id WHERE e.issuer = ? AND e.subject = ? AND e.tenant = ?",
                                {who.issuer, who.subject, user.tenant});
   };
@@ -57,10 +60,11 @@ Result<ExternalUser> ExternalUsers::ensure(const ExternalPrincipal& who) {
     row = std::move(again);
   }
   bool disabled = false;
-  std::string groups;
-  STOA_CHECK(row->read(user.id, user.name, disabled, groups));
+  std::string groups, project, role, scopes;
+  STOA_CHECK(row->read(user.id, user.name, disabled, groups, project, role, scopes));
   if (disabled) return fail(ErrorCode::kUnauthenticated, "this user is disabled");
-  if (split_list(groups) != who.groups) STOA_CHECK(set_groups(who, user));
+  if (split_list(groups) != who.groups) STOA_CHECK(update(who, user, "identity.user.groups"));
+  if (project != user.project || role != who.role || scopes != join_list(who.scopes)) STOA_CHECK(update(who, user, "identity.user.role"));
   return std::move(user);
 }
 
@@ -69,6 +73,19 @@ Result<bool> ExternalUsers::enabled(std::string_view user_id) {
   if (!row) return false;
   STOA_TRY(disabled, row->get<bool>(0));
   return !disabled;
+}
+
+Result<Principal> ExternalUsers::holder(std::string_view user_id) {
+  STOA_TRY(row, database_.query_one("SELECT u.id, u.tenant, e.project, u.name, COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), ''), e.role, e.scopes"
+                                    " FROM external_users e JOIN users u ON u.id = e.user_id WHERE u.id = ? AND u.disabled = 0",
+                                    {std::string(user_id)}));
+  if (!row) return fail(ErrorCode::kUnauthenticated, "this user is disabled, or came through no identity provider");
+  Principal principal;
+  std::string groups, scopes;
+  STOA_CHECK(row->read(principal.id, principal.tenant, principal.project, principal.user, groups, principal.role, scopes));
+  principal.groups = split_list(groups);
+  principal.scopes = split_list(scopes);
+  return principal;
 }
 
 AuditEntry ExternalUsers::entry(const ExternalPrincipal& who, const ExternalUser& user, std::string_view action) const {
@@ -100,17 +117,19 @@ Status ExternalUsers::make(const ExternalPrincipal& who, ExternalUser& user) {
       STOA_CHECK(transaction.execute("INSERT INTO users (id, tenant, name, created) VALUES (?, ?, ?, ?)", {user.id, user.tenant, who.name, now}));
       for (const auto& group : who.groups) STOA_CHECK(transaction.execute("INSERT INTO user_groups (user_id, name) VALUES (?, ?)", {user.id, group}));
     }
-    STOA_CHECK(transaction.execute("INSERT INTO external_users (issuer, subject, tenant, user_id, created) VALUES (?, ?, ?, ?, ?)",
-                                   {who.issuer, who.subject, user.tenant, user.id, now}));
+    STOA_CHECK(transaction.execute("INSERT INTO external_users (issuer, subject, tenant, user_id, project, role, scopes, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                                   {who.issuer, who.subject, user.tenant, user.id, user.project, who.role, join_list(who.scopes), now}));
     return audit_.append(transaction, entry(who, user, action));
   });
 }
 
-Status ExternalUsers::set_groups(const ExternalPrincipal& who, const ExternalUser& user) {
+// Groups, role, scopes and project as the token has them; `change` is what is different.
+Status ExternalUsers::update(const ExternalPrincipal& who, const ExternalUser& user, std::string_view change) {
   return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("DELETE FROM user_groups WHERE user_id = ?", {user.id}));
     for (const auto& group : who.groups) STOA_CHECK(transaction.execute("INSERT INTO user_groups (user_id, name) VALUES (?, ?)", {user.id, group}));
-    return audit_.append(transaction, entry(who, user, "identity.user.groups"));
+    STOA_CHECK(transaction.execute("UPDATE external_users SET project = ?, role = ?, scopes = ? WHERE user_id = ?", {user.project, who.role, join_list(who.scopes), user.id}));
+    return audit_.append(transaction, entry(who, user, change));
   });
 }
 

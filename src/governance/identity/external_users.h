@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "contracts/principal.h"
 #include "governance/audit/audit.h"
 #include "governance/identity/oidc_provider.h"
 #include "infra/sql/sql.h"
@@ -32,12 +33,15 @@ class ExternalUsers {
 
   // Whether that user may still act.
   Result<bool> enabled(std::string_view user_id);
+  // Who the user is for what acts later in their name: with role, scopes and project as their last token gave them. kUnauthenticated when
+  // disabled, or unknown to every provider.
+  Result<Principal> holder(std::string_view user_id);
 
  private:
   ExternalUsers(infra::SqlDatabase& database, AuditLog& audit, const Clock& clock) : database_(database), audit_(audit), clock_(clock) {}
   Result<ExternalUser> place(const ExternalPrincipal& who);  // tenant and project
   Status make(const ExternalPrincipal& who, ExternalUser& user);
-  Status set_groups(const ExternalPrincipal& who, const ExternalUser& user);
+  Status update(const ExternalPrincipal& who, const ExternalUser& user, std::string_view change);
   AuditEntry entry(const ExternalPrincipal& who, const ExternalUser& user, std::string_view action) const;
 
   infra::SqlDatabase& database_;

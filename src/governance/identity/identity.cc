@@ -25,44 +25,6 @@ constexpr Micros kMinute = 60'000'000;
 constexpr std::string_view kDefault = "default";
 constexpr std::string_view kTenantCreate = "identity.tenant.create";
 
-constexpr infra::Migration kMigrations[] = {{1, R"sql(
-CREATE TABLE tenants (
-  id TEXT PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
-  created INTEGER NOT NULL);
-CREATE TABLE projects (
-  id TEXT PRIMARY KEY,
-  tenant TEXT NOT NULL REFERENCES tenants (id),
-  name TEXT NOT NULL,
-  created INTEGER NOT NULL,
-  UNIQUE (tenant, name));
-CREATE TABLE users (
-  id TEXT PRIMARY KEY,
-  tenant TEXT NOT NULL REFERENCES tenants (id),
-  name TEXT NOT NULL,
-  disabled INTEGER NOT NULL DEFAULT 0,
-  created INTEGER NOT NULL,
-  UNIQUE (tenant, name));
-CREATE TABLE user_groups (
-  user_id TEXT NOT NULL REFERENCES users (id),
-  name TEXT NOT NULL,
-  PRIMARY KEY (user_id, name)) WITHOUT ROWID;
-CREATE TABLE api_keys (
-  id TEXT PRIMARY KEY,
-  prefix TEXT NOT NULL UNIQUE,
-  hash BLOB NOT NULL,
-  project TEXT NOT NULL REFERENCES projects (id),
-  user_id TEXT REFERENCES users (id),
-  label TEXT NOT NULL,
-  role TEXT NOT NULL,
-  created INTEGER NOT NULL,
-  expires INTEGER,
-  revoked INTEGER,
-  last_used INTEGER);
-CREATE INDEX api_keys_by_project ON api_keys (project);
-)sql"},
-                                             {2, "ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT ''"}};
-
 Status check_name(std::string_view kind, std::string_view name) {
   const auto list = AccessList::parse("user:" + std::string(name));
   if (list && list->users == std::vector{std::string(name)}) return {};
@@ -104,13 +66,16 @@ class SqlIdentity final : public Identity {
 
   Result<Principal> authenticate(std::string_view key) override;
   Result<Principal> holder(std::string_view key_id) override;
-  Result<Default> ensure_default() override;
+  Result<Place> ensure_default() override;
+  Result<Place> place(const Call& actor) override;
   Result<Principal> local_operator(std::string_view tenant) override;
   Result<Tenant> create_tenant(const Call& actor, std::string_view name) override;
+  Result<std::vector<Tenant>> tenants(const Call& actor) override;
   Result<Project> create_project(const Call& actor, std::string_view name) override;
   Result<std::vector<Project>> projects(const Call& actor) override;
   Result<User> create_user(const Call& actor, std::string_view name, std::vector<std::string> groups) override;
   Result<User> set_groups(const Call& actor, std::string_view user, std::vector<std::string> groups) override;
+  Result<User> change_group(const Call& actor, std::string_view group, std::string_view user, bool member) override;
   Status disable_user(const Call& actor, std::string_view user, bool disabled) override;
   Result<std::vector<User>> users(const Call& actor) override;
   Result<IssuedKey> issue_key(const Call& actor, const NewKey& key) override;
@@ -134,7 +99,7 @@ class SqlIdentity final : public Identity {
   Status store_key(infra::SqlTransaction& transaction, IssuedKey& issued);
   Result<ApiKey> find_key(const Call& actor, std::string_view id_or_prefix);
   Result<User> find_user(infra::SqlSession& session, const std::string& tenant, std::string_view name);
-  Result<Default> find_default(infra::SqlSession& session, std::string_view tenant);
+  Result<Place> find_default(infra::SqlSession& session, std::string_view tenant);
 
   infra::SqlDatabase& database_;
   AuditLog& audit_;
@@ -263,12 +228,22 @@ Result<User> SqlIdentity::find_user(infra::SqlSession& session, const std::strin
   return read_user(*row);
 }
 
-Result<Identity::Default> SqlIdentity::find_default(infra::SqlSession& session, std::string_view tenant) {
+Result<Identity::Place> SqlIdentity::find_default(infra::SqlSession& session, std::string_view tenant) {
   STOA_TRY(row, session.query_one("SELECT t.id, t.name, t.created, p.id, p.tenant, p.name, p.created FROM tenants t"
                                   " JOIN projects p ON p.tenant = t.id AND p.name = ? WHERE t.name = ?",
                                   {std::string(kDefault), std::string(tenant)}));
   if (!row) return fail(ErrorCode::kNotFound, "there is no tenant '{}'", tenant.substr(0, 150));
-  Default found;
+  Place found;
+  auto& [t, p] = found;
+  STOA_CHECK(row->read(t.id, t.name, t.created, p.id, p.tenant, p.name, p.created));
+  return found;
+}
+
+Result<Identity::Place> SqlIdentity::place(const Call& actor) {
+  STOA_TRY(row, database_.query_one("SELECT t.id, t.name, t.created, p.id, p.tenant, p.name, p.created FROM tenants t JOIN projects p ON p.tenant = t.id WHERE t.id = ? AND p.id = ?",
+                                    {actor.principal.tenant, actor.principal.project}));
+  if (!row) return fail(ErrorCode::kNotFound, "the project {} is not there", actor.principal.project);
+  Place found;
   auto& [t, p] = found;
   STOA_CHECK(row->read(t.id, t.name, t.created, p.id, p.tenant, p.name, p.created));
   return found;
@@ -279,7 +254,7 @@ Result<Principal> SqlIdentity::local_operator(std::string_view tenant) {
   return Principal{std::string(kLocalOperator), found.tenant.id, found.project.id, "", {}, "admin"};
 }
 
-Result<Identity::Default> SqlIdentity::ensure_default() {
+Result<Identity::Place> SqlIdentity::ensure_default() {
   if (auto found = find_default(database_, kDefault); found || found.error().code != ErrorCode::kNotFound) return found;
   // Another process may have made it in between.
   const Call actor = Call::of({std::string(kLocalOperator), "", "", "", {}, "admin"});
@@ -291,6 +266,11 @@ Result<Tenant> SqlIdentity::create_tenant(const Call& actor, std::string_view na
   STOA_CHECK(check_name("tenant", name));
   STOA_CHECK(allow(actor, Action::kTenantManage, kTenantCreate, {.tenant = {}, .project = {}, .kind = "tenant", .name = std::string(name)}));
   return insert_tenant(actor, name);
+}
+
+Result<std::vector<Tenant>> SqlIdentity::tenants(const Call& actor) {
+  STOA_CHECK(access_.check(actor, Action::kTenantManage, {.tenant = {}, .project = {}, .kind = "tenant"}));
+  return read_all(database_, "SELECT id, name, created FROM tenants ORDER BY name", {}, read_tenant);
 }
 
 Result<Tenant> SqlIdentity::insert_tenant(const Call& actor, std::string_view name) {
@@ -347,6 +327,25 @@ Result<User> SqlIdentity::set_groups(const Call& actor, std::string_view name, s
     user.groups = checked;
     STOA_CHECK(transaction.execute("DELETE FROM user_groups WHERE user_id = ?", {user.id}));
     return insert_groups(transaction, user.id, checked);
+  }));
+  return user;
+}
+
+Result<User> SqlIdentity::change_group(const Call& actor, std::string_view group, std::string_view name, bool member) {
+  constexpr std::string_view kChange = "identity.user.groups";
+  STOA_CHECK(check_name("group", group));
+  STOA_CHECK(allow(actor, Action::kUserManage, kChange, of_tenant(actor, "user", name)));
+  User user;
+  STOA_CHECK(database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(found, find_user(transaction, actor.principal.tenant, name));
+    user = found;
+    const infra::SqlParams row{user.id, std::string(group)};
+    if (member == std::ranges::binary_search(user.groups, group)) return {};
+    if (member && user.groups.size() >= kMaxGroups) return fail(ErrorCode::kInvalidArgument, "a user has at most {} groups", kMaxGroups);
+    STOA_CHECK(transaction.execute(member ? "INSERT INTO user_groups (user_id, name) VALUES (?, ?)" : "DELETE FROM user_groups WHERE user_id = ? AND name = ?", row));
+    STOA_TRY(changed, find_user(transaction, actor.principal.tenant, name));
+    user = changed;
+    return audit_.append(transaction, AuditEntry::of(actor, kChange, fmt::format("user {}", name)));
   }));
   return user;
 }
@@ -468,7 +467,7 @@ Status SqlIdentity::revoke_key(const Call& actor, std::string_view id_or_prefix)
 
 Result<std::unique_ptr<Identity>> Identity::open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock) {
   if (secret.size() < kSecretBytes) return fail(ErrorCode::kInvalidArgument, "the secret for API keys has {} bytes, and at least {} are needed", secret.size(), kSecretBytes);
-  STOA_CHECK(database.migrate("governance/identity", kMigrations));
+  STOA_CHECK(database.migrate("governance/identity", kIdentityMigrations));
   return std::make_unique<SqlIdentity>(database, audit, access, std::move(secret), clock);
 }
 

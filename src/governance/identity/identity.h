@@ -75,21 +75,26 @@ class Identity {
   virtual Result<Principal> holder(std::string_view key_id) = 0;
 
   // The tenant "default" with its project "default": made when absent, so it may be called at every start.
-  struct Default {
+  struct Place {
     Tenant tenant;
     Project project;
   };
-  virtual Result<Default> ensure_default() = 0;
+  virtual Result<Place> ensure_default() = 0;
+  // Where the caller is: its own tenant and project.
+  virtual Result<Place> place(const Call& actor) = 0;
   // Who works on the data folder itself, through the command line: an admin, without a key, in the project "default" of the tenant
   // of that name. The way to the first key of a tenant.
   virtual Result<Principal> local_operator(std::string_view tenant = "default") = 0;
 
   virtual Result<Tenant> create_tenant(const Call& actor, std::string_view name) = 0;    // with its project "default"
+  virtual Result<std::vector<Tenant>> tenants(const Call& actor) = 0;                    // all, by name: for the local operator
   virtual Result<Project> create_project(const Call& actor, std::string_view name) = 0;  // in the actor's tenant
   // Of the actor's tenant, by name; those who may not manage projects see their own only.
   virtual Result<std::vector<Project>> projects(const Call& actor) = 0;
   virtual Result<User> create_user(const Call& actor, std::string_view name, std::vector<std::string> groups = {}) = 0;
   virtual Result<User> set_groups(const Call& actor, std::string_view user, std::vector<std::string> groups) = 0;
+  // Puts a user into a group, or takes them out; when that is so already, nothing changes.
+  virtual Result<User> change_group(const Call& actor, std::string_view group, std::string_view user, bool member) = 0;
   virtual Status disable_user(const Call& actor, std::string_view user, bool disabled) = 0;
   virtual Result<std::vector<User>> users(const Call& actor) = 0;
 
@@ -108,6 +113,7 @@ class Identity {
 // exists. kUnavailable when one cannot be read or is damaged, or when others may read it or put another in its place: a new one would
 // make every issued key useless, or part the audit log from the key that its checkpoints were given out with.
 Result<Bytes> load_server_secret(const std::filesystem::path& home);  // api-keys: keys the hashes of the API keys
+Result<Bytes> load_token_secret(const std::filesystem::path& home);   // token-signing: the seed of the key that signs tokens of our own
 Result<Bytes> load_audit_secret(const std::filesystem::path& home);   // audit-signing: the seed of the key that signs checkpoints
 
 }  // namespace stoa::governance

@@ -41,11 +41,19 @@ void OidcUsers::keep_fresh(milliseconds period) {
   }
 }
 
-Result<Principal> OidcUsers::recall(const infra::Sha256Digest& digest) {
-  std::lock_guard lock(mutex_);
-  const auto found = remembered_.find(digest);
-  if (found == remembered_.end() || found->second.until <= clock_.now()) return fail(ErrorCode::kNotFound, "not remembered");
-  return found->second.principal;
+std::optional<Result<Principal>> OidcUsers::known(std::string_view token) {
+  Principal principal;
+  {
+    const auto digest = infra::sha256(token);
+    std::lock_guard lock(mutex_);
+    const auto found = remembered_.find(digest);
+    if (found == remembered_.end() || found->second.until <= clock_.now()) return std::nullopt;
+    principal = found->second.principal;
+  }
+  const auto enabled = users_.enabled(principal.id);
+  if (!enabled) return fail(enabled.error());
+  if (!*enabled) return fail(ErrorCode::kUnauthenticated, "this user is disabled");
+  return principal;
 }
 
 void OidcUsers::remember(const infra::Sha256Digest& digest, const Principal& principal, Micros until) {
@@ -55,14 +63,7 @@ void OidcUsers::remember(const infra::Sha256Digest& digest, const Principal& pri
   remembered_.insert_or_assign(digest, Remembered{principal, until});
 }
 
-Result<Principal> OidcUsers::authenticate(std::string_view token) {
-  const auto digest = infra::sha256(token);
-  if (auto known = recall(digest)) {
-    STOA_TRY(enabled, users_.enabled(known->id));
-    if (!enabled) return fail(ErrorCode::kUnauthenticated, "this user is disabled");
-    return known;
-  }
-  STOA_TRY(jwt, parse_jwt(token));
+Result<Principal> OidcUsers::authenticate(std::string_view token, const Jwt& jwt) {
   const auto provider = std::ranges::find(providers_, jwt.issuer, &OidcProvider::issuer);
   if (provider == providers_.end()) return fail(ErrorCode::kUnauthenticated, "the token is not accepted: it comes from an issuer that is not among this server's identity providers");
   // What costs nothing comes first: strangers' tokens fetch no keys.
@@ -80,7 +81,9 @@ Result<Principal> OidcUsers::authenticate(std::string_view token) {
   principal.groups = who.groups;
   principal.role = who.role;
   principal.scopes = who.scopes;
-  remember(digest, principal, std::min(*jwt.expires + kJwtClockSkew, clock_.now() + kRemember));
+  principal.method = "provider " + provider->name;
+  principal.expires = *jwt.expires;
+  remember(infra::sha256(token), principal, std::min(*jwt.expires + kJwtClockSkew, clock_.now() + kRemember));
   return principal;
 }
 

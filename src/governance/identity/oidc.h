@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,7 +34,11 @@ class OidcUsers {
   OidcUsers& operator=(const OidcUsers&) = delete;
 
   // Errors: kUnauthenticated, kPermissionDenied (known to the issuer, not let in here), kUnavailable (the issuer's keys cannot be had).
-  Result<Principal> authenticate(std::string_view token);
+  Result<Principal> authenticate(std::string_view token, const Jwt& jwt);
+  // The same for a token that is remembered; absent when it is not.
+  std::optional<Result<Principal>> known(std::string_view token);
+  // Who a user of theirs is now, for what acts later in their name (ExternalUsers::holder).
+  Result<Principal> holder(std::string_view user_id) { return users_.holder(user_id); }
   const std::vector<OidcProvider>& providers() const { return providers_; }
 
   // Keeps the keys of all issuers fresh from a thread of its own, at once and then every `period`, until the object ends.
@@ -45,7 +50,6 @@ class OidcUsers {
     Micros until;
   };
   OidcUsers(std::vector<OidcProvider> providers, ExternalUsers& users, const FetchDocument& fetch, const Clock& clock);
-  Result<Principal> recall(const infra::Sha256Digest& digest);  // kNotFound: not remembered
   void remember(const infra::Sha256Digest& digest, const Principal& principal, Micros until);
   void keep_fresh(milliseconds period);
 

@@ -19,6 +19,12 @@ std::vector<std::string> split_list(std::string_view joined) {
   return items;
 }
 
+Result<Tenant> read_tenant(const infra::SqlRow& row) {
+  Tenant tenant;
+  STOA_CHECK(row.read(tenant.id, tenant.name, tenant.created));
+  return tenant;
+}
+
 Result<Project> read_project(const infra::SqlRow& row) {
   Project project;
   STOA_CHECK(row.read(project.id, project.tenant, project.name, project.created));

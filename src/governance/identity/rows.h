@@ -1,4 +1,4 @@
-// Rows of tenants, users and keys as they are stored, for identity.cc.
+// The tables of tenants, users and keys, and their rows, for identity.cc.
 #pragma once
 
 #include <string>
@@ -10,6 +10,44 @@
 #include "infra/sql/sql.h"
 
 namespace stoa::governance {
+
+inline constexpr infra::Migration kIdentityMigrations[] = {{1, R"sql(
+CREATE TABLE tenants (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  created INTEGER NOT NULL);
+CREATE TABLE projects (
+  id TEXT PRIMARY KEY,
+  tenant TEXT NOT NULL REFERENCES tenants (id),
+  name TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  UNIQUE (tenant, name));
+CREATE TABLE users (
+  id TEXT PRIMARY KEY,
+  tenant TEXT NOT NULL REFERENCES tenants (id),
+  name TEXT NOT NULL,
+  disabled INTEGER NOT NULL DEFAULT 0,
+  created INTEGER NOT NULL,
+  UNIQUE (tenant, name));
+CREATE TABLE user_groups (
+  user_id TEXT NOT NULL REFERENCES users (id),
+  name TEXT NOT NULL,
+  PRIMARY KEY (user_id, name)) WITHOUT ROWID;
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY,
+  prefix TEXT NOT NULL UNIQUE,
+  hash BLOB NOT NULL,
+  project TEXT NOT NULL REFERENCES projects (id),
+  user_id TEXT REFERENCES users (id),
+  label TEXT NOT NULL,
+  role TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER,
+  revoked INTEGER,
+  last_used INTEGER);
+CREATE INDEX api_keys_by_project ON api_keys (project);
+)sql"},
+                                             {2, "ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT ''"}};
 
 // Names of groups and scopes hold no comma, so one text carries them all and a user or a key is one row.
 inline constexpr std::string_view kUserColumns =
@@ -27,6 +65,7 @@ inline constexpr const char* kHolder =
 std::string join_list(const std::vector<std::string>& items);
 std::vector<std::string> split_list(std::string_view joined);
 
+Result<Tenant> read_tenant(const infra::SqlRow& row);
 Result<Project> read_project(const infra::SqlRow& row);
 Result<User> read_user(const infra::SqlRow& row);  // of kUserColumns
 Result<ApiKey> read_key(const infra::SqlRow& row);  // of kKeyColumns

@@ -23,6 +23,7 @@ struct Secret {
   const char* if_lost;
 };
 constexpr Secret kApiKeys{"api-keys", "delete the file and make all keys anew"};
+constexpr Secret kTokenSigning{"token-signing", "delete the file; tokens of jobs and break-glass tokens then have to be made anew"};
 constexpr Secret kAuditSigning{"audit-signing", "delete the file, and give out the new key of the audit log's checkpoints"};
 
 class File {
@@ -105,6 +106,7 @@ Result<Bytes> load(const fs::path& home, const Secret& what) {
 }  // namespace
 
 Result<Bytes> load_server_secret(const fs::path& home) { return load(home, kApiKeys); }
+Result<Bytes> load_token_secret(const fs::path& home) { return load(home, kTokenSigning); }
 Result<Bytes> load_audit_secret(const fs::path& home) { return load(home, kAuditSigning); }
 
 }  // namespace stoa::governance

@@ -118,7 +118,7 @@ class AdminTest : public testing::Test {
   std::unique_ptr<governance::Policies> policies_ = must(governance::Policies::open({.database = *sql_, .audit = *audit_, .access = *access_,
       .base = {{"roles.policy", roles_text()}}, .decisions = decisions_.get()}));
   std::unique_ptr<governance::Identity> identity_ = must(governance::Identity::open(*sql_, *audit_, *access_, Bytes(32, std::byte{7})));
-  governance::Identity::Default default_ = must(identity_->ensure_default());
+  governance::Identity::Place default_ = must(identity_->ensure_default());
   governance::PriceBook prices_ = must(governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml"));
   std::unique_ptr<governance::Ledger> ledger_ = must(governance::Ledger::open(*sql_, prices_));
   Metrics metrics_;

@@ -32,6 +32,9 @@ constexpr std::array kActions{
     ActionInfo{Action::kPassportRead, "passport.read", Reach::kProject},
     ActionInfo{Action::kAuditRead, "audit.read", Reach::kTenant},
     ActionInfo{Action::kSystemRead, "system.read", Reach::kProject},
+    ActionInfo{Action::kTokenCreate, "token.create", Reach::kProject},
+    ActionInfo{Action::kBreakGlassUse, "breakglass.use", Reach::kProject},
+    ActionInfo{Action::kNodeManage, "node.manage", Reach::kTenant},
 };
 static_assert(kActions.size() <= 64, "sets of actions are bits of one word");
 

@@ -33,6 +33,9 @@ enum class Action : std::uint8_t {
   kPassportRead,    // passports of one's own answers; with audit.read those of the tenant
   kAuditRead,
   kSystemRead,      // status, metrics, configuration
+  kTokenCreate,     // lend rights to jobs, for minutes
+  kBreakGlassUse,   // take the role break_glass for minutes, with a reason
+  kNodeManage,      // nodes of the installation and their certificates
 };
 
 // How far an action reaches: into one project (all of the tenant's need project.manage), the tenant as a whole, or the installation.

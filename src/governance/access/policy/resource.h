@@ -21,6 +21,7 @@ struct Resource {
   std::string data_class{};  // "public", "internal", "restricted"
   std::optional<std::vector<std::string>> labels{};
   std::string residency{};   // region its data must stay in
+  std::string path{};        // of a route: the ids in its path, joined by "/"; what the tokens of jobs name where `name` is empty
 
   static Resource of(const Principal& principal, std::string kind, std::string name = {}) {
     return {.tenant = principal.tenant, .project = principal.project, .kind = std::move(kind), .name = std::move(name)};
