@@ -1,5 +1,6 @@
 """A server that nobody has any reason to visit."""
 import http.server
+import json
 import threading
 
 
@@ -19,10 +20,24 @@ class Canary(http.server.ThreadingHTTPServer):
         return request
 
 
+class Issuer(Canary):
+    """An identity provider that has one key; `jwk` is its public part."""
+
+    def __init__(self, jwk):
+        super().__init__()
+        discovery = {"issuer": self.url, "jwks_uri": self.url + "/keys", "authorization_endpoint": self.url + "/auth", "token_endpoint": self.url + "/token",
+                     "response_types_supported": ["code"], "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]}
+        self.pages = {"/.well-known/openid-configuration": discovery, "/keys": {"keys": [jwk]}}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        page = json.dumps(getattr(self.server, "pages", {}).get(self.path, {})).encode()
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(page)))
         self.end_headers()
+        self.wfile.write(page)
 
     do_POST = do_PUT = do_HEAD = do_CONNECT = do_GET
 

@@ -30,6 +30,6 @@ def test_every_attack_is_on_the_page():
     missing = []
     for path in sorted(pathlib.Path(__file__).parent.glob("test_*.py")):
         for name in re.findall(r"^def (test_\w+)\(", path.read_text(), re.M):
-            if path.name != "test_page.py" and (f"tests/attacks/{path.name}", name) not in NAMED:
+            if path.name != "test_page.py" and not {(f"tests/attacks/{path.name}", name), (f"tests/attacks/{path.name}", "")} & set(NAMED):
                 missing.append(f"{path.name}::{name}")
     assert not missing, f"docs/operating/security.md should say what these show: {missing}"

@@ -38,6 +38,7 @@ struct ParseLimits {
   std::size_t max_blocks = 200'000;
   std::size_t max_depth = 1'000;       // of nested HTML elements
   int max_pages = 5'000;
+  std::size_t reader_memory = 0;       // bytes that the reader of PDF may take; it then runs in a process of its own. 0: in this one, as many as it likes
   Deadline deadline;
 };
 

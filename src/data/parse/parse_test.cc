@@ -153,15 +153,21 @@ std::string small_pdf() {
   return out + table + "trailer << /Size 9 /Root 1 0 R /Info 8 0 R >>\nstartxref\n" + std::to_string(out.size()) + "\n%%EOF\n";
 }
 
+// In this process, and in one of its own.
 TEST(Parse, PdfKeepsPagesAndTitle) {
   const std::string pdf = small_pdf();
-  const auto document = parse(pdf, "small.pdf");
-  ASSERT_TRUE(document.has_value()) << document.error().message;
-  EXPECT_EQ(document->title, "Small");
-  EXPECT_EQ(document->pages, 2);
-  ASSERT_EQ(document->blocks.size(), 2u);
-  EXPECT_EQ(document->blocks[0].text, "First page speaks");
-  EXPECT_EQ(document->blocks[1].page, 2);
+  for (const std::size_t memory : {std::size_t{0}, std::size_t{1} << 30}) {
+    const auto document = parse_document(as_bytes(pdf), "small.pdf", {}, {.reader_memory = memory});
+    ASSERT_TRUE(document.has_value()) << document.error().message;
+    EXPECT_EQ(document->title, "Small");
+    EXPECT_EQ(document->pages, 2);
+    ASSERT_EQ(document->blocks.size(), 2u);
+    EXPECT_EQ(document->blocks[0].text, "First page speaks");
+    EXPECT_EQ(document->blocks[1].page, 2);
+    const auto broken = parse_document(as_bytes("%PDF-1.4\ngarbage"), "a.pdf", {}, {.reader_memory = memory});
+    ASSERT_FALSE(broken.has_value());
+    EXPECT_EQ(broken.error().message, "a.pdf: broken PDF");
+  }
   for (std::size_t cut = 0; cut < pdf.size(); cut += 37) (void)parse(pdf.substr(0, cut), "cut.pdf");  // must only not crash
 }
 

@@ -1,13 +1,18 @@
-// PDF through poppler: the text of each page, in reading order, cut at blank lines.
+// PDF through poppler: the text of each page, in reading order, cut at blank lines. Poppler has no limits: a page of kilobytes may unpack to
+// gigabytes, so it works in a process of its own (apart.h).
+#include <algorithm>
+#include <charconv>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 
 #include <poppler/cpp/poppler-document.h>
 #include <poppler/cpp/poppler-global.h>
 #include <poppler/cpp/poppler-page.h>
 
 #include "base/utf8.h"
+#include "data/parse/apart.h"
 #include "data/parse/formats.h"
 
 namespace stoa::data {
@@ -72,14 +77,95 @@ Result<ParsedDocument> read_pdf(ByteSpan bytes, const ParseLimits& limits) {
   return document;
 }
 
-}  // namespace
-
-Result<ParsedDocument> parse_pdf(ByteSpan bytes, const ParseLimits& limits) {
+Result<ParsedDocument> read_here(ByteSpan bytes, const ParseLimits& limits) {
   try {
     return read_pdf(bytes, limits);
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kTooLarge, "reading it takes more memory than there is for it");
   } catch (const std::exception& exception) {
     return fail(ErrorCode::kInvalidArgument, "broken PDF: {}", exception.what());
   }
+}
+
+// What read_here() gives, as a text: numbers end with a blank, texts have their size before them.
+void put(std::string& out, std::int64_t number) { out += fmt::format("{} ", number); }
+void put(std::string& out, std::string_view text) {
+  put(out, static_cast<std::int64_t>(text.size()));
+  out += text;
+}
+
+std::string packed(const Result<ParsedDocument>& result) {
+  std::string out;
+  put(out, result ? -1 : static_cast<std::int64_t>(result.error().code));
+  if (!result) {
+    put(out, result.error().message);
+    put(out, result.error().hint);
+    return out;
+  }
+  put(out, result->title);
+  put(out, result->pages);
+  put(out, static_cast<std::int64_t>(result->blocks.size()));
+  for (const Block& block : result->blocks) {
+    put(out, block.page);
+    put(out, block.text);
+  }
+  return out;
+}
+
+// The process that wrote it may have been taken over by what it read: nothing in it is trusted.
+class Unpacker {
+ public:
+  explicit Unpacker(std::string_view packed) : rest_(packed) {}
+
+  Result<std::int64_t> number() {
+    std::int64_t value = 0;
+    const auto [end, code] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
+    if (code != std::errc() || end == rest_.data() + rest_.size() || *end != ' ') return fail(ErrorCode::kInvalidArgument, "broken PDF: its reader ended early");
+    rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()) + 1);
+    return value;
+  }
+  Result<std::string> text() {
+    STOA_TRY(size, number());
+    if (size < 0 || static_cast<std::uint64_t>(size) > rest_.size()) return fail(ErrorCode::kInvalidArgument, "broken PDF: its reader ended early");
+    std::string out = to_valid_utf8(rest_.substr(0, static_cast<std::size_t>(size)));
+    rest_.remove_prefix(static_cast<std::size_t>(size));
+    return out;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+Result<ParsedDocument> unpacked(std::string_view text, const ParseLimits& limits) {
+  Unpacker in(text);
+  STOA_TRY(code, in.number());
+  if (code >= 0 && code <= static_cast<std::int64_t>(ErrorCode::kInternal)) {
+    STOA_TRY(message, in.text());
+    STOA_TRY(hint, in.text());
+    return fail(Error{static_cast<ErrorCode>(code), std::move(message), std::move(hint), {}, 0});
+  }
+  ParsedDocument document;
+  STOA_TRY(title, in.text());
+  STOA_TRY(pages, in.number());
+  STOA_TRY(blocks, in.number());
+  document.title = std::move(title);
+  document.pages = static_cast<int>(std::clamp<std::int64_t>(pages, 0, limits.max_pages));
+  BlockWriter writer(document, limits);
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    STOA_TRY(page, in.number());
+    STOA_TRY(block, in.text());
+    STOA_CHECK(writer.add({BlockKind::kParagraph, std::move(block), {}, {}, static_cast<int>(std::clamp<std::int64_t>(page, 1, limits.max_pages))}));
+  }
+  return document;
+}
+
+}  // namespace
+
+Result<ParsedDocument> parse_pdf(ByteSpan bytes, const ParseLimits& limits) {
+  if (limits.reader_memory == 0) return read_here(bytes, limits);
+  const std::size_t most = 2 * limits.max_text + 64 * limits.max_blocks;
+  STOA_TRY(text, run_apart([&] { return packed(read_here(bytes, limits)); }, {limits.reader_memory, most, limits.deadline}));
+  return unpacked(text, limits);
 }
 
 }  // namespace stoa::data

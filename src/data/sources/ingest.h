@@ -80,7 +80,7 @@ struct AttachSpec {
 struct IngestLimits {
   std::size_t max_files = 100'000;   // of one job
   std::size_t max_jobs = 1'000;      // unfinished, of one project
-  ParseLimits parse;
+  ParseLimits parse{.reader_memory = 512u << 20};
   milliseconds max_file_time{300'000};
   ChunkOptions chunk;
   std::size_t batch = 32;            // texts embedded at a time
