@@ -93,6 +93,7 @@ def test_what_holds_for_all_is_the_local_operators(server, tmp_path):
     server.cli("policies", "set", "mine", str(mine), key=server.admin)
     assert server.cli("usage", key=server.admin, check=False).returncode == 4
     assert server.cli("policies", "remove", "all", key=server.admin, check=False).returncode == 5  # there is none of that name among the tenant's
+    server.cli("policies", "remove", "mine", key=server.admin)
     server.cli("policies", "remove", "all", "--local", "--installation")
     wait_until(lambda: server.cli("usage", key=server.admin, check=False).returncode == 0, 10, "and takes them back")
 
