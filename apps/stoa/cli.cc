@@ -28,6 +28,7 @@ struct Parsed {
   KeyOptions key;
   EvalOptions eval;
   AccessOptions access;
+  PolicyOptions policy;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
   PassportOptions passport;
@@ -148,6 +149,41 @@ void add_bench(CLI::App& app, Parsed& p) {
                  help_footer("bench engine"));
 }
 
+void add_policies(CLI::App& app, Parsed& p) {
+  auto* policies = verb(app, p, "policies", "Policies in force: the tenant's on the server, or with --local those of a data folder", {});
+  policies->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, int (*run)(const Global&, const PolicyOptions&), bool named = true) {
+    auto* made = verb(*policies, p, name, help, [&p, run] { return run(p.global, p.policy); });
+    if (named) made->add_option("name", p.policy.name, "Name of the policies")->required();
+    made->add_flag("--local", p.policy.local, "Act on the data folder of this machine, as the local operator");
+    made->add_option("--tenant", p.policy.tenant, "With --local: whose (default: default)");
+    made->add_flag("--installation", p.policy.installation, "With --local: those that hold for all tenants");
+    return made;
+  };
+  add("list", "What is in force: files and names, with their versions", policies_list, false);
+  add("show", "The text", policies_show)->add_option("--version", p.policy.version, "An earlier version")->check(CLI::PositiveNumber);
+  auto* set = add("set", "Put a file in force under a name, at once. Refused when a test in it fails, or when nobody could undo it", policies_set);
+  set->add_option("file", p.policy.file, "Policy file; - for standard input")->required();
+  set->add_option("--comment", p.policy.comment, "Why, for the history");
+  set->add_option("--expect", p.policy.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
+  add("history", "All versions: who, when, why", policies_history);
+  auto* diff = add("diff", "What changed between two versions, by rule", policies_diff);
+  diff->add_option("from", p.policy.from, "Version")->required()->check(CLI::PositiveNumber);
+  diff->add_option("to", p.policy.to, "Version")->required()->check(CLI::PositiveNumber);
+  auto* rollback = add("rollback", "Put an earlier version in force again, as a new one", policies_rollback);
+  rollback->add_option("version", p.policy.version, "Version")->required()->check(CLI::PositiveNumber);
+  rollback->add_option("--comment", p.policy.comment, "Why, for the history");
+  add("remove", "Take policies out of force; their versions stay", policies_remove)->add_option("--comment", p.policy.comment, "Why, for the history");
+  auto* dry = add("dry-run", "Which of the decisions made lately a file would change: who, what, from, to, by which rule", policies_dry_run, false);
+  dry->add_option("file", p.policy.file, "Policy file; - for standard input")->required();
+  dry->add_option("--name", p.policy.name, "Name it would be set under, in place of what has it (default: that of the file)");
+
+  auto* roles = verb(app, p, "roles", "Roles: what each may, and where that is said", {});
+  roles->require_subcommand(1);
+  verb(*roles, p, "list", "List them: those that come with Stoa, and your tenant's own", [&] { return roles_list(p.global); });
+  verb(*roles, p, "show", "One role", [&] { return roles_show(p.global, p.name); })->add_option("name", p.name, "Role")->required();
+}
+
 void add_governance(CLI::App& app, Parsed& p) {
   auto* keys = verb(app, p, "keys", "API keys; acts on the data folder of this machine", {});
   keys->require_subcommand(1);
@@ -165,16 +201,20 @@ void add_governance(CLI::App& app, Parsed& p) {
   verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.project); })->add_option("--project", p.project, "Project");
   verb(*keys, p, "revoke", "Revoke a key at once", [&] { return keys_revoke(p.global, p.id); })->add_option("id", p.id, "Key id (key_...)")->required();
 
-  auto* access = verb(app, p, "access", "Policies: try files out before they are in force; needs no server", {});
+  auto* access = verb(app, p, "access", "Decisions: try policy files out before they are in force, and ask why the server decides as it does", {});
   access->require_subcommand(1);
   auto* test = verb(*access, p, "test", "Read policy files and run the tests in them", [&] { return access_test(p.global, p.access); });
   test->add_option("file", p.access.files, "Policy files; the roles that come with Stoa are there already")->required();
-  auto* explain = verb(*access, p, "explain", "Decide one request by policy files, and say why: every rule that was looked at", [&] { return access_explain(p.global, p.access); });
+  auto* explain = verb(*access, p, "explain", "Decide one request, and say why: every rule that was looked at. By policy files, or with --live by the server's", [&] { return access_explain(p.global, p.access); });
   explain->add_option("file", p.access.files, "Policy files; the roles that come with Stoa are there already");
   explain->add_option("--action", p.access.action, "What is asked for, such as document.read")->required();
   explain->add_option("--principal", p.access.principal, "What is known of the caller: 'role: \"developer\", groups: [\"hr\"]'");
   explain->add_option("--resource", p.access.resource, "What is known of the thing: 'class: \"restricted\"'");
   explain->add_option("--context", p.access.context, "What is known of the circumstances: 'hour: 9, address: \"10.0.0.1\"'");
+  explain->add_flag("--live", p.access.live, "Ask the running server, walls and scopes included; of the circumstances it takes address, purpose and tls");
+  explain->add_option("--of", p.access.key, "With --live: id of the key of whom it is asked (default: your own)");
+
+  add_policies(app, p);
 
   auto* config = verb(app, p, "config", "The configuration", {});
   config->require_subcommand(1);

@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 46> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 58> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -40,7 +40,26 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 46> kExample
     {"access test", "  stoa access test rules.policy     exit code 1 when a test fails, 2 when the file is wrong\n"
                     "  stoa access test *.policy --json"},
     {"access explain", "  stoa access explain --action document.write --principal 'role: \"viewer\"'    the roles that come with Stoa\n"
-                       "  stoa access explain rules.policy --action document.read --principal 'role: \"admin\", groups: [\"hr\"]' --resource 'class: \"restricted\"'"},
+                       "  stoa access explain rules.policy --action document.read --principal 'role: \"admin\", groups: [\"hr\"]' --resource 'class: \"restricted\"'\n"
+                       "  stoa access explain --live --of key_... --action document.read --resource 'kind: \"document\", class: \"restricted\"'"},
+    {"policies", "  stoa policies dry-run rules.policy         who would notice\n"
+                 "  stoa policies set rules rules.policy --comment \"ticket 4711\"\n"
+                 "  stoa policies rollback rules 3             the version before"},
+    {"policies list", "  stoa policies list\n  stoa policies list --local --installation --json"},
+    {"policies show", "  stoa policies show rules > rules.policy\n  stoa policies show rules --version 3"},
+    {"policies set", "  stoa policies set rules rules.policy --comment \"ticket 4711\"\n"
+                     "  stoa policies set rules rules.policy --expect 3      refused when somebody was faster\n"
+                     "  stoa policies set house house.policy --local --installation    for all tenants, on the server's machine"},
+    {"policies history", "  stoa policies history rules"},
+    {"policies diff", "  stoa policies diff rules 3 4"},
+    {"policies rollback", "  stoa policies rollback rules 3 --comment \"locked the night shift out\"\n"
+                          "  stoa policies rollback rules 3 --local      when nobody can get in any more"},
+    {"policies remove", "  stoa policies remove rules --comment \"not needed\""},
+    {"policies dry-run", "  stoa policies dry-run rules.policy --json | jq .changed\n"
+                         "  stoa policies dry-run draft.policy --name rules"},
+    {"roles", "  stoa roles list\n  stoa roles show auditor"},
+    {"roles list", "  stoa roles list --json"},
+    {"roles show", "  stoa roles show auditor"},
     {"config", "  stoa config check\n  stoa config show"},
     {"config check", "  stoa config check --config ./stoa.yaml    exit code 2 when something is wrong"},
     {"config show", "  stoa config show                  keys, values, meanings and origins\n  STOA_SERVER_PORT=9000 stoa config show --json"},

@@ -115,7 +115,8 @@ def test_traces_leave_out_looking_things_up(stoa, key, store):
 
 
 VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models show", "models verify", "models remove", "keys", "keys rotate", "audit", "audit list", "audit check", "audit checkpoint", "audit export", "audit verify",
-         "keys create", "keys list", "keys revoke", "passport", "passport verify", "access", "access test", "access explain", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
+         "keys create", "keys list", "keys revoke", "passport", "passport verify", "policies", "policies list", "policies show", "policies set", "policies history", "policies diff", "policies rollback", "policies remove", "policies dry-run",
+         "roles", "roles list", "roles show", "access", "access test", "access explain", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
          "dataset from-ratings", "dataset list", "dataset rows", "completion", "quantize", "bench",
          "bench engine"]
 
@@ -135,6 +136,13 @@ def test_no_verb_is_missing_in_the_list():
     for verb in {verb.split()[0] for verb in VERBS if " " in verb}:
         inner = [word.split()[1] for word in VERBS if word.startswith(verb + " ")]
         assert sorted(offered(verb)) == sorted(inner)
+
+
+def test_a_verb_that_does_something_alone_lets_its_verbs_work(tmp_path):
+    run = lambda *words: subprocess.run([BINARY, *words, "--home", str(tmp_path)], capture_output=True, text=True)
+    assert run("models").returncode == run("models", "list").returncode == 0
+    for word in ("verify", "remove"):
+        assert run("models", word, "no-such-model").returncode == 5, word
 
 
 @pytest.mark.parametrize("line, expected", [("stoa ke", "keys"), ("stoa keys rev", "revoke"), ("stoa ask --st", "--store"), ("stoa usage --by ", "kind"),

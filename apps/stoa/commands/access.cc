@@ -1,4 +1,4 @@
-// stoa access: policy files, tried out without a server.
+// stoa access: policy files, tried out without a server, and what a running one decides.
 #include "commands/commands.h"
 
 #include <algorithm>
@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/json.h"
+#include "commands/connect.h"
+#include "commands/json_read.h"
 #include "commands/terminal.h"
 #include "governance/access/policy/policy_set.h"
 #include "wiring/defaults.h"
@@ -48,6 +50,50 @@ JsonObject to_json(const PolicyExplanation& explained) {
           {"reason", decision.reason()}, {"looked_at", std::move(notes)}, {"others", explained.others}};
 }
 
+// Fields as the server takes them: {"kind": "document", "class": "restricted"}.
+Result<JsonObject> object_of_fields(const std::string& text, std::string_view scope) {
+  STOA_TRY(fields, parse_fields(text, scope));
+  JsonObject out;
+  for (const auto& [attribute, value] : fields) {
+    const std::string name(attribute_info(attribute).name.substr(scope.size() + 1));
+    if (const auto* list = std::get_if<std::vector<std::string>>(&value))
+      out[name] = JsonArray(list->begin(), list->end());
+    else if (const auto* flag = std::get_if<bool>(&value))
+      out[name] = *flag;
+    else if (const auto* number = std::get_if<std::int64_t>(&value))
+      out[name] = *number;
+    else
+      out[name] = std::get<std::string>(value);
+  }
+  return out;
+}
+
+Result<JsonObject> explain_live(const Global& global, const AccessOptions& options) {
+  if (!options.files.empty() || !options.principal.empty())
+    return fail(error(ErrorCode::kInvalidArgument, "the server decides by the policies it has, about who is known to it").with_hint("leave files and --principal out; --of names a key"));
+  STOA_TRY(resource, object_of_fields(options.resource, "resource"));
+  STOA_TRY(origin, object_of_fields(options.context, "context"));
+  return connect(global).post("/v1/stoa/access/explain", {{"action", options.action}, {"key", options.key}, {"resource", std::move(resource)}, {"origin", std::move(origin)}});
+}
+
+int show_live(const Global& global, const AccessOptions& options) {
+  const auto explained = explain_live(global, options);
+  if (!explained) return report(explained.error(), global.json);
+  if (global.json) {
+    fmt::print("{}\n", dump_json_pretty(*explained));
+    return kExitOk;
+  }
+  const Json* allowed = find(*explained, "allowed");
+  fmt::print("{}: {}\n", allowed != nullptr && allowed->is_bool() && allowed->get_bool() ? good("permitted") : bad("denied"), text_of(*explained, "reason"));
+  fmt::print("{}\n", dim(fmt::format("  rule {}, {} with the role {}", text_of(*explained, "rule"), text_of(*explained, "principal"), text_of(*explained, "role"))));
+  for (const JsonObject* note : objects_of(*explained, "looked_at")) {
+    const Json* applies = find(*note, "applies");
+    const bool does = applies != nullptr && applies->is_bool() && applies->get_bool();
+    fmt::print("  {} \"{}\" {}: {}\n", text_of(*note, "where"), text_of(*note, "rule"), does ? bold("applies") : "does not apply", text_of(*note, "why"));
+  }
+  return kExitOk;
+}
+
 }  // namespace
 
 int access_test(const Global& global, const AccessOptions& options) {
@@ -70,6 +116,7 @@ int access_test(const Global& global, const AccessOptions& options) {
 }
 
 int access_explain(const Global& global, const AccessOptions& options) {
+  if (options.live) return show_live(global, options);
   const auto set = load(options.files);
   if (!set) return report(set.error(), global.json);
   const auto action = parse_action(options.action);

@@ -66,6 +66,7 @@ Result<JsonObject> as_object(Result<std::string> text) {
 
 Result<JsonObject> ApiClient::get(std::string_view path) { return as_object(call("GET", path, {}, {})); }
 Result<JsonObject> ApiClient::post(std::string_view path, const JsonObject& body) { return as_object(call("POST", path, dump_json(body), "application/json")); }
+Result<JsonObject> ApiClient::put(std::string_view path, const JsonObject& body) { return as_object(call("PUT", path, dump_json(body), "application/json")); }
 Result<JsonObject> ApiClient::remove(std::string_view path) { return as_object(call("DELETE", path, {}, {})); }
 Result<JsonObject> ApiClient::put_bytes(std::string_view path, std::string body) { return as_object(call("PUT", path, std::move(body), "application/octet-stream")); }
 Result<std::string> ApiClient::get_text(std::string_view path) { return call("GET", path, {}, {}); }
@@ -122,6 +123,19 @@ Status ApiClient::stream(std::string_view path, const JsonObject& body, const st
   }
   if (status >= 400) return fail(error_of(status, error_body));
   return {};
+}
+
+std::string percent_encoded(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) != 0 || std::string_view("-._~").contains(c)) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", byte);
+    }
+  }
+  return out;
 }
 
 Result<std::string> resolve_store(ApiClient& api, const std::string& name_or_id, bool create) {

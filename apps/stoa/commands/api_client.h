@@ -25,6 +25,7 @@ class ApiClient {
 
   Result<JsonObject> get(std::string_view path);
   Result<JsonObject> post(std::string_view path, const JsonObject& body);
+  Result<JsonObject> put(std::string_view path, const JsonObject& body);
   Result<JsonObject> remove(std::string_view path);
   Result<JsonObject> put_bytes(std::string_view path, std::string body);
   Result<std::string> get_text(std::string_view path);
@@ -40,6 +41,9 @@ class ApiClient {
   std::string url_, key_;
   std::unique_ptr<infra::HttpClient> http_;
 };
+
+// A text as one segment of a path or one value of a query.
+std::string percent_encoded(std::string_view text);
 
 // Finds a collection by its id or its name: the id. Makes it when `create` is set and no such name exists.
 Result<std::string> resolve_store(ApiClient& api, const std::string& name_or_id, bool create);

@@ -15,20 +15,6 @@ namespace {
 
 constexpr std::int64_t kPage = 10'000;
 
-// For a query string.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || std::string_view("-._~").contains(c)) {
-      out += c;
-    } else {
-      out += fmt::format("%{:02X}", byte);
-    }
-  }
-  return out;
-}
-
 Status write_export(ApiClient& api, const AuditExportOptions& options, std::ostream& out, Progress& progress) {
   STOA_TRY(point, api.get("/v1/stoa/audit/checkpoint"));
   const std::int64_t entries = integer_of(point, "entries");
@@ -47,7 +33,7 @@ int audit_list(const Global& global, const AuditListOptions& options) {
   auto api = connect(global);
   std::string path = fmt::format("/v1/stoa/audit?limit={}&after={}", options.count, options.after);
   for (const auto& [name, value] : {std::pair{"principal", &options.principal}, {"action", &options.action}, {"resource", &options.resource}, {"trace", &options.trace}})
-    if (!value->empty()) path += fmt::format("&{}={}", name, escaped(*value));
+    if (!value->empty()) path += fmt::format("&{}={}", name, percent_encoded(*value));
   const auto found = api.get(path);
   if (!found) return report(found.error(), global.json);
   if (global.json) {

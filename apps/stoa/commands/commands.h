@@ -94,9 +94,28 @@ int keys_revoke(const Global& global, const std::string& id);
 struct AccessOptions {
   std::vector<std::string> files;
   std::string action, principal, resource, context;  // the last three as in the braces of a policy test
+  bool live = false;  // ask the server instead of files
+  std::string key;    // of whom; empty: of the caller
 };
 int access_test(const Global& global, const AccessOptions& options);
 int access_explain(const Global& global, const AccessOptions& options);
+struct PolicyOptions {
+  std::string name, file, comment;
+  std::int64_t version = 0, from = 0, to = 0, expected = -1;
+  bool local = false, installation = false;  // act on the data folder of this machine; on what holds for all tenants
+  std::string tenant = "default";            // with `local`
+};
+int policies_list(const Global& global, const PolicyOptions& options);
+int policies_show(const Global& global, const PolicyOptions& options);
+int policies_set(const Global& global, const PolicyOptions& options);
+int policies_history(const Global& global, const PolicyOptions& options);
+int policies_diff(const Global& global, const PolicyOptions& options);
+int policies_rollback(const Global& global, const PolicyOptions& options);
+int policies_remove(const Global& global, const PolicyOptions& options);
+int policies_dry_run(const Global& global, const PolicyOptions& options);
+int roles_list(const Global& global);
+int roles_show(const Global& global, const std::string& name);
+
 struct AuditListOptions {
   std::string principal, action, resource, trace;
   std::int64_t after = 0;

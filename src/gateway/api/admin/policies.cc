@@ -1,4 +1,5 @@
 // Policies of the caller's tenant: shown, set, rolled back and tried out; its roles; and why a decision comes out as it does.
+#include "gateway/api/admin/policy_json.h"
 #include "gateway/api/admin/routes.h"
 #include "governance/policies/policies.h"
 
@@ -7,39 +8,13 @@ namespace {
 
 using governance::Action;
 using governance::PolicyScope;
-using governance::PolicyVersion;
 
 PolicyScope own(const RequestScope& scope) { return {scope.principal().tenant}; }
 std::string name_of(const RequestScope& scope) { return std::string(scope.request().path_param("name")); }
 
-JsonObject version_json(const PolicyVersion& version, bool text) {
-  JsonObject out{{"object", "stoa.policy"}, {"scope", version.tenant.empty() ? "installation" : "tenant"}};
-  if (version.source.empty()) {
-    out["name"] = version.name;
-    out["version"] = version.version;
-    out["author"] = version.author;
-    out["comment"] = version.comment;
-    out["time"] = to_rfc3339(version.time);
-    out["removed"] = version.removed;
-  } else {
-    out["file"] = version.source;
-  }
-  out["digest"] = version.digest;
-  if (text) out["text"] = version.text;
-  return out;
-}
-
-JsonObject report_json(const governance::PolicyTestReport& report) {
-  JsonArray failures;
-  for (const auto& failure : report.failures) failures.push_back(JsonObject{{"where", failure.where}, {"test", failure.test}, {"message", failure.message}});
-  return {{"run", report.run}, {"failures", std::move(failures)}};
-}
-
 Reply list(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(found, parts.policies.list(scope.call(), own(scope)));
-  JsonArray items;
-  for (const auto& version : found) items.push_back(version_json(version, false));
-  JsonObject out = list_json(std::move(items));
+  JsonObject out = policies_json(found);
   const auto layers = parts.access.state();
   const auto mine = layers->tenants.find(scope.principal().tenant);
   out["version"] = mine == layers->tenants.end() ? layers->version : mine->second.version;
@@ -49,25 +24,19 @@ Reply list(const AdminParts& parts, RequestScope& scope) {
 Reply show(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(version, query_int(scope.request(), "version", 1, INT64_MAX, 0));
   STOA_TRY(found, parts.policies.get(scope.call(), own(scope), name_of(scope), version == 0 ? std::nullopt : std::optional(version)));
-  return ok_json(version_json(found, true));
+  return ok_json(policy_json(found, true));
 }
 
 Reply history(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(found, parts.policies.history(scope.call(), own(scope), name_of(scope)));
-  JsonArray items;
-  for (const auto& version : found) items.push_back(version_json(version, false));
-  return ok_json(list_json(std::move(items)));
+  return ok_json(policies_json(found));
 }
 
 Reply diff(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(from, query_int(scope.request(), "from", 1, INT64_MAX, 1));
   STOA_TRY(to, query_int(scope.request(), "to", 1, INT64_MAX, 1));
   STOA_TRY(changes, parts.policies.diff(scope.call(), own(scope), name_of(scope), from, to));
-  JsonArray items;
-  for (const auto& change : changes)
-    items.push_back(JsonObject{{"change", change.before.empty() ? "added" : change.after.empty() ? "removed" : "changed"}, {"kind", change.kind}, {"name", change.name},
-                               {"before", change.before}, {"after", change.after}});
-  return ok_json(list_json(std::move(items)));
+  return ok_json(rule_changes_json(changes));
 }
 
 Reply set(const AdminParts& parts, RequestScope& scope) {
@@ -82,7 +51,7 @@ Reply set(const AdminParts& parts, RequestScope& scope) {
   policy.comment = std::move(comment);
   policy.expected = expected;
   STOA_TRY(stored, parts.policies.set(scope.call(), own(scope), policy));
-  return ok_json(version_json(stored, false));
+  return ok_json(policy_json(stored, false));
 }
 
 Reply rollback(const AdminParts& parts, RequestScope& scope) {
@@ -92,23 +61,12 @@ Reply rollback(const AdminParts& parts, RequestScope& scope) {
   if (!version) return body.wrong("version", "the number of a version");
   STOA_TRY(comment, body.text_or("comment", ""));
   STOA_TRY(stored, parts.policies.rollback(scope.call(), own(scope), name_of(scope), *version, std::move(comment)));
-  return ok_json(version_json(stored, false));
+  return ok_json(policy_json(stored, false));
 }
 
 Reply remove(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(stored, parts.policies.remove(scope.call(), own(scope), name_of(scope), query_text(scope.request(), "comment")));
-  return ok_json(version_json(stored, false));
-}
-
-JsonObject change_json(const governance::ChangedDecision& change) {
-  using enum governance::Attribute;
-  const auto& record = change.record;
-  const auto side = [](bool allowed, const std::string& rule, const std::string& reason) {
-    return JsonObject{{"decision", allowed ? "permit" : "deny"}, {"rule", rule}, {"reason", reason}};
-  };
-  return {{"principal", record.text(kPrincipalId)},   {"user", record.text(kPrincipalUser)}, {"role", record.text(kPrincipalRole)}, {"action", governance::action_name(record.action)},
-          {"kind", record.text(kResourceKind)},       {"name", record.text(kResourceName)},  {"count", record.count},               {"last", to_rfc3339(record.last)},
-          {"from", side(change.now, change.now_rule, change.now_reason)}, {"to", side(change.then, change.then_rule, change.then_reason)}};
+  return ok_json(policy_json(stored, false));
 }
 
 Reply dry_run(const AdminParts& parts, RequestScope& scope) {
@@ -117,10 +75,7 @@ Reply dry_run(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(name, body.text_or("name", "proposal"));
   STOA_TRY(text, body.text_or("text", ""));
   STOA_TRY(run, parts.policies.dry_run(scope.call(), own(scope), name, text));
-  JsonArray changes;
-  for (const auto& change : run.changes) changes.push_back(change_json(change));
-  return ok_json({{"object", "stoa.policy_dry_run"}, {"decisions", run.decisions}, {"requests", run.requests}, {"changed", run.changed}, {"changes", std::move(changes)},
-                  {"tests", report_json(run.tests)}});
+  return ok_json(dry_run_json(run));
 }
 
 // ---- Roles
