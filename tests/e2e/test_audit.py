@@ -57,7 +57,7 @@ def verify(path, key):
 def test_an_export_proves_itself_to_anyone(export):
     path, key = export
     leaves, lines = [], path.read_text().splitlines()
-    assert json.loads(lines[0]) == {"format": "stoa-audit/1", "after": 0, "subtrees": []}
+    assert json.loads(lines[0]) == {"format": "stoa-audit/2", "after": 0, "subtrees": []}
     for line in lines[1:-1]:
         item = json.loads(line)
         leaves.append(bytes.fromhex(item["leaf"]))

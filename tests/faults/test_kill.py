@@ -17,7 +17,13 @@ GONE = (OSError, http.client.HTTPException)
 
 def audited(server, path, count):
     """The ids of requests to `path` in the audit log, at least `count`: events that a killed server left behind reach it after the restart."""
-    read = lambda: [entry["request_id"] for entry in server.ok("GET", f"/v1/stoa/audit?resource={urllib.parse.quote('POST ' + path)}&limit=1000")["data"]]
+    def read():
+        ids, after = [], 0
+        while page := server.ok("GET", f"/v1/stoa/audit?resource={urllib.parse.quote('POST ' + path)}&limit=1000&after={after}")["data"]:
+            ids += [entry["request_id"] for entry in page]
+            after = page[-1]["sequence"]
+        return ids
+
     wait_until(lambda: len(read()) >= count, 10, f"{count} entries of {path} in the audit log")
     return read()
 

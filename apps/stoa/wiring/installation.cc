@@ -34,7 +34,7 @@ Status open_policies(Installation& installation, const infra::Config& config) {
 
 }  // namespace
 
-Result<Installation> Installation::open(const infra::Config& config) {
+Result<Installation> Installation::open(const infra::Config& config, bool serves) {
   const std::filesystem::path home = config.home, witness = config.audit.witness;
   std::error_code problem;
   const bool made = std::filesystem::create_directories(home, problem);
@@ -47,7 +47,13 @@ Result<Installation> Installation::open(const infra::Config& config) {
   installation.home = home;
   STOA_TRY(database, infra::open_sqlite(home / "stoa.db"));
   installation.database = std::move(database);
-  STOA_TRY(audit, governance::AuditLog::open(*installation.database));
+  if (serves) {
+    infra::WriteBehindOptions options;
+    options.journal.sync_interval = milliseconds(config.audit.sync_milliseconds);
+    STOA_TRY(opened, infra::WriteBehind::open(*installation.database, home / "journal", options));
+    installation.behind = std::move(opened);
+  }
+  STOA_TRY(audit, governance::AuditLog::open(*installation.database, Clock::system(), installation.behind.get()));
   installation.audit = std::move(audit);
   STOA_TRY(seed, governance::load_audit_secret(home));
   STOA_TRY(key, infra::SigningKey::from_seed(seed));
@@ -55,9 +61,11 @@ Result<Installation> Installation::open(const infra::Config& config) {
   installation.checkpoints = std::move(checkpoints);
   STOA_CHECK(open_policies(installation, config));
   STOA_TRY(secret, governance::load_server_secret(home));
-  STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, *installation.access, std::move(secret)));
+  STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, *installation.access, std::move(secret), Clock::system(), installation.behind.get()));
   installation.identity = std::move(identity);
-  STOA_CHECK(installation.identity->ensure_default());
+  STOA_TRY(own, installation.identity->ensure_default());
+  STOA_TRY(strangers, governance::StrangerLog::open(*installation.database, *installation.audit, own.tenant.id, Clock::system(), installation.behind.get()));
+  installation.strangers = std::move(strangers);
   return installation;
 }
 

@@ -19,7 +19,6 @@
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
-#include "governance/audit/request_audit.h"
 #include "governance/passport/answer_events.h"
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
@@ -113,6 +112,10 @@ struct Node::Parts {
   std::unique_ptr<infra::HttpServer> server;
   std::string url;
 
+  // The carrying over uses what is destroyed before it.
+  ~Parts() {
+    if (installation.behind) installation.behind->stop();
+  }
   Status open_stores();
   Status open_data();
   Status open_gateway();
@@ -121,20 +124,25 @@ struct Node::Parts {
 };
 
 Status Node::Parts::open_stores() {
-  STOA_TRY(opened, Installation::open(config));
+  STOA_TRY(opened, Installation::open(config, true));
   installation = std::move(opened);
   STOA_TRY(disk, infra::open_disk_blobs(installation.home / "blobs"));
   blobs = std::move(disk);
-  STOA_TRY(bus, infra::open_local_bus(*installation.database));
+  STOA_TRY(bus, infra::open_local_bus(*installation.database, {}, Clock::system(), installation.behind.get()));
   events = std::move(bus);
   STOA_TRY(passport_store, governance::PassportStore::open(*installation.database, *installation.audit, *installation.checkpoints));
   passports = std::move(passport_store);
   STOA_TRY(price_file, data_file(config.cost.prices, "prices.yaml"));
   STOA_TRY(book, governance::PriceBook::parse(price_file.text, price_file.name));
   prices = std::make_unique<governance::PriceBook>(std::move(book));
-  STOA_TRY(opened_ledger, governance::Ledger::open(*installation.database, *prices));
+  STOA_TRY(opened_ledger, governance::Ledger::open(*installation.database, *prices, Clock::system(), installation.behind.get()));
   ledger = std::move(opened_ledger);
   installation.ledger->store(ledger.get());
+  installation.behind->after([checkpoints = installation.checkpoints.get(), strangers = installation.strangers.get()] {
+    if (const auto closed = strangers->close(); !closed) log_error("attempts of strangers are not in the audit log yet", closed.error());
+    if (const auto kept_up = checkpoints->keep_up(); !kept_up) log_error("no checkpoint of the audit log was made", kept_up.error());
+  });
+  STOA_CHECK(installation.behind->start());
   feedback::TraceOptions trace_options;
   trace_options.content = config.trace.content;
   trace_options.retention_days = static_cast<int>(config.trace.retention_days);
@@ -167,9 +175,9 @@ Status Node::Parts::open_gateway() {
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *installation.identity, *ledger, *events, metrics,
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *installation.identity, *installation.audit, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
-                                                              std::chrono::seconds(config.limits.request_seconds)});
+                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get()});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
@@ -195,7 +203,7 @@ Status Node::Parts::open_gateway() {
 
 // Who hears what has happened. The names are stored with their places in the stream: they must not change.
 Status Node::Parts::subscribe() {
-  STOA_CHECK(events->subscribe(governance::request_audit_subscription(), governance::audit_requests(*installation.audit, *installation.checkpoints)));
+  static_cast<void>(events->unsubscribe("governance.audit"));  // of older releases; it would hold the stream
   STOA_CHECK(events->subscribe(governance::answer_records_subscription(), governance::keep_answers(*passports)));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
@@ -248,6 +256,7 @@ void Node::stop(std::chrono::milliseconds drain) {
   if (parts_->server) parts_->server->stop(drain);
   if (parts_->ingest) parts_->ingest->stop_worker();
   if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));
+  if (parts_->installation.behind) parts_->installation.behind->stop();
   if (parts_->events) parts_->events->stop();
   if (!parts_->installation.checkpoints) return;
   if (const auto last = parts_->installation.checkpoints->latest(); !last) log_error("no checkpoint of the audit log was made", last.error());

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMaxKey = 256;
 constexpr std::string_view kPublic = "public: ";
 constexpr std::size_t kMostDecisions = 16;  // that an answer's record lists
+constexpr std::string_view kRetrieve = "document.retrieve";  // in the audit log: text of documents was shown
 const std::vector<double> kSeconds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
 
 std::int64_t micros_since(SteadyTime start) {
@@ -22,7 +23,7 @@ std::int64_t micros_since(SteadyTime start) {
 
 // Looking at what the server offers is told nobody, unless it is refused: consoles and probes do it all the time.
 bool is_told(const FinishedRequest& finished, governance::Action action) {
-  if (finished.principal.id.empty()) return false;  // strangers could fill the store
+  if (finished.principal.id.empty()) return false;  // strangers could fill the store: they are counted
   return finished.error || !finished.kind.empty() || (action != governance::Action::kModelList && action != governance::Action::kSystemRead);
 }
 
@@ -131,8 +132,10 @@ void RequestScope::start_stream(std::string_view type) {
 
 bool RequestScope::write(std::string_view piece) { return responder_.write(piece); }
 void RequestScope::end_stream() {
-  conclude();
-  responder_.finish();
+  if (conclude())
+    responder_.finish();
+  else
+    responder_.abort();
 }
 
 // The record of the answer as text; empty when there was none.
@@ -156,10 +159,13 @@ std::string RequestScope::answer_record() {
   return governance::record_text(answer_);
 }
 
-void RequestScope::conclude() {
-  if (std::exchange(concluded_, true)) return;
-  finished_.principal = call_.principal;
-  if (!is_told(finished_, action_)) return;
+governance::AuditEntry RequestScope::entry() const {
+  governance::AuditEntry entry = governance::AuditEntry::of(call_, governance::action_name(action_), fmt::format("{} {}", finished_.method, request_.path));
+  entry.rule = rule_;
+  return entry;
+}
+
+RequestFinished RequestScope::event() {
   RequestFinished event;
   event.request_id = finished_.request_id;
   event.trace_id = trace_.id();
@@ -168,6 +174,7 @@ void RequestScope::conclude() {
   event.project = finished_.principal.project;
   event.action = governance::action_name(action_);
   event.resource = finished_.method + " " + request_.path;
+  event.elevation = finished_.principal.elevation;
   event.kind = finished_.kind;
   event.model = finished_.model;
   event.status = finished_.status;
@@ -178,8 +185,44 @@ void RequestScope::conclude() {
   event.cost = finished_.cost;
   event.started = finished_.started;
   event.duration_micros = micros_since(start_);
-  Span span = call_.span("publish");
-  pipeline_.publish(event);
+  return event;
+}
+
+Status RequestScope::show(std::span<const Passage> passages) {
+  std::vector<governance::AuditDocument> documents;
+  for (const Passage& passage : passages) {
+    const auto same = [&](const governance::AuditDocument& known) { return known.id == passage.document_id && known.version == passage.document_version; };
+    auto known = std::ranges::find_if(documents, same);
+    if (known == documents.end()) known = documents.insert(known, {passage.document_id, passage.document_version, 0, passage.readers});
+    ++known->chunks;
+  }
+  constexpr auto kMost = governance::AuditEntry::kMaxDocuments;
+  for (std::size_t begin = 0; begin < documents.size(); begin += kMost) {
+    governance::AuditEntry entry = this->entry();
+    entry.action = kRetrieve;
+    const auto end = std::min(documents.size(), begin + kMost);
+    entry.documents.assign(documents.begin() + static_cast<std::ptrdiff_t>(begin), documents.begin() + static_cast<std::ptrdiff_t>(end));
+    STOA_CHECK(pipeline_.parts_.audit.append(std::move(entry)));
+  }
+  return {};
+}
+
+Status RequestScope::conclude() {
+  if (concluded_) return *concluded_;
+  finished_.principal = call_.principal;
+  if (finished_.principal.id.empty() && finished_.error && finished_.error->code == ErrorCode::kUnauthenticated && pipeline_.parts_.strangers != nullptr)
+    if (const auto counted = pipeline_.parts_.strangers->add(call_.origin.address, entry().resource); !counted) log_error("an attempt of a stranger was not counted", counted.error());
+  if (!is_told(finished_, action_)) return concluded_.emplace();
+  Span span = call_.span("record");
+  const RequestFinished event = this->event();
+  governance::AuditEntry entry = this->entry();
+  entry.time = event.started + event.duration_micros;
+  if (finished_.error) {
+    entry.reason += entry.reason.empty() ? event.error : ": " + event.error;
+    entry.outcome = finished_.error->code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
+    if (const auto rule = governance::rule_of(*finished_.error); !rule.empty()) entry.rule = rule;
+  }
+  return concluded_.emplace(pipeline_.publish(std::move(entry), event));
 }
 
 Status add_public_route(infra::Router& router, std::string method, std::string pattern, std::string_view reason, infra::HttpHandler handler, infra::RouteOptions options) {
@@ -210,19 +253,20 @@ Status Pipeline::route(infra::Router& router, std::string method, std::string pa
 }
 
 Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& endpoint, RequestScope& scope) const {
+  STOA_TRY(origin, origin_of(scope.request_));
+  scope.call_.origin = std::move(origin);
   {
     Span span = scope.call_.span("authenticate");
     STOA_TRY(key, bearer_key(scope.request_));
     STOA_TRY(principal, parts_.identity.authenticate(key));
     scope.call_.principal = std::move(principal);
   }
-  STOA_TRY(origin, origin_of(scope.request_));
-  scope.call_.origin = std::move(origin);
   STOA_TRY(timeout, requested_timeout(scope.request_, parts_.timeout));
   scope.call_.deadline = Deadline::after(timeout);
   {
     Span span = scope.call_.span("access");
-    STOA_CHECK(scope.allow(endpoint.action, governance::Resource::of(scope.principal(), endpoint.resource)));
+    STOA_TRY(permit, scope.allow(endpoint.action, governance::Resource::of(scope.principal(), endpoint.resource)));
+    scope.rule_ = permit.decision().rule;
   }
   return endpoint.handler(scope);
 }
@@ -236,21 +280,26 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     auto result = attempt(endpoint, scope);
     scope.reservation_.release();
     infra::HttpResponse response;
-    if (!result) {
-      const Error& error = result.error();
+    const auto refuse = [&](const Error& error) {
       scope.finished_.error = error;
       response = endpoint.error_body(error);
       response.headers.set("x-should-retry", error_info(error.code).retryable ? "true" : "false");
       if (error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable) response.headers.set("retry-after", std::to_string(std::max(1, error.retry_after)));
       if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss)
         log_error("request failed", error, {{"request_id", scope.call_.request_id}, {"route", request.route}});
+      scope.finished_.status = response.status;
+    };
+    if (!result) {
+      refuse(result.error());
     } else if (*result) {
       response = std::move(**result);
+      scope.finished_.status = response.status;
     }
+    // What cannot be recorded is not answered.
+    if (!responder.started())
+      if (const auto recorded = scope.conclude(); !recorded) refuse(recorded.error());
     if (scope.finished_.error) root.fail(scope.finished_.error->message);
     if (!responder.started()) {
-      scope.finished_.status = response.status;
-      scope.conclude();
       scope.add_headers(response.headers);
       responder.send(std::move(response));
     } else if (!result) {
@@ -262,7 +311,8 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
 }
 
 void Pipeline::record(RequestScope& scope) const {
-  scope.conclude();  // a stream that was cut off
+  // Of a stream that was cut off. Nothing is left to be held back.
+  if (const auto recorded = scope.conclude(); !recorded) log_error("a request is missing in the audit log, and was not answered", recorded.error(), {{"request_id", scope.call_.request_id}});
   FinishedRequest& finished = scope.finished_;
   finished.principal = scope.call_.principal;
   finished.duration_micros = micros_since(scope.start_);
@@ -270,9 +320,12 @@ void Pipeline::record(RequestScope& scope) const {
   if (parts_.observer) parts_.observer(finished, scope.trace_);
 }
 
-void Pipeline::publish(const RequestFinished& event) const {
-  if (auto status = parts_.events.publish(RequestFinished::kTopic, event.request_id, event.to_json()); !status)
-    log_error("a finished request was not published: it is missing in the audit log", status.error(), {{"request_id", event.request_id}});
+Status Pipeline::publish(governance::AuditEntry entry, const RequestFinished& event) const {
+  STOA_CHECK(parts_.audit.append(std::move(entry)));
+  auto told = parts_.events.publish(RequestFinished::kTopic, event.request_id, event.to_json());
+  if (told || !event.answer.empty()) return told;  // an answer without its record would have no passport
+  log_error("a finished request was not published: the metrics of use lack it", told.error(), {{"request_id", event.request_id}});
+  return {};
 }
 
 void Pipeline::count(const RequestScope& scope) const {

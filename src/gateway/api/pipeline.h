@@ -1,10 +1,11 @@
-// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, tell, answer. What is told is the event
-// RequestFinished, from which the audit log and the metrics of use are made; the trace comes last.
+// The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, record, answer. What is recorded is an entry
+// of the audit log and the event RequestFinished, from which the metrics of use are made; the trace comes last.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,7 +13,10 @@
 #include "contracts/call.h"
 #include "contracts/chat.h"
 #include "contracts/events.h"
+#include "contracts/retrieval.h"
 #include "governance/access/access.h"
+#include "governance/audit/audit.h"
+#include "governance/audit/strangers.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
 #include "governance/passport/answer_record.h"
@@ -69,13 +73,18 @@ class RequestScope {
   void set_error(const Error& error) { finished_.error = error; }
   governance::Money cost() const { return finished_.cost; }
 
-  // Publishes RequestFinished with what is known by now, once; further calls do nothing. It is on disk before the last of the answer is out, so that no
-  // answer is missing in the audit log, whenever the server dies. The pipeline does it for whole responses and end_stream for streams; one whose last
-  // event says that it is complete calls this before that event.
-  void conclude();
+  // Enters into the audit log which documents these passages are of. Before anything of them is shown, to the caller or to a model: an error means
+  // that it is not recorded, and so must not be.
+  Status show(std::span<const Passage> passages);
+
+  // Enters the request into the audit log and publishes RequestFinished, with what is known by now, once; further calls say how that went. It is
+  // kept before the last of the answer is out, so that no answer is missing in the audit log, whenever the server dies; an error means that it is not
+  // recorded, and the answer must not go out as if it were. The pipeline does it for whole responses and end_stream for streams; one whose last
+  // event says that it is complete, or that shows stored data as it goes, calls this before.
+  Status conclude();
 
   // Streams. start_stream sends the status and the headers of all responses with content-type `type`; write is false when the
-  // client has gone. end_stream closes properly; a handler that returns an error without it has its connection cut instead.
+  // client has gone. end_stream closes properly, unless the request could not be recorded; a handler that returns an error without it has its connection cut instead.
   void start_stream(std::string_view type);
   bool write(std::string_view piece);
   void end_stream();
@@ -86,6 +95,8 @@ class RequestScope {
   RequestScope(const class Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder);
   void add_headers(infra::HttpHeaders& headers) const;
   std::string answer_record();
+  governance::AuditEntry entry() const;
+  RequestFinished event();
 
   const Pipeline& pipeline_;
   const infra::HttpRequest& request_;
@@ -97,7 +108,8 @@ class RequestScope {
   governance::Reservation reservation_;
   governance::Action action_;
   SteadyTime start_;
-  bool concluded_ = false;
+  std::string rule_;                 // that allowed the route's action
+  std::optional<Status> concluded_;  // how it went
 };
 
 // Returns the response, or an error that the dialect's ErrorBody words. A handler that streamed returns std::nullopt, and ends
@@ -108,20 +120,23 @@ using ApiHandler = std::function<Result<std::optional<infra::HttpResponse>>(Requ
 struct PipelineParts {
   const governance::Access& access;
   governance::Identity& identity;
+  governance::AuditLog& audit;
   governance::Ledger& ledger;
   infra::EventBus& events;
   Metrics& metrics;
-  RequestObserver observer;  // may be empty
+  RequestObserver observer{};  // may be empty
   const Clock& clock = Clock::system();
   milliseconds timeout{600'000};  // of one request; the caller may ask for less
+  governance::StrangerLog* strangers = nullptr;  // counts attempts without a credential that works; may be null
 };
 
 class Pipeline {
  public:
   explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {}
 
-  // Tells the subscribers of a request. Before the last of its answer is out: it waits for the disk. A failure is logged.
-  void publish(const RequestFinished& event) const;
+  // Enters a request into the audit log, and tells the subscribers of it; before the last of its answer is out. An error means that it is not
+  // recorded. That subscribers were not told of a request without an answer is logged.
+  Status publish(governance::AuditEntry entry, const RequestFinished& event) const;
 
   // Adds a route whose caller must be allowed `action` in its project. `resource` is the kind of thing ("document"), for the decision.
   Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,

@@ -157,6 +157,14 @@ AccessExplanation Access::explain(const Call& call, Action action, const Resourc
   return out;
 }
 
+std::string_view rule_of(const Error& refusal) {
+  constexpr std::string_view kBegin = " (rule ";
+  const std::string_view text = refusal.message;
+  const auto begin = text.rfind(kBegin);
+  if (refusal.code != ErrorCode::kPermissionDenied || begin == std::string_view::npos || !text.ends_with(')')) return {};
+  return text.substr(begin + kBegin.size(), text.size() - begin - kBegin.size() - 1);
+}
+
 Result<Permit> Access::check(const Call& call, Action action, const Resource& resource) const {
   keep_fresh();
   std::shared_ptr<const Hooks> hooks;

@@ -57,6 +57,9 @@ class Permit {
   Decision decision_;
 };
 
+// The rule that a refusal of Access::check names; empty for other errors.
+std::string_view rule_of(const Error& refusal);
+
 // The policies at one moment: never changed, replaced as a whole.
 struct PolicyState {
   struct Own {

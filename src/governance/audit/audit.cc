@@ -6,6 +6,7 @@
 #include "governance/audit/entry_line.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/random.h"
+#include "infra/journal/write_behind.h"
 
 namespace stoa::governance {
 namespace {
@@ -33,6 +34,17 @@ constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE INDEX audit_by_principal ON audit_log (principal, sequence);
   CREATE INDEX audit_by_resource ON audit_log (resource, sequence);
   CREATE INDEX audit_by_trace ON audit_log (trace_id, sequence);
+)sql"},
+                                             {4, R"sql(
+  ALTER TABLE audit_log ADD COLUMN more TEXT NOT NULL DEFAULT '';
+  DROP INDEX audit_by_principal;
+  DROP INDEX audit_by_resource;
+  DROP INDEX audit_by_trace;
+  CREATE INDEX audit_of_principal ON audit_log (tenant, principal, sequence);
+  CREATE INDEX audit_of_resource ON audit_log (tenant, resource, sequence);
+  CREATE INDEX audit_of_trace ON audit_log (tenant, trace_id, sequence);
+  CREATE INDEX audit_of_action ON audit_log (tenant, action, sequence);
+  CREATE INDEX audit_of_time ON audit_log (tenant, time, sequence);
 )sql"}};
 
 constexpr std::string_view kTriggers = R"sql(
@@ -42,7 +54,7 @@ constexpr std::string_view kTriggers = R"sql(
   CREATE TRIGGER IF NOT EXISTS audit_nodes_no_delete BEFORE DELETE ON audit_nodes BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 )sql";
 
-constexpr std::string_view kColumns = "sequence, time, principal, tenant, project, action, resource, outcome, reason, request_id, trace_id, salt";
+constexpr std::string_view kColumns = "sequence, time, principal, tenant, project, action, resource, outcome, reason, request_id, trace_id, salt, more";
 constexpr std::string_view kOutcomes[] = {"allowed", "denied", "failed"};
 
 // Roots of complete subtrees are kept at every kStep-th level, so that a proof reads a few hundred hashes of a log of any length.
@@ -51,11 +63,15 @@ constexpr std::int64_t kWidth = std::int64_t{1} << kStep;
 
 constexpr std::size_t kSaltBytes = 16;
 
+// In the journal. Stored there: must not change.
+constexpr std::uint8_t kJournalKind = 1;
+
 Result<AuditEntry> read_entry(const infra::SqlRow& row) {
   AuditEntry entry;
-  std::string outcome;
+  std::string outcome, more;
   STOA_CHECK(row.read(entry.sequence, entry.time, entry.principal, entry.tenant, entry.project, entry.action, entry.resource, outcome, entry.reason,
-                      entry.request_id, entry.trace_id, entry.salt));
+                      entry.request_id, entry.trace_id, entry.salt, more));
+  STOA_CHECK(parse_audit_more(more, entry));
   auto known = parse_outcome(outcome);
   if (!known) return fail(ErrorCode::kDataLoss, "audit entry {} has the unknown outcome '{}'", entry.sequence, outcome);
   entry.outcome = *known;
@@ -103,7 +119,8 @@ Status add_nodes(infra::SqlTransaction& transaction, std::int64_t sequence) {
 
 // Entries of a log that was a chain of hashes.
 Status add_missing_leaves(infra::SqlTransaction& transaction) {
-  STOA_TRY(rows, transaction.query_one("SELECT count(*) FROM audit_log WHERE leaf IS NULL"));
+  // All of them got theirs in one transaction, so the first one tells of all.
+  STOA_TRY(rows, transaction.query_one("SELECT COALESCE(max(sequence), 0) FROM audit_log WHERE EXISTS (SELECT 1 FROM audit_log WHERE sequence = 1 AND leaf IS NULL)"));
   STOA_TRY(missing, rows->get<std::int64_t>(0));
   for (std::int64_t sequence = 1; missing > 0; ++sequence, --missing) {
     STOA_TRY(row, transaction.query_one(fmt::format("SELECT {} FROM audit_log WHERE sequence = ?", kColumns), {sequence}));
@@ -133,6 +150,8 @@ AuditEntry AuditEntry::of(const Principal& principal, std::string_view action, s
   entry.project = principal.project;
   entry.action = action;
   entry.resource = resource;
+  entry.key = principal.key;
+  entry.break_glass = principal.elevation;
   if (!principal.elevation.empty()) entry.reason = "under break-glass " + principal.elevation;
   return entry;
 }
@@ -141,16 +160,32 @@ AuditEntry AuditEntry::of(const Call& call, std::string_view action, std::string
   AuditEntry entry = of(call.principal, action, resource);
   entry.request_id = call.request_id;
   if (call.trace != nullptr) entry.trace_id = call.trace->id();
+  entry.address = call.origin.address;
   return entry;
 }
 
-Result<std::unique_ptr<AuditLog>> AuditLog::open(infra::SqlDatabase& database, const Clock& clock) {
+Result<std::unique_ptr<AuditLog>> AuditLog::open(infra::SqlDatabase& database, const Clock& clock, infra::WriteBehind* behind) {
   STOA_CHECK(database.migrate("audit", kMigrations));
   STOA_CHECK(database.transaction(add_missing_leaves));
-  return std::unique_ptr<AuditLog>(new AuditLog(database, clock));
+  auto log = std::unique_ptr<AuditLog>(new AuditLog(database, clock, behind));
+  if (behind != nullptr)
+    STOA_CHECK(behind->add(kJournalKind, [log = log.get()](infra::SqlTransaction& transaction, std::span<const ByteSpan> records) -> Status {
+      for (const ByteSpan record : records) {
+        STOA_TRY(entry, unpack_entry(record));
+        STOA_CHECK(log->append(transaction, std::move(entry)));
+      }
+      return {};
+    }));
+  return log;
 }
 
+Status AuditLog::catch_up() { return behind_ == nullptr ? Status{} : behind_->catch_up(); }
+
 Status AuditLog::append(AuditEntry entry) {
+  if (behind_ != nullptr) {
+    if (entry.time == 0) entry.time = clock_.now();
+    return behind_->append(kJournalKind, pack_entry(entry));
+  }
   return database_.transaction([&](infra::SqlTransaction& transaction) { return append(transaction, std::move(entry)); });
 }
 
@@ -162,36 +197,51 @@ Status AuditLog::append(infra::SqlTransaction& transaction, AuditEntry entry) {
   if (entry.time == 0) entry.time = clock_.now();
   STOA_TRY(salt, infra::random_bytes(kSaltBytes));
   entry.salt = infra::to_hex(salt);
-  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO audit_log ({}, leaf) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns),
+  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO audit_log ({}, leaf) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns),
                                       {entry.sequence, entry.time, entry.principal, entry.tenant, entry.project, entry.action, entry.resource,
-                                       std::string(outcome_name(entry.outcome)), entry.reason, entry.request_id, entry.trace_id, entry.salt,
+                                       std::string(outcome_name(entry.outcome)), entry.reason, entry.request_id, entry.trace_id, entry.salt, audit_more(entry),
                                        to_bytes(merkle_leaf(as_bytes(audit_line(entry))))}));
   static_cast<void>(added);
   return add_nodes(transaction, entry.sequence);
 }
 
-Status AuditLog::append_once(AuditEntry entry) {
-  return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(there, transaction.query("SELECT 1 FROM audit_log WHERE request_id = ? AND action = ? AND resource = ? LIMIT 1",
-                                      {entry.request_id, entry.action, entry.resource}));
-    return there.empty() ? append(transaction, std::move(entry)) : Status{};
-  });
+// Where entries of a time can be. Sequences rise with time but for the moments that an entry waits, so this is little more than them.
+Result<std::pair<std::int64_t, std::int64_t>> AuditLog::sequences_of(const AuditQuery& query) {
+  std::pair<std::int64_t, std::int64_t> bounds{query.after + 1, INT64_MAX};
+  if (query.from <= 0 && query.until == INT64_MAX) return bounds;
+  std::string sql = "SELECT COALESCE(min(sequence), 0), COALESCE(max(sequence), 0) FROM audit_log WHERE time >= ? AND time < ?";
+  infra::SqlParams params{query.from, query.until};
+  if (!query.tenant.empty()) {
+    sql += " AND tenant = ?";
+    params.push_back(query.tenant);
+  }
+  STOA_TRY(row, database_.query_one(sql, params));
+  std::int64_t first = 0;
+  STOA_CHECK(row->read(first, bounds.second));
+  bounds.first = std::max(bounds.first, first);
+  return bounds;
 }
 
 Result<std::vector<AuditEntry>> AuditLog::query(const AuditQuery& query) {
   if (query.limit == 0 || query.limit > kMaxPage) return fail(ErrorCode::kInvalidArgument, "limit must be 1 to {}", kMaxPage);
-  std::string sql = fmt::format("SELECT {} FROM audit_log WHERE sequence > ? AND time >= ? AND time < ?", kColumns);
-  infra::SqlParams params{query.after, query.from, query.until};
+  STOA_CHECK(catch_up());
+  STOA_TRY(bounds, sequences_of(query));
+  std::string sql = fmt::format("SELECT {} FROM audit_log WHERE sequence >= ? AND sequence <= ? AND time >= ? AND time < ?", kColumns);
+  infra::SqlParams params{bounds.first, bounds.second, query.from, query.until};
+  // The first of these that is asked for is looked up by its index, the others are compared: as expressions, so that no planner that knows nothing of the
+  // values takes the index of one that most entries have.
+  bool found = false;
   const auto filter = [&](std::string_view column, const std::string& value) {
     if (value.empty()) return;
-    sql += fmt::format(" AND {} = ?", column);
+    sql += fmt::format(" AND {}{} = ?", column, found ? " || ''" : "");
     params.push_back(value);
+    found = found || column != "tenant";
   };
   filter("tenant", query.tenant);
-  filter("principal", query.principal);
-  filter("action", query.action);
-  filter("resource", query.resource);
   filter("trace_id", query.trace_id);
+  filter("principal", query.principal);
+  filter("resource", query.resource);
+  filter("action", query.action);
   sql += " ORDER BY sequence LIMIT ?";
   params.push_back(static_cast<std::int64_t>(query.limit));
   std::vector<AuditEntry> entries;
@@ -212,6 +262,7 @@ MerkleNodes AuditLog::nodes() {
 }
 
 Result<AuditTree> AuditLog::tree() {
+  STOA_CHECK(catch_up());
   STOA_TRY(row, database_.query_one("SELECT max(sequence) FROM audit_log"));
   STOA_TRY(size, row->get<std::optional<std::int64_t>>(0));
   return tree(size.value_or(0));
@@ -224,6 +275,7 @@ Result<AuditTree> AuditLog::tree(std::int64_t size) {
 }
 
 Status AuditLog::check_size(std::int64_t size) {
+  STOA_CHECK(catch_up());
   STOA_TRY(row, database_.query_one("SELECT max(sequence) FROM audit_log"));
   STOA_TRY(last, row->get<std::optional<std::int64_t>>(0));
   if (size >= 0 && size <= last.value_or(0)) return {};
@@ -264,6 +316,7 @@ Status AuditLog::for_each(std::int64_t after, std::int64_t until, const Visitor&
 }
 
 Result<AuditCheck> AuditLog::verify(std::span<const AuditTree> known) {
+  STOA_CHECK(catch_up());
   AuditCheck check;
   MerkleFrontier tree;
   std::vector<MerkleFrontier> below;  // of the kept node that is being filled, level by level

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -17,11 +18,23 @@
 #include "governance/audit/merkle.h"
 #include "infra/sql/sql.h"
 
+namespace stoa::infra {
+class WriteBehind;
+}
+
 namespace stoa::governance {
 
 enum class Outcome { kAllowed, kDenied, kFailed };
 std::string_view outcome_name(Outcome outcome);
 Result<Outcome> parse_outcome(std::string_view name);
+
+// A document whose text was shown: to the caller, or to a model on its behalf.
+struct AuditDocument {
+  std::string id, version;   // version: digest of the original
+  std::int64_t chunks = 0;   // pieces of it; 0: the whole
+  std::string readers{};     // entry of its access list that let the caller read it
+  auto operator<=>(const AuditDocument&) const = default;
+};
 
 struct AuditEntry {
   std::int64_t sequence = 0;  // 1, 2, 3, ... given by append
@@ -33,6 +46,15 @@ struct AuditEntry {
   std::string reason;         // rule id or error; never secrets or content
   std::string request_id, trace_id;
   std::string salt{};         // random, given by append: whoever sees an entry's hash in a proof cannot find its text by trying
+  // Empty or 0 where there is nothing to say, as in entries of older releases.
+  std::string rule{};         // that decided, where an action was allowed
+  std::string key{};          // "key_..." that was shown
+  std::string address{};      // the caller's
+  std::string break_glass{};  // "glass_...": the access in an emergency that was in use
+  std::int64_t count = 0;     // how many alike this entry stands for
+  std::vector<AuditDocument> documents{};  // at most kMaxDocuments
+
+  static constexpr std::size_t kMaxDocuments = 100;
 
   // Principal, tenant, project, request and trace from the call.
   static AuditEntry of(const Call& call, std::string_view action, std::string_view resource);
@@ -59,17 +81,18 @@ struct AuditTree {
   MerkleHash root{};
 };
 
-// Thread-safe. `database` and `clock` outlive it.
+// Thread-safe. What is passed by reference or pointer outlives it, and `behind` is stopped before it ends.
 class AuditLog {
  public:
-  static Result<std::unique_ptr<AuditLog>> open(infra::SqlDatabase& database, const Clock& clock = Clock::system());
+  // With `behind`, entries are acknowledged by its journal and become leaves of the tree a moment later; whatever is asked of the log sees
+  // all that was acknowledged. Without, append() waits for the store.
+  static Result<std::unique_ptr<AuditLog>> open(infra::SqlDatabase& database, const Clock& clock = Clock::system(), infra::WriteBehind* behind = nullptr);
 
-  Status append(AuditEntry entry);  // durable when it returns
+  // Kept when it returns, whatever becomes of the process. An error means that it is not recorded: what it would tell of must not be answered.
+  Status append(AuditEntry entry);
   // Commits with the change that it records.
   Status append(infra::SqlTransaction& transaction, AuditEntry entry);
   Result<std::vector<AuditEntry>> query(const AuditQuery& query);  // oldest first
-  // An entry of a request that may be told of more than once: nothing is added when the request has one of this action and resource.
-  Status append_once(AuditEntry entry);
 
   Result<AuditTree> tree();                          // of all entries
   Result<AuditTree> tree(std::int64_t size);         // kInvalidArgument when there are fewer
@@ -88,12 +111,15 @@ class AuditLog {
   Result<AuditCheck> verify(std::span<const AuditTree> known = {});
 
  private:
-  AuditLog(infra::SqlDatabase& database, const Clock& clock) : database_(database), clock_(clock) {}
+  AuditLog(infra::SqlDatabase& database, const Clock& clock, infra::WriteBehind* behind) : database_(database), clock_(clock), behind_(behind) {}
   MerkleNodes nodes();
   Status check_size(std::int64_t size);
+  Result<std::pair<std::int64_t, std::int64_t>> sequences_of(const AuditQuery& query);
+  Status catch_up();
 
   infra::SqlDatabase& database_;
   const Clock& clock_;
+  infra::WriteBehind* const behind_;  // may be null
 };
 
 }  // namespace stoa::governance

@@ -2,19 +2,27 @@
 
 #include <gtest/gtest.h>
 
-#include "contracts/events.h"
 #include "governance/audit/entry_line.h"
-#include "governance/audit/request_audit.h"
 #include "infra/crypto/encoding.h"
+#include "infra/journal/write_behind.h"
+#include "infra/sql/sqlite/backends.h"
 #include "infra/sql/sqlite/sqlite.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <thread>
 
 namespace stoa::governance {
 namespace {
 
-class AuditTest : public ::testing::Test {
+namespace fs = std::filesystem;
+
+class AuditContract : public ::testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
-    database_ = std::move(*infra::open_memory());
+    audit_.reset();
+    database_ = GetParam().open();
     audit_ = std::move(*AuditLog::open(*database_));
     for (int i = 1; i <= 5; ++i) ASSERT_TRUE(audit_->append(entry(i % 2 == 0 ? "ann" : "bob", fmt::format("doc_{}", i))));
   }
@@ -42,7 +50,9 @@ class AuditTest : public ::testing::Test {
   std::unique_ptr<AuditLog> audit_;
 };
 
-TEST_F(AuditTest, NumbersAndFilters) {
+INSTANTIATE_TEST_SUITE_P(, AuditContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
+
+TEST_P(AuditContract, NumbersAndFilters) {
   const auto all = audit_->query({});
   ASSERT_TRUE(all);
   ASSERT_EQ(all->size(), 5u);
@@ -58,13 +68,31 @@ TEST_F(AuditTest, NumbersAndFilters) {
   EXPECT_FALSE(audit_->query({.limit = 1001}));
 }
 
-TEST_F(AuditTest, RefusesChanges) {
+TEST_P(AuditContract, TimesAreFoundAlsoOutOfOrder) {
+  for (const Micros time : {100, 300, 200, 400}) {
+    AuditEntry late = entry("eve", "doc");
+    late.time = time;
+    ASSERT_TRUE(audit_->append(late));
+  }
+  const auto times = [&](AuditQuery query) {
+    std::vector<Micros> out;
+    const auto found = audit_->query(query);
+    for (const auto& e : *found) out.push_back(e.time);
+    return out;
+  };
+  EXPECT_EQ(times({.tenant = "t1", .from = 200, .until = 400}), (std::vector<Micros>{300, 200}));
+  EXPECT_EQ(times({.principal = "eve", .from = 150, .until = 250}), std::vector<Micros>{200});
+  EXPECT_EQ(times({.tenant = "t1", .from = 500, .until = 600}), std::vector<Micros>{});
+  EXPECT_EQ(times({.tenant = "t1", .principal = "eve", .from = 1, .until = 1000, .after = 6}), (std::vector<Micros>{300, 200, 400}));
+}
+
+TEST_P(AuditContract, RefusesChanges) {
   EXPECT_FALSE(database_->execute("UPDATE audit_log SET outcome = 'denied' WHERE sequence = 1"));
   EXPECT_FALSE(database_->execute("DELETE FROM audit_log"));
   check_broken(std::nullopt, {*audit_->tree()});
 }
 
-TEST_F(AuditTest, FindsWhereItWasTamperedWith) {
+TEST_P(AuditContract, FindsWhereItWasTamperedWith) {
   const auto tree = *audit_->tree();
   tamper("UPDATE audit_log SET resource = 'doc_x' WHERE sequence = 3");
   check_broken(3);
@@ -74,7 +102,7 @@ TEST_F(AuditTest, FindsWhereItWasTamperedWith) {
   check_broken(2);
 }
 
-TEST_F(AuditTest, FindsACutOffEndAgainstATreeKeptElsewhere) {
+TEST_P(AuditContract, FindsACutOffEndAgainstATreeKeptElsewhere) {
   const auto tree = *audit_->tree();
   tamper("DELETE FROM audit_log WHERE sequence = 5");
   check_broken(std::nullopt);
@@ -82,7 +110,7 @@ TEST_F(AuditTest, FindsACutOffEndAgainstATreeKeptElsewhere) {
 }
 
 // Long enough for two levels of kept nodes.
-TEST_F(AuditTest, ProvesEntriesAndPrefixesOfALongLog) {
+TEST_P(AuditContract, ProvesEntriesAndPrefixesOfALongLog) {
   constexpr std::int64_t kEntries = 66'000;
   ASSERT_TRUE(database_->transaction([&](infra::SqlTransaction& transaction) -> Status {
     for (std::int64_t i = 6; i <= kEntries; ++i) STOA_CHECK(audit_->append(transaction, entry("ann", std::to_string(i))));
@@ -127,7 +155,7 @@ TEST_F(AuditTest, ProvesEntriesAndPrefixesOfALongLog) {
   check_broken(1);
 }
 
-TEST_F(AuditTest, AFlippedBitOfAnyFieldIsFound) {
+TEST_P(AuditContract, AFlippedBitOfAnyFieldIsFound) {
   for (const char* column : {"time = time + 1", "principal = 'x'", "tenant = 'x'", "project = 'x'", "action = 'x'", "resource = 'x'", "outcome = 'denied'", "outcome = 'x'",
                              "reason = 'x'", "request_id = 'x'", "trace_id = 'x'", "salt = 'x'", "leaf = x'00'"}) {
     SetUp();
@@ -136,7 +164,7 @@ TEST_F(AuditTest, AFlippedBitOfAnyFieldIsFound) {
   }
 }
 
-TEST_F(AuditTest, AnEntryIsALineThatReadsBackAsItself) {
+TEST_P(AuditContract, AnEntryIsALineThatReadsBackAsItself) {
   auto odd = entry("ann\n\"\\", "doc \u00e9\u2028\U0001f600");
   odd.outcome = Outcome::kFailed;
   odd.time = 1'763'697'600'000'001;
@@ -178,7 +206,7 @@ TEST(AuditUpgrade, AChainOfHashesBecomesATree) {
   EXPECT_FALSE(database->execute("UPDATE audit_log SET salt = 'x' WHERE sequence = 1"));
 }
 
-TEST_F(AuditTest, AnEntryCommitsWithItsChangeOrNotAtAll) {
+TEST_P(AuditContract, AnEntryCommitsWithItsChangeOrNotAtAll) {
   const Status failed = database_->transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(audit_->append(transaction, entry("ann", "doc_9")));
     return fail(ErrorCode::kInternal, "no");
@@ -188,31 +216,120 @@ TEST_F(AuditTest, AnEntryCommitsWithItsChangeOrNotAtAll) {
   check_broken(std::nullopt);
 }
 
-TEST_F(AuditTest, AFinishedRequestIsEnteredOnceHoweverOftenItIsTold) {
-  const auto checkpoints = std::move(*AuditCheckpoints::open(*database_, *audit_, *infra::SigningKey::from_seed(as_bytes(std::string(32, 'k'))), {}));
-  const auto handle = audit_requests(*audit_, *checkpoints);
-  RequestFinished request;
-  request.request_id = "req_9";
-  request.principal = "user_ann";
-  request.action = "model.use";
-  request.resource = "POST /v1/chat/completions";
-  request.started = 1'000;
-  request.duration_micros = 5;
-  for (const char* error : {"", "permission_denied", "not_found"}) {
-    request.error = error;
-    request.request_id += error;
-    for (int i = 0; i < 3; ++i) EXPECT_TRUE(handle({.sequence = 1, .topic = "", .key = "", .payload = request.to_json(), .time = 7}));
-  }
-  EXPECT_TRUE(handle({.sequence = 1, .topic = "", .key = "", .payload = "no event", .time = 7})) << "must not hold up the others";
-  const auto entries = audit_->query({.principal = "user_ann"});
-  ASSERT_TRUE(entries);
-  ASSERT_EQ(entries->size(), 3u);
-  EXPECT_EQ(entries->at(0).time, 1'005);
-  EXPECT_EQ(entries->at(0).outcome, Outcome::kAllowed);
-  EXPECT_EQ(entries->at(1).outcome, Outcome::kDenied);
-  EXPECT_EQ(entries->at(2).outcome, Outcome::kFailed);
-  EXPECT_EQ(entries->at(2).reason, "not_found");
+TEST_P(AuditContract, WhatIsSaidBesidesIsKeptAndPartOfTheTree) {
+  auto e = entry("eve", "POST /v1/responses");
+  e.rule = "access.role";
+  e.key = "key_1";
+  e.address = "192.0.2.1";
+  e.break_glass = "the \"pager\"";
+  e.count = 3;
+  e.documents = {{"doc_1", "sha256:0a", 2, "group:hr"}, {"doc_2", "", 0}};
+  ASSERT_TRUE(audit_->append(e));
+  auto back = audit_->query({.principal = "eve"})->at(0);
+  EXPECT_EQ(audit_more(back), R"({"rule":"access.role","key":"key_1","address":"192.0.2.1","break_glass":"the \"pager\"","count":3,)"
+                              R"("documents":[{"id":"doc_1","version":"sha256:0a","chunks":2,"readers":"group:hr"},{"id":"doc_2","version":"","chunks":0,"readers":""}]})");
+  EXPECT_EQ(back.documents, e.documents);
+  EXPECT_EQ(audit_line(*parse_audit_line(audit_line(back))), audit_line(back));
   check_broken(std::nullopt);
+  for (const char* more : {"", "x", "{}", R"({"rule":"access.role"})", R"({"unknown":1})"}) {
+    tamper(fmt::format("UPDATE audit_log SET more = '{}' WHERE sequence = 6", more));
+    check_broken(6);
+  }
+  const std::string packed = pack_entry(e);
+  auto unpacked = *unpack_entry(as_bytes(packed));
+  EXPECT_EQ(pack_entry(unpacked), packed);
+  EXPECT_EQ(audit_line(unpacked), audit_line(e));
+  for (std::size_t size = 0; size < packed.size(); ++size) EXPECT_FALSE(unpack_entry(as_bytes(packed).first(size))) << size;
+}
+
+// Each question is looked up, whatever else it asks: no plan reads entry by entry, or sorts.
+TEST(AuditOnSqlite, QuestionsAreLookedUp) {
+  const auto database = std::move(*infra::open_memory());
+  const auto log = std::move(*AuditLog::open(*database));
+  for (const char* question : {"trace_id = 'a'", "principal = 'a'", "resource = 'a'", "action = 'a'", "trace_id = 'a' AND principal || '' = 'a' AND action || '' = 'b'"}) {
+    const auto plan = database->query(fmt::format("EXPLAIN QUERY PLAN SELECT * FROM audit_log WHERE sequence >= 1 AND sequence <= 9 AND time >= 0 AND time < 9 AND tenant = 't' AND {} "
+                                                   "ORDER BY sequence LIMIT 9", question));
+    ASSERT_TRUE(plan);
+    ASSERT_EQ(plan->size(), 1u) << question;
+    const std::string detail = *(*plan)[0].get<std::string>("detail");
+    EXPECT_NE(detail.find(fmt::format("(tenant=? AND {}=?", std::string_view(question).substr(0, std::string_view(question).find(' ')))), std::string::npos) << detail;
+  }
+  const auto plan = database->query("EXPLAIN QUERY PLAN SELECT min(sequence), max(sequence) FROM audit_log WHERE time >= 1 AND time < 2 AND tenant = 't'");
+  EXPECT_NE(plan->at(0).get<std::string>("detail")->find("COVERING INDEX audit_of_time"), std::string::npos) << *plan->at(0).get<std::string>("detail");
+}
+
+// Entries that reach the store later.
+class AuditBehind : public ::testing::Test {
+ protected:
+  void TearDown() override {
+    end();
+    fs::remove_all(folder_);
+  }
+  void begin() {
+    behind_ = std::move(*infra::WriteBehind::open(*database_, folder_));
+    log_ = std::move(*AuditLog::open(*database_, Clock::system(), behind_.get()));
+  }
+  // As a process ends that is killed: nothing is carried over any more.
+  void end() {
+    behind_.reset();
+    log_.reset();
+  }
+  AuditEntry entry(int number) const {
+    AuditEntry e;
+    e.principal = fmt::format("user_{}", number % 3);
+    e.resource = fmt::format("doc_{}", number);
+    e.documents = {{"doc", "v", number}};
+    return e;
+  }
+  fs::path folder_ = fs::temp_directory_path() / fmt::format("stoa-audit-test-{}", ::getpid());
+  std::unique_ptr<infra::SqlDatabase> database_ = std::move(*infra::open_memory());
+  std::unique_ptr<infra::WriteBehind> behind_;
+  std::unique_ptr<AuditLog> log_;
+};
+
+TEST_F(AuditBehind, NothingIsLostOrThereTwiceHoweverItEnds) {
+  std::vector<std::string> expected;
+  for (int run = 0, number = 0; run < 12; ++run) {
+    begin();
+    if (run % 2 == 0) {
+      ASSERT_TRUE(behind_->start());
+    }
+    for (int i = 0; i < 20; ++i) {
+      expected.push_back(fmt::format("doc_{}", number));
+      ASSERT_TRUE(log_->append(entry(number++)));
+      if (number % 7 == 0) {
+        const auto tree = log_->tree();
+        ASSERT_TRUE(tree);
+        EXPECT_EQ(tree->size, number) << "whoever asks sees all";
+      }
+    }
+    end();
+  }
+  begin();
+  ASSERT_TRUE(behind_->start());
+  std::vector<std::string> found;
+  const auto all = log_->query({.limit = 1000});
+  for (const auto& e : *all) found.push_back(e.resource);
+  EXPECT_EQ(found, expected);
+  EXPECT_EQ(log_->verify()->broken, std::nullopt);
+}
+
+TEST_F(AuditBehind, EntriesOfTransactionsComeBetween) {
+  begin();
+  ASSERT_TRUE(behind_->start());
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 2; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) {
+        EXPECT_TRUE(log_->append(entry(i)));
+        EXPECT_TRUE(database_->transaction([&](infra::SqlTransaction& transaction) { return log_->append(transaction, entry(i)); }));
+      }
+    });
+  threads.clear();
+  EXPECT_EQ(log_->tree()->size, 400);
+  const auto check = log_->verify();
+  EXPECT_EQ(check->entries, 400);
+  EXPECT_EQ(check->broken, std::nullopt) << check->reason;
 }
 
 }  // namespace

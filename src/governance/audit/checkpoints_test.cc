@@ -7,7 +7,7 @@
 
 #include "governance/audit/entry_line.h"
 #include "infra/crypto/encoding.h"
-#include "infra/sql/sqlite/sqlite.h"
+#include "infra/sql/sqlite/backends.h"
 
 namespace stoa::governance {
 namespace {
@@ -19,10 +19,10 @@ struct SetClock final : Clock {
   Micros now() const override { return time; }
 };
 
-class CheckpointsTest : public testing::Test {
+class CheckpointsContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
-    witness_ = fs::temp_directory_path() / fmt::format("stoa-witness-{}-{}", ::getpid(), testing::UnitTest::GetInstance()->current_test_info()->name());
+    witness_ = fs::temp_directory_path() / fmt::format("stoa-witness-{}-{}", ::getpid(), GetParam().name);
     fs::remove(witness_);
     add(3);
   }
@@ -51,18 +51,20 @@ class CheckpointsTest : public testing::Test {
 
   SetClock clock_;
   fs::path witness_;
-  std::unique_ptr<infra::SqlDatabase> database_ = std::move(*infra::open_memory());
+  std::unique_ptr<infra::SqlDatabase> database_ = GetParam().open();
   std::unique_ptr<AuditLog> log_ = std::move(*AuditLog::open(*database_, clock_));
   infra::SigningKey key_ = *infra::SigningKey::from_seed(as_bytes(std::string(32, 'k')));
   std::unique_ptr<AuditCheckpoints> points_ = open();
 
   std::unique_ptr<AuditCheckpoints> open() {
-    const auto path = fs::temp_directory_path() / fmt::format("stoa-witness-{}-{}", ::getpid(), testing::UnitTest::GetInstance()->current_test_info()->name());
+    const auto path = fs::temp_directory_path() / fmt::format("stoa-witness-{}-{}", ::getpid(), GetParam().name);
     return std::move(*AuditCheckpoints::open(*database_, *log_, key_, path, clock_));
   }
 };
 
-TEST_F(CheckpointsTest, AreMadeWhenEntriesWereAdded) {
+INSTANTIATE_TEST_SUITE_P(, CheckpointsContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
+
+TEST_P(CheckpointsContract, AreMadeWhenEntriesWereAdded) {
   const auto first = *points_->latest();
   EXPECT_EQ(open_checkpoint(first, points_->key())->size, 3);
   EXPECT_EQ(*points_->latest(), first);
@@ -80,7 +82,7 @@ TEST_F(CheckpointsTest, AreMadeWhenEntriesWereAdded) {
   check_broken(std::nullopt);
 }
 
-TEST_F(CheckpointsTest, ShowWhatWasRemovedOrRewritten) {
+TEST_P(CheckpointsContract, ShowWhatWasRemovedOrRewritten) {
   ASSERT_TRUE(points_->latest());
   tamper("DELETE FROM audit_log WHERE sequence = 3");
   check_broken(3);
@@ -100,7 +102,7 @@ TEST_F(CheckpointsTest, ShowWhatWasRemovedOrRewritten) {
   check_broken(1);
 }
 
-TEST_F(CheckpointsTest, AWitnessThatCannotBeReadOrWrittenIsTold) {
+TEST_P(CheckpointsContract, AWitnessThatCannotBeReadOrWrittenIsTold) {
   std::ofstream(witness_) << "nonsense\n";
   EXPECT_EQ(points_->verify().error().code, ErrorCode::kDataLoss);
   fs::remove(witness_);

@@ -10,7 +10,7 @@
 namespace stoa::governance {
 namespace {
 
-constexpr std::string_view kFormat = "stoa-audit/1";
+constexpr std::string_view kFormat = "stoa-audit/2", kOlderFormat = "stoa-audit/1";  // whose entries end with the salt
 constexpr std::string_view kLeafBegin = R"({"leaf":")", kEntryBegin = R"(","entry":)";
 constexpr std::size_t kHex = 64, kMaxLine = 1 << 20, kMaxProof = 128;
 
@@ -79,7 +79,7 @@ class Reader {
     if (!json || !json->is_object() || dump_json(*json) != line) return other();
     const auto& object = json->get_object();
     STOA_TRY(format, read_string(object, "format"));
-    if (format != kFormat) return other();
+    if (format != kFormat && format != kOlderFormat) return other();
     STOA_TRY(after, read_int(object, "after", 0, INT64_MAX));
     STOA_TRY(complete, hashes_of(object, "subtrees"));
     STOA_TRY(tree, MerkleFrontier::of(after.value_or(-1), std::move(complete)));

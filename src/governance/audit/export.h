@@ -1,5 +1,5 @@
 // Exports of the audit log, line by line:
-//   {"format":"stoa-audit/1","after":N,"subtrees":[HEX...]}     entries follow from N + 1 on; the complete subtrees of those before
+//   {"format":"stoa-audit/2","after":N,"subtrees":[HEX...]}     entries follow from N + 1 on; the complete subtrees of those before
 //   {"leaf":HEX,"entry":ENTRY}                                  an entry as audit_line() writes it, and its hash
 //   {"leaf":HEX,"sequence":N}                                   an entry of another tenant: its hash only
 //   {"checkpoint":NOTE,"proof":[HEX...]}                        a signed checkpoint, and that it covers what stands above

@@ -4,11 +4,19 @@
 
 #include "base/id.h"
 #include "base/log.h"
+#include "infra/journal/packing.h"
+#include "infra/journal/write_behind.h"
 
 namespace stoa::governance {
 namespace {
 
 constexpr std::size_t kMaxGroups = 10'000;
+constexpr std::size_t kMaxYoung = 4096;
+constexpr std::string_view kRequests = "req";  // ids of requests
+
+// In the journal. Stored there: must not change.
+constexpr std::uint8_t kJournalKind = 2;
+constexpr std::int64_t kPackedForm = 1;
 
 constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE TABLE usage_ledger (
@@ -21,7 +29,8 @@ constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE TABLE usage_reservations (id TEXT PRIMARY KEY, project TEXT NOT NULL, amount INTEGER NOT NULL, time INTEGER NOT NULL);
   CREATE INDEX usage_reservations_by_project ON usage_reservations (project);
   CREATE TABLE budgets (project TEXT PRIMARY KEY, monthly_limit INTEGER NOT NULL);
-)sql"}};
+)sql"},
+                                             {2, "DROP TABLE usage_reservations"}};
 
 // The first microsecond of the calendar month (UTC) that `time` falls in.
 Micros month_start(Micros time) {
@@ -36,25 +45,42 @@ Result<std::int64_t> sum(infra::SqlSession& session, std::string_view sql, const
   return row->get<std::int64_t>(0);
 }
 
-Result<Budget> read_budget(infra::SqlSession& session, const std::string& project, Micros now) {
-  Budget budget;
-  STOA_TRY(limit, session.query_one("SELECT monthly_limit FROM budgets WHERE project = ?", {project}));
-  if (limit) {
-    STOA_TRY(amount, limit->get<std::int64_t>(0));
-    budget.limit = amount;
-  }
-  STOA_TRY(spent, sum(session, "SELECT COALESCE(SUM(cost), 0) FROM usage_ledger WHERE project = ? AND time >= ?", {project, month_start(now)}));
-  STOA_TRY(reserved, sum(session, "SELECT COALESCE(SUM(amount), 0) FROM usage_reservations WHERE project = ?", {project}));
-  budget.spent = spent;
-  budget.reserved = reserved;
-  return budget;
+std::string key_of(std::string_view request, std::string_view kind) { return fmt::format("{}\n{}", request, kind); }
+
+// Calls `text` and `number` for each member, so that writing, reading and storing cannot disagree.
+template <class Row, class Text, class Number>
+void each_member(Row& row, const Text& text, const Number& number) {
+  for (auto* member : {&row.request, &row.kind, &row.model, &row.principal, &row.tenant, &row.project}) text(*member);
+  for (auto* member : {&row.time, &row.input_tokens, &row.cached_tokens, &row.output_tokens, &row.compute_micros, &row.cost}) number(*member);
 }
 
-Result<std::optional<Money>> settled_cost(infra::SqlSession& session, const std::string& request, std::string_view kind) {
-  STOA_TRY(row, session.query_one("SELECT cost FROM usage_ledger WHERE request = ? AND kind = ?", {request, std::string(kind)}));
-  if (!row) return std::nullopt;
-  STOA_TRY(cost, row->get<std::int64_t>(0));
-  return cost;
+std::string pack(const UsageRow& row) {
+  infra::Packer packer;
+  packer.add(kPackedForm);
+  each_member(row, [&](const std::string& text) { packer.add(text); }, [&](std::int64_t number) { packer.add(number); });
+  return packer.text();
+}
+
+Result<UsageRow> unpack(ByteSpan record) {
+  infra::Unpacker unpacker(record);
+  UsageRow row;
+  std::int64_t form = 0;
+  unpacker.take(form);
+  each_member(row, [&](std::string& text) { unpacker.take(text); }, [&](std::int64_t& number) { unpacker.take(number); });
+  STOA_CHECK(unpacker.finish("usage row"));
+  if (form != kPackedForm) return fail(ErrorCode::kDataLoss, "a usage row of the journal has the unknown form {}", form);
+  return row;
+}
+
+constexpr const char* kColumns = "request, kind, model, principal, tenant, project, time, input_tokens, cached_tokens, output_tokens, compute_micros, cost";
+
+// The first row of a request and kind counts.
+Status insert(infra::SqlTransaction& transaction, const UsageRow& row) {
+  infra::SqlParams params;
+  each_member(row, [&](const std::string& text) { params.emplace_back(text); }, [&](std::int64_t number) { params.emplace_back(number); });
+  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO usage_ledger ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", kColumns), params));
+  static_cast<void>(added);
+  return {};
 }
 
 std::string_view group_expression(UsageGroup group) {
@@ -75,7 +101,7 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   if (this == &other) return *this;
   release();
   ledger_ = std::exchange(other.ledger_, nullptr);
-  id_ = std::move(other.id_);
+  amount_ = other.amount_;
   kind_ = std::move(other.kind_);
   model_ = std::move(other.model_);
   principal_ = std::move(other.principal_);
@@ -86,46 +112,102 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
 }
 
 void Reservation::release() {
-  if (ledger_ != nullptr) std::exchange(ledger_, nullptr)->release(id_);
+  if (ledger_ != nullptr) std::exchange(ledger_, nullptr)->release(*this);
 }
 
-Result<std::unique_ptr<Ledger>> Ledger::open(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock) {
+Ledger::Ledger(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock, infra::WriteBehind* behind)
+    : database_(database), prices_(prices), clock_(clock), behind_(behind), forgotten_(new_id(kRequests)) {}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock, infra::WriteBehind* behind) {
   STOA_CHECK(database.migrate("cost", kMigrations));
-  // Whoever held these is gone: this process owns the ledger and has reserved nothing yet.
-  STOA_TRY(given_back, database.execute("DELETE FROM usage_reservations"));
-  if (given_back > 0) log(LogLevel::kInfo, "gave back what was reserved when the server ended", {{"reservations", given_back}});
-  return std::unique_ptr<Ledger>(new Ledger(database, prices, clock));
+  if (behind != nullptr)
+    STOA_CHECK(behind->add(kJournalKind, [](infra::SqlTransaction& transaction, std::span<const ByteSpan> records) -> Status {
+      for (const ByteSpan record : records) {
+        STOA_TRY(row, unpack(record));
+        STOA_CHECK(insert(transaction, row));
+      }
+      return {};
+    }));
+  return std::unique_ptr<Ledger>(new Ledger(database, prices, clock, behind));
+}
+
+Status Ledger::catch_up() { return behind_ == nullptr ? Status{} : behind_->catch_up(); }
+
+Status Ledger::record(const UsageRow& row) {
+  if (behind_ != nullptr) return behind_->append(kJournalKind, pack(row));
+  return database_.transaction([&](infra::SqlTransaction& transaction) { return insert(transaction, row); });
+}
+
+Result<Ledger::Account*> Ledger::account(const std::string& project, Micros now) {
+  const auto known = accounts_.find(project);
+  Account account = known == accounts_.end() ? Account{} : known->second;
+  const Micros month = month_start(now);
+  if (known == accounts_.end()) {
+    // Nobody settles for a project before its account is here, so the store has all that was settled before.
+    STOA_CHECK(catch_up());
+    STOA_TRY(limit, database_.query_one("SELECT monthly_limit FROM budgets WHERE project = ?", {project}));
+    if (limit) {
+      STOA_TRY(amount, limit->get<std::int64_t>(0));
+      account.budget.limit = amount;
+    }
+    STOA_TRY(spent, sum(database_, "SELECT COALESCE(SUM(cost), 0) FROM usage_ledger WHERE project = ? AND time >= ?", {project, month}));
+    account.budget.spent = spent;
+    account.month = month;
+  } else if (month <= account.month) {
+    return &known->second;
+  } else {
+    account.budget.spent = 0;
+    account.month = month;
+  }
+  return &(accounts_[project] = account);
+}
+
+// Ids rise with time: what was settled of a request that began after the last forgetting has not been forgotten.
+Result<std::optional<Money>> Ledger::settled_cost(const std::string& request, std::string_view kind) {
+  const std::string key = key_of(request, kind);
+  for (const Settled* settled : {&young_, &old_})
+    if (const auto found = settled->costs.find(key); found != settled->costs.end()) return found->second;
+  if (is_id(request, kRequests) && request > forgotten_) return std::nullopt;
+  STOA_TRY(row, database_.query_one("SELECT cost FROM usage_ledger WHERE request = ? AND kind = ?", {request, std::string(kind)}));
+  if (!row) return std::nullopt;
+  STOA_TRY(cost, row->get<std::int64_t>(0));
+  return cost;
+}
+
+void Ledger::forget_old() {
+  if (young_.costs.size() < kMaxYoung || (behind_ != nullptr && behind_->carried() < old_.appended)) return;
+  if (!old_.closed.empty()) forgotten_ = old_.closed;
+  young_.closed = new_id(kRequests);
+  young_.appended = behind_ == nullptr ? 0 : behind_->appended();
+  old_ = std::exchange(young_, {});
 }
 
 Result<Reservation> Ledger::reserve(const Call& call, std::string_view kind, std::string_view model, Money estimate) {
   if (estimate < 0) return fail(ErrorCode::kInvalidArgument, "an estimate cannot be negative: {}", estimate);
   Reservation reservation;
-  reservation.id_ = new_id("resv");
+  reservation.amount_ = estimate;
   reservation.kind_ = kind;
   reservation.model_ = model;
   reservation.principal_ = call.principal.id;
   reservation.tenant_ = call.principal.tenant;
   reservation.project_ = call.principal.project;
   reservation.request_ = call.request_id;
-  const Micros now = clock_.now();
-  STOA_CHECK(database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(settled, settled_cost(transaction, call.request_id, kind));
-    if (settled) return fail(ErrorCode::kConflict, "request {} has settled its {} already", call.request_id, kind);
-    STOA_TRY(limited, transaction.query_one("SELECT 1 FROM budgets WHERE project = ?", {call.principal.project}));
-    if (limited) {
-      STOA_TRY(budget, read_budget(transaction, call.principal.project, now));
-      const Money left = *budget.limit - budget.spent - budget.reserved;
-      if (estimate > left)
-        return fail(error(ErrorCode::kResourceExhausted, "the project's budget of {} a month has {} left, and this call may cost {}",
-                          format_money(*budget.limit, prices_.currency()), format_money(std::max<Money>(left, 0), prices_.currency()),
-                          format_money(estimate, prices_.currency()))
-                        .with_hint("wait for the next month, or have the budget raised"));
-    }
-    STOA_TRY(added, transaction.execute("INSERT INTO usage_reservations (id, project, amount, time) VALUES (?,?,?,?)",
-                                        {reservation.id_, call.principal.project, estimate, now}));
-    static_cast<void>(added);
-    return {};
-  }));
+  std::lock_guard lock(mutex_);
+  STOA_TRY(settled, settled_cost(call.request_id, kind));
+  if (settled) return fail(ErrorCode::kConflict, "request {} has settled its {} already", call.request_id, kind);
+  STOA_TRY(found, account(call.principal.project, clock_.now()));
+  Budget& budget = found->budget;
+  Money promised = 0;
+  if (__builtin_add_overflow(budget.spent, budget.reserved, &promised) || __builtin_add_overflow(promised, estimate, &promised))
+    return fail(ErrorCode::kResourceExhausted, "what the project has spent and reserved does not fit into a number");
+  if (budget.limit && promised > *budget.limit) {
+    const Money left = *budget.limit - budget.spent - budget.reserved;
+    return fail(error(ErrorCode::kResourceExhausted, "the project's budget of {} a month has {} left, and this call may cost {}",
+                      format_money(*budget.limit, prices_.currency()), format_money(std::max<Money>(left, 0), prices_.currency()),
+                      format_money(estimate, prices_.currency()))
+                    .with_hint("wait for the next month, or have the budget raised"));
+  }
+  budget.reserved += estimate;
   reservation.ledger_ = this;
   return reservation;
 }
@@ -133,43 +215,59 @@ Result<Reservation> Ledger::reserve(const Call& call, std::string_view kind, std
 Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage) {
   if (!reservation.open()) return fail(ErrorCode::kInternal, "a reservation is settled once");
   STOA_TRY(cost, prices_.cost(reservation.model_, usage));
-  Money paid = cost;
-  STOA_CHECK(database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(removed, transaction.execute("DELETE FROM usage_reservations WHERE id = ?", {reservation.id_}));
-    static_cast<void>(removed);
-    STOA_TRY(settled, settled_cost(transaction, reservation.request_, reservation.kind_));
+  const UsageRow row{reservation.request_, reservation.kind_, reservation.model_, reservation.principal_, reservation.tenant_, reservation.project_,
+                     clock_.now(), usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.compute_micros, cost};
+  const std::string key = key_of(row.request, row.kind);
+  {
+    std::lock_guard lock(mutex_);
+    STOA_TRY(settled, settled_cost(row.request, row.kind));
     if (settled) {
-      paid = *settled;
-      return {};
+      accounts_[row.project].budget.reserved -= reservation.amount_;
+      reservation.ledger_ = nullptr;
+      return *settled;
     }
-    STOA_TRY(added, transaction.execute(
-                        "INSERT INTO usage_ledger (request, kind, model, principal, tenant, project, time, input_tokens, cached_tokens, "
-                        "output_tokens, compute_micros, cost) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                        {reservation.request_, reservation.kind_, reservation.model_, reservation.principal_, reservation.tenant_, reservation.project_,
-                         clock_.now(), usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.compute_micros, cost}));
-    static_cast<void>(added);
-    return {};
-  }));
+    young_.costs.emplace(key, cost);
+  }
+  // Outside of the lock: several may wait for the disk together.
+  auto recorded = record(row);
+  std::lock_guard lock(mutex_);
+  if (!recorded) {
+    young_.costs.erase(key);
+    old_.costs.erase(key);
+    return fail(std::move(recorded).error());
+  }
+  STOA_TRY(found, account(row.project, row.time));
+  if (row.time >= found->month) found->budget.spent += cost;
+  found->budget.reserved -= reservation.amount_;
   reservation.ledger_ = nullptr;
-  return paid;
+  forget_old();
+  return cost;
 }
 
-void Ledger::release(const std::string& reservation) {
-  if (const auto removed = database_.execute("DELETE FROM usage_reservations WHERE id = ?", {reservation}); !removed)
-    log_error("a reservation could not be given back; the next start does", removed.error(), {{"reservation", reservation}});
+void Ledger::release(const Reservation& reservation) {
+  std::lock_guard lock(mutex_);
+  accounts_[reservation.project_].budget.reserved -= reservation.amount_;
 }
 
 Status Ledger::set_budget(std::string_view project, std::optional<Money> monthly_limit) {
   if (monthly_limit && *monthly_limit < 0) return fail(ErrorCode::kInvalidArgument, "a budget cannot be negative: {}", *monthly_limit);
   const std::string id(project);
+  std::lock_guard lock(mutex_);
+  STOA_TRY(found, account(id, clock_.now()));
   const auto changed = monthly_limit ? database_.execute("INSERT INTO budgets (project, monthly_limit) VALUES (?, ?) "
                                                          "ON CONFLICT (project) DO UPDATE SET monthly_limit = excluded.monthly_limit",
                                                          {id, *monthly_limit})
                                      : database_.execute("DELETE FROM budgets WHERE project = ?", {id});
-  return changed ? Status{} : std::unexpected(changed.error());
+  if (!changed) return std::unexpected(changed.error());
+  found->budget.limit = monthly_limit;
+  return {};
 }
 
-Result<Budget> Ledger::budget(std::string_view project) { return read_budget(database_, std::string(project), clock_.now()); }
+Result<Budget> Ledger::budget(std::string_view project) {
+  std::lock_guard lock(mutex_);
+  STOA_TRY(found, account(std::string(project), clock_.now()));
+  return found->budget;
+}
 
 Result<std::vector<UsageTotal>> Ledger::usage(const UsageQuery& query) {
   if (query.limit == 0 || query.limit > kMaxGroups) return fail(ErrorCode::kInvalidArgument, "limit must be 1 to {}", kMaxGroups);
@@ -185,6 +283,7 @@ Result<std::vector<UsageTotal>> Ledger::usage(const UsageQuery& query) {
   filter("principal", query.principal);
   filter("model", query.model);
   params.push_back(static_cast<std::int64_t>(query.limit));
+  STOA_CHECK(catch_up());
   std::vector<UsageTotal> totals;
   STOA_CHECK(database_.for_each(
       fmt::format("SELECT {} AS grouped, COUNT(DISTINCT request), SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(compute_micros), SUM(cost) "
@@ -200,9 +299,8 @@ Result<std::vector<UsageTotal>> Ledger::usage(const UsageQuery& query) {
 }
 
 Result<std::vector<UsageRow>> Ledger::rows(std::string_view request) {
-  STOA_TRY(found, database_.query("SELECT request, kind, model, principal, tenant, project, time, input_tokens, cached_tokens, output_tokens, "
-                                  "compute_micros, cost FROM usage_ledger WHERE request = ? ORDER BY kind",
-                                  {std::string(request)}));
+  STOA_CHECK(catch_up());
+  STOA_TRY(found, database_.query(fmt::format("SELECT {} FROM usage_ledger WHERE request = ? ORDER BY kind", kColumns), {std::string(request)}));
   std::vector<UsageRow> rows;
   for (const auto& row : found) {
     UsageRow& item = rows.emplace_back();

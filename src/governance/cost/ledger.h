@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +16,10 @@
 #include "contracts/chat.h"
 #include "governance/cost/prices.h"
 #include "infra/sql/sql.h"
+
+namespace stoa::infra {
+class WriteBehind;
+}
 
 namespace stoa::governance {
 
@@ -34,7 +40,8 @@ class Reservation {
  private:
   friend class Ledger;
   Ledger* ledger_ = nullptr;
-  std::string id_, kind_, model_, principal_, tenant_, project_, request_;
+  Money amount_ = 0;
+  std::string kind_, model_, principal_, tenant_, project_, request_;
 };
 
 struct UsageRow {
@@ -63,16 +70,20 @@ struct Budget {
   Money reserved = 0;          // open reservations
 };
 
-// Thread-safe. What is passed by reference outlives it. One process owns the ledger: opening it gives back what a crash left reserved.
+// Thread-safe. What is passed by reference or pointer outlives it, and `behind` is stopped before it ends. One process owns the ledger:
+// what is reserved and what a project has spent this month is in its memory, the rows are in the store.
 class Ledger {
  public:
-  static Result<std::unique_ptr<Ledger>> open(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock = Clock::system());
+  // With `behind`, usage rows are acknowledged by its journal and reach the store a moment later; whatever is asked of the ledger sees all that
+  // was acknowledged. Without, settle() waits for the store.
+  static Result<std::unique_ptr<Ledger>> open(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock = Clock::system(),
+                                              infra::WriteBehind* behind = nullptr);
 
   // Sets `estimate` aside. `kind` says what for ("chat", "embedding", "ingest"); a request has at most one piece of work of each kind.
   // kResourceExhausted when the month's spending, the open reservations and the estimate together exceed the project's budget;
   // kConflict when the request's work of that kind is settled already.
   Result<Reservation> reserve(const Call& call, std::string_view kind, std::string_view model, Money estimate);
-  // Writes the usage row and gives back the reservation, in one transaction; gives the cost. Durable when it returns. Settling the
+  // Records the usage row and gives back the reservation; gives the cost. Kept when it returns, whatever becomes of the process. Settling the
   // same request and kind again gives the first cost and changes nothing. On an error the reservation stays open.
   Result<Money> settle(Reservation& reservation, const Usage& usage);
 
@@ -84,12 +95,34 @@ class Ledger {
 
  private:
   friend class Reservation;
-  Ledger(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock) : database_(database), prices_(prices), clock_(clock) {}
-  void release(const std::string& reservation);
+  struct Account {
+    Budget budget;
+    Micros month = 0;  // that budget.spent is of
+  };
+  // What was settled lately, by request and kind: until the store has it and new requests cannot be among them.
+  struct Settled {
+    std::map<std::string, Money, std::less<>> costs;
+    std::string closed;            // an id of requests; later ones are not here
+    std::uint64_t appended = 0;    // what had to be carried over by then
+  };
+
+  Ledger(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock, infra::WriteBehind* behind);
+  void release(const Reservation& reservation);
+  Status record(const UsageRow& row);
+  Status catch_up();
+  // Under the mutex.
+  Result<Account*> account(const std::string& project, Micros now);
+  Result<std::optional<Money>> settled_cost(const std::string& request, std::string_view kind);
+  void forget_old();
 
   infra::SqlDatabase& database_;
   const PriceBook& prices_;
   const Clock& clock_;
+  infra::WriteBehind* const behind_;  // may be null
+  std::mutex mutex_;                  // of everything below
+  std::map<std::string, Account> accounts_;
+  Settled young_, old_;
+  std::string forgotten_;             // requests with greater ids are in young_ or old_, or were never settled
 };
 
 }  // namespace stoa::governance

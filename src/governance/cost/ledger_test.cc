@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/id.h"
+#include "infra/journal/write_behind.h"
+#include "infra/sql/sqlite/backends.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::governance {
@@ -80,9 +83,9 @@ TEST(Money, IsWritten) {
   EXPECT_EQ(format_money(INT64_MIN, "X"), "-9223372036854.775808 X");
 }
 
-class LedgerTest : public ::testing::Test {
+class LedgerContract : public ::testing::TestWithParam<infra::SqlBackend> {
  protected:
-  LedgerTest() : database_(std::move(*infra::open_memory())), prices_(book()), ledger_(std::move(*Ledger::open(*database_, prices_))) {}
+  LedgerContract() : database_(GetParam().open()), prices_(book()), ledger_(std::move(*Ledger::open(*database_, prices_))) {}
   Result<Money> spend(const std::string& request, std::int64_t compute_micros, Money estimate = 0, const std::string& project = "p1") {
     STOA_TRY(reservation, ledger_->reserve(call_of(request, project), "chat", "local", estimate));
     return ledger_->settle(reservation, {.compute_micros = compute_micros});
@@ -92,7 +95,9 @@ class LedgerTest : public ::testing::Test {
   std::unique_ptr<Ledger> ledger_;
 };
 
-TEST_F(LedgerTest, SettlesOnce) {
+INSTANTIATE_TEST_SUITE_P(, LedgerContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
+
+TEST_P(LedgerContract, SettlesOnce) {
   auto first = ledger_->reserve(call_of("req_1"), "chat", "local", 10);
   auto second = ledger_->reserve(call_of("req_1"), "chat", "local", 10);
   ASSERT_TRUE(first && second);
@@ -106,15 +111,16 @@ TEST_F(LedgerTest, SettlesOnce) {
   EXPECT_FALSE(database_->execute("UPDATE usage_ledger SET cost = 0"));
 }
 
-TEST_F(LedgerTest, GivesBackWhatIsNotSettled) {
+TEST_P(LedgerContract, GivesBackWhatIsNotSettled) {
   { auto dropped = ledger_->reserve(call_of("req_1"), "chat", "local", 10); }
   EXPECT_EQ(ledger_->budget("p1")->reserved, 0);
   auto lost = ledger_->reserve(call_of("req_2"), "chat", "local", 10);
+  EXPECT_EQ(ledger_->budget("p1")->reserved, 10);
   auto reopened = Ledger::open(*database_, prices_);
   EXPECT_EQ((*reopened)->budget("p1")->reserved, 0);
 }
 
-TEST_F(LedgerTest, ABudgetStopsSpendingBeforeItHappens) {
+TEST_P(LedgerContract, ABudgetStopsSpendingBeforeItHappens) {
   ASSERT_TRUE(ledger_->set_budget("p1", 100));
   EXPECT_TRUE(spend("req_1", 60, 60));
   EXPECT_EQ(spend("req_2", 41, 41).error().code, ErrorCode::kResourceExhausted);
@@ -129,7 +135,7 @@ TEST_F(LedgerTest, ABudgetStopsSpendingBeforeItHappens) {
 }
 
 // Whatever happens to calls, the totals by any grouping are the sum of what settle() said.
-TEST_F(LedgerTest, TotalsAreTheSumOfSettledCosts) {
+TEST_P(LedgerContract, TotalsAreTheSumOfSettledCosts) {
   std::mt19937 random(7);
   Money expected = 0;
   for (int i = 0; i < 300; ++i) {
@@ -150,6 +156,63 @@ TEST_F(LedgerTest, TotalsAreTheSumOfSettledCosts) {
   EXPECT_EQ(ledger_->budget("p1")->reserved + ledger_->budget("p2")->reserved, 0);
 }
 
+// Runs that end at random points, nothing carried over at the end: spending is the sum of what settle() said, however often.
+TEST(LedgerBehind, SpendingAfterAnyEndIsTheSumOfSettledWork) {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("stoa-ledger-behind-{}", ::getpid());
+  std::mt19937 random(11);
+  const PriceBook prices = book();
+  const auto database = std::move(*infra::open_memory());
+  Money expected = 0;
+  std::size_t settled = 0;
+  for (int run = 0; run < 30; ++run) {
+    const auto behind = std::move(*infra::WriteBehind::open(*database, folder));
+    const auto ledger = std::move(*Ledger::open(*database, prices, Clock::system(), behind.get()));
+    ASSERT_TRUE(behind->start());
+    EXPECT_EQ(ledger->budget("p1")->spent, expected) << "run " << run;
+    EXPECT_EQ(ledger->budget("p1")->reserved, 0);
+    std::vector<Reservation> open;
+    for (auto steps = random() % 60; steps > 0; --steps) {
+      // Some requests come again, of this run or of one before.
+      const std::string request = random() % 4 == 0 ? fmt::format("job_{}", random() % 50) : new_id("req");
+      auto reservation = ledger->reserve(call_of(request), "chat", "local", random() % 50);
+      if (!reservation) {
+        EXPECT_EQ(reservation.error().code, ErrorCode::kConflict);
+        EXPECT_EQ(ledger->rows(request)->size(), 1u);
+        continue;
+      }
+      if (random() % 6 == 0) {
+        open.push_back(std::move(*reservation));
+        continue;
+      }
+      const auto cost = ledger->settle(*reservation, {.compute_micros = static_cast<std::int64_t>(random() % 1000)});
+      ASSERT_TRUE(cost);
+      expected += *cost;
+      ++settled;
+      if (random() % 20 == 0) {
+        EXPECT_EQ(ledger->usage({})->at(0).cost, expected);
+      }
+    }
+    EXPECT_EQ(ledger->budget("p1")->spent, expected);
+  }
+  EXPECT_EQ(static_cast<std::size_t>(*(*database->query_one("SELECT COUNT(*) FROM usage_ledger"))->get<std::int64_t>(0)), settled) << "the last run's too, once it was carried over";
+  std::filesystem::remove_all(folder);
+}
+
+// More than it remembers: those it has forgotten are looked up.
+TEST(LedgerBehind, WhatItHasForgottenItLooksUp) {
+  const PriceBook prices = book();
+  const auto database = std::move(*infra::open_memory());
+  const auto ledger = std::move(*Ledger::open(*database, prices));
+  std::vector<std::string> requests;
+  for (int i = 0; i < 10'000; ++i) {
+    requests.push_back(new_id("req"));
+    auto reservation = ledger->reserve(call_of(requests.back()), "chat", "local", 1);
+    ASSERT_TRUE(reservation && ledger->settle(*reservation, {.compute_micros = 1}));
+  }
+  for (const auto& request : requests) ASSERT_EQ(ledger->reserve(call_of(request), "chat", "local", 1).error().code, ErrorCode::kConflict);
+  EXPECT_EQ(ledger->budget("p1")->spent, 10'000);
+}
+
 // A child settles and says so over a pipe until it is killed; what it said is in the ledger, once.
 TEST(LedgerKill, WhatWasAcknowledgedSurvives) {
   std::string folder = (std::filesystem::temp_directory_path() / "stoa-ledger-XXXXXX").string();
@@ -161,7 +224,9 @@ TEST(LedgerKill, WhatWasAcknowledgedSurvives) {
   if (child == 0) {
     const PriceBook prices = book();
     auto database = std::move(*infra::open_sqlite(file));
-    auto ledger = std::move(*Ledger::open(*database, prices));
+    auto behind = std::move(*infra::WriteBehind::open(*database, folder));
+    auto ledger = std::move(*Ledger::open(*database, prices, Clock::system(), behind.get()));
+    if (!behind->start()) ::_exit(1);
     for (std::int32_t i = 0; i < 100'000; ++i) {
       auto reservation = ledger->reserve(call_of(fmt::format("req_{}", i)), "chat", "local", 1);
       if (!reservation || !ledger->settle(*reservation, {.compute_micros = i})) ::_exit(1);
@@ -180,7 +245,9 @@ TEST(LedgerKill, WhatWasAcknowledgedSurvives) {
   {
     const PriceBook prices = book();
     auto database = std::move(*infra::open_sqlite(file));
-    auto ledger = std::move(*Ledger::open(*database, prices));
+    auto behind = std::move(*infra::WriteBehind::open(*database, folder));
+    auto ledger = std::move(*Ledger::open(*database, prices, Clock::system(), behind.get()));
+    ASSERT_TRUE(behind->start());
     for (std::int32_t i = 0; i < seen; ++i) {
       const auto rows = ledger->rows(fmt::format("req_{}", i));
       ASSERT_EQ(rows->size(), 1u) << i;

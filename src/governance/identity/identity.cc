@@ -1,17 +1,18 @@
 #include "governance/identity/identity.h"
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 
 #include "base/id.h"
 #include "base/log.h"
 #include "contracts/access_list.h"
 #include "governance/access/access.h"
+#include "governance/identity/key_cache.h"
 #include "governance/identity/rows.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
 #include "infra/crypto/random.h"
+#include "infra/journal/packing.h"
+#include "infra/journal/write_behind.h"
 
 namespace stoa::governance {
 namespace {
@@ -20,8 +21,8 @@ constexpr std::string_view kKeyStart = "sk-stoa-";
 constexpr std::size_t kPrefixBytes = 8, kSecretBytes = 32;
 constexpr std::size_t kKeySize = kKeyStart.size() + 2 * kPrefixBytes + 1 + 2 * kSecretBytes;
 constexpr std::size_t kMaxLabel = 128, kMaxGroups = 256;
-constexpr std::size_t kMaxRecentUses = 10'000;
 constexpr Micros kMinute = 60'000'000;
+constexpr std::uint8_t kJournalKind = 5;  // in the journal; stored there: must not change
 constexpr std::string_view kDefault = "default";
 constexpr std::string_view kTenantCreate = "identity.tenant.create";
 
@@ -59,10 +60,22 @@ Status taken(Result<std::int64_t> inserted, std::string_view kind, std::string_v
   return fail(std::move(inserted.error()));
 }
 
+// Keys and the minutes in which they were used.
+Status store_uses(infra::SqlTransaction& transaction, std::span<const ByteSpan> records) {
+  for (const ByteSpan record : records) {
+    std::string key;
+    Micros minute = 0;
+    STOA_CHECK(infra::Unpacker(record).take(key).take(minute).finish("use of a key"));
+    STOA_CHECK(transaction.execute("UPDATE api_keys SET last_used = ? WHERE id = ? AND COALESCE(last_used, 0) < ?", {minute, key, minute}));
+  }
+  return {};
+}
+
 class SqlIdentity final : public Identity {
  public:
-  SqlIdentity(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock)
-      : database_(database), audit_(audit), access_(access), secret_(std::move(secret)), clock_(clock) {}
+  SqlIdentity(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock, infra::WriteBehind* behind,
+              std::unique_ptr<KeyCache> cache)
+      : database_(database), audit_(audit), access_(access), secret_(std::move(secret)), clock_(clock), behind_(behind), cache_(std::move(cache)) {}
 
   Result<Principal> authenticate(std::string_view key) override;
   Result<Principal> holder(std::string_view key_id) override;
@@ -87,7 +100,7 @@ class SqlIdentity final : public Identity {
   using Work = std::function<Status(infra::SqlTransaction&)>;
 
   infra::Sha256Digest hash(std::string_view key) const { return infra::hmac_sha256(secret_, as_bytes(key)); }
-  void note_use(const std::string& key, std::optional<Micros> last_used, Micros now);
+  void note_use(const Holder& holder, Micros now);
 
   Status allow(const Call& actor, Action action, std::string_view change, const Resource& resource);
   // Does the work and records it, both or neither.
@@ -106,9 +119,9 @@ class SqlIdentity final : public Identity {
   const Access& access_;
   const Bytes secret_;
   const Clock& clock_;
+  infra::WriteBehind* const behind_;  // may be null
 
-  std::mutex uses_mutex_;
-  std::map<std::string, Micros, std::less<>> uses_;  // key id: the minute of the last use that this process wrote or tried to
+  const std::unique_ptr<KeyCache> cache_;
 };
 
 // ---- Keys into principals
@@ -120,26 +133,20 @@ std::unexpected<Error> refused() {
 }
 
 // A row of kHolder.
-struct Holder {
-  Principal principal;
-  Bytes hash;
-  std::optional<Micros> last_used;
-  bool works = false;  // neither revoked nor expired, and its user is not disabled
-};
-
-Result<Holder> read_holder(const infra::SqlRow& row, Micros now) {
-  Holder holder;
-  Principal& principal = holder.principal;
+Result<std::shared_ptr<const Holder>> read_holder(const infra::SqlRow& row) {
+  const auto holder = std::make_shared<Holder>();
+  Principal& principal = holder->principal;
   std::string groups, scopes;
   std::optional<std::string> user;
-  std::optional<Micros> expires, revoked;
+  std::optional<Micros> revoked, last_used;
   bool disabled = false;
-  STOA_CHECK(row.read(principal.key, holder.hash, principal.role, expires, revoked, holder.last_used, principal.tenant, principal.project, user, principal.user,
+  STOA_CHECK(row.read(principal.key, holder->hash, principal.role, holder->expires, revoked, last_used, principal.tenant, principal.project, user, principal.user,
                       disabled, groups, scopes));
   principal.id = user.value_or(principal.key);
   principal.groups = split_list(groups);
   principal.scopes = split_list(scopes);
-  holder.works = !revoked && !disabled && !(expires && *expires <= now);
+  holder->ended = revoked || disabled;
+  holder->used = last_used.value_or(0);
   return holder;
 }
 
@@ -149,39 +156,40 @@ Result<Principal> SqlIdentity::authenticate(std::string_view key) {
   if (key.size() != kKeySize || !key.starts_with(kKeyStart)) return refused();
   const std::string prefix(key.substr(kKeyStart.size(), 2 * kPrefixBytes));
   if (!infra::from_hex(prefix)) return refused();
-  STOA_TRY(row, database_.query_one(fmt::format("{}k.prefix = ?", kHolder), {prefix}));
-  if (!row) return refused();
-
+  STOA_TRY(generation, cache_->generation());
+  auto holder = cache_->find(prefix, generation);
+  if (!holder) {
+    STOA_TRY(row, database_.query_one(fmt::format("{}k.prefix = ?", kHolder), {prefix}));
+    if (!row) return refused();
+    STOA_TRY(read, read_holder(*row));
+    holder = std::move(read);
+    cache_->put(prefix, generation, holder);
+  }
   const Micros now = clock_.now();
-  STOA_TRY(holder, read_holder(*row, now));
   const auto digest = hash(key);
-  if (!infra::constant_time_equal(digest, holder.hash) || !holder.works) return refused();
-  note_use(holder.principal.key, holder.last_used, now);
-  return std::move(holder.principal);
+  if (!infra::constant_time_equal(digest, holder->hash) || !holder->works(now)) return refused();
+  note_use(*holder, now);
+  return holder->principal;
 }
 
 Result<Principal> SqlIdentity::holder(std::string_view key_id) {
   STOA_TRY(row, database_.query_one(fmt::format("{}k.id = ?", kHolder), {std::string(key_id)}));
   if (!row) return refused();
-  STOA_TRY(holder, read_holder(*row, clock_.now()));
-  if (!holder.works) return refused();
-  return std::move(holder.principal);
+  STOA_TRY(holder, read_holder(*row));
+  if (!holder->works(clock_.now())) return refused();
+  return holder->principal;
 }
 
-// A write to the store for the first use in a minute only. One that fails must not lock anybody out, nor be tried again by every
-// request, so the attempt counts.
-void SqlIdentity::note_use(const std::string& key, std::optional<Micros> last_used, Micros now) {
+// Written for the first use in a minute only. A write that fails must not lock anybody out, nor be tried again by every request, so the
+// attempt counts.
+void SqlIdentity::note_use(const Holder& holder, Micros now) {
   const Micros minute = now - now % kMinute;
-  if (last_used && *last_used >= minute) return;
-  {
-    std::lock_guard lock(uses_mutex_);
-    if (uses_.size() >= kMaxRecentUses) uses_.clear();
-    Micros& tried = uses_[key];
-    if (tried >= minute) return;
-    tried = minute;
-  }
-  const auto written = database_.execute("UPDATE api_keys SET last_used = ? WHERE id = ? AND COALESCE(last_used, 0) < ?", {minute, key, minute});
-  if (!written) log_error("the last use of an API key was not recorded", written.error(), {{"key", key}});
+  if (Micros used = holder.used.load(); used >= minute || !holder.used.compare_exchange_strong(used, minute)) return;
+  const infra::Packer use = infra::Packer().add(holder.principal.key).add(minute);
+  const ByteSpan record = use.bytes();
+  const auto written = behind_ != nullptr ? behind_->append(kJournalKind, use.text())
+                                          : database_.transaction([&](infra::SqlTransaction& transaction) { return store_uses(transaction, {&record, 1}); });
+  if (!written) log_error("the last use of an API key was not recorded", written.error(), {{"key", holder.principal.key}});
 }
 
 // ---- Changes
@@ -465,10 +473,13 @@ Status SqlIdentity::revoke_key(const Call& actor, std::string_view id_or_prefix)
 
 }  // namespace
 
-Result<std::unique_ptr<Identity>> Identity::open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock) {
+Result<std::unique_ptr<Identity>> Identity::open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret, const Clock& clock,
+                                                infra::WriteBehind* behind) {
   if (secret.size() < kSecretBytes) return fail(ErrorCode::kInvalidArgument, "the secret for API keys has {} bytes, and at least {} are needed", secret.size(), kSecretBytes);
   STOA_CHECK(database.migrate("governance/identity", kIdentityMigrations));
-  return std::make_unique<SqlIdentity>(database, audit, access, std::move(secret), clock);
+  if (behind != nullptr) STOA_CHECK(behind->add(kJournalKind, store_uses));
+  STOA_TRY(cache, KeyCache::open(database));
+  return std::make_unique<SqlIdentity>(database, audit, access, std::move(secret), clock, behind, std::move(cache));
 }
 
 }  // namespace stoa::governance

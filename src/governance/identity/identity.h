@@ -17,6 +17,10 @@
 #include "governance/audit/audit.h"
 #include "infra/sql/sql.h"
 
+namespace stoa::infra {
+class WriteBehind;
+}
+
 namespace stoa::governance {
 
 class Access;
@@ -63,9 +67,10 @@ struct IssuedKey {
 // Thread-safe. Errors besides those of the store: kInvalidArgument, kNotFound, kConflict (name taken), kPermissionDenied.
 class Identity {
  public:
-  // `secret` keys the hashes of the API keys (load_server_secret). What is passed by reference outlives the object.
+  // `secret` keys the hashes of the API keys (load_server_secret). What is passed by reference or pointer outlives the object. With `behind`, which is
+  // stopped before it ends, the last use of keys is written behind the requests that use them.
   static Result<std::unique_ptr<Identity>> open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret,
-                                                const Clock& clock = Clock::system());
+                                                const Clock& clock = Clock::system(), infra::WriteBehind* behind = nullptr);
   virtual ~Identity() = default;
 
   // From "sk-stoa-..." (without "Bearer "). kUnauthenticated, with one and the same message, for every key that does not work.
@@ -104,7 +109,7 @@ class Identity {
   // most kMaxOverlap), so that whoever uses it can change over.
   static constexpr Micros kMaxOverlap = Micros{30} * 86'400 * 1'000'000;
   virtual Result<IssuedKey> rotate_key(const Call& actor, std::string_view id_or_prefix, Micros overlap) = 0;
-  // By id or prefix, in the actor's tenant. Works at once, also in other processes that share the store: keys are not cached.
+  // By id or prefix, in the actor's tenant. Works at once, also in other processes that share the store.
   // Revoking again changes nothing.
   virtual Status revoke_key(const Call& actor, std::string_view id_or_prefix) = 0;
 };

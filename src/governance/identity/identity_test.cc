@@ -9,6 +9,7 @@
 #include <set>
 
 #include "governance/access/test_access.h"
+#include "infra/sql/sqlite/backends.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::governance {
@@ -31,10 +32,10 @@ ErrorCode code_of(const Result<T>& result) {
   return result ? ErrorCode::kInternal : result.error().code;
 }
 
-class IdentityTest : public testing::Test {
+class IdentityContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
-    database_ = *infra::open_memory();
+    database_ = GetParam().open();
     audit_ = *AuditLog::open(*database_, clock_);
     identity_ = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
     ASSERT_TRUE(identity_->ensure_default());
@@ -65,7 +66,9 @@ class IdentityTest : public testing::Test {
   Call operator_;
 };
 
-TEST_F(IdentityTest, AuthenticatesUsersAndServiceAccounts) {
+INSTANTIATE_TEST_SUITE_P(, IdentityContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
+
+TEST_P(IdentityContract, AuthenticatesUsersAndServiceAccounts) {
   ASSERT_TRUE(identity_->create_user(operator_, "ann", {"ops", "eng", "eng"}));
   const IssuedKey of_ann = issue({"default", "ann", "laptop", "viewer", {}});
   const Principal ann = *identity_->authenticate(of_ann.secret);
@@ -86,7 +89,7 @@ TEST_F(IdentityTest, AuthenticatesUsersAndServiceAccounts) {
   EXPECT_EQ(identity_->authenticate(of_ann.secret)->groups, std::vector<std::string>{"law"});
 }
 
-TEST_F(IdentityTest, AKeyIsReplacedWhileTheOldOneWorksOn) {
+TEST_P(IdentityContract, AKeyIsReplacedWhileTheOldOneWorksOn) {
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
   const IssuedKey old = issue({.project = "", .user = "ann", .label = "laptop", .role = "developer", .expires = clock_.time + 100 * kSecond, .scopes = {"model.*"}});
   clock_.time += 10 * kSecond;
@@ -114,9 +117,36 @@ TEST_F(IdentityTest, AKeyIsReplacedWhileTheOldOneWorksOn) {
   EXPECT_EQ(code_of(identity_->authenticate(short_lived.secret)), ErrorCode::kUnauthenticated);
 }
 
-using IdentityAttacks = IdentityTest;
+// Another process changes the store; what was known of a key here ends with it.
+TEST_P(IdentityContract, WhatIsKnownOfKeysEndsWithEveryChangeAnywhere) {
+  const auto elsewhere = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
+  ASSERT_TRUE(identity_->create_user(operator_, "ann", {"eng"}));
+  const IssuedKey key = issue({"default", "ann", "laptop", "viewer", {}}), other = issue();
+  const auto groups = [&] { return identity_->authenticate(key.secret)->groups; };
+  EXPECT_EQ(groups(), std::vector<std::string>{"eng"});
+  ASSERT_TRUE(elsewhere->set_groups(operator_, "ann", {"hr"}));
+  EXPECT_EQ(groups(), std::vector<std::string>{"hr"});
+  ASSERT_TRUE(elsewhere->set_groups(operator_, "ann", {}));
+  EXPECT_EQ(groups(), std::vector<std::string>{});
+  ASSERT_TRUE(elsewhere->disable_user(operator_, "ann", true));
+  EXPECT_EQ(code_of(identity_->authenticate(key.secret)), ErrorCode::kUnauthenticated);
+  ASSERT_TRUE(elsewhere->disable_user(operator_, "ann", false));
+  EXPECT_TRUE(identity_->authenticate(key.secret));
+  EXPECT_TRUE(identity_->authenticate(other.secret));
+  ASSERT_TRUE(elsewhere->revoke_key(operator_, key.key.id));
+  EXPECT_EQ(code_of(identity_->authenticate(key.secret)), ErrorCode::kUnauthenticated);
+  EXPECT_TRUE(identity_->authenticate(other.secret));
+  std::string wrong = other.secret;
+  wrong.back() = wrong.back() == '0' ? '1' : '0';
+  EXPECT_EQ(code_of(identity_->authenticate(wrong)), ErrorCode::kUnauthenticated) << "that the prefix is known helps nobody";
+  ASSERT_TRUE(elsewhere->rotate_key(operator_, other.key.id, 0));
+  EXPECT_EQ(code_of(identity_->authenticate(other.secret)), ErrorCode::kUnauthenticated);
+}
 
-TEST_F(IdentityAttacks, NobodyGivesMoreThanTheyHave) {
+using IdentityAttacks = IdentityContract;
+INSTANTIATE_TEST_SUITE_P(, IdentityAttacks, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
+
+TEST_P(IdentityAttacks, NobodyGivesMoreThanTheyHave) {
   const Call limited = Call::of(*identity_->authenticate(issue({.role = "admin", .scopes = {"key.manage", "document.read"}}).secret));
   const IssuedKey whole = issue({.role = "admin"}), small = issue({.role = "viewer", .scopes = {"document.read"}});
   for (const std::vector<std::string>& scopes : {std::vector<std::string>{}, {"model.use"}, {"document.*"}, {"document.read", "audit.read"}})
@@ -131,7 +161,7 @@ TEST_F(IdentityAttacks, NobodyGivesMoreThanTheyHave) {
 }
 
 
-TEST_F(IdentityAttacks, EveryKeyThatDoesNotWorkGetsTheSameAnswer) {
+TEST_P(IdentityAttacks, EveryKeyThatDoesNotWorkGetsTheSameAnswer) {
   ASSERT_TRUE(identity_->create_user(operator_, "bob"));
   const std::string good = issue().secret, other = issue().secret;
   const IssuedKey revoked = issue();
@@ -167,7 +197,7 @@ TEST_F(IdentityAttacks, EveryKeyThatDoesNotWorkGetsTheSameAnswer) {
   EXPECT_TRUE(identity_->authenticate(disabled));
 }
 
-TEST_F(IdentityTest, KeysAreStoredAsHashesOfThisInstallation) {
+TEST_P(IdentityContract, KeysAreStoredAsHashesOfThisInstallation) {
   const IssuedKey issued = issue();
   const auto row = *database_->query_one("SELECT hash, prefix || id || label || role FROM api_keys");
   EXPECT_EQ(row->get<Bytes>(0)->size(), 32u);
@@ -178,7 +208,7 @@ TEST_F(IdentityTest, KeysAreStoredAsHashesOfThisInstallation) {
   EXPECT_EQ(code_of(Identity::open(*database_, *audit_, *access_, Bytes(8), clock_)), ErrorCode::kInvalidArgument);
 }
 
-TEST_F(IdentityTest, RevocationWorksAtOnceAlsoElsewhere) {
+TEST_P(IdentityContract, RevocationWorksAtOnceAlsoElsewhere) {
   const auto other_process = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
   const IssuedKey issued = issue();
   ASSERT_TRUE(other_process->authenticate(issued.secret));
@@ -194,7 +224,7 @@ TEST_F(IdentityTest, RevocationWorksAtOnceAlsoElsewhere) {
   EXPECT_EQ(unknown.error().message.find("pasted"), std::string::npos);
 }
 
-TEST_F(IdentityTest, LastUseIsKeptToTheMinute) {
+TEST_P(IdentityContract, LastUseIsKeptToTheMinute) {
   const IssuedKey issued = issue();
   const auto last_used = [&] { return identity_->keys(operator_)->front().last_used; };
   EXPECT_FALSE(last_used());
@@ -207,7 +237,7 @@ TEST_F(IdentityTest, LastUseIsKeptToTheMinute) {
   }
 }
 
-TEST_F(IdentityAttacks, TenantsAreWalls) {
+TEST_P(IdentityAttacks, TenantsAreWalls) {
   ASSERT_TRUE(identity_->create_tenant(operator_, "acme"));
   const Call theirs = Call::of(*identity_->local_operator("acme"));
   EXPECT_NE(theirs.principal.tenant, operator_.principal.tenant);
@@ -236,7 +266,7 @@ TEST_F(IdentityAttacks, TenantsAreWalls) {
   EXPECT_TRUE(identity_->authenticate(their_key.secret));
 }
 
-TEST_F(IdentityTest, ProjectsOfOneTenant) {
+TEST_P(IdentityContract, ProjectsOfOneTenant) {
   const Project lab = *identity_->create_project(operator_, "lab");
   const IssuedKey by_name = issue({"lab", "", "", "developer", {}}), by_id = issue({lab.id, "", "", "admin", {}});
   const Call developer = Call::of(*identity_->authenticate(by_name.secret)), admin = Call::of(*identity_->authenticate(by_id.secret));
@@ -255,7 +285,7 @@ TEST_F(IdentityTest, ProjectsOfOneTenant) {
   EXPECT_TRUE(identity_->revoke_key(operator_, by_name.key.id));  // an admin's reach is the tenant
 }
 
-TEST_F(IdentityTest, OnlyAdminsChangeAndRefusalsAreRecorded) {
+TEST_P(IdentityContract, OnlyAdminsChangeAndRefusalsAreRecorded) {
   const IssuedKey key = issue();
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
   for (const char* role : {"viewer", "developer", "operator"}) {
@@ -280,7 +310,7 @@ TEST_F(IdentityTest, OnlyAdminsChangeAndRefusalsAreRecorded) {
   EXPECT_TRUE(identity_->authenticate(key.secret));
 }
 
-TEST_F(IdentityTest, ChangesAreRecordedWithThem) {
+TEST_P(IdentityContract, ChangesAreRecordedWithThem) {
   ASSERT_TRUE(identity_->create_user(operator_, "ann"));
   const IssuedKey key = issue({"", "ann", "laptop", "viewer", {}});
   Trace trace(Trace::new_trace_id(), clock_);
@@ -302,7 +332,7 @@ TEST_F(IdentityTest, ChangesAreRecordedWithThem) {
   }
 }
 
-TEST_F(IdentityTest, DefaultIsMadeOnce) {
+TEST_P(IdentityContract, DefaultIsMadeOnce) {
   const auto first = *identity_->ensure_default();
   const auto again = *(*Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_))->ensure_default();
   EXPECT_EQ(again.tenant.id, first.tenant.id);
@@ -312,7 +342,7 @@ TEST_F(IdentityTest, DefaultIsMadeOnce) {
   EXPECT_EQ(operator_.principal.tenant, first.tenant.id);
 }
 
-TEST_F(IdentityTest, RefusesWhatCannotBe) {
+TEST_P(IdentityContract, RefusesWhatCannotBe) {
   for (const std::string& name : {std::string(), std::string("a b"), std::string("a,user:b"), std::string("ann,"), std::string("é"), std::string("a/b"), std::string(129, 'a')}) {
     EXPECT_EQ(code_of(identity_->create_tenant(operator_, name)), ErrorCode::kInvalidArgument) << name;
     EXPECT_EQ(code_of(identity_->create_project(operator_, name)), ErrorCode::kInvalidArgument) << name;

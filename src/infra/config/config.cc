@@ -90,6 +90,8 @@ constexpr std::array kRows{
     Row{"cost.prices", Type::kPath, [](Config& c) -> Field { return &c.cost.prices; }, 0, 0, "", "Price file; empty for the one that comes with Stoa."},
     Row{"audit.witness", Type::kPath, [](Config& c) -> Field { return &c.audit.witness; }, 0, 0, "",
         "File that every signed checkpoint of the audit log is added to as well, best on another machine's disk; empty for none."},
+    Row{"audit.sync_milliseconds", Type::kInteger, [](Config& c) -> Field { return &c.audit.sync_milliseconds; }, 0, 10'000, "",
+        "Longest time that audit entries and usage of answers that are out may be in the system's memory only: what a loss of power can cost. 0: an answer waits for the disk."},
     Row{"policies.folder", Type::kPath, [](Config& c) -> Field { return &c.policies.folder; }, 0, 0, "",
         "Folder whose files *.policy hold for the whole installation, best under version control. Changes are taken over within a second; empty for none."},
     Row{"answers.prompts", Type::kPath, [](Config& c) -> Field { return &c.answers.prompts; }, 0, 0, "", "Prompt templates; empty for those that come with Stoa."},

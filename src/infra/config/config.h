@@ -71,6 +71,7 @@ struct Config {
   } cost;
   struct Audit {
     std::string witness;
+    std::int64_t sync_milliseconds = 20;
   } audit;
   struct Policies {
     std::string folder;

@@ -6,7 +6,6 @@
 #include "gateway/api/admin/trace_observer.h"
 #include "governance/access/test_access.h"
 #include "governance/audit/export.h"
-#include "governance/audit/request_audit.h"
 #include "infra/crypto/encoding.h"
 #include "infra/blob/blob.h"
 #include "infra/bus/local/local.h"
@@ -35,7 +34,6 @@ class AdminTest : public testing::Test {
     ASSERT_TRUE(lake_.open());
     ASSERT_TRUE(catalog_.open(""));
     ASSERT_TRUE(ingest_.start_worker());
-    ASSERT_TRUE(events_->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit_, *checkpoints_)));
     ASSERT_TRUE(events_->start());
     for (const char* name : {"ann", "bob"}) must(identity_->create_user(operator_, name, {}));
     admin_key_ = key("", "admin");
@@ -132,7 +130,7 @@ class AdminTest : public testing::Test {
   data::Retriever retriever_{catalog_, index_, nullptr};
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
-  Pipeline pipeline_{{.access = *access_, .identity = *identity_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
+  Pipeline pipeline_{{.access = *access_, .identity = *identity_, .audit = *audit_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
   AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .passports = *passports_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
                     .version = {}, .public_url = {}};
@@ -188,6 +186,14 @@ TEST_F(AdminAttacks, FindsDocumentsForTheirReadersOnly) {
   EXPECT_EQ(hit.at("explain").as_object().at("text").as_object().at("rank"), 1);
   EXPECT_TRUE(hit.at("explain").as_object().at("vector").is_null());
   EXPECT_EQ(json("POST", "/v1/stoa/search", bob_key_, query).at("data").as_array().size(), 0u);
+  // What was shown of which document is recorded; where nothing was, there is nothing to say.
+  const auto shown = json("GET", "/v1/stoa/audit?action=document.retrieve", admin_key_).at("data").as_array();
+  ASSERT_EQ(shown.size(), 1u);
+  const auto& document_shown = shown[0].as_object().at("documents").as_array().at(0).as_object();
+  EXPECT_EQ(text(document_shown, "id"), text(hit, "document_id"));
+  EXPECT_TRUE(text(document_shown, "version").starts_with("sha256:")) << text(document_shown, "version");
+  EXPECT_EQ(text(document_shown, "readers"), "user:ann");
+  EXPECT_EQ(document_shown.at("chunks"), 1);
   EXPECT_EQ(json("GET", "/v1/stoa/status", ann_key_).at("documents").as_object().at("documents"), 1);
   EXPECT_EQ(json("GET", "/v1/stoa/status", bob_key_).at("documents").as_object().at("documents"), 0);
 
@@ -353,6 +359,8 @@ TEST_F(AdminTest, ShowsUsageAndTheAuditLog) {
   EXPECT_EQ(text(asked[0].as_object(), "outcome"), "allowed");
   EXPECT_EQ(text(asked[1].as_object(), "outcome"), "failed");
   EXPECT_EQ(json("GET", "/v1/stoa/audit?resource=GET%20/v1/stoa/status", admin_key_).at("data").as_array().size(), 0u);
+  EXPECT_EQ(text(asked[0].as_object(), "rule"), "role \"developer\"");
+  EXPECT_FALSE(text(asked[0].as_object(), "key").empty());
   EXPECT_EQ(json("GET", "/v1/stoa/audit/check", admin_key_).at("intact"), true);
 }
 

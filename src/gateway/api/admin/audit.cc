@@ -38,11 +38,10 @@ Reply entries(const AdminParts& parts, RequestScope& scope) {
   query.until = until;
   query.after = after;
   query.limit = static_cast<std::size_t>(limit);
-  settle_events(parts);
   STOA_TRY(found, parts.audit.query(query));
   JsonArray items;
-  for (const auto& entry : found)
-    items.push_back(JsonObject{{"sequence", entry.sequence},
+  for (const auto& entry : found) {
+    JsonObject item{{"sequence", entry.sequence},
                                {"time", to_rfc3339(entry.time)},
                                {"principal", entry.principal},
                                {"project", entry.project},
@@ -51,7 +50,20 @@ Reply entries(const AdminParts& parts, RequestScope& scope) {
                                {"outcome", governance::outcome_name(entry.outcome)},
                                {"reason", entry.reason},
                                {"request_id", entry.request_id},
-                               {"trace_id", entry.trace_id}});
+                               {"trace_id", entry.trace_id},
+                               {"rule", entry.rule},
+                               {"key", entry.key},
+                               {"address", entry.address}};
+    if (!entry.break_glass.empty()) item["break_glass"] = entry.break_glass;
+    if (entry.count != 0) item["count"] = entry.count;
+    if (!entry.documents.empty()) {
+      JsonArray documents;
+      for (const auto& document : entry.documents)
+        documents.push_back(JsonObject{{"id", document.id}, {"version", document.version}, {"chunks", document.chunks}, {"readers", document.readers}});
+      item["documents"] = std::move(documents);
+    }
+    items.push_back(std::move(item));
+  }
   return ok_json(list_json(std::move(items)));
 }
 
@@ -61,7 +73,6 @@ Reply check(const AdminParts& parts) {
 }
 
 Reply checkpoint(const AdminParts& parts) {
-  settle_events(parts);
   std::string note;
   STOA_TRY(made, latest(parts, note));
   return ok_json({{"checkpoint", note}, {"key", parts.checkpoints.key().text()}, {"entries", made.size}, {"root", infra::to_hex(made.root)}});
@@ -87,7 +98,6 @@ Reply consistency(const AdminParts& parts, RequestScope& scope) {
 // What the caller's tenant may see; of the others' entries an export has the hash, an OCSF feed nothing.
 Reply exported(const AdminParts& parts, RequestScope& scope) {
   const auto& request = scope.request();
-  settle_events(parts);
   std::string note;
   STOA_TRY(signed_tree, latest(parts, note));
   STOA_TRY(after, query_int(request, "after", 0, signed_tree.size, 0));

@@ -109,6 +109,7 @@ Reply search(const AdminParts& parts, RequestScope& scope) {
   Usage usage;
   usage.compute_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
   STOA_CHECK(scope.settle(usage));
+  STOA_CHECK(scope.show(found));
   JsonArray items;
   for (const auto& passage : found) {
     JsonObject item = passage_json(parts, scope.principal(), passage);
@@ -161,20 +162,23 @@ infra::HttpResponse original(data::DocumentContent content) {
   return response;
 }
 
-Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::HttpRequest& request, Call& call) {
+// `entry` gets what the audit log has to say.
+Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::HttpRequest& request, Call& call, governance::AuditEntry& entry) {
   const std::string id(request.path_param("id"));
   STOA_TRY(key, parts.links.open(id, request.query_param("token").value_or("")));
   STOA_TRY(reader, parts.identity.holder(key));
   call.principal = std::move(reader);
   STOA_TRY(origin, origin_of(request));
   call.origin = std::move(origin);
-  STOA_CHECK(parts.access.check(call, Action::kDocumentRead, governance::Resource::of(call.principal, "document", id)));
+  STOA_TRY(permit, parts.access.check(call, Action::kDocumentRead, governance::Resource::of(call.principal, "document", id)));
+  entry.rule = permit.decision().rule;
   call.principal.scopes = {std::string(governance::action_name(Action::kDocumentRead))};  // a link opens one document and gives no other right
   STOA_TRY(content, parts.catalog.open_document(call, id));
+  entry.documents = {{content.document.id, content.document.digest, 0}};
   return original(std::move(content));
 }
 
-// No key, so not the pipeline's path: the token says who reads. The event makes it known like every other reading.
+// No key, so not the pipeline's path: the token says who reads. It is recorded like every other reading.
 void open_document(const AdminParts& parts, const infra::HttpRequest& request, infra::Responder& responder) {
   Call call;
   call.request_id = new_id("req");
@@ -182,20 +186,27 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
   call.deadline = Deadline::after(std::chrono::minutes(1));
   RequestFinished event;
   event.started = parts.clock.now();
-  auto response = follow_link(parts, request, call);
+  governance::AuditEntry details;
+  auto response = follow_link(parts, request, call, details);
   infra::HttpResponse out = response ? std::move(*response) : openai::error_response(response.error());
-  out.headers.set("x-request-id", call.request_id);
   event.status = out.status;
-  if (call.principal.id.empty()) return responder.send(std::move(out));
-  event.request_id = call.request_id;
-  event.principal = call.principal.id;
-  event.tenant = call.principal.tenant;
-  event.project = call.principal.project;
-  event.action = governance::action_name(Action::kDocumentRead);
-  event.resource = "GET " + request.path;
-  if (!response) event.error = error_info(response.error().code).name;
-  event.duration_micros = parts.clock.now() - event.started;
-  parts.pipeline.publish(event);
+  if (!call.principal.id.empty()) {
+    auto entry = governance::AuditEntry::of(call, governance::action_name(Action::kDocumentRead), "GET " + request.path);
+    entry.rule = std::move(details.rule);
+    entry.documents = std::move(details.documents);
+    if (!response) entry.reason = error_info(response.error().code).name;
+    if (!response) entry.outcome = response.error().code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
+    event.request_id = entry.request_id;
+    event.principal = entry.principal;
+    event.tenant = entry.tenant;
+    event.project = entry.project;
+    event.action = entry.action;
+    event.resource = entry.resource;
+    event.error = entry.reason;
+    event.duration_micros = parts.clock.now() - event.started;
+    if (const auto recorded = parts.pipeline.publish(std::move(entry), event); !recorded) out = openai::error_response(recorded.error());
+  }
+  out.headers.set("x-request-id", call.request_id);
   responder.send(std::move(out));
 }
 

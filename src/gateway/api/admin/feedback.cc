@@ -196,6 +196,7 @@ Reply rows(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(offset, query_int(scope.request(), "offset", 0, kMaxRows, 0));
   STOA_TRY(limit, query_int(scope.request(), "limit", 1, kMaxRows, kMaxRows));
   STOA_TRY(version, parts.lake.version(scope.call(), std::string(scope.request().path_param("name"))));
+  STOA_CHECK(scope.conclude());  // before the first row is out
   scope.start_stream("application/x-ndjson");
   STOA_CHECK(parts.lake.read(scope.call(), version.id, offset, limit, [&](const std::string& row) -> Result<bool> { return scope.write(row + "\n"); }));
   scope.end_stream();

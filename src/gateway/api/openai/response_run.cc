@@ -64,8 +64,7 @@ Reply ResponseRun::run() {
     scope_.set_error(stored.error());
   }
   if (!call_.stream) return ok_json(response_json(call_, record_));
-  scope_.conclude();
-  events_.end();
+  if (scope_.conclude()) events_.end();  // else the end is missing, and the stream is cut
   stream_.end();
   return std::nullopt;
 }
@@ -153,6 +152,7 @@ Status ResponseRun::search(const std::string& question) {
     return fail(std::move(error));
   }
   passages_ = std::move(*found);
+  STOA_CHECK(scope_.show(passages_));
   STOA_CHECK(begin_events());
   if (call_.stream && !events_.search_begin()) return fail(ErrorCode::kCancelled, "the client went away");
   for (const Passage& passage : passages_) {

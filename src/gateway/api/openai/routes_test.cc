@@ -13,7 +13,6 @@
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/test_models.h"
 #include "governance/access/test_access.h"
-#include "governance/audit/request_audit.h"
 #include "infra/bus/local/local.h"
 #include "infra/http/sse.h"
 #include "infra/sql/sqlite/sqlite.h"
@@ -40,7 +39,7 @@ struct House : testing::Test {
   Metrics metrics;
   std::vector<FinishedRequest> finished;
   std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
-  Pipeline pipeline{{.access = *access, .identity = *identity, .ledger = *ledger, .events = *bus, .metrics = metrics,
+  Pipeline pipeline{{.access = *access, .identity = *identity, .audit = *audit, .ledger = *ledger, .events = *bus, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;
@@ -80,7 +79,6 @@ struct House : testing::Test {
     ASSERT_TRUE(register_openai(router, dependencies));
     router.set_error_renderer(render_http_error);
     ASSERT_TRUE(ingest.start_worker());
-    ASSERT_TRUE(bus->subscribe(governance::request_audit_subscription(), governance::audit_requests(*audit, *checkpoints)));
     ASSERT_TRUE(bus->subscribe(data::blob_collector_subscription(), data::collect_blobs(*sql, *blobs, {FileStore::uses})));
     ASSERT_TRUE(bus->start());
   }

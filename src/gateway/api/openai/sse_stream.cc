@@ -14,8 +14,7 @@ bool SseStream::write(std::string_view text) {
 bool SseStream::send(const JsonObject& data, std::string_view event) { return write(infra::format_sse(dump_json(data), event)); }
 
 void SseStream::done() {
-  scope_.conclude();
-  write(infra::format_sse("[DONE]"));
+  if (scope_.conclude()) write(infra::format_sse("[DONE]"));  // else the end is missing, and the stream is cut
   scope_.end_stream();
 }
 
@@ -23,8 +22,7 @@ void SseStream::end() { scope_.end_stream(); }
 
 void SseStream::fail(const Error& error) {
   scope_.set_error(error);
-  scope_.conclude();
-  send(to_wire(error).body);
+  if (scope_.conclude()) send(to_wire(error).body);
   scope_.end_stream();
 }
 

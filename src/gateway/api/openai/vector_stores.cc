@@ -234,6 +234,7 @@ Reply search(const Dependencies& d, RequestScope& scope) {
   for (auto& [chunk, passage] : found) best.push_back(std::move(passage));
   std::ranges::stable_sort(best, std::greater{}, &Passage::score);
   if (best.size() > wanted.options.k) best.resize(wanted.options.k);
+  STOA_CHECK(scope.show(best));
   JsonArray results;
   for (const Passage& passage : best) {
     STOA_TRY(document, d.catalog.document(scope.call(), passage.document_id));

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 
 #include "base/log.h"
+#include "infra/journal/packing.h"
 
 namespace stoa::infra {
 namespace {
@@ -21,6 +23,9 @@ CREATE TABLE bus_dead_letters (
   subscriber TEXT NOT NULL, sequence INTEGER NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
   time INTEGER NOT NULL, error TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (subscriber, sequence));
 )sql"}};
+
+// In the journal. Stored there: must not change.
+constexpr std::uint8_t kJournalKind = 3;
 
 constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxSubscribers = 256;
@@ -48,37 +53,37 @@ struct Subscriber {
 
 class LocalBus final : public EventBus {
  public:
-  LocalBus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock) : database_(database), options_(options), clock_(clock) {}
+  LocalBus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock, WriteBehind* behind)
+      : database_(database), options_(options), clock_(clock), behind_(behind) {}
   ~LocalBus() override { stop(); }
 
   Status publish(std::string_view topic, std::string_view key, std::string_view payload) override {
-    return database_.transaction([&](SqlTransaction& transaction) { return publish(transaction, topic, key, payload); });
+    if (behind_ == nullptr) return database_.transaction([&](SqlTransaction& transaction) { return publish(transaction, topic, key, payload); });
+    STOA_CHECK(check_event(topic, payload));
+    STOA_CHECK(check_backlog(backlog_.load(), "a subscriber"));
+    Packer packer;
+    packer.add(topic).add(key).add(payload).add(clock_.now());
+    return behind_->append(kJournalKind, packer.text());
   }
 
   Status publish(SqlTransaction& transaction, std::string_view topic, std::string_view key, std::string_view payload) override {
-    if (!valid_name(topic)) return fail(ErrorCode::kInvalidArgument, "'{}' is not a topic: 1 to {} characters without spaces", topic, kMaxName);
-    if (payload.size() > kMaxPayload)
-      return fail(ErrorCode::kTooLarge, "an event of {} bytes on topic '{}': at most {}, so store the content and send a reference", payload.size(),
-                  topic, kMaxPayload);
-    STOA_TRY(subscribers, transaction.query("SELECT name, topics, cursor FROM bus_subscribers ORDER BY cursor"));
-    std::string slowest;
-    std::int64_t slowest_cursor = 0;
-    bool wanted = false;
-    for (const SqlRow& row : subscribers) {
-      std::string name, topics;
-      std::int64_t cursor = 0;
-      STOA_CHECK(row.read(name, topics, cursor));
-      if (slowest.empty()) slowest = name, slowest_cursor = cursor;
-      wanted = wanted || has_topic(topics, topic);
+    STOA_CHECK(check_event(topic, payload));
+    STOA_TRY(standing, read_standing(transaction));
+    if (!has_topic(standing.topics, topic)) return {};
+    STOA_CHECK(check_backlog(standing.backlog, fmt::format("subscriber '{}'", standing.slowest)));
+    return insert(transaction, std::string(topic), std::string(key), std::string(payload), clock_.now());
+  }
+
+  // What was published behind. It was promised, so it is kept whatever the backlog.
+  Status take(SqlTransaction& transaction, std::span<const ByteSpan> records) {
+    STOA_TRY(standing, read_standing(transaction));
+    for (const ByteSpan record : records) {
+      std::string topic, key, payload;
+      Micros time = 0;
+      STOA_CHECK(Unpacker(record).take(topic).take(key).take(payload).take(time).finish("event"));
+      if (has_topic(standing.topics, topic)) STOA_CHECK(insert(transaction, std::move(topic), std::move(key), std::move(payload), time));
     }
-    if (!wanted) return {};
-    STOA_TRY(backlog, backlog_after(transaction, slowest_cursor));
-    if (backlog >= options_.max_backlog)
-      return fail(error(ErrorCode::kResourceExhausted, "subscriber '{}' of the event bus is {} events behind", slowest, backlog)
-                      .with_hint("find out why it fails or stalls; unsubscribe the name if it will not come back"));
-    STOA_CHECK(transaction.execute("INSERT INTO bus_events (topic, key, payload, time) VALUES (?, ?, ?, ?)",
-                                   {std::string(topic), std::string(key), std::string(payload), clock_.now()}));
-    transaction.on_commit([this] { wake(); });
+    backlog_ = standing.backlog + static_cast<std::int64_t>(records.size());
     return {};
   }
 
@@ -138,6 +143,7 @@ class LocalBus final : public EventBus {
   }
 
   Status drain(Deadline deadline) override {
+    if (behind_ != nullptr) STOA_CHECK(behind_->catch_up());
     STOA_TRY(row, database_.query_one("SELECT coalesce(max(sequence), 0) FROM bus_events"));
     STOA_TRY(last, row->get<std::int64_t>(0));
     const auto done = [&] { return std::ranges::all_of(subscribers_, [&](const auto& subscriber) { return subscriber->cursor >= last; }); };
@@ -179,12 +185,52 @@ class LocalBus final : public EventBus {
   }
 
  private:
-  static Result<std::int64_t> backlog_after(SqlTransaction& transaction, std::int64_t cursor) {
+  // What the store says of the stream: the topics that anybody wants, and how far the slowest subscriber is behind.
+  struct Standing {
+    std::string topics, slowest;
+    std::int64_t backlog = 0;
+  };
+  static Result<Standing> read_standing(SqlTransaction& transaction) {
+    STOA_TRY(subscribers, transaction.query("SELECT name, topics, cursor FROM bus_subscribers"));
+    Standing standing;
+    std::optional<std::int64_t> slowest;
+    for (const SqlRow& row : subscribers) {
+      std::string name, topics;
+      std::int64_t cursor = 0;
+      STOA_CHECK(row.read(name, topics, cursor));
+      standing.topics += topics;
+      if (slowest && *slowest <= cursor) continue;
+      slowest = cursor;
+      standing.slowest = std::move(name);
+    }
+    if (!slowest) return standing;
     // A difference of sequences, not a count: constant time, and never too small.
     STOA_TRY(row, transaction.query_one("SELECT coalesce(max(sequence), 0), coalesce(min(sequence), 1) FROM bus_events"));
     std::int64_t last = 0, first = 1;
     STOA_CHECK(row->read(last, first));
-    return std::max<std::int64_t>(0, last - std::max(cursor, first - 1));
+    standing.backlog = std::max<std::int64_t>(0, last - std::max(*slowest, first - 1));
+    return standing;
+  }
+
+  static Status check_event(std::string_view topic, std::string_view payload) {
+    if (!valid_name(topic)) return fail(ErrorCode::kInvalidArgument, "'{}' is not a topic: 1 to {} characters without spaces", topic, kMaxName);
+    if (payload.size() > kMaxPayload)
+      return fail(ErrorCode::kTooLarge, "an event of {} bytes on topic '{}': at most {}, so store the content and send a reference", payload.size(),
+                  topic, kMaxPayload);
+    return {};
+  }
+
+  Status check_backlog(std::int64_t backlog, std::string_view slowest) const {
+    if (backlog < options_.max_backlog) return {};
+    return fail(error(ErrorCode::kResourceExhausted, "{} of the event bus is {} events behind", slowest, backlog)
+                    .with_hint("find out why it fails or stalls; unsubscribe the name if it will not come back"));
+  }
+
+  Status insert(SqlTransaction& transaction, std::string topic, std::string key, std::string payload, Micros time) {
+    STOA_CHECK(transaction.execute("INSERT INTO bus_events (topic, key, payload, time) VALUES (?, ?, ?, ?)",
+                                   {std::move(topic), std::move(key), std::move(payload), time}));
+    transaction.on_commit([this] { wake(); });
+    return {};
   }
 
   Subscriber* find(std::string_view name) const {
@@ -305,12 +351,23 @@ class LocalBus final : public EventBus {
       return {};
     }));
     subscriber.stored = handled;
+    if (behind_ != nullptr && backlog_.load() >= options_.max_backlog) STOA_CHECK(measure_backlog());
     return {};
+  }
+
+  Status measure_backlog() {
+    return database_.transaction([this](SqlTransaction& transaction) -> Status {
+      STOA_TRY(standing, read_standing(transaction));
+      backlog_ = standing.backlog;
+      return {};
+    });
   }
 
   SqlDatabase& database_;
   const LocalBusOptions options_;
   const Clock& clock_;
+  WriteBehind* const behind_;             // may be null
+  std::atomic<std::int64_t> backlog_{0};  // as it was last read from the store
   std::mutex mutex_;
   std::condition_variable changed_;  // of everything below
   bool running_ = false;
@@ -320,11 +377,14 @@ class LocalBus final : public EventBus {
 
 }  // namespace
 
-Result<std::unique_ptr<EventBus>> open_local_bus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock) {
+Result<std::unique_ptr<EventBus>> open_local_bus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock, WriteBehind* behind) {
   if (options.max_backlog < 1 || options.batch < 1 || options.batch > kSqlMaxRows)
     return fail(ErrorCode::kInvalidArgument, "the event bus needs a backlog of at least 1 and a batch of 1 to {}", kSqlMaxRows);
   STOA_CHECK(database.migrate("bus", kMigrations));
-  return std::make_unique<LocalBus>(database, options, clock);
+  auto bus = std::make_unique<LocalBus>(database, options, clock, behind);
+  if (behind != nullptr)
+    STOA_CHECK(behind->add(kJournalKind, [bus = bus.get()](SqlTransaction& transaction, std::span<const ByteSpan> records) { return bus->take(transaction, records); }));
+  return bus;
 }
 
 }  // namespace stoa::infra

@@ -186,6 +186,45 @@ TEST_F(BusContract, RefusesWhatItCannotKeep) {
 }
 
 // A process that dies inside a handler: the event was not acknowledged and comes again.
+// Published behind: there after any end of the process, in order, and refused when a subscriber is too far behind.
+TEST(LocalBus, PublishesBehindTheCaller) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("stoa-bus-behind-{}", ::getpid());
+  const auto database = std::move(*open_memory());
+  LocalBusOptions options;
+  options.max_backlog = 200;
+  Seen seen;
+  List expected;
+  for (int run = 0; run < 6; ++run) {
+    const auto behind = std::move(*WriteBehind::open(*database, folder));
+    const auto bus = std::move(*open_local_bus(*database, options, Clock::system(), behind.get()));
+    ASSERT_TRUE(bus->subscribe({"name", {"a"}}, [&](const Event& event) { return seen.add(event); }));
+    ASSERT_TRUE(behind->start());
+    for (int i = 0; i < 20; ++i) {
+      expected.push_back(fmt::format("{} {}", run, i));
+      ASSERT_TRUE(bus->publish("a", "key", expected.back()));
+      ASSERT_TRUE(bus->publish("nobody's", "key", "x"));
+    }
+    if (run < 3) continue;
+    ASSERT_TRUE(bus->start());
+    ASSERT_TRUE(bus->drain(soon()));
+    EXPECT_EQ(seen.payloads(), expected);
+  }
+  const auto behind = std::move(*WriteBehind::open(*database, folder));
+  const auto bus = std::move(*open_local_bus(*database, options, Clock::system(), behind.get()));
+  ASSERT_TRUE(bus->subscribe({"name", {"a"}}, [&](const Event& event) { return seen.add(event); }));
+  ASSERT_TRUE(behind->start());
+  int published = 0;
+  for (Status status; (status = bus->publish("a", "key", "x")); ++published) {
+    ASSERT_LT(published, 2 * options.max_backlog);
+    ASSERT_TRUE(behind->catch_up());
+  }
+  EXPECT_EQ(published, options.max_backlog);
+  ASSERT_TRUE(bus->start());
+  ASSERT_TRUE(bus->drain(soon()));
+  EXPECT_TRUE(bus->publish("a", "key", "x")) << "it goes on when the subscriber has caught up";
+  fs::remove_all(folder);
+}
+
 TEST(LocalBus, EventComesAgainAfterKill) {
   const fs::path file = fs::temp_directory_path() / fmt::format("stoa-bus-test-{}.db", ::getpid());
   const pid_t child = ::fork();

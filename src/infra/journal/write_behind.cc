@@ -1,0 +1,119 @@
+#include "infra/journal/write_behind.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "base/log.h"
+
+namespace stoa::infra {
+namespace {
+
+constexpr Migration kMigrations[] = {{1, "CREATE TABLE journal_carried (name TEXT PRIMARY KEY, position INTEGER NOT NULL)"}};
+constexpr const char* kName = "write-behind";
+constexpr int kNice = 5;
+
+}  // namespace
+
+Result<std::unique_ptr<WriteBehind>> WriteBehind::open(SqlDatabase& database, const std::filesystem::path& folder, const WriteBehindOptions& options) {
+  STOA_CHECK(database.migrate("journal", kMigrations));
+  STOA_TRY(row, database.query_one("SELECT position FROM journal_carried WHERE name = ?", {kName}));
+  std::int64_t carried = 0;
+  if (row) STOA_CHECK(row->read(carried));
+  STOA_TRY(journal, Journal::open(folder, static_cast<std::uint64_t>(carried), options.journal));
+  return std::unique_ptr<WriteBehind>(new WriteBehind(database, std::move(journal), options));
+}
+
+WriteBehind::~WriteBehind() { stop(); }
+
+Status WriteBehind::add(std::uint8_t kind, Take take) {
+  if (takers_.emplace(kind, std::move(take)).second) return {};
+  return fail(ErrorCode::kConflict, "records of kind {} have a taker already", kind);
+}
+
+Status WriteBehind::start() {
+  if (const auto left = waiting(); left > 0) log(LogLevel::kInfo, "carrying over what an earlier run left in the journal", {{"records", static_cast<std::int64_t>(left)}});
+  STOA_CHECK(catch_up());
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+void WriteBehind::stop() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+  if (const auto done = catch_up(); !done) log_error("the journal was not carried over; the next start does", done.error());
+}
+
+Status WriteBehind::append(std::uint8_t kind, std::string_view record) {
+  std::string bytes;
+  bytes.reserve(record.size() + 1);
+  bytes += static_cast<char>(kind);
+  bytes += record;
+  STOA_TRY(position, journal_->append(as_bytes(bytes)));
+  static_cast<void>(position);
+  // Waking a thread costs more than the write: only the first record after a silence does.
+  if (asleep_.exchange(false)) {
+    std::lock_guard lock(mutex_);
+    wake_.notify_all();
+  }
+  return {};
+}
+
+Status WriteBehind::catch_up() {
+  const std::uint64_t target = journal_->last();
+  while (journal_->released() < target) STOA_CHECK(carry_batch());
+  return {};
+}
+
+Status WriteBehind::carry_batch() {
+  std::lock_guard lock(carrying_);
+  STOA_TRY(batch, journal_->next(options_.batch_bytes));
+  if (batch.records.empty()) return {};
+  std::map<std::uint8_t, std::vector<ByteSpan>> by_kind;
+  for (const ByteSpan record : batch.records) {
+    const auto kind = record.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(record[0]);
+    if (!takers_.contains(kind)) return fail(ErrorCode::kUnsupported, "the journal has a record of kind {}, which this release does not know: use the release that wrote it", kind);
+    by_kind[kind].push_back(record.subspan(1));
+  }
+  STOA_CHECK(database_.transaction([&](SqlTransaction& transaction) -> Status {
+    for (const auto& [kind, records] : by_kind) STOA_CHECK(takers_.at(kind)(transaction, records));
+    STOA_TRY(changed, transaction.execute("INSERT INTO journal_carried (name, position) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+                                          {kName, static_cast<std::int64_t>(batch.last())}));
+    static_cast<void>(changed);
+    return {};
+  }));
+  return journal_->release(batch);
+}
+
+void WriteBehind::run() {
+  // Whoever waits for an answer comes first. (On Linux this is of the thread alone.)
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice) != 0) log(LogLevel::kDebug, "the thread of the journal keeps its priority");
+  const auto sleep = [this](milliseconds duration) {
+    std::unique_lock lock(mutex_);
+    return !wake_.wait_until(lock, std::chrono::steady_clock::now() + duration, [this] { return stopping_; });
+  };
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      asleep_ = true;
+      wake_.wait(lock, [this] { return stopping_ || !asleep_ || waiting() > 0; });
+      asleep_ = false;
+      if (stopping_) return;
+    }
+    if (!sleep(options_.linger)) return;
+    auto done = catch_up();
+    for (; !done; done = catch_up()) {
+      log_error("the journal was not carried over into the store; trying again", done.error(), {{"records", static_cast<std::int64_t>(waiting())}});
+      if (!sleep(options_.pause)) return;
+    }
+    if (after_) after_();
+  }
+}
+
+}  // namespace stoa::infra

@@ -1,0 +1,102 @@
+#include "infra/journal/write_behind.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::infra {
+namespace {
+
+namespace fs = std::filesystem;
+
+class WriteBehindTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    fs::remove_all(folder_);
+    database_ = *open_memory();
+    ASSERT_TRUE(database_->execute("CREATE TABLE numbers (place INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER UNIQUE)"));
+    open();
+  }
+  void TearDown() override {
+    behind_.reset();
+    fs::remove_all(folder_);
+  }
+  void open() {
+    behind_.reset();
+    WriteBehindOptions options;
+    options.linger = milliseconds(1);
+    options.pause = milliseconds(1);
+    options.batch_bytes = 50;
+    options.journal.max_record = 100;
+    auto opened = WriteBehind::open(*database_, folder_, options);
+    ASSERT_TRUE(opened) << opened.error().message;
+    behind_ = std::move(*opened);
+    ASSERT_TRUE(behind_->add(7, [this](SqlTransaction& transaction, std::span<const ByteSpan> records) -> Status {
+      for (const auto record : records) STOA_CHECK(transaction.execute("INSERT INTO numbers (number) VALUES (?)", {std::stoll(std::string(as_text(record)))}));
+      if (refuse_ > 0) return --refuse_, fail(ErrorCode::kUnavailable, "not now");
+      return {};
+    }));
+  }
+  void append(std::int64_t from, std::int64_t until) {
+    for (auto i = from; i < until; ++i) ASSERT_TRUE(behind_->append(7, std::to_string(i)));
+  }
+  void check(std::int64_t count) {
+    const auto rows = database_->query("SELECT number FROM numbers ORDER BY place");
+    ASSERT_TRUE(rows);
+    ASSERT_EQ(rows->size(), static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) EXPECT_EQ(*(*rows)[static_cast<std::size_t>(i)].get<std::int64_t>(0), i);
+  }
+  fs::path folder_ = fs::temp_directory_path() / fmt::format("stoa-behind-test-{}", ::getpid());
+  std::unique_ptr<SqlDatabase> database_;
+  std::unique_ptr<WriteBehind> behind_;
+  std::atomic<int> refuse_{0};
+};
+
+TEST_F(WriteBehindTest, ReadersCatchUp) {
+  ASSERT_TRUE(behind_->start());
+  for (std::int64_t i = 0; i < 50; ++i) {
+    append(2 * i, 2 * i + 2);
+    ASSERT_TRUE(behind_->catch_up());
+    check(2 * i + 2);
+  }
+}
+
+TEST_F(WriteBehindTest, WhatAnEarlierRunLeftIsCarriedOverOnce) {
+  for (int run = 0; run < 4; ++run) {
+    append(run * 20, run * 20 + 20);  // never started: as if it had been killed
+    open();
+    ASSERT_TRUE(behind_->start());
+    check(run * 20 + 20);
+    open();
+  }
+}
+
+TEST_F(WriteBehindTest, ARefusedBatchComesAgain) {
+  refuse_ = 5;
+  ASSERT_TRUE(behind_->start());
+  append(0, 30);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (behind_->waiting() > 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(1));
+  check(30);
+}
+
+TEST_F(WriteBehindTest, TheThreadTellsWhenItHasDoneSomething) {
+  std::atomic<int> told{0};
+  behind_->after([&] { ++told; });
+  ASSERT_TRUE(behind_->start());
+  append(0, 1);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (told == 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_GT(told, 0);
+  check(1);
+}
+
+TEST_F(WriteBehindTest, AKindThatNobodyTakesIsSaid) {
+  ASSERT_TRUE(behind_->append(9, "x"));
+  EXPECT_EQ(behind_->start().error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(behind_->add(7, {}).error().code, ErrorCode::kConflict);
+}
+
+}  // namespace
+}  // namespace stoa::infra
