@@ -12,6 +12,7 @@
 #include "contracts/call.h"
 #include "contracts/chat.h"
 #include "contracts/events.h"
+#include "gateway/api/auth_backoff.h"
 #include "governance/access/access.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
@@ -114,6 +115,7 @@ struct PipelineParts {
   RequestObserver observer;  // may be empty
   const Clock& clock = Clock::system();
   milliseconds timeout{600'000};  // of one request; the caller may ask for less
+  AuthBackoff* backoff = nullptr;  // null: failed attempts cost no time
 };
 
 class Pipeline {
@@ -136,6 +138,7 @@ class Pipeline {
     ApiHandler handler;
   };
   void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
+  Result<Principal> authenticate(const std::string& peer, const std::string& key) const;
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
   void record(RequestScope& scope) const;
   void count(const RequestScope& scope) const;
