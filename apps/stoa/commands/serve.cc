@@ -47,12 +47,14 @@ int serve(const Global& global, const ServeOptions& options) {
   if (is_terminal(STDOUT_FILENO))
     fmt::print("Stoa listens on {}  (console: {}/console). Ctrl-C drains and stops.\n", bold((*node)->url()), (*node)->url());
 
+  // SIGHUP is the request to reload; but where a terminal started the server and is gone, it is what it says.
+  const bool from_terminal = is_terminal(STDIN_FILENO);
   int signal = 0;
-  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP && is_terminal(STDIN_FILENO) == from_terminal) {
     log(LogLevel::kInfo, "reloading certificates", {{"signal", std::string("SIGHUP")}});
     (*node)->reload();
   }
-  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : "SIGTERM")}, {"seconds", config->server.drain_seconds}});
+  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM")}, {"seconds", config->server.drain_seconds}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second signal ends the process at once
   (*node)->stop(std::chrono::seconds(config->server.drain_seconds));
   log(LogLevel::kInfo, "stopped");
