@@ -5,11 +5,13 @@
 #include <iterator>
 
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 #include "commands/commands.h"
 #include "commands/completion.h"
 #include "commands/terminal.h"
 #include "examples.h"
+#include "hardening.h"
 
 namespace stoa::cli {
 namespace {
@@ -278,7 +280,8 @@ void describe(CLI::App& app, Parsed& p) {
   app.add_option("--home", p.global.home, "Data folder (default: STOA_HOME, else ~/.local/share/stoa)");
   app.add_option("--config", p.global.config, "Configuration file (default: stoa.yaml in the data folder, where it exists)");
   app.add_option("--url", p.global.url, "Server (default: STOA_URL, else http://127.0.0.1:8080)");
-  app.add_option("--key", p.global.key, "API key (default: STOA_API_KEY)");
+  app.add_option("--key", p.global.key, "API key (default: STOA_API_KEY). Others see it in the list of processes");
+  app.add_option("--key-file", p.global.key_file, "File whose first line is the API key");
   add_serving(app, p);
   add_documents(app, p);
   add_models(app, p);
@@ -325,6 +328,7 @@ std::vector<std::string> candidates(CLI::App& root, const std::vector<std::strin
 }  // namespace
 
 int run(int argc, char** argv) {
+  harden_process();
   Parsed parsed;
   CLI::App app{"Stoa: a self-hosted generative-AI platform. One roof over data, models, gateway and feedback.", "stoa"};
   describe(app, parsed);
@@ -338,6 +342,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& problem) {
     return app.exit(problem) == 0 ? kExitOk : kExitUsage;
   }
+  if (hide_keys(argc, argv) && is_terminal(STDERR_FILENO))
+    fmt::print(stderr, "{}\n", dim("keys on the command line are seen by others in the list of processes: use STOA_API_KEY or --key-file"));
   return parsed.action ? parsed.action() : kExitUsage;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error_table.h"
 #include "base/json.h"
+#include "base/redact.h"
 #include "base/time.h"
 #include "base/utf8.h"
 
@@ -59,7 +60,7 @@ std::string json_line(LogLevel level, std::string_view message, std::initializer
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (level < g_level.load(std::memory_order_relaxed)) return;
   std::string line = g_format == LogFormat::kText ? text_line(level, message, fields) : json_line(level, message, fields);
-  line += '\n';
+  line = redact_secrets(std::move(line)) + '\n';
   std::fwrite(line.data(), 1, line.size(), stderr);  // one call: lines of several threads do not mix
 }
 

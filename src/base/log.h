@@ -1,5 +1,6 @@
 // Structured logging: one line an event, a message and key=value fields. Text on a terminal, JSON lines elsewhere
-// (or as configured). Lines go to standard error. Thread-safe. Never log secrets, prompts or answers.
+// (or as configured). Lines go to standard error. Thread-safe. Never log secrets, prompts or answers; keys that
+// get into a line all the same are made unreadable (base/redact.h).
 #pragma once
 
 #include <cstdint>

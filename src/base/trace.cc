@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/redact.h"
+
 namespace stoa {
 namespace {
 
@@ -23,7 +25,7 @@ Span Trace::start(std::string_view name) {
   SpanRecord record;
   record.id = fmt::format("{:016x}", random_bits());
   record.parent_id = open_.empty() ? "" : records_[open_.back()].id;
-  record.name = name;
+  record.name = redact_secrets(std::string(name));
   record.start = clock_.now();
   records_.push_back(std::move(record));
   open_.push_back(records_.size() - 1);
@@ -37,6 +39,7 @@ std::vector<SpanRecord> Trace::records() const {
 
 void Span::set(std::string_view key, AttributeValue value) {
   if (trace_ == nullptr) return;
+  if (auto* text = std::get_if<std::string>(&value)) *text = redact_secrets(std::move(*text));
   std::lock_guard lock(trace_->mutex_);
   trace_->records_[index_].attributes.emplace_back(key, std::move(value));
 }
@@ -44,7 +47,7 @@ void Span::set(std::string_view key, AttributeValue value) {
 void Span::fail(std::string_view error) {
   if (trace_ == nullptr) return;
   std::lock_guard lock(trace_->mutex_);
-  trace_->records_[index_].error = error;
+  trace_->records_[index_].error = redact_secrets(std::string(error));
 }
 
 void Span::end() {

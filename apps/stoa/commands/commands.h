@@ -13,7 +13,8 @@ struct Global {
   std::string home;    // data folder; empty: STOA_HOME, else the configuration's default
   std::string config;  // configuration file; empty: <home>/stoa.yaml where that exists
   std::string url;     // server; empty: STOA_URL, else http://127.0.0.1:8080
-  std::string key;     // API key; empty: STOA_API_KEY
+  std::string key;     // API key; empty: the file's, else STOA_API_KEY
+  std::string key_file;  // file whose first line is the key
 };
 
 struct ServeOptions {

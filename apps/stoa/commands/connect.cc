@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 namespace stoa::cli {
 namespace {
@@ -11,6 +12,17 @@ std::string from_environment(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
+// A file that cannot be read gives no key, and the server says that one is missing.
+std::string key_of(const Global& global) {
+  if (!global.key.empty()) return global.key;
+  if (global.key_file.empty()) return from_environment("STOA_API_KEY");
+  std::ifstream file(global.key_file);
+  std::string line;
+  std::getline(file, line);
+  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+  return line;
+}
+
 }  // namespace
 
 ApiClient connect(const Global& global) {
@@ -18,7 +30,7 @@ ApiClient connect(const Global& global) {
   if (url.empty()) url = "http://127.0.0.1:8080";
   while (url.ends_with('/')) url.pop_back();
   if (url.ends_with("/v1")) url.resize(url.size() - 3);
-  return {url, global.key.empty() ? from_environment("STOA_API_KEY") : global.key};
+  return {url, key_of(global)};
 }
 
 std::string config_file(const Global& global) {

@@ -98,6 +98,9 @@ int status(const Global& global) {
     return kExitOk;
   }
   fmt::print("{} {} at {}, up {:.0f} s\n", bold("stoa"), text_of(*found, "version"), api.url(), number_of(*found, "uptime_seconds"));
+  const auto listeners = objects_of(*found, "listeners");
+  for (const JsonObject* listener : listeners)
+    if (listeners.size() > 1) fmt::print("listens at {} for {}\n", text_of(*listener, "url"), text_of(*listener, "roles"));
   std::vector<std::vector<std::string>> rows{{"model", "kind", "format", "instructions", "context"}};
   for (const JsonObject* model : objects_of(*found, "models"))
     rows.push_back({text_of(*model, "id"), text_of(*model, "kind"), text_of(*model, "format"), text_of(*model, "isa"), fmt::format("{}", integer_of(*model, "context"))});

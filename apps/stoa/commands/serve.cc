@@ -9,17 +9,19 @@
 #include "base/log.h"
 #include "commands/connect.h"
 #include "commands/terminal.h"
+#include "hardening.h"
 #include "wiring/node.h"
 
 namespace stoa::cli {
 namespace {
 
-// SIGINT and SIGTERM are blocked in every thread from the start and taken here by sigwait, so that no handler runs anywhere.
-sigset_t stop_signals() {
+// SIGINT, SIGTERM and SIGHUP are blocked in every thread from the start and taken here by sigwait, so that no handler runs anywhere.
+sigset_t awaited_signals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -34,7 +36,9 @@ int serve(const Global& global, const ServeOptions& options) {
   if (!level) return report(level.error(), global.json);
   configure_log(*level, config->log.format == "json" ? LogFormat::kJson : LogFormat::kText);
 
-  const sigset_t signals = stop_signals();
+  if (config->debug.core_dumps) allow_core_dumps();
+
+  const sigset_t signals = awaited_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
@@ -43,9 +47,14 @@ int serve(const Global& global, const ServeOptions& options) {
   if (is_terminal(STDOUT_FILENO))
     fmt::print("Stoa listens on {}  (console: {}/console). Ctrl-C drains and stops.\n", bold((*node)->url()), (*node)->url());
 
+  // SIGHUP is the request to reload; but where a terminal started the server and is gone, it is what it says.
+  const bool from_terminal = is_terminal(STDIN_FILENO);
   int signal = 0;
-  sigwait(&signals, &signal);
-  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : "SIGTERM")}, {"seconds", config->server.drain_seconds}});
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP && is_terminal(STDIN_FILENO) == from_terminal) {
+    log(LogLevel::kInfo, "reloading certificates", {{"signal", std::string("SIGHUP")}});
+    (*node)->reload();
+  }
+  log(LogLevel::kInfo, "draining", {{"signal", std::string(signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM")}, {"seconds", config->server.drain_seconds}});
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second signal ends the process at once
   (*node)->stop(std::chrono::seconds(config->server.drain_seconds));
   log(LogLevel::kInfo, "stopped");

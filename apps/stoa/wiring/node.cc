@@ -15,6 +15,7 @@
 #include "gateway/api/admin/admin.h"
 #include "gateway/api/admin/trace_observer.h"
 #include "gateway/api/document_links.h"
+#include "gateway/api/listener_roles.h"
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
@@ -23,11 +24,11 @@
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/bus/local/local.h"
-#include "infra/http/server.h"
 #include "wiring/answers.h"
 #include "wiring/defaults.h"
 #include "wiring/egress.h"
 #include "wiring/installation.h"
+#include "wiring/listeners.h"
 #include "wiring/models.h"
 
 namespace stoa::wiring {
@@ -40,19 +41,6 @@ data::IngestLimits ingest_limits(const infra::Config& config) {
   limits.parse.max_bytes = static_cast<std::size_t>(config.ingest.max_file_bytes);
   limits.chunk.target_tokens = static_cast<int>(config.chunk.tokens);
   return limits;
-}
-
-infra::HttpServerOptions server_options(const infra::Config& config) {
-  infra::HttpServerOptions options;
-  options.address = config.server.address;
-  options.port = static_cast<std::uint16_t>(config.server.port);
-  options.tls.certificate = config.server.tls.cert;
-  options.tls.key = config.server.tls.key;
-  options.workers = static_cast<int>(config.server.workers);
-  options.io_threads = static_cast<int>(config.server.io_threads);
-  options.max_connections = static_cast<std::size_t>(config.server.max_connections);
-  options.max_body = static_cast<std::uint64_t>(config.limits.body_bytes);
-  return options;
 }
 
 std::vector<api::openai::ServedModel> served(const Models& models) {
@@ -106,10 +94,11 @@ struct Node::Parts {
   std::unique_ptr<api::openai::FileStore> files;
   std::unique_ptr<api::openai::ResponseStore> responses;
   std::unique_ptr<api::openai::ServedModels> served_models;
+  std::unique_ptr<api::AuthBackoff> backoff;
   std::unique_ptr<api::Pipeline> pipeline;
   std::unique_ptr<api::openai::Dependencies> openai;
   std::unique_ptr<api::admin::AdminParts> admin;
-  std::unique_ptr<infra::HttpServer> server;
+  std::unique_ptr<Listeners> listeners;
   std::string url;
 
   // The carrying over uses what is destroyed before it.
@@ -175,9 +164,12 @@ Status Node::Parts::open_gateway() {
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
+  STOA_TRY(exempt, exempt_addresses(config));
+  if (config.limits.failed_attempts > 0)
+    backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
   pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *installation.identity, *installation.audit, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
-                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get()});
+                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get()});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
@@ -196,7 +188,14 @@ Status Node::Parts::open_gateway() {
   if (models.generator) admin->engine = [this] { return engine_status(metrics, models.generator->report().name, config.engine.slots); };
   admin->answered = [this](const Call& call, const std::string& id) { return answered_question(*responses, call, id); };
   if (config.metrics.router_names) admin->metric_names = feedback::MetricNames::kRouters;
-  admin->open_metrics = config.server.address.starts_with("127.") || config.server.address == "::1";
+  const std::string& metrics_address = config.server.admin.address.empty() ? config.server.address : config.server.admin.address;
+  admin->open_metrics = metrics_address.starts_with("127.") || metrics_address == "::1";
+  admin->listeners = [this] {
+    std::vector<api::admin::ListenerStatus> status;
+    if (listeners)
+      for (const auto& listener : listeners->all()) status.push_back({listener.server->url(), listener.roles.names()});
+    return status;
+  };
   admin->max_file_bytes = static_cast<std::uint64_t>(config.ingest.max_file_bytes);
   return {};
 }
@@ -219,9 +218,10 @@ Status Node::Parts::listen() {
   STOA_CHECK(api::add_console_routes(router));
   STOA_TRY(routes, api::check_routes(router));
   admin->routes = std::move(routes);
-  STOA_TRY(started, infra::HttpServer::start(server_options(config), std::move(router)));
-  server = std::move(started);
-  url = server->url();
+  router.assign_roles(api::listener_roles);
+  STOA_TRY(started, Listeners::start(config, router, metrics));
+  listeners = std::move(started);
+  url = listeners->url();
   return {};
 }
 
@@ -247,13 +247,16 @@ Result<std::unique_ptr<Node>> Node::start(const infra::Config& config) {
        {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},
        {"generator", parts->models.generator ? parts->models.generator->report().name : std::string("none")},
        {"embedder", parts->models.embedder ? parts->models.embedder->model() : std::string("none")}});
+  for (const auto& listener : parts->listeners->all())
+    if (parts->listeners->all().size() > 1) log(LogLevel::kInfo, "listening", {{"url", listener.server->url()}, {"roles", listener.roles.names()}});
   return std::unique_ptr<Node>(new Node(std::move(parts)));
 }
 
 const std::string& Node::url() const { return parts_->url; }
+void Node::reload() { parts_->listeners->reload_certificates(); }
 
 void Node::stop(std::chrono::milliseconds drain) {
-  if (parts_->server) parts_->server->stop(drain);
+  if (parts_->listeners) parts_->listeners->stop(drain);
   if (parts_->ingest) parts_->ingest->stop_worker();
   if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));
   if (parts_->installation.behind) parts_->installation.behind->stop();

@@ -16,6 +16,8 @@ class Node {
   ~Node();
 
   const std::string& url() const;
+  // Takes up certificates that were replaced, at once. What cannot be used is logged, and what was in use stays.
+  void reload();
   // Stops taking requests, lets running ones end within `drain`, then stops all parts.
   void stop(std::chrono::milliseconds drain);
 

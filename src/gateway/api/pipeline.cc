@@ -7,6 +7,7 @@
 #include "base/error_table.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/redact.h"
 
 namespace stoa::gateway {
 namespace {
@@ -173,7 +174,7 @@ RequestFinished RequestScope::event() {
   event.tenant = finished_.principal.tenant;
   event.project = finished_.principal.project;
   event.action = governance::action_name(action_);
-  event.resource = finished_.method + " " + request_.path;
+  event.resource = redact_secrets(finished_.method + " " + request_.path);
   event.elevation = finished_.principal.elevation;
   event.kind = finished_.kind;
   event.model = finished_.model;
@@ -252,13 +253,23 @@ Status Pipeline::route(infra::Router& router, std::string method, std::string pa
                     options);
 }
 
+Result<Principal> Pipeline::authenticate(const std::string& peer, const std::string& key) const {
+  if (parts_.backoff == nullptr) return parts_.identity.authenticate(key);
+  if (const int wait = parts_.backoff->wait(peer, key, std::chrono::steady_clock::now()); wait > 0)
+    return fail(error(ErrorCode::kResourceExhausted, "too many failed attempts to authenticate").with_hint(fmt::format("try again in {} s", wait)).with_retry_after(wait));
+  auto principal = parts_.identity.authenticate(key);
+  if (principal) parts_.backoff->succeeded(peer, key, std::chrono::steady_clock::now());
+  else if (principal.error().code == ErrorCode::kUnauthenticated) parts_.backoff->failed(peer, key, std::chrono::steady_clock::now());
+  return principal;
+}
+
 Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& endpoint, RequestScope& scope) const {
   STOA_TRY(origin, origin_of(scope.request_));
   scope.call_.origin = std::move(origin);
   {
     Span span = scope.call_.span("authenticate");
     STOA_TRY(key, bearer_key(scope.request_));
-    STOA_TRY(principal, parts_.identity.authenticate(key));
+    STOA_TRY(principal, authenticate(scope.request_.peer, key));
     scope.call_.principal = std::move(principal);
   }
   STOA_TRY(timeout, requested_timeout(scope.request_, parts_.timeout));
@@ -278,6 +289,7 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     root.set("http.request.method", request.method);
     root.set("http.route", request.route);
     auto result = attempt(endpoint, scope);
+    if (!result) result.error().message = redact_secrets(std::move(result.error().message));
     scope.reservation_.release();
     infra::HttpResponse response;
     const auto refuse = [&](const Error& error) {

@@ -14,6 +14,7 @@
 #include "contracts/chat.h"
 #include "contracts/events.h"
 #include "contracts/retrieval.h"
+#include "gateway/api/auth_backoff.h"
 #include "governance/access/access.h"
 #include "governance/audit/audit.h"
 #include "governance/audit/strangers.h"
@@ -128,6 +129,7 @@ struct PipelineParts {
   const Clock& clock = Clock::system();
   milliseconds timeout{600'000};  // of one request; the caller may ask for less
   governance::StrangerLog* strangers = nullptr;  // counts attempts without a credential that works; may be null
+  AuthBackoff* backoff = nullptr;  // null: failed attempts cost no time
 };
 
 class Pipeline {
@@ -151,6 +153,7 @@ class Pipeline {
     ApiHandler handler;
   };
   void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
+  Result<Principal> authenticate(const std::string& peer, const std::string& key) const;
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
   void record(RequestScope& scope) const;
   void count(const RequestScope& scope) const;

@@ -37,6 +37,19 @@ constexpr std::array kRows{
     Row{"server.tls.cert", Type::kPath, [](Config& c) -> Field { return &c.server.tls.cert; }, 0, 0, "",
         "Certificate chain in PEM; empty for plain HTTP. Goes with server.tls.key."},
     Row{"server.tls.key", Type::kPath, [](Config& c) -> Field { return &c.server.tls.key; }, 0, 0, "", "Private key of the certificate in PEM."},
+    Row{"server.tls.minimum", Type::kText, [](Config& c) -> Field { return &c.server.tls.minimum; }, 0, 0, "1.3 | 1.2", "Oldest TLS version that clients may speak."},
+    Row{"server.tls.client_ca", Type::kPath, [](Config& c) -> Field { return &c.server.tls.client_ca; }, 0, 0, "",
+        "Certificates (PEM) of the authorities whose client certificates are believed; empty: clients are not asked for one."},
+    Row{"server.tls.client_required", Type::kBoolean, [](Config& c) -> Field { return &c.server.tls.client_required; }, 0, 0, "",
+        "Clients without a certificate of server.tls.client_ca cannot connect. The listener for nodes always asks for one."},
+    Row{"server.admin.address", Type::kText, [](Config& c) -> Field { return &c.server.admin.address; }, 0, 0, "",
+        "Address of a listener of its own for administration, which server.address then no longer serves; empty: one listener for both."},
+    Row{"server.admin.port", Type::kInteger, [](Config& c) -> Field { return &c.server.admin.port; }, 0, 65535, "", "Port of that listener."},
+    Row{"server.admin.serves_public", Type::kBoolean, [](Config& c) -> Field { return &c.server.admin.serves_public; }, 0, 0, "",
+        "That listener serves the public API and the console as well, so that one URL is enough for operators."},
+    Row{"server.node.address", Type::kText, [](Config& c) -> Field { return &c.server.node.address; }, 0, 0, "",
+        "Address of a listener of its own for other nodes; empty: none apart."},
+    Row{"server.node.port", Type::kInteger, [](Config& c) -> Field { return &c.server.node.port; }, 0, 65535, "", "Port of that listener."},
     Row{"server.workers", Type::kInteger, [](Config& c) -> Field { return &c.server.workers; }, 1, 1024, "",
         "Threads that run requests, so also how many run at the same time: a stream holds its thread until it ends."},
     Row{"server.io_threads", Type::kInteger, [](Config& c) -> Field { return &c.server.io_threads; }, 1, 64, "", "Threads that read and write connections."},
@@ -62,6 +75,18 @@ constexpr std::array kRows{
     Row{"limits.upload_bytes", Type::kBytes, [](Config& c) -> Field { return &c.limits.upload_bytes; }, 1024, kMaxBytes, "", "Largest uploaded file."},
     Row{"limits.request_seconds", Type::kInteger, [](Config& c) -> Field { return &c.limits.request_seconds; }, 1, 86'400, "",
         "Longest time for one request, streaming included."},
+    Row{"limits.body_bytes_per_second", Type::kInteger, [](Config& c) -> Field { return &c.limits.body_bytes_per_second; }, 0, 1 << 30, "",
+        "A request body that arrives more slowly, on average after ten seconds, is refused with 408; 0: any."},
+    Row{"limits.address_connections", Type::kInteger, [](Config& c) -> Field { return &c.limits.address_connections; }, 0, 1'000'000, "",
+        "Open connections of one client address (of IPv6: one /64); 0: any number."},
+    Row{"limits.address_requests_per_second", Type::kInteger, [](Config& c) -> Field { return &c.limits.address_requests_per_second; }, 0, 1'000'000, "",
+        "Requests of one client address, on average, with twice as many at once; beyond: 429. 0: any number."},
+    Row{"limits.failed_attempts", Type::kInteger, [](Config& c) -> Field { return &c.limits.failed_attempts; }, 0, 1000, "",
+        "Failed attempts to authenticate, by address and by key, before each further one has to wait (429), up to a minute; 0: no waiting."},
+    Row{"limits.exempt_addresses", Type::kText, [](Config& c) -> Field { return &c.limits.exempt_addresses; }, 0, 0, "",
+        "Addresses and ranges that the limits by address do not hold for: this machine, and proxies that many clients stand behind."},
+    Row{"debug.core_dumps", Type::kBoolean, [](Config& c) -> Field { return &c.debug.core_dumps; }, 0, 0, "",
+        "Allow core dumps and debuggers. Off, because memory holds keys and prompts."},
     Row{"log.level", Type::kText, [](Config& c) -> Field { return &c.log.level; }, 0, 0, "debug | info | warning | error | off", "Least important line that is written."},
     Row{"log.format", Type::kText, [](Config& c) -> Field { return &c.log.format; }, 0, 0, "text | json", "Form of the lines on standard error."},
     Row{"engine.threads", Type::kInteger, [](Config& c) -> Field { return &c.engine.threads; }, 0, 1024, "", "Compute threads; 0 for one per core."},
@@ -203,6 +228,10 @@ Status read_node(Config& config, const YamlNode& node, const std::string& prefix
 Status check_together(const Config& config) {
   if (config.server.tls.cert.empty() != config.server.tls.key.empty())
     return fail(ErrorCode::kInvalidArgument, "server.tls.cert and server.tls.key go together: set both or neither");
+  if (!config.server.tls.client_ca.empty() && config.server.tls.cert.empty())
+    return fail(ErrorCode::kInvalidArgument, "server.tls.client_ca needs server.tls.cert: client certificates come with TLS");
+  if (config.server.tls.client_required && config.server.tls.client_ca.empty())
+    return fail(ErrorCode::kInvalidArgument, "server.tls.client_required needs server.tls.client_ca: without it no certificate is believed");
   if (config.chunk.overlap >= config.chunk.tokens)
     return fail(ErrorCode::kInvalidArgument, "chunk.overlap ({}) must be less than chunk.tokens ({})", config.chunk.overlap, config.chunk.tokens);
   return {};

@@ -22,7 +22,19 @@ struct Config {
     std::int64_t port = 8080;
     struct Tls {
       std::string cert, key;
+      std::string minimum = "1.3";
+      std::string client_ca;
+      bool client_required = false;
     } tls;
+    struct Admin {
+      std::string address;
+      std::int64_t port = 8081;
+      bool serves_public = true;
+    } admin;
+    struct Node {
+      std::string address;
+      std::int64_t port = 8082;
+    } node;
     std::int64_t workers = 64;
     std::int64_t io_threads = 1;
     std::int64_t max_connections = 1024;
@@ -42,11 +54,19 @@ struct Config {
     std::int64_t body_bytes = 8 << 20;
     std::int64_t upload_bytes = 512 << 20;
     std::int64_t request_seconds = 600;
+    std::int64_t body_bytes_per_second = 1024;
+    std::int64_t address_connections = 256;
+    std::int64_t address_requests_per_second = 200;
+    std::int64_t failed_attempts = 10;
+    std::string exempt_addresses = "127.0.0.0/8, ::1";
   } limits;
   struct Log {
     std::string level = "info";
     std::string format = "text";
   } log;
+  struct Debug {
+    bool core_dumps = false;
+  } debug;
   struct Engine {
     std::int64_t threads = 0;
     std::int64_t slots = 8;

@@ -34,6 +34,7 @@ Connection::Connection(Shared& shared, Loop& loop, tcp::socket socket)
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof kUnsent);  // where it fails, buffers are larger
   const auto remote = socket_.remote_endpoint(ec);
   if (!ec) peer_ = fmt::format("{}:{}", remote.address().to_string(), remote.port());
+  address_ = peer_address(peer_);
   if (shared_.tls) tls_context_ = shared_.tls->current();
   if (tls_context_) tls_.emplace(socket_, *tls_context_);
   loop_.sweep_soon();
@@ -43,6 +44,7 @@ Connection::~Connection() {
   close();
   loop_.connections.erase(place_);
   release_body();
+  if (shared_.options.per_address != nullptr) shared_.options.per_address->close(address_);
   std::lock_guard lock(shared_.mutex);
   --shared_.connections;
   shared_.closed.notify_all();
@@ -71,13 +73,33 @@ awaitable<std::size_t> Connection::read_some() {
 
 void Connection::check_time(SteadyTime now) {
   if (now >= write_deadline_) return close();
-  if (now < deadline_) return;
+  if (now < deadline_ && !too_slow(now)) return;
   if (phase_ != Phase::kReceiving || timed_out_) return close();
   // Ends the pending read; the coroutine then answers 408.
   timed_out_ = true;
   deadline_ = now + kLinger;
   error_code ec;
   socket_.cancel(ec);
+}
+
+// A body that comes drop by drop keeps every other limit and holds a connection for as long as it likes.
+bool Connection::too_slow(SteadyTime now) const {
+  const auto& options = shared_.options;
+  if (phase_ != Phase::kReceiving || body_began_ > now || now - body_began_ < options.body_grace) return false;
+  const double seconds = std::chrono::duration<double>(now - body_began_).count();
+  return static_cast<double>(accounted_) < static_cast<double>(options.min_body_rate) * seconds;
+}
+
+bool Connection::admit(const HttpRequest& request) {
+  if (shared_.options.per_address == nullptr) return true;
+  const int wait = shared_.options.per_address->admit(address_, std::chrono::steady_clock::now());
+  if (wait == 0) return true;
+  ++shared_.refused;
+  HttpResponse response = shared_.router.render_error(
+      request, 429, error(ErrorCode::kResourceExhausted, "too many requests from this address").with_hint(fmt::format("try again in {} s", wait)).with_retry_after(wait));
+  response.headers.set("Retry-After", std::to_string(wait));
+  refuse_with(request, std::move(response));
+  return false;
 }
 
 void Connection::close() {
@@ -118,6 +140,7 @@ awaitable<bool> Connection::receive(RequestParser& parser, Router::Match& match)
   parser.request().tls = tls_.has_value();
   parser.request().peer_certificate = certificate_;
   parser.request().listener = shared_.options.roles;
+  if (!admit(parser.request())) co_return false;
   match = shared_.router.match(parser.request());
   co_return co_await receive_body(parser, match);
 }
@@ -135,6 +158,7 @@ awaitable<bool> Connection::receive_body(RequestParser& parser, const Router::Ma
     co_return false;
   }
   parser.set_max_body(limit);
+  body_began_ = shared_.options.min_body_rate == 0 ? SteadyTime::max() : std::chrono::steady_clock::now();
   expect(Phase::kReceiving, options.body_timeout.count() != 0 ? options.body_timeout : shared_.options.body_timeout);
   if (parser.expects_continue() && in_.empty()) {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -156,7 +180,10 @@ awaitable<bool> Connection::receive_body(RequestParser& parser, const Router::Ma
       refuse(parser.request(), 503, error(ErrorCode::kUnavailable, "the server holds too many request bodies; try again"));
       co_return false;
     }
-    if (parser.done()) co_return true;
+    if (parser.done()) {
+      body_began_ = SteadyTime::max();
+      co_return true;
+    }
     const std::size_t n = co_await read_some();
     if (read_error_) {
       if (timed_out_ && !closed_) refuse(parser.request(), 408, error(ErrorCode::kDeadlineExceeded, "the request's body did not arrive in time"));

@@ -76,6 +76,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     deadline_ = std::chrono::steady_clock::now() + time;
   }
   boost::asio::awaitable<std::size_t> read_some();
+  bool too_slow(SteadyTime now) const;
+  bool admit(const HttpRequest& request);
   boost::asio::awaitable<bool> receive(RequestParser& parser, Router::Match& match);
   boost::asio::awaitable<bool> receive_body(RequestParser& parser, const Router::Match& match);
   boost::asio::awaitable<void> answer(RequestParser& parser, const Router::Match& match);
@@ -97,8 +99,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::steady_timer wake_;  // cancelled to wake the coroutine when the answer is complete
   std::list<Connection*>::iterator place_;
   std::string peer_;
+  IpAddress address_;
 
   Phase phase_ = Phase::kIdle;
+  SteadyTime body_began_ = SteadyTime::max();  // while a body is received
   SteadyTime deadline_ = SteadyTime::max(), write_deadline_ = SteadyTime::max();
   bool timed_out_ = false, closed_ = false;
 

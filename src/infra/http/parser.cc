@@ -3,6 +3,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 
+#include "infra/http/head_check.h"
 #include "infra/http/router.h"
 
 namespace stoa::infra {
@@ -40,13 +41,6 @@ std::size_t put_all(Parser& parser, std::string_view data, error_code& ec, Pause
   return used;
 }
 
-// RFC 9112, 5.2: a line of the head that begins with white space continues the one before, for some readers. Beast joins them, and leaves the
-// end of a line unread until it sees what follows, so that both are in one piece here.
-bool has_folded_line(std::string_view data) {
-  data = data.substr(0, data.find("\r\n\r\n"));
-  return data.find("\r\n ") != std::string_view::npos || data.find("\r\n\t") != std::string_view::npos;
-}
-
 }  // namespace
 
 struct RequestParser::Impl final : http::basic_parser<true> {
@@ -56,12 +50,12 @@ struct RequestParser::Impl final : http::basic_parser<true> {
   }
 
   const std::size_t max_header;
-  std::size_t head_bytes = 0;
+  std::size_t head_bytes = 0, looked_at = 0;
   int failed_status = 400;
   Error failure;
   std::uint64_t max_body = 0, chunk_left = 0;
   bool expects = false, coded = false, head = false;
-  int hosts = 0, credentials = 0, http_version = 11;
+  int hosts = 0, http_version = 11;
   HttpRequest request;
 
   // Chunk extensions and trailer fields are taken only when they are whole: what waits for its end has the head's limit.
@@ -83,7 +77,6 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     if (head) return;  // a trailer: it comes too late to be believed
     request.headers.add(std::string(view(name_text)), std::string(view(value)));
     if (name == http::field::host) ++hosts;
-    if (name == http::field::authorization) ++credentials;
     if (name == http::field::transfer_encoding) coded = true;
     if (name != http::field::expect) return;
     if (!equals_ignoring_case(view(value), "100-continue"))
@@ -95,10 +88,9 @@ struct RequestParser::Impl final : http::basic_parser<true> {
     // RFC 9112: exactly one Host in 1.1; a coding that is not understood leaves the end of the body unknown.
     if (hosts > 1 || (hosts == 0 && http_version == 11))
       return refuse(400, error(ErrorCode::kInvalidArgument, "the request has {} Host fields, not one", hosts), ec);
-    // Whoever stands in front may have looked at the other one.
-    if (credentials > 1) return refuse(400, error(ErrorCode::kInvalidArgument, "the request has {} Authorization fields, not one", credentials), ec);
     if (coded && !(chunked() && equals_ignoring_case(request.headers.get("Transfer-Encoding"), "chunked")))
       return refuse(501, error(ErrorCode::kUnsupported, "Transfer-Encoding: only chunked is understood"), ec);
+    if (auto problem = check_head(request)) return refuse(problem->status, std::move(problem->error), ec);
     if (coded && http_version == 10) return refuse(400, error(ErrorCode::kInvalidArgument, "Transfer-Encoding in HTTP/1.0"), ec);
   }
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
@@ -127,9 +119,21 @@ RequestParser::~RequestParser() = default;
 Result<std::size_t> RequestParser::feed(std::string_view data) {
   error_code ec;
   const bool had_head = impl_->head;
-  if (!had_head && has_folded_line(data)) {
-    impl_->failed_status = 400;
-    return fail(ErrorCode::kInvalidArgument, "malformed HTTP request: a header field goes on in the next line");
+  if (!had_head) {
+    // The head is given to the parser whole: what it must not contain is seen before anything of it is believed.
+    const auto end = data.find("\r\n\r\n", impl_->looked_at < 3 ? 0 : impl_->looked_at - 3);
+    const std::string_view arrived = data.substr(0, end == std::string_view::npos ? end : end + 4);
+    if (auto problem = check_head_bytes(arrived, impl_->looked_at)) {
+      impl_->failed_status = problem->status;
+      return fail(std::move(problem->error));
+    }
+    // The last byte is looked at again: a CR is good or bad by what follows.
+    impl_->looked_at = arrived.empty() ? 0 : arrived.size() - 1;
+    if (arrived.size() > impl_->max_header) {
+      impl_->failed_status = 431;
+      return fail(ErrorCode::kTooLarge, "the request line and header fields exceed the limit");
+    }
+    if (end == std::string_view::npos) return 0;
   }
   const std::size_t used = put_all(*impl_, data, ec, [&] { return impl_->head && !had_head; });
   // Beast takes complete lines as they come and holds its limit against what is left: the sum is kept here.

@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 
 #include "base/log.h"
+#include "base/redact.h"
+#include "infra/http/head_check.h"
 #include "infra/http/url.h"
 
 namespace stoa::infra {
@@ -58,6 +60,10 @@ Status Router::add(std::string method, std::string pattern, HttpHandler handler,
   routes_.push_back({std::move(method), std::move(pattern), std::move(handler), options});
   segments_.push_back(std::move(segments));
   return {};
+}
+
+void Router::assign_roles(const std::function<ListenerRoles(std::string_view pattern)>& roles) {
+  for (Route& route : routes_) route.options.roles = roles(route.pattern);
 }
 
 Router::Match Router::match(HttpRequest& request) const {
@@ -143,7 +149,9 @@ void Router::run(const Route& route, const HttpRequest& request, Responder& resp
   responder.send(render_error(request, 500, error(ErrorCode::kInternal, "the server failed to answer this request")));
 }
 
-HttpResponse Router::render_error(const HttpRequest& request, int status, const Error& error) const {
+HttpResponse Router::render_error(const HttpRequest& request, int status, const Error& original) const {
+  Error error = original;
+  error.message = redact_secrets(std::move(error.message));  // it repeats what was sent, which may have had a key in it
   if (renderer_) {
     try {
       return renderer_(request, status, error);
@@ -160,14 +168,16 @@ Status set_target(HttpRequest& request, std::string target) {
   if (text.starts_with("http://") || text.starts_with("https://")) {
     STOA_TRY(url, parse_url(text));
     request.path = url.path.empty() ? "/" : url.path;
+    STOA_CHECK(check_path(request.path));
     STOA_TRY(pairs, parse_query(url.query));
     request.query = std::move(pairs);
     return {};
   }
   if (text != "*" && !text.starts_with('/')) return fail(ErrorCode::kInvalidArgument, "bad request target '{}'", text.substr(0, 200));
-  text = text.substr(0, text.find('#'));
+  if (text.find('#') != std::string_view::npos) return fail(ErrorCode::kInvalidArgument, "the request target has a fragment");
   const auto question = text.find('?');
   request.path = text.substr(0, question);
+  STOA_CHECK(check_path(request.path));
   if (question != std::string_view::npos) {
     STOA_TRY(pairs, parse_query(text.substr(question + 1)));
     request.query = std::move(pairs);

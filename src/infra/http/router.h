@@ -41,6 +41,8 @@ class Router {
  public:
   // Errors: kInvalidArgument for a malformed pattern, kConflict when method and pattern (names of parameters aside) are taken.
   Status add(std::string method, std::string pattern, HttpHandler handler, RouteOptions options = {});
+  // Gives every route added so far the roles that `roles` says of its pattern.
+  void assign_roles(const std::function<ListenerRoles(std::string_view pattern)>& roles);
   void set_error_renderer(ErrorRenderer renderer) { renderer_ = std::move(renderer); }
 
   // Fills request.route and request.path_params and returns the route; otherwise the 404 or 405 to send (405 with Allow). Routes

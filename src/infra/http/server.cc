@@ -25,6 +25,9 @@ constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 constexpr auto kCertificateCheck = std::chrono::milliseconds(1000);
 constexpr auto kCloseTime = std::chrono::milliseconds(2000);  // for connections to notice that their socket was closed
 
+// As the connection will know its peer.
+IpAddress limits_address(const tcp::endpoint& endpoint) { return parse_ip(endpoint.address().to_string()).value_or(IpAddress{}); }
+
 Error bind_error(const HttpServerOptions& options, const error_code& ec) {
   Error result = error(ErrorCode::kUnavailable, "cannot listen on {}:{}: {}", options.address, options.port, ec.message());
   if (ec == asio::error::address_in_use) result.hint = "another program (perhaps another stoa) has this port: stop it or choose another port";
@@ -81,10 +84,17 @@ Status HttpServer::Impl::open() {
 
 void HttpServer::Impl::take(Loop& loop, tcp::socket socket) {
   ++shared.accepted;
+  AddressLimits* const limits = shared.options.per_address;
+  error_code ec;
+  if (limits != nullptr && !limits->open(limits_address(socket.remote_endpoint(ec)))) {
+    ++shared.refused;
+    return;
+  }
   {
     std::lock_guard lock(shared.mutex);
     if (shared.connections >= shared.options.max_connections) {
       ++shared.refused;
+      if (limits != nullptr) limits->close(limits_address(socket.remote_endpoint(ec)));
       return;
     }
     ++shared.connections;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "infra/http/address_limits.h"
 #include "infra/http/router.h"
 #include "infra/http/tls.h"
 
@@ -24,6 +25,8 @@ struct HttpServerOptions {
   std::size_t queue = 256;            // requests waiting for a worker; beyond: 503 with Retry-After
   std::size_t max_connections = 10000;  // beyond: closed at once
 
+  AddressLimits* per_address = nullptr;   // connections and rates by the client's address; outlives the server; null: no such limits
+
   std::size_t max_header = 16u << 10;    // request line and fields; beyond: 431
   std::uint64_t max_body = 8u << 20;     // default of a route; beyond: 413
   std::uint64_t max_buffered = 1u << 30;  // bodies of all connections together; beyond: 503
@@ -31,6 +34,8 @@ struct HttpServerOptions {
 
   std::chrono::milliseconds header_timeout{10'000};  // from the first byte of a request to its last header; then 408
   std::chrono::milliseconds body_timeout{60'000};    // for the body; then 408
+  std::uint64_t min_body_rate = 0;                   // bytes a second, on average; a body that is slower after body_grace: 408
+  std::chrono::milliseconds body_grace{10'000};
   std::chrono::milliseconds idle_timeout{75'000};    // between requests
   std::chrono::milliseconds write_timeout{30'000};   // without the client taking a byte
 };

@@ -218,6 +218,48 @@ TEST(HttpServer, TimesOutSlowClients) {
   EXPECT_EQ(silent.read_all(), "");
 }
 
+TEST(HttpServer, TimesOutBodiesThatDrip) {
+  HttpServerOptions options;
+  options.min_body_rate = 1u << 20;
+  options.body_grace = milliseconds(200);
+  const auto server = serve(plain_routes(), options);
+  Socket socket(server->port());
+  socket.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
+  std::atomic<bool> stop{false};
+  std::thread dripping([&] {
+    while (!stop) {
+      socket.send("x");
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+  });
+  EXPECT_TRUE(socket.read_until("\r\n\r\n").starts_with("HTTP/1.1 408"));
+  stop = true;
+  dripping.join();
+}
+
+TEST(HttpServer, LimitsWhatOneAddressTakes) {
+  AddressLimits limits({.connections = 3, .requests_per_second = 0.001, .burst = 2});
+  HttpServerOptions options;
+  options.per_address = &limits;
+  const auto server = serve(plain_routes(), options);
+  {
+    Socket first(server->port()), second(server->port()), third(server->port());
+    for (Socket* socket : {&first, &second}) {
+      socket->send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+      EXPECT_TRUE(socket->read_until("hello").starts_with("HTTP/1.1 200"));
+    }
+    third.send("GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+    const std::string refused = third.read_until("\r\n\r\n");
+    EXPECT_TRUE(refused.starts_with("HTTP/1.1 429")) << refused;
+    EXPECT_NE(refused.find("Retry-After: "), std::string::npos) << refused;
+    Socket beyond(server->port());
+    EXPECT_EQ(beyond.read_all(), "");
+  }
+  const auto soon = Deadline::after(kPatience);
+  while (server->stats().connections > 0 && !soon.passed()) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_TRUE(ask(*server, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n").starts_with("HTTP/1.1 429")) << "the connections were given back, the requests not";
+}
+
 TEST(HttpServer, HoldsTheProducerBackWhileTheClientIsSlow) {
   std::atomic<std::size_t> produced{0};
   constexpr std::size_t kTotal = 64u << 20;

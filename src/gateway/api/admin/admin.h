@@ -49,6 +49,10 @@ struct ModelStatus {
   std::vector<ChoiceStatus> choices{};  // what was decided when it was loaded
 };
 
+struct ListenerStatus {
+  std::string url, roles;  // "http://127.0.0.1:8081", "admin, public"
+};
+
 struct EngineStatus {
   std::int64_t slots = 0, running = 0, waiting = 0;
   std::int64_t kv_bytes_used = 0, kv_bytes = 0;
@@ -93,6 +97,7 @@ struct AdminParts {
   std::function<Status(const std::string& model, const std::string& adapter)> load_adapter{}, unload_adapter{};  // empty: no generator
   std::function<Status()> ready{};                // empty: always
   std::function<Result<AnsweredQuestion>(const Call&, const std::string& answer_id)> answered{};  // empty: ratings must bring theirs
+  std::function<std::vector<ListenerStatus>()> listeners{};  // empty: not told
   feedback::MetricNames metric_names = feedback::MetricNames::kOwn;  // of /metrics
   bool open_metrics = false;                      // /metrics without a key: for a server that only this machine reaches
   std::uint64_t max_file_bytes = 64u << 20;       // of one file of an ingest job

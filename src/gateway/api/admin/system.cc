@@ -51,9 +51,13 @@ JsonObject model_json(const ModelStatus& model) {
 Reply status(const AdminParts& parts, RequestScope& scope, SteadyTime started) {
   JsonArray models;
   for (const auto& model : parts.models) models.push_back(model_json(model));
+  JsonArray listeners;
+  if (parts.listeners)
+    for (const auto& listener : parts.listeners()) listeners.push_back(JsonObject{{"url", listener.url}, {"roles", listener.roles}});
   STOA_TRY(documents, documents_json(parts, scope.call()));
   const double uptime = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  return ok_json({{"version", parts.version}, {"uptime_seconds", uptime}, {"models", std::move(models)}, {"engine", engine_json(parts)}, {"documents", std::move(documents)}});
+  return ok_json({{"version", parts.version}, {"uptime_seconds", uptime}, {"models", std::move(models)}, {"engine", engine_json(parts)}, {"documents", std::move(documents)},
+                  {"listeners", std::move(listeners)}});
 }
 
 // Every route of this server and what decides who may call it.
