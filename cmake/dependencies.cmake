@@ -12,6 +12,7 @@ find_package(LibArchive REQUIRED)
 pkg_check_modules(poppler REQUIRED IMPORTED_TARGET poppler-cpp)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(p11kit REQUIRED IMPORTED_TARGET p11-kit-1)  # the header of PKCS#11; the module itself is loaded at run time
 pkg_check_modules(gumbo REQUIRED IMPORTED_TARGET gumbo)
 find_library(STEMMER_LIBRARY stemmer REQUIRED)
 find_library(PROMETHEUS_CORE_LIBRARY prometheus-cpp-core REQUIRED)

@@ -96,7 +96,7 @@ class Stoa:
 def main():
     """For suites in other languages: starts a server, prints one line of JSON, and ends it when standard input closes."""
     with tempfile.TemporaryDirectory(prefix="stoa-server-") as home:
-        server = Stoa(home).start()
+        server = Stoa(pathlib.Path(home) / "home").start()  # its keys lie beside it
         try:
             print(json.dumps({"url": server.url, "key": server.key("ann"), "other_key": server.key("bob"), "viewer_key": server.key("eve", "viewer")}), flush=True)
             sys.stdin.read()

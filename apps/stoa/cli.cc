@@ -28,6 +28,7 @@ struct Parsed {
   QuantizeArguments quantize;
   BenchArguments bench;
   KeyOptions key;
+  KmsOptions kms;
   EvalOptions eval;
   AccessOptions access;
   PolicyOptions policy;
@@ -186,6 +187,23 @@ void add_policies(CLI::App& app, Parsed& p) {
   verb(*roles, p, "show", "One role", [&] { return roles_show(p.global, p.name); })->add_option("name", p.name, "Role")->required();
 }
 
+void add_kms(CLI::App& app, Parsed& p) {
+  auto* kms = verb(app, p, "kms", "Keys that protect what is stored: all content is sealed under its project's key, and those keys under a master key", {});
+  kms->require_subcommand(1);
+  verb(*kms, p, "status", "Where the master key is, and the keys of each project", [&] { return kms_status(p.global); });
+  auto* rotate = verb(*kms, p, "rotate", "Replace the master key, or with a project that project's data key. Nothing stops meanwhile", [&] { return kms_rotate(p.global, p.kms); });
+  rotate->add_option("project", p.kms.project, "Project: name or id; without it, the master key");
+  verb(*kms, p, "rewrap", "Wrap the keys of all projects anew, by the key management that is configured now", [&] { return kms_rewrap(p.global); });
+  auto* revoke = verb(*kms, p, "revoke", "Take a project's key away: from then on nobody can read or write what it holds", [&] { return kms_revoke(p.global, p.kms); });
+  revoke->add_option("project", p.kms.project, "Project: name or id")->required();
+  revoke->add_flag("--destroy", p.kms.destroy, "Erase the key for good: there is no way back, from backups of the data folder made after this either");
+  auto* keep = verb(*kms, p, "keep", "What a project keeps of prompts and answers, sealed like all else", [&] { return kms_keep(p.global, p.kms); });
+  keep->add_option("project", p.kms.project, "Project: name or id")->required();
+  keep->add_option("what", p.kms.keep, "none, responses (those that clients ask to be stored), traces, all, or default")->required()->check(CLI::IsMember({"none", "responses", "traces", "all", "default"}));
+  verb(*kms, p, "restore", "Give a revoked key back, unless it was destroyed", [&] { return kms_restore(p.global, p.kms); })
+      ->add_option("project", p.kms.project, "Project: name or id")->required();
+}
+
 void add_governance(CLI::App& app, Parsed& p) {
   auto* keys = verb(app, p, "keys", "API keys; acts on the data folder of this machine", {});
   keys->require_subcommand(1);
@@ -202,6 +220,8 @@ void add_governance(CLI::App& app, Parsed& p) {
   rotate->add_option("--overlap", p.overlap, "How long both work: 24h, 7d, ... or 0 (default 24h)");
   verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.project); })->add_option("--project", p.project, "Project");
   verb(*keys, p, "revoke", "Revoke a key at once", [&] { return keys_revoke(p.global, p.id); })->add_option("id", p.id, "Key id (key_...)")->required();
+
+  add_kms(app, p);
 
   auto* access = verb(app, p, "access", "Decisions: try policy files out before they are in force, and ask why the server decides as it does", {});
   access->require_subcommand(1);

@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 58> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 65> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -36,6 +36,15 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 58> kExample
     {"keys list", "  stoa keys list --project default --json"},
     {"keys rotate", "  stoa keys rotate key_... --overlap 7d     hand the new key out, then let the old one end"},
     {"keys revoke", "  stoa keys revoke key_...          works at once; its citation links end too"},
+    {"kms", "  stoa kms status\n  stoa kms rotate                   a new master key; a project's name: a new key for its data\n"
+            "  stoa kms revoke acquired-team     unreadable at once; 'stoa kms restore acquired-team' takes it back"},
+    {"kms status", "  stoa kms status --json"},
+    {"kms rotate", "  stoa kms rotate                   the master key, every year or when somebody leaves\n"
+                   "  stoa kms rotate default           the project's data key: new writes at once, the rest behind"},
+    {"kms rewrap", "  stoa kms rewrap                   after kms.provider was changed"},
+    {"kms revoke", "  stoa kms revoke acquired-team\n  stoa kms revoke acquired-team --destroy    its data is gone for good"},
+    {"kms keep", "  stoa kms keep default none        neither stored responses nor text in traces\n  stoa kms keep support traces"},
+    {"kms restore", "  stoa kms restore acquired-team"},
     {"access", "  stoa access test rules.policy\n  stoa access explain rules.policy --action model.use --principal 'role: \"developer\"'"},
     {"access test", "  stoa access test rules.policy     exit code 1 when a test fails, 2 when the file is wrong\n"
                     "  stoa access test *.policy --json"},

@@ -29,11 +29,12 @@ def free_port():
 
 
 def start_once(binary, models):
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as folder:
+        home = str(pathlib.Path(folder) / "home")  # its keys lie beside it
         env = {**os.environ, "STOA_HOME": home}
-        (pathlib.Path(home) / "models").mkdir()
-        for folder in models:
-            os.symlink(folder.resolve(), pathlib.Path(home) / "models" / folder.name)
+        (pathlib.Path(home) / "models").mkdir(parents=True)
+        for model in models:
+            os.symlink(model.resolve(), pathlib.Path(home) / "models" / model.name)
         # Makes the database: migrations are not part of a start.
         subprocess.run([binary, "keys", "create", "--user", "bench"], env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         port = free_port()

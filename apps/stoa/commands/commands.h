@@ -92,6 +92,18 @@ int keys_list(const Global& global, const std::string& project);
 int keys_rotate(const Global& global, const std::string& id, const std::string& overlap);
 int keys_revoke(const Global& global, const std::string& id);
 
+struct KmsOptions {
+  std::string project;       // name or id; empty: all of the installation
+  bool destroy = false;
+  std::string keep;
+};
+int kms_status(const Global& global);
+int kms_rotate(const Global& global, const KmsOptions& options);
+int kms_rewrap(const Global& global);
+int kms_revoke(const Global& global, const KmsOptions& options);
+int kms_restore(const Global& global, const KmsOptions& options);
+int kms_keep(const Global& global, const KmsOptions& options);
+
 struct AccessOptions {
   std::vector<std::string> files;
   std::string action, principal, resource, context;  // the last three as in the braces of a policy test

@@ -30,6 +30,7 @@
 #include "wiring/installation.h"
 #include "wiring/listeners.h"
 #include "wiring/models.h"
+#include "wiring/protection.h"
 
 namespace stoa::wiring {
 namespace {
@@ -75,7 +76,9 @@ struct Node::Parts {
   infra::Config config;
   Metrics metrics;
   Installation installation;
-  std::unique_ptr<infra::BlobStore> blobs;
+  Protection protection;
+  std::unique_ptr<infra::BlobStore> store;
+  std::unique_ptr<governance::SealedBlobs> blobs;
   std::unique_ptr<infra::EventBus> events;
   std::unique_ptr<governance::PassportStore> passports;
   std::unique_ptr<governance::PriceBook> prices;
@@ -99,6 +102,7 @@ struct Node::Parts {
   std::unique_ptr<api::openai::Dependencies> openai;
   std::unique_ptr<api::admin::AdminParts> admin;
   std::unique_ptr<Listeners> listeners;
+  std::unique_ptr<ProtectionWorker> protection_worker;
   std::string url;
 
   // The carrying over uses what is destroyed before it.
@@ -108,6 +112,7 @@ struct Node::Parts {
   Status open_stores();
   Status open_data();
   Status open_gateway();
+  Status protect();
   Status subscribe();
   Status listen();
 };
@@ -116,7 +121,10 @@ Status Node::Parts::open_stores() {
   STOA_TRY(opened, Installation::open(config, true));
   installation = std::move(opened);
   STOA_TRY(disk, infra::open_disk_blobs(installation.home / "blobs"));
-  blobs = std::move(disk);
+  store = std::move(disk);
+  STOA_TRY(opened_protection, Protection::open(config, installation));
+  protection = std::move(opened_protection);
+  blobs = std::make_unique<governance::SealedBlobs>(*store, *protection.sealer);
   STOA_TRY(bus, infra::open_local_bus(*installation.database, {}, Clock::system(), installation.behind.get()));
   events = std::move(bus);
   STOA_TRY(passport_store, governance::PassportStore::open(*installation.database, *installation.audit, *installation.checkpoints));
@@ -133,11 +141,10 @@ Status Node::Parts::open_stores() {
   });
   STOA_CHECK(installation.behind->start());
   feedback::TraceOptions trace_options;
-  trace_options.content = config.trace.content;
   trace_options.retention_days = static_cast<int>(config.trace.retention_days);
-  STOA_TRY(trace_store, feedback::TraceStore::open(*installation.database, metrics, trace_options));
+  STOA_TRY(trace_store, feedback::TraceStore::open(*installation.database, *protection.sealer, metrics, trace_options));
   traces = std::move(trace_store);
-  STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database));
+  STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database, *protection.sealer));
   ratings = std::move(rating_store);
   STOA_TRY(way_out, open_egress(config, {}, audit_egress(*installation.audit)));
   egress = std::move(way_out);
@@ -161,7 +168,7 @@ Status Node::Parts::open_gateway() {
   links = std::make_unique<api::DocumentLinks>(secret);
   files = std::make_unique<api::openai::FileStore>(*installation.database, *blobs, events.get());
   STOA_CHECK(files->open());
-  responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
+  responses = std::make_unique<api::openai::ResponseStore>(*installation.database, *protection.sealer);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
   STOA_TRY(exempt, exempt_addresses(config));
@@ -176,7 +183,7 @@ Status Node::Parts::open_gateway() {
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
-                                                                          *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
+                                                                          *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->version = STOA_VERSION;
   STOA_TRY(passport_page, data_file("", "passport.html"));
   admin->passport_page = std::move(passport_page.text);
@@ -200,13 +207,28 @@ Status Node::Parts::open_gateway() {
   return {};
 }
 
+// All stores are open, so that everything of an earlier release has been sealed.
+Status Node::Parts::protect() {
+  governance::KeyAdmin& keys = *protection.admin;
+  keys.add_tables(catalog->sealed_tables());
+  keys.add_tables({data::Lake::sealed_table(), files->sealed_table(), api::openai::ResponseStore::sealed_table(), feedback::TraceStore::sealed_table(),
+                   feedback::RatingStore::sealed_table()});
+  keys.on_change([this](const std::string& project, bool readable) {
+    if (const Status done = catalog->reload_project(project, readable); !done) log_error("the documents of a project are not searchable", done.error(), {{"project", project}});
+    if (readable) ingest->resume();
+  });
+  STOA_CHECK(keys.scrub(*blobs));
+  protection_worker = std::make_unique<ProtectionWorker>(keys, *blobs);
+  return {};
+}
+
 // Who hears what has happened. The names are stored with their places in the stream: they must not change.
 Status Node::Parts::subscribe() {
   static_cast<void>(events->unsubscribe("governance.audit"));  // of older releases; it would hold the stream
   STOA_CHECK(events->subscribe(governance::answer_records_subscription(), governance::keep_answers(*passports)));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
-                               data::collect_blobs(*installation.database, *blobs, {api::openai::FileStore::uses, data::Lake::uses})));
+                               data::collect_blobs(*installation.database, *store, {api::openai::FileStore::uses, data::Lake::uses})));
   return events->start();
 }
 
@@ -239,6 +261,7 @@ Result<std::unique_ptr<Node>> Node::start(const infra::Config& config) {
   STOA_CHECK(parts->open_stores());
   STOA_CHECK(parts->open_data());
   STOA_CHECK(parts->open_gateway());
+  STOA_CHECK(parts->protect());
   STOA_CHECK(parts->subscribe());
   STOA_CHECK(parts->ingest->start_worker());
   STOA_CHECK(parts->listen());
@@ -257,6 +280,7 @@ void Node::reload() { parts_->listeners->reload_certificates(); }
 
 void Node::stop(std::chrono::milliseconds drain) {
   if (parts_->listeners) parts_->listeners->stop(drain);
+  parts_->protection_worker.reset();
   if (parts_->ingest) parts_->ingest->stop_worker();
   if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));
   if (parts_->installation.behind) parts_->installation.behind->stop();

@@ -1,6 +1,8 @@
 #include "wiring/workbench.h"
 
+#include "governance/protection/sealed_blobs.h"
 #include "infra/blob/disk/disk.h"
+#include "infra/keys/keys.h"
 #include "wiring/installation.h"
 #include "wiring/models.h"
 
@@ -23,7 +25,10 @@ class LocalWorkbench final : public Workbench {
     STOA_TRY(installation, Installation::open(own));
     installation_ = std::move(installation);
     STOA_TRY(blobs, infra::open_disk_blobs(folder / "blobs"));
-    blobs_ = std::move(blobs);
+    store_ = std::move(blobs);
+    STOA_TRY(sealer, governance::Sealer::open(*installation_.database, *keys_));
+    sealer_ = std::move(sealer);
+    blobs_ = std::make_unique<governance::SealedBlobs>(*store_, *sealer_);
     STOA_TRY(actor, installation_.identity->local_operator());
     call_.principal = actor;
     catalog_ = std::make_unique<data::Catalog>(*installation_.database, *blobs_, index_);
@@ -43,7 +48,10 @@ class LocalWorkbench final : public Workbench {
   Metrics metrics_;
   Models models_;
   Installation installation_;
-  std::unique_ptr<infra::BlobStore> blobs_;
+  std::unique_ptr<infra::KeyManagement> keys_ = infra::open_memory_keys();  // as short-lived as the folder
+  std::unique_ptr<governance::Sealer> sealer_;
+  std::unique_ptr<infra::BlobStore> store_;
+  std::unique_ptr<governance::SealedBlobs> blobs_;
   Call call_;
   data::Index index_;
   std::unique_ptr<data::Catalog> catalog_;

@@ -19,14 +19,21 @@ constexpr std::string_view kFormat = "stoa.dataset.v1";
 constexpr std::uint64_t kMaxManifest = 64 << 20;
 constexpr std::size_t kMaxParents = 64;
 
-constexpr std::array<infra::Migration, 2> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 3> kMigrations{{{1, R"sql(
 CREATE TABLE dataset_versions (
   project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL,
   PRIMARY KEY (project, name, number));
 CREATE INDEX dataset_versions_by_id ON dataset_versions (project, id);
 )sql"},
                                                         // The manifest and the shards of each version.
-                                                        {2, "CREATE TABLE dataset_blobs (digest TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (digest, version))"}}};
+                                                        {2, "CREATE TABLE dataset_blobs (digest TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (digest, version))"},
+                                                        // The same by project: a blob has an address in each.
+                                                        {3, R"sql(
+DROP TABLE dataset_blobs;
+CREATE TABLE dataset_blobs (
+  address TEXT NOT NULL, project TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (address, project, version));
+CREATE INDEX dataset_blobs_by_version ON dataset_blobs (project, version);
+)sql"}}};
 
 Status check_name(const std::string& name) {
   const bool good = !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [](unsigned char c) {
@@ -61,7 +68,7 @@ std::string joined(const std::string& a, std::string_view b) {
 // Cuts rows into shards and learns their schema on the way.
 class Writer {
  public:
-  Writer(infra::BlobStore& blobs, const LakeLimits& limits) : blobs_(blobs), limits_(limits) {}
+  Writer(governance::SealedBlobs& blobs, const governance::ProjectKeys& keys, const LakeLimits& limits) : blobs_(blobs), keys_(keys), limits_(limits) {}
 
   Status add(const std::string& row) {
     if (version_.rows >= limits_.max_rows) return fail(ErrorCode::kTooLarge, "more than {} rows", limits_.max_rows);
@@ -93,15 +100,16 @@ class Writer {
   Status flush() {
     if (rows_ == 0) return {};
     STOA_TRY(packed, compress(text_));
-    STOA_TRY(digest, blobs_.put(packed));
-    version_.shards.push_back({digest, rows_, static_cast<std::int64_t>(text_.size())});
+    STOA_TRY(stored, blobs_.put(keys_, packed));
+    version_.shards.push_back({stored.digest, rows_, static_cast<std::int64_t>(text_.size())});
     version_.bytes += static_cast<std::int64_t>(text_.size());
     text_.clear();
     rows_ = 0;
     return {};
   }
 
-  infra::BlobStore& blobs_;
+  governance::SealedBlobs& blobs_;
+  const governance::ProjectKeys& keys_;
   const LakeLimits& limits_;
   DatasetVersion version_;
   std::map<std::string, std::string> schema_;
@@ -167,12 +175,12 @@ Result<DatasetVersion> read_manifest(std::string_view text) {
   return version;
 }
 
-Result<DatasetVersion> load(infra::BlobStore& blobs, const SqlRow& row) {
+Result<DatasetVersion> load(governance::SealedBlobs& blobs, const governance::ProjectKeys& keys, const SqlRow& row) {
   std::string id, name;
   int number = 0;
   Micros created = 0;
   STOA_CHECK(row.read(id, name, number, created));
-  STOA_TRY(bytes, blobs.get(id, kMaxManifest));
+  STOA_TRY(bytes, blobs.get(keys, id, kMaxManifest));
   auto version = read_manifest(as_text(bytes));
   if (!version) return fail(std::move(version).error().in("dataset " + id));
   version->id = id;
@@ -182,28 +190,31 @@ Result<DatasetVersion> load(infra::BlobStore& blobs, const SqlRow& row) {
   return version;
 }
 
-Status insert_blobs(infra::SqlTransaction& transaction, const std::string& version, const std::vector<DatasetShard>& shards) {
-  const auto insert = [&](const std::string& digest) -> Status {
-    STOA_CHECK(transaction.execute("INSERT INTO dataset_blobs (digest, version) VALUES (?, ?) ON CONFLICT DO NOTHING", {digest, version}));
-    return {};
-  };
-  for (const auto& shard : shards) STOA_CHECK(insert(shard.digest));
-  return insert(version);
+// The manifest's blob and those of the shards.
+std::vector<std::string> addresses(const governance::ProjectKeys& keys, const std::string& version, const std::vector<DatasetShard>& shards) {
+  std::vector<std::string> out{governance::SealedBlobs::address_of(keys, version)};
+  for (const auto& shard : shards) out.push_back(governance::SealedBlobs::address_of(keys, shard.digest));
+  return out;
+}
+
+Status insert_blobs(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& version, const std::vector<DatasetShard>& shards) {
+  for (const auto& address : addresses(keys, version, shards))
+    STOA_CHECK(transaction.execute("INSERT INTO dataset_blobs (address, project, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", {address, keys.project(), version}));
+  return {};
 }
 
 // A blob equal to one of a deleted document may have been freed since it was stored.
-Status all_here(infra::BlobStore& blobs, const std::string& version, const std::vector<DatasetShard>& shards) {
-  const auto check = [&](const std::string& digest) -> Status {
-    STOA_TRY(here, blobs.exists(digest));
-    return here ? Status{} : fail(ErrorCode::kUnavailable, "a part of the dataset was removed while it was made: try again");
-  };
-  for (const auto& shard : shards) STOA_CHECK(check(shard.digest));
-  return check(version);
+Status all_here(infra::BlobStore& store, const governance::ProjectKeys& keys, const std::string& version, const std::vector<DatasetShard>& shards) {
+  for (const auto& address : addresses(keys, version, shards)) {
+    STOA_TRY(here, store.exists(address));
+    if (!here) return fail(ErrorCode::kUnavailable, "a part of the dataset was removed while it was made: try again");
+  }
+  return {};
 }
 
 }  // namespace
 
-Lake::Lake(infra::SqlDatabase& sql, infra::BlobStore& blobs, LakeLimits limits, const Clock& clock)
+Lake::Lake(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, LakeLimits limits, const Clock& clock)
     : sql_(sql), blobs_(blobs), limits_(limits), clock_(clock) {}
 
 Status Lake::open() {
@@ -211,19 +222,38 @@ Status Lake::open() {
   return note_blobs();
 }
 
-Result<bool> Lake::uses(infra::SqlSession& session, const std::string& digest) {
-  STOA_TRY(row, session.query_one("SELECT EXISTS (SELECT 1 FROM dataset_blobs WHERE digest = ?)", {digest}));
+Result<bool> Lake::uses(infra::SqlSession& session, const std::string& address) {
+  STOA_TRY(row, session.query_one("SELECT EXISTS (SELECT 1 FROM dataset_blobs WHERE address = ?)", {address}));
   return row->get<bool>(0);
 }
 
-// For versions made before there was a table of their blobs.
+governance::SealedTable Lake::sealed_table() { return {.blobs = "SELECT address FROM dataset_blobs WHERE project = ?"}; }
+
+// For versions of an earlier release: their blobs are sealed and noted.
 Status Lake::note_blobs() {
-  STOA_TRY(rows, sql_.query("SELECT id, MIN(name), 0, 0 FROM dataset_versions WHERE id NOT IN (SELECT version FROM dataset_blobs) GROUP BY id"));
+  STOA_TRY(rows, sql_.query("SELECT DISTINCT project, id FROM dataset_versions v WHERE NOT EXISTS "
+                            "(SELECT 1 FROM dataset_blobs b WHERE b.project = v.project AND b.version = v.id)"));
   for (const auto& row : rows) {
-    STOA_TRY(found, load(blobs_, row));
-    STOA_CHECK(sql_.transaction([&](infra::SqlTransaction& transaction) { return insert_blobs(transaction, found.id, found.shards); }));
+    std::string project, version;
+    STOA_CHECK(row.read(project, version));
+    auto keys = blobs_.sealer().project(project);
+    if (!keys && keys.error().code == ErrorCode::kPermissionDenied) continue;  // waits until the key is given back
+    if (!keys) return fail(std::move(keys).error());
+    STOA_CHECK(note_blobs(*keys, version));
   }
   return {};
+}
+
+Status Lake::note_blobs(const governance::ProjectKeys& keys, const std::string& version) {
+  STOA_CHECK(blobs_.take_over(keys, version));
+  STOA_TRY(bytes, blobs_.get(keys, version, kMaxManifest));
+  auto found = read_manifest(as_text(bytes));
+  if (!found) return fail(std::move(found).error().in("dataset " + version));
+  for (const auto& shard : found->shards) STOA_CHECK(blobs_.take_over(keys, shard.digest));
+  return sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(governance::note_plain_content(transaction));
+    return insert_blobs(transaction, keys, version, found->shards);
+  });
 }
 
 Result<DatasetVersion> Lake::create_version(const Call& call, const std::string& name, const RowSource& rows, const std::vector<std::string>& parents) {
@@ -235,7 +265,8 @@ Result<DatasetVersion> Lake::create_version(const Call& call, const std::string&
     STOA_TRY(found, version(call, parent));
     parent_ids.push_back(found.id);
   }
-  Writer writer(blobs_, limits_);
+  STOA_TRY(keys, this->keys(call));
+  Writer writer(blobs_, keys, limits_);
   while (true) {
     if (call.cancel.cancelled()) return fail(ErrorCode::kCancelled, "the making of the dataset '{}' was cancelled", name);
     STOA_TRY(row, rows());
@@ -243,15 +274,16 @@ Result<DatasetVersion> Lake::create_version(const Call& call, const std::string&
     STOA_CHECK(writer.add(*row));
   }
   STOA_TRY(made, writer.finish(parent_ids));
-  STOA_TRY(id, blobs_.put(as_bytes(manifest(made))));
+  STOA_TRY(stored, blobs_.put(keys, as_bytes(manifest(made))));
+  const std::string& id = stored.digest;
   STOA_CHECK(sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(latest, transaction.query_one("SELECT id, number FROM dataset_versions WHERE project = ? AND name = ? ORDER BY number DESC LIMIT 1", {call.principal.project, name}));
     std::string last;
     std::int64_t number = 0;
     if (latest) STOA_CHECK(latest->read(last, number));
     if (last == id) return {};
-    STOA_CHECK(all_here(blobs_, id, made.shards));
-    STOA_CHECK(insert_blobs(transaction, id, made.shards));
+    STOA_CHECK(all_here(blobs_.store(), keys, id, made.shards));
+    STOA_CHECK(insert_blobs(transaction, keys, id, made.shards));
     STOA_CHECK(transaction.execute("INSERT INTO dataset_versions (project, name, number, id, created) VALUES (?, ?, ?, ?, ?)",
                                    {call.principal.project, name, number + 1, id, clock_.now()}));
     return {};
@@ -275,9 +307,10 @@ Result<std::vector<DatasetSummary>> Lake::list(const Call& call) {
 Result<std::vector<DatasetVersion>> Lake::versions(const Call& call, const std::string& name) {
   STOA_TRY(rows, sql_.query("SELECT id, name, number, created FROM dataset_versions WHERE project = ? AND name = ? ORDER BY number DESC", {call.principal.project, name}));
   if (rows.empty()) return fail(no_dataset(name));
+  STOA_TRY(keys, this->keys(call));
   std::vector<DatasetVersion> result;
   for (const auto& row : rows) {
-    STOA_TRY(found, load(blobs_, row));
+    STOA_TRY(found, load(blobs_, keys, row));
     result.push_back(std::move(found));
   }
   return result;
@@ -298,12 +331,14 @@ Result<DatasetVersion> Lake::version(const Call& call, const std::string& versio
   }
   STOA_TRY(row, sql_.query_one(fmt::format("SELECT id, name, number, created FROM dataset_versions WHERE project = ? AND {} ORDER BY number DESC LIMIT 1", where), params));
   if (!row) return fail(no_dataset(version));
-  return load(blobs_, *row);
+  STOA_TRY(keys, this->keys(call));
+  return load(blobs_, keys, *row);
 }
 
 Status Lake::read(const Call& call, const std::string& version, std::int64_t offset, std::int64_t limit, const RowVisitor& visit) {
   STOA_TRY(found, this->version(call, version));
   if (offset < 0 || limit < 0) return fail(ErrorCode::kInvalidArgument, "offset {} and limit {} must not be negative", offset, limit);
+  STOA_TRY(keys, this->keys(call));
   std::int64_t skip = offset, left = limit;
   for (const auto& shard : found.shards) {
     if (left == 0) break;
@@ -311,7 +346,7 @@ Status Lake::read(const Call& call, const std::string& version, std::int64_t off
       skip -= shard.rows;
       continue;
     }
-    STOA_TRY(packed, blobs_.get(shard.digest, static_cast<std::uint64_t>(shard.bytes) + (1u << 20)));
+    STOA_TRY(packed, blobs_.get(keys, shard.digest, static_cast<std::uint64_t>(shard.bytes) + (1u << 20)));
     std::string carry;
     bool stopped = false;
     STOA_CHECK(decompress(packed, static_cast<std::uint64_t>(shard.bytes), [&](std::string_view piece) -> Result<bool> {

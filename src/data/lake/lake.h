@@ -1,4 +1,5 @@
 // Datasets: immutable versions, each a manifest and shards of rows (JSONL, zstd) in the blob store, named by their content.
+// Manifests and shards are sealed under the key of the project (governance/protection).
 //
 // Manifest (JSON): {"format":"stoa.dataset.v1","rows":N,"bytes":N,"schema":[{"name","type"}],"shards":[{"digest","rows","bytes"}],
 // "parents":["sha256:..."]}. Its digest is the version's id, so the same rows with the same parents are the same version.
@@ -13,7 +14,8 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "contracts/call.h"
-#include "infra/blob/blob.h"
+#include "governance/protection/sealed_blobs.h"
+#include "governance/protection/sealed_table.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::data {
@@ -63,10 +65,11 @@ struct LakeLimits {
 // Datasets belong to the caller's project. Thread-safe.
 class Lake {
  public:
-  Lake(infra::SqlDatabase& sql, infra::BlobStore& blobs, LakeLimits limits = {}, const Clock& clock = Clock::system());
+  Lake(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, LakeLimits limits = {}, const Clock& clock = Clock::system());
   Status open();  // brings the tables up to date
-  // Whether a version needs this blob: for whoever frees blobs.
-  static Result<bool> uses(infra::SqlSession& session, const std::string& digest);
+  // Whether a version needs the blob of this address: for whoever frees blobs.
+  static Result<bool> uses(infra::SqlSession& session, const std::string& address);
+  static governance::SealedTable sealed_table();
 
   // Names: 1..128 bytes of letters, digits and ._- . The latest version is given back unchanged when its content is the same.
   Result<DatasetVersion> create_version(const Call& call, const std::string& name, const RowSource& rows,
@@ -80,9 +83,11 @@ class Lake {
 
  private:
   Status note_blobs();
+  Status note_blobs(const governance::ProjectKeys& keys, const std::string& version);
+  Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
 
   infra::SqlDatabase& sql_;
-  infra::BlobStore& blobs_;
+  governance::SealedBlobs& blobs_;
   const LakeLimits limits_;
   const Clock& clock_;
 };

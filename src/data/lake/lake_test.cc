@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "data/lake/shard.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::data {
@@ -20,7 +21,7 @@ class LakeTest : public ::testing::Test {
   void SetUp() override {
     call_.principal = {"user_1", "tenant_1", "proj_a", "ann", {}, "developer"};
     limits_.shard_bytes = 64;
-    lake_ = std::make_unique<Lake>(*sql_, *blobs_, limits_);
+    lake_ = std::make_unique<Lake>(*sql_, protection_.blobs, limits_);
     ASSERT_TRUE(lake_->open());
   }
   std::vector<std::string> rows(const std::string& version, std::int64_t offset, std::int64_t limit) {
@@ -35,7 +36,7 @@ class LakeTest : public ::testing::Test {
   Call call_;
   LakeLimits limits_;
   std::unique_ptr<infra::SqlDatabase> sql_ = std::move(*infra::open_memory());
-  std::unique_ptr<infra::BlobStore> blobs_ = infra::open_memory_blobs();
+  governance::MemoryProtection protection_{*sql_};
   std::unique_ptr<Lake> lake_;
 };
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "data/sources/ingest.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/blob/blob.h"
 #include "infra/crypto/hash.h"
 #include "infra/sql/sqlite/sqlite.h"
@@ -65,9 +66,9 @@ struct World {
   }
 
   std::unique_ptr<infra::SqlDatabase> sql = std::move(*infra::open_memory());
-  std::unique_ptr<infra::BlobStore> blobs = infra::open_memory_blobs();
+  governance::MemoryProtection protection{*sql};
   Index index;
-  Catalog catalog{*sql, *blobs, index};
+  Catalog catalog{*sql, protection.blobs, index};
   LetterEmbedder embedder;
   Retriever retriever{catalog, index, &embedder};
   Call owner;

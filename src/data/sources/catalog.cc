@@ -60,7 +60,7 @@ std::string_view to_string(DocumentStatus status) {
   return "unknown";
 }
 
-Catalog::Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, infra::EventBus* events, const Clock& clock)
+Catalog::Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events, const Clock& clock)
     : sql_(sql), blobs_(blobs), index_(index), events_(events), clock_(clock) {}
 
 Status Catalog::write(const std::function<Status(infra::SqlTransaction&)>& work) {
@@ -69,15 +69,48 @@ Status Catalog::write(const std::function<Status(infra::SqlTransaction&)>& work)
 }
 
 Status Catalog::open(const std::string& embedding_model) {
+  embedding_model_ = embedding_model;
   STOA_CHECK(sql_.migrate("data/sources", source_migrations()));
-  return load_index(embedding_model);
+  for (const auto& table : source_tables(blobs_)) STOA_CHECK(governance::seal_old_rows(sql_, blobs_.sealer(), table));
+  STOA_TRY(rows, sql_.query("SELECT DISTINCT project FROM collections"));
+  for (const auto& row : rows) {
+    STOA_TRY(project, row.get<std::string>(0));
+    auto keys = blobs_.sealer().project(project);
+    if (!keys && keys.error().code == ErrorCode::kPermissionDenied) {
+      log(LogLevel::kWarning, "the documents of a project without a key are not searchable", {{"project", project}});
+      continue;
+    }
+    if (!keys) return fail(std::move(keys).error());
+    STOA_CHECK(load_project(*keys));
+  }
+  return {};
 }
 
-Status Catalog::load_index(const std::string& embedding_model) {
-  STOA_CHECK(sql_.for_each("SELECT id, project FROM collections", {}, [&](const SqlRow& row) -> Result<bool> {
-    std::string id, project;
-    STOA_CHECK(row.read(id, project));
-    index_.add_collection(id, project);
+std::vector<governance::SealedTable> Catalog::sealed_tables() { return source_tables(blobs_); }
+
+Status Catalog::reload_project(const std::string& project, bool readable) {
+  std::lock_guard lock(writes_);  // no document comes or goes meanwhile
+  STOA_TRY(rows, sql_.query("SELECT id FROM collections WHERE project = ?", {project}));
+  for (const auto& row : rows) {
+    STOA_TRY(id, row.get<std::string>(0));
+    index_.remove_collection(id);
+  }
+  if (!readable) return {};
+  STOA_TRY(keys, blobs_.sealer().project(project));
+  return load_project(keys);
+}
+
+Status Catalog::load_project(const governance::ProjectKeys& keys) {
+  STOA_CHECK(sql_.for_each("SELECT id FROM collections WHERE project = ?", {keys.project()}, [&](const SqlRow& row) -> Result<bool> {
+    STOA_TRY(id, row.get<std::string>(0));
+    index_.add_collection(id, keys.project());
+    return true;
+  }));
+  std::map<std::string, StoredDocument> documents;
+  STOA_CHECK(sql_.for_each(select_documents("d.status = ?"), {keys.project(), std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}, [&](const SqlRow& row) -> Result<bool> {
+    STOA_TRY(stored, read_document(row, keys));
+    std::string id = stored.document.id;
+    documents.emplace(std::move(id), std::move(stored));
     return true;
   }));
   IndexedDocument document;
@@ -86,22 +119,24 @@ Status Catalog::load_index(const std::string& embedding_model) {
     return document.chunks.empty() ? Status{} : index_.put(collection, std::exchange(document, {}));
   };
   STOA_CHECK(sql_.for_each(
-      "SELECT d.id, d.collection, d.access, d.attributes, d.embedding_model, c.key, c.prefix, c.text, c.vector FROM chunks c "
-      "JOIN documents d ON d.id = c.document WHERE d.status = ? ORDER BY c.document, c.ordinal",
-      {std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}, [&](const SqlRow& row) -> Result<bool> {
-        std::string id, owner, access, attributes, model, prefix, text;
+      "SELECT k.document, k.key, k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
+      "WHERE c.project = ? ORDER BY k.document, k.ordinal",
+      {keys.project()}, [&](const SqlRow& row) -> Result<bool> {
+        std::string id;
         std::int64_t key = 0;
-        std::optional<Bytes> vector;
-        STOA_CHECK(row.read(id, owner, access, attributes, model, key, prefix, text, vector));
+        Bytes sealed;
+        STOA_CHECK(row.read(id, key, sealed));
+        const auto owner = documents.find(id);
+        if (owner == documents.end()) return true;  // not completed
+        const StoredDocument& stored = owner->second;
         if (id != document.id) {
           STOA_CHECK(put());
-          STOA_TRY(list, AccessList::parse(access));
-          STOA_TRY(parsed, attributes_from_json(attributes));
-          document = {id, std::move(list), std::move(parsed), {}};
-          collection = owner;
+          document = {id, stored.document.access, stored.document.attributes, {}};
+          collection = stored.document.collection;
         }
-        const bool usable = vector && !model.empty() && model == embedding_model;
-        document.chunks.push_back({key, prefix.empty() ? text : prefix + "\n" + text, usable ? vector_from_bytes(*vector) : std::vector<float>()});
+        STOA_TRY(chunk, open_chunk(keys, key, sealed));
+        const bool usable = !stored.embedding_model.empty() && stored.embedding_model == embedding_model_;
+        document.chunks.push_back({key, chunk.prefix.empty() ? chunk.text : chunk.prefix + "\n" + chunk.text, usable ? std::move(chunk.vector) : std::vector<float>()});
         return true;
       }));
   return put();
@@ -114,9 +149,12 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
   if (call.principal.project.empty()) return fail(ErrorCode::kPermissionDenied, "a collection needs a project");
   const std::string id = new_id("vs");
   const Micros now = clock_.now();
+  STOA_TRY(keys, this->keys(call));
+  STOA_TRY(sealed, seal_collection(keys, id, spec.name, spec.metadata));
   STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_CHECK(transaction.execute("INSERT INTO collections (id, project, name, metadata, expires_after_days, created, last_active) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                                   {id, call.principal.project, spec.name, metadata_to_json(spec.metadata),
+    STOA_CHECK(transaction.execute("INSERT INTO collections (id, project, name, metadata, name_tag, sealed, expires_after_days, created, last_active) "
+                                   "VALUES (?, ?, '', '', ?, ?, ?, ?, ?)",
+                                   {id, call.principal.project, collection_tag(keys, spec.name), sealed,
                                     spec.expires_after_days ? infra::SqlValue(std::int64_t{*spec.expires_after_days}) : infra::SqlValue(nullptr), now, now}));
     transaction.on_commit([&] { index_.add_collection(id, call.principal.project); });
     return {};
@@ -124,8 +162,8 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
   return collection(call, id);
 }
 
-Result<Collection> Catalog::with_counts(const Call& call, const SqlRow& row) {
-  STOA_TRY(found, read_collection(row, clock_.now()));
+Result<Collection> Catalog::with_counts(const Call& call, const governance::ProjectKeys& keys, const SqlRow& row) {
+  STOA_TRY(found, read_collection(row, keys, clock_.now()));
   STOA_TRY(counts, count(call, found.id));
   found.counts = counts;
   await_index();
@@ -164,13 +202,16 @@ Result<DocumentCounts> Catalog::count(const Call& call, const std::string& colle
 Result<Collection> Catalog::collection(const Call& call, const std::string& id) {
   STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {id, call.principal.project}));
   if (!row) return fail(not_found("collection", id));
-  return with_counts(call, *row);
+  STOA_TRY(keys, this->keys(call));
+  return with_counts(call, keys, *row);
 }
 
 Result<Collection> Catalog::find_collection(const Call& call, const std::string& name) {
-  STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE project = ? AND name = ? ORDER BY id LIMIT 1", kCollectionColumns), {call.principal.project, name}));
+  STOA_TRY(keys, this->keys(call));
+  STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE project = ? AND name_tag = ? ORDER BY id LIMIT 1", kCollectionColumns),
+                               {call.principal.project, collection_tag(keys, name)}));
   if (!row) return fail(not_found("collection named", name).with_hint("'stoa search --help' tells how to list collections"));
-  return with_counts(call, *row);
+  return with_counts(call, keys, *row);
 }
 
 Result<Page<Collection>> Catalog::collections(const Call& call, const PageRequest& page) {
@@ -179,9 +220,11 @@ Result<Page<Collection>> Catalog::collections(const Call& call, const PageReques
   if (!page.after.empty()) params.emplace_back(page.after);
   STOA_TRY(rows, sql_.query(fmt::format("SELECT {} FROM collections WHERE project = ?{} LIMIT {}", kCollectionColumns, page_clause(page, "id"), page.limit + 1), params));
   Page<Collection> result;
+  if (rows.empty()) return result;
+  STOA_TRY(keys, this->keys(call));
   result.more = rows.size() > page.limit;
   for (std::size_t i = 0; i < std::min(rows.size(), page.limit); ++i) {
-    STOA_TRY(item, with_counts(call, rows[i]));
+    STOA_TRY(item, with_counts(call, keys, rows[i]));
     result.items.push_back(std::move(item));
   }
   return result;
@@ -193,8 +236,10 @@ Result<Collection> Catalog::change_collection(const Call& call, const std::strin
   const auto metadata = change.metadata.value_or(old.metadata);
   const auto days = change.expires_after_days.value_or(old.expires_after_days);
   STOA_CHECK(check_spec(name, metadata, days));
-  STOA_CHECK(sql_.execute("UPDATE collections SET name = ?, metadata = ?, expires_after_days = ?, last_active = ? WHERE id = ? AND project = ?",
-                          {name, metadata_to_json(metadata), days ? infra::SqlValue(std::int64_t{*days}) : infra::SqlValue(nullptr), clock_.now(), id, call.principal.project}));
+  STOA_TRY(keys, this->keys(call));
+  STOA_TRY(sealed, seal_collection(keys, id, name, metadata));
+  STOA_CHECK(sql_.execute("UPDATE collections SET name_tag = ?, sealed = ?, expires_after_days = ?, last_active = ? WHERE id = ? AND project = ?",
+                          {collection_tag(keys, name), sealed, days ? infra::SqlValue(std::int64_t{*days}) : infra::SqlValue(nullptr), clock_.now(), id, call.principal.project}));
   return collection(call, id);
 }
 
@@ -211,9 +256,9 @@ Status Catalog::remove_collection(const Call& call, const std::string& id) {
 
 // --- documents -----------------------------------------------------------------------------------------------------------
 
-Result<Document> Catalog::visible(const Call& call, const std::optional<SqlRow>& row, const std::string& id) {
+Result<Document> Catalog::visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<SqlRow>& row, const std::string& id) {
   if (!row) return fail(not_found("document", id));
-  STOA_TRY(stored, read_document(*row));
+  STOA_TRY(stored, read_document(*row, keys));
   if (!may_see(call.principal, stored)) return fail(not_found("document", id));
   await_index();
   return std::move(stored.document);
@@ -230,8 +275,9 @@ Result<Page<Document>> Catalog::documents(const Call& call, const std::string& c
   }
   if (!page.after.empty()) params.emplace_back(page.after);
   Page<Document> result;
+  STOA_TRY(keys, this->keys(call));
   STOA_CHECK(sql_.for_each(select_documents(where + page_clause(page, "d.id")), params, [&](const SqlRow& row) -> Result<bool> {
-    STOA_TRY(stored, read_document(row));
+    STOA_TRY(stored, read_document(row, keys));
     if (!may_see(call.principal, stored)) return true;
     result.more = result.items.size() == page.limit;
     if (!result.more) result.items.push_back(std::move(stored.document));
@@ -242,28 +288,39 @@ Result<Page<Document>> Catalog::documents(const Call& call, const std::string& c
 
 Result<Document> Catalog::document(const Call& call, const std::string& id) {
   STOA_TRY(row, sql_.query_one(select_documents("d.id = ?"), {call.principal.project, id}));
-  return visible(call, row, id);
+  if (!row) return fail(not_found("document", id));
+  STOA_TRY(keys, this->keys(call));
+  return visible(call, keys, row, id);
 }
 
 Result<Document> Catalog::document_of_file(const Call& call, const std::string& collection, const std::string& file_id) {
   if (file_id.empty()) return fail(not_found("file", file_id));
   STOA_TRY(rows, sql_.query(select_documents("d.collection = ? AND d.file_id = ? ORDER BY d.id DESC"), {call.principal.project, collection, file_id}));
+  if (rows.empty()) return fail(not_found("file", file_id));
+  STOA_TRY(keys, this->keys(call));
   for (const auto& row : rows) {
-    if (auto found = visible(call, row, file_id)) return found;
+    if (auto found = visible(call, keys, row, file_id)) return found;
   }
   return fail(not_found("file", file_id));
 }
 
 Result<Document> Catalog::set_attributes(const Call& call, const std::string& document, const Attributes& attributes) {
   STOA_CHECK(check_attributes(attributes));
-  STOA_TRY(found, this->document(call, document));
+  STOA_CHECK(this->document(call, document));
+  STOA_TRY(keys, this->keys(call));
+  Document changed;
   STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_CHECK(transaction.execute("UPDATE documents SET attributes = ? WHERE id = ?", {attributes_to_json(attributes), document}));
-    transaction.on_commit([&] { (void)index_.relabel(found.collection, document, found.access, attributes); });
+    STOA_TRY(row, transaction.query_one(select_documents("d.id = ?"), {call.principal.project, document}));  // as it is now: an ingest may have changed it
+    if (!row) return fail(not_found("document", document));
+    STOA_TRY(stored, read_document(*row, keys));
+    changed = std::move(stored.document);
+    changed.attributes = attributes;
+    STOA_TRY(sealed, seal_document(keys, changed));
+    STOA_CHECK(transaction.execute("UPDATE documents SET sealed = ? WHERE id = ?", {sealed, document}));
+    transaction.on_commit([&] { (void)index_.relabel(changed.collection, document, changed.access, attributes); });
     return {};
   }));
-  found.attributes = attributes;
-  return std::move(found);
+  return changed;
 }
 
 Status Catalog::remove_document(const Call& call, const std::string& id) {
@@ -296,10 +353,14 @@ Status Catalog::remove_documents_of_file(const Call& call, const std::string& fi
 Result<std::vector<std::string>> Catalog::document_text(const Call& call, const std::string& id) {
   STOA_TRY(found, document(call, id));
   if (!may_read(call.principal, found.access)) return fail(not_found("document", id));
+  STOA_TRY(keys, this->keys(call));
   std::vector<std::string> texts;
-  STOA_CHECK(sql_.for_each("SELECT text FROM chunks WHERE document = ? ORDER BY ordinal", {id}, [&](const SqlRow& row) -> Result<bool> {
-    STOA_TRY(text, row.get<std::string>(0));
-    texts.push_back(std::move(text));
+  STOA_CHECK(sql_.for_each("SELECT key, sealed FROM chunks WHERE document = ? ORDER BY ordinal", {id}, [&](const SqlRow& row) -> Result<bool> {
+    std::int64_t key = 0;
+    Bytes sealed;
+    STOA_CHECK(row.read(key, sealed));
+    STOA_TRY(chunk, open_chunk(keys, key, sealed));
+    texts.push_back(std::move(chunk.text));
     return true;
   }));
   return texts;
@@ -308,7 +369,8 @@ Result<std::vector<std::string>> Catalog::document_text(const Call& call, const 
 Result<DocumentContent> Catalog::open_document(const Call& call, const std::string& id) {
   STOA_TRY(found, document(call, id));
   if (!may_read(call.principal, found.access)) return fail(not_found("document", id));
-  STOA_TRY(bytes, blobs_.get(found.digest, kOriginalLimit));
+  STOA_TRY(keys, this->keys(call));
+  STOA_TRY(bytes, blobs_.get(keys, found.digest, kOriginalLimit));
   return DocumentContent{std::move(found), std::move(bytes)};
 }
 
@@ -316,10 +378,11 @@ Result<DocumentContent> Catalog::open_document(const Call& call, const std::stri
 
 Status Catalog::check_searchable(const Call& call, std::span<const std::string> ids) {
   const Micros now = clock_.now();
+  STOA_TRY(keys, this->keys(call));
   for (const auto& id : ids) {
     STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {id, call.principal.project}));
     if (!row) return fail(not_found("collection", id));
-    STOA_TRY(found, read_collection(*row, now));
+    STOA_TRY(found, read_collection(*row, keys, now));
     if (found.expired) return fail(error(ErrorCode::kNotFound, "the collection '{}' has expired", id).with_hint("change its expiry or make a new one"));
     if (!found.expires_after_days || now - found.last_active < kTouchEvery) continue;
     STOA_CHECK(sql_.execute("UPDATE collections SET last_active = ? WHERE id = ?", {now, id}));
@@ -329,33 +392,49 @@ Status Catalog::check_searchable(const Call& call, std::span<const std::string> 
 
 Result<std::vector<Passage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
   std::vector<Passage> passages;
+  if (hits.empty()) return passages;
+  STOA_TRY(keys, this->keys(call));
   for (const Hit& hit : hits) {
-    STOA_TRY(row, sql_.query_one("SELECT k.id, k.section, k.anchor, k.page, k.text, k.ordinal, k.parent, d.id, d.collection, d.file_id, d.path, d.title, d.digest, d.access "
-                                 "FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
-                                 "WHERE k.key = ? AND c.project = ? AND d.status = ?",
-                                 {hit.key, call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}));
+    STOA_TRY(row, sql_.query_one(select_documents("d.status = ? AND d.id = (SELECT document FROM chunks WHERE key = ?)"),
+                                 {call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}, hit.key}));
     if (!row) continue;  // removed since
-    Passage passage;
-    std::string section, access;
-    std::int64_t ordinal = 0, parent = 0;
-    STOA_CHECK(row->read(passage.chunk_id, section, passage.anchor, passage.page, passage.text, ordinal, parent, passage.document_id, passage.collection,
-                         passage.file_id, passage.path, passage.title, passage.document_version, access));
-    STOA_TRY(list, AccessList::parse(access));
-    passage.readers = permitting_entry(call.principal, list);
+    STOA_TRY(stored, read_document(*row, keys));
+    const Document& document = stored.document;
+    Passage passage{.document_id = document.id, .collection = document.collection, .file_id = document.file_id, .path = document.path, .title = document.title};
+    passage.document_version = document.digest;
+    passage.readers = permitting_entry(call.principal, document.access);
     if (passage.readers.empty()) continue;
-    STOA_TRY(headings, strings_from_json(section));
-    passage.section = std::move(headings);
-    passage.score = hit.score;
-    STOA_TRY(around, sql_.query("SELECT text FROM chunks WHERE document = ? AND parent = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
-                                {passage.document_id, parent, ordinal - kContextReach, ordinal + kContextReach}));
-    for (const auto& sibling : around) {
-      if (around.size() == 1) break;
-      STOA_TRY(text, sibling.get<std::string>(0));
-      passage.context += (passage.context.empty() ? "" : "\n\n") + text;
-    }
-    passages.push_back(std::move(passage));
+    STOA_TRY(complete, fill_passage(keys, hit, passage));
+    if (complete) passages.push_back(std::move(passage));
   }
   return passages;
+}
+
+Result<bool> Catalog::fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage) {
+  // The chunk and those of its section around it, in reading order.
+  STOA_TRY(rows, sql_.query("SELECT s.key, s.id, s.page, s.sealed FROM chunks k JOIN chunks s ON s.document = k.document AND s.parent = k.parent "
+                            "AND s.ordinal BETWEEN k.ordinal - ? AND k.ordinal + ? WHERE k.key = ? ORDER BY s.ordinal",
+                            {std::int64_t{kContextReach}, std::int64_t{kContextReach}, hit.key}));
+  bool found = false;
+  for (const auto& row : rows) {
+    std::int64_t key = 0;
+    std::string id;
+    int page = 0;
+    Bytes sealed;
+    STOA_CHECK(row.read(key, id, page, sealed));
+    STOA_TRY(chunk, open_chunk(keys, key, sealed));
+    if (rows.size() > 1) passage.context += (passage.context.empty() ? "" : "\n\n") + chunk.text;
+    if (key != hit.key) continue;
+    STOA_TRY(headings, strings_from_json(chunk.section));
+    passage.chunk_id = std::move(id);
+    passage.section = std::move(headings);
+    passage.anchor = std::move(chunk.anchor);
+    passage.page = page;
+    passage.text = std::move(chunk.text);
+    passage.score = hit.score;
+    found = true;
+  }
+  return found;
 }
 
 }  // namespace stoa::data

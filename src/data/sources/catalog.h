@@ -1,5 +1,6 @@
 // Collections (the vector stores of the OpenAI API) and the documents in them: rows in SQL, original bytes in the blob store,
-// and the in-memory index kept equal to the rows.
+// and the in-memory index kept equal to the rows. Names, texts, vectors and originals are sealed under the key of their project
+// (governance/protection): while it is revoked every call that needs them is kPermissionDenied.
 //
 // Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever
 // brought a document in may also see it in lists and remove it (not search it). What may not be seen is kNotFound, and no count
@@ -23,7 +24,8 @@
 #include "contracts/retrieval.h"
 #include "data/index/attributes.h"
 #include "data/index/index.h"
-#include "infra/blob/blob.h"
+#include "governance/protection/sealed_blobs.h"
+#include "governance/protection/sealed_table.h"
 #include "infra/bus/bus.h"
 #include "infra/sql/sql.h"
 
@@ -102,11 +104,15 @@ struct DocumentContent {
 class Catalog {
  public:
   // What is removed is told through `events`, so that a BlobCollector can free the originals; null: they stay.
-  Catalog(infra::SqlDatabase& sql, infra::BlobStore& blobs, Index& index, infra::EventBus* events = nullptr, const Clock& clock = Clock::system());
+  Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events = nullptr, const Clock& clock = Clock::system());
 
   // Brings the tables up to date and fills the index from the rows. Vectors of another model than `embedding_model` (empty:
-  // none) are left out; their passages are found by text until they are ingested again. Call once, before anything else.
+  // none) are left out; their passages are found by text until they are ingested again. Projects whose key is revoked are left out of the
+  // index. Call once, before anything else.
   Status open(const std::string& embedding_model);
+  // The project's content became unreadable, or readable again: it leaves the index, or comes back to it.
+  Status reload_project(const std::string& project, bool readable);
+  std::vector<governance::SealedTable> sealed_tables();
 
   Result<Collection> create_collection(const Call& call, const CollectionSpec& spec);
   Result<Collection> collection(const Call& call, const std::string& id);
@@ -146,17 +152,21 @@ class Catalog {
   Status remove_documents(infra::SqlTransaction& transaction, std::string_view where, const infra::SqlParams& params);
   // Waits for the write at hand: rows that were read before are in the index after. So what is told as completed is found.
   void await_index() { std::lock_guard lock(writes_); }
-  Status load_index(const std::string& embedding_model);
+  Status load_project(const governance::ProjectKeys& keys);
+  Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const std::string& collection);
-  Result<Collection> with_counts(const Call& call, const infra::SqlRow& row);
+  Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
+  // False when the chunk has gone.
+  Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);
   // The document, when the caller may see it.
-  Result<Document> visible(const Call& call, const std::optional<infra::SqlRow>& row, const std::string& id);
+  Result<Document> visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<infra::SqlRow>& row, const std::string& id);
 
   infra::SqlDatabase& sql_;
-  infra::BlobStore& blobs_;
+  governance::SealedBlobs& blobs_;
   Index& index_;
   infra::EventBus* const events_;
   const Clock& clock_;
+  std::string embedding_model_;
   std::mutex writes_;
 };
 

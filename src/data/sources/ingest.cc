@@ -68,7 +68,7 @@ struct NewJob {
   std::size_t total = 0;
 };
 
-Status insert_job(infra::SqlTransaction& transaction, infra::EventBus* events, const Principal& principal, const NewJob& job, Micros now, std::size_t max_jobs) {
+Status insert_job(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, infra::EventBus* events, const Principal& principal, const NewJob& job, Micros now, std::size_t max_jobs) {
   // Files that were sent for a job that never started are named by nothing else.
   const infra::SqlParams old{principal.project, now - kKeepFinished, number(JobStatus::kRunning)};
   STOA_TRY(digests, distinct_digests(transaction, "SELECT f.digest FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job WHERE j.project = ? AND j.created < ? AND j.status <> ?", old));
@@ -80,19 +80,23 @@ Status insert_job(infra::SqlTransaction& transaction, infra::EventBus* events, c
   if (static_cast<std::size_t>(unfinished) >= max_jobs) {
     return fail(error(ErrorCode::kResourceExhausted, "{} ingest jobs of this project are not finished", unfinished).with_hint("wait for them, or cancel some"));
   }
+  STOA_TRY(sealed, seal_job(keys, job.id, job.source, job.attributes));
   STOA_CHECK(transaction.execute(
-      "INSERT INTO ingest_jobs (id, project, collection, owner, principal, source, access, attributes, prune, attach, chunk_tokens, status, created, total, "
-      "done, failed, unchanged, removed, bytes, chunks, tokens, compute_micros) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)",
-      {job.id, principal.project, job.collection, principal.id, principal_to_json(principal), job.source, job.access.key(), attributes_to_json(job.attributes),
+      "INSERT INTO ingest_jobs (id, project, collection, owner, principal, source, access, attributes, sealed, prune, attach, chunk_tokens, status, created, total, "
+      "done, failed, unchanged, removed, bytes, chunks, tokens, compute_micros) VALUES (?, ?, ?, ?, ?, '', ?, '', ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)",
+      {job.id, principal.project, job.collection, principal.id, principal_to_json(principal), job.access.key(), sealed,
        std::int64_t{job.prune}, std::int64_t{job.attach}, std::int64_t{job.chunk_tokens}, number(job.status), now, static_cast<std::int64_t>(job.total)}));
   return {};
 }
 
-Status insert_file(infra::SqlTransaction& transaction, const std::string& job, std::size_t ordinal, const IngestFile& file, const std::string& document, bool present) {
-  STOA_CHECK(transaction.execute("INSERT INTO ingest_files (job, ordinal, path, digest, bytes, content_type, document, present, status, error) "
-                                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
-                                 {job, static_cast<std::int64_t>(ordinal), file.path, file.digest, file.bytes, file.content_type, document, std::int64_t{present},
-                                  std::int64_t{static_cast<int>(FileStatus::kPending)}}));
+Status insert_file(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const NewJob& job, std::size_t ordinal, const IngestFile& file,
+                   const std::string& document, bool present) {
+  const auto number = static_cast<std::int64_t>(ordinal);
+  STOA_TRY(sealed, seal_file(keys, job.id, number, {file.path, file.digest, {}}));
+  STOA_CHECK(transaction.execute("INSERT INTO ingest_files (job, ordinal, path, path_tag, digest, bytes, content_type, document, present, status, error, sealed) "
+                                 "VALUES (?, ?, '', ?, ?, ?, ?, ?, ?, ?, '', ?)",
+                                 {job.id, number, path_tag(keys, job.source, file.path), governance::SealedBlobs::address_of(keys, file.digest), file.bytes,
+                                  file.content_type, document, std::int64_t{present}, std::int64_t{static_cast<int>(FileStatus::kPending)}, sealed}));
   return {};
 }
 
@@ -114,15 +118,16 @@ Ingest::~Ingest() = default;
 
 Status Ingest::start_worker() { return worker_->start(); }
 void Ingest::stop_worker() { worker_->stop(); }
+void Ingest::resume() { worker_->wake(); }
 
 // A digest alone is no right to bytes: they count as present only where the caller may read a document made of them.
-Result<bool> Ingest::has_bytes(const Call& call, const std::string& digest) {
+Result<bool> Ingest::has_bytes(const Call& call, const governance::ProjectKeys& keys, const std::string& digest) {
   STOA_TRY(rows, catalog_.sql_.query("SELECT DISTINCT d.access FROM documents d JOIN collections c ON c.id = d.collection WHERE d.digest = ? AND c.project = ?",
-                                     {digest, call.principal.project}));
+                                     {governance::SealedBlobs::address_of(keys, digest), call.principal.project}));
   for (const auto& row : rows) {
     STOA_TRY(access, row.get<std::string>(0));
     STOA_TRY(list, AccessList::parse(access));
-    if (may_read(call.principal, list)) return catalog_.blobs_.exists(digest);
+    if (may_read(call.principal, list)) return catalog_.blobs_.exists(keys, digest);
   }
   return false;
 }
@@ -130,11 +135,12 @@ Result<bool> Ingest::has_bytes(const Call& call, const std::string& digest) {
 Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) {
   STOA_CHECK(check_spec(spec, limits_));
   STOA_CHECK(catalog_.collection(call, spec.collection));
+  STOA_TRY(keys, catalog_.keys(call));
   CreatedJob created{new_id("job"), {}};
   std::map<std::string, bool> present;
   for (const auto& file : spec.files) {
     if (present.contains(file.digest)) continue;
-    STOA_TRY(here, has_bytes(call, file.digest));
+    STOA_TRY(here, has_bytes(call, keys, file.digest));
     present[file.digest] = here;
     if (!here) created.missing.push_back(file.digest);
   }
@@ -142,12 +148,12 @@ Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) 
     const NewJob job{created.id, spec.collection, spec.source, spec.access, spec.attributes, spec.prune, false, 0, JobStatus::kWaiting, spec.files.size()};
     for (auto& [digest, here] : present) {  // looked at again: a blob may have been collected since
       if (!here) continue;
-      STOA_TRY(still, catalog_.blobs_.exists(digest));
+      STOA_TRY(still, catalog_.blobs_.exists(keys, digest));
       here = still;
       if (!still) created.missing.push_back(digest);
     }
-    STOA_CHECK(insert_job(transaction, catalog_.events_, call.principal, job, catalog_.clock_.now(), limits_.max_jobs));
-    for (std::size_t i = 0; i < spec.files.size(); ++i) STOA_CHECK(insert_file(transaction, created.id, i, spec.files[i], "", present[spec.files[i].digest]));
+    STOA_CHECK(insert_job(transaction, keys, catalog_.events_, call.principal, job, catalog_.clock_.now(), limits_.max_jobs));
+    for (std::size_t i = 0; i < spec.files.size(); ++i) STOA_CHECK(insert_file(transaction, keys, job, i, spec.files[i], "", present[spec.files[i].digest]));
     return {};
   }));
   return created;
@@ -156,22 +162,28 @@ Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) 
 Status Ingest::put_blob(const Call& call, const std::string& job, const std::string& digest, ByteSpan bytes) {
   STOA_TRY(at, progress(call, job));
   if (at.status != JobStatus::kWaiting) return fail(ErrorCode::kConflict, "job {} is {}, not waiting", job, to_string(at.status));
-  STOA_TRY(row, catalog_.sql_.query_one("SELECT bytes FROM ingest_files WHERE job = ? AND digest = ? LIMIT 1", {job, digest}));
+  STOA_TRY(keys, catalog_.keys(call));
+  const std::string address = governance::SealedBlobs::address_of(keys, digest);
+  STOA_TRY(row, catalog_.sql_.query_one("SELECT bytes FROM ingest_files WHERE job = ? AND digest = ? LIMIT 1", {job, address}));
   if (!row) return fail(ErrorCode::kInvalidArgument, "no file of job {} has this digest", job);
   if (bytes.size() > limits_.parse.max_bytes) return fail(ErrorCode::kTooLarge, "{} bytes, at most {} are taken", bytes.size(), limits_.parse.max_bytes);
   if ("sha256:" + infra::to_hex(infra::sha256(bytes)) != digest) return fail(ErrorCode::kInvalidArgument, "the bytes do not have the digest {}", digest);
-  STOA_CHECK(catalog_.blobs_.put(bytes));
-  STOA_CHECK(catalog_.sql_.execute("UPDATE ingest_files SET present = 1, bytes = ? WHERE job = ? AND digest = ?", {static_cast<std::int64_t>(bytes.size()), job, digest}));
+  STOA_CHECK(catalog_.blobs_.put(keys, bytes));
+  STOA_CHECK(catalog_.sql_.execute("UPDATE ingest_files SET present = 1, bytes = ? WHERE job = ? AND digest = ?", {static_cast<std::int64_t>(bytes.size()), job, address}));
   return {};
 }
 
 Status Ingest::start(const Call& call, const std::string& job) {
   STOA_CHECK(progress(call, job));
+  STOA_TRY(keys, catalog_.keys(call));
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(row, transaction.query_one("SELECT path FROM ingest_files WHERE job = ? AND present = 0 ORDER BY ordinal LIMIT 1", {job}));
+    STOA_TRY(row, transaction.query_one("SELECT ordinal, sealed FROM ingest_files WHERE job = ? AND present = 0 ORDER BY ordinal LIMIT 1", {job}));
     if (row) {
-      STOA_TRY(path, row->get<std::string>(0));
-      return fail(error(ErrorCode::kConflict, "the bytes of '{}' are missing", path).with_hint("send them before starting the job"));
+      std::int64_t ordinal = 0;
+      Bytes sealed;
+      STOA_CHECK(row->read(ordinal, sealed));
+      STOA_TRY(file, open_file(keys, job, ordinal, sealed));
+      return fail(error(ErrorCode::kConflict, "the bytes of '{}' are missing", file.path).with_hint("send them before starting the job"));
     }
     STOA_TRY(changed, transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status = ?", {number(JobStatus::kRunning), job, number(JobStatus::kWaiting)}));
     if (changed == 0) return fail(ErrorCode::kConflict, "job {} was started or cancelled before", job);
@@ -193,11 +205,15 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
   result.status = static_cast<JobStatus>(status);
   catalog_.await_index();
   if (result.failed == 0) return result;
-  STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT path, error FROM ingest_files WHERE job = ? AND status = ? ORDER BY ordinal LIMIT {}", kMaxErrors),
+  STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT ordinal, sealed FROM ingest_files WHERE job = ? AND status = ? ORDER BY ordinal LIMIT {}", kMaxErrors),
                                      {job, std::int64_t{static_cast<int>(FileStatus::kFailed)}}));
+  STOA_TRY(keys, catalog_.keys(call));
   for (const auto& failed : rows) {
-    FileError& entry = result.errors.emplace_back();
-    STOA_CHECK(failed.read(entry.path, entry.message));
+    std::int64_t ordinal = 0;
+    Bytes sealed;
+    STOA_CHECK(failed.read(ordinal, sealed));
+    STOA_TRY(file, open_file(keys, job, ordinal, sealed));
+    result.errors.push_back({std::move(file.path), std::move(file.error)});
   }
   return result;
 }
@@ -229,25 +245,31 @@ Result<Document> Ingest::attach(const Call& call, const AttachSpec& spec) {
   if (spec.max_chunk_tokens && *spec.max_chunk_tokens < 16) return fail(error(ErrorCode::kInvalidArgument, "passages have at least 16 tokens").with_param("chunking_strategy"));
   STOA_CHECK(catalog_.collection(call, spec.collection));
   const auto old = catalog_.document_of_file(call, spec.collection, spec.file_id);
-  const std::string id = new_id("doc");
+  Document document{.id = new_id("doc"), .collection = spec.collection, .source = "files", .path = name, .title = name};
+  document.digest = spec.digest;
+  document.attributes = spec.attributes;
+  STOA_TRY(keys, catalog_.keys(call));
+  STOA_TRY(sealed, seal_document(keys, document));
+  const std::string address = governance::SealedBlobs::address_of(keys, spec.digest);
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     if (old) {
       STOA_CHECK(catalog_.remove_documents(transaction, "d.id = ?", {old->id}));
     }
-    STOA_TRY(here, catalog_.blobs_.exists(spec.digest));
+    STOA_TRY(here, catalog_.blobs_.exists(keys, spec.digest));
     if (!here) return fail(error(ErrorCode::kNotFound, "no file '{}'", spec.file_id).with_param("file_id"));  // deleted meanwhile
     const Micros now = catalog_.clock_.now();
     STOA_CHECK(transaction.execute(
-        "INSERT INTO documents (id, collection, source, path, file_id, title, content_type, digest, bytes, chunks, access, attributes, status, error_code, "
-        "error, created, owner, embedding_model) VALUES (?, ?, 'files', ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, 0, '', ?, ?, '')",
-        {id, spec.collection, name, spec.file_id, name, spec.content_type, spec.digest, spec.bytes, spec.access.key(), attributes_to_json(spec.attributes),
+        "INSERT INTO documents (id, collection, source, path, source_tag, path_tag, file_id, title, content_type, digest, bytes, chunks, access, attributes, sealed, "
+        "status, error_code, error, created, owner, embedding_model) VALUES (?, ?, '', '', ?, ?, ?, '', ?, ?, ?, 0, ?, '', ?, ?, 0, '', ?, ?, '')",
+        {document.id, spec.collection, source_tag(keys, document.source), path_tag(keys, document.source, name), spec.file_id, spec.content_type, address,
+         spec.bytes, spec.access.key(), sealed,
          std::int64_t{static_cast<int>(DocumentStatus::kInProgress)}, now, call.principal.id}));
     const NewJob job{new_id("job"), spec.collection, "files", spec.access, spec.attributes, false, true, spec.max_chunk_tokens.value_or(0), JobStatus::kRunning, 1};
-    STOA_CHECK(insert_job(transaction, catalog_.events_, call.principal, job, now, limits_.max_jobs));
-    return insert_file(transaction, job.id, 0, {name, spec.digest, spec.bytes, spec.content_type}, id, true);
+    STOA_CHECK(insert_job(transaction, keys, catalog_.events_, call.principal, job, now, limits_.max_jobs));
+    return insert_file(transaction, keys, job, 0, {name, spec.digest, spec.bytes, spec.content_type}, document.id, true);
   }));
   worker_->wake();
-  return catalog_.document(call, id);
+  return catalog_.document(call, document.id);
 }
 
 }  // namespace stoa::data

@@ -100,6 +100,8 @@ class Ingest {
   Status start_worker();
   // Returns once the file at hand is committed or given up; it is done again after the next start.
   void stop_worker();
+  // Looks for jobs that can go on: those of a project whose key was revoked wait until it is given back.
+  void resume();
 
   Result<CreatedJob> create_job(const Call& call, const IngestSpec& spec);
   // Bytes of one file of a waiting job. kInvalidArgument when the bytes do not have that digest or no file of the job has.
@@ -116,7 +118,7 @@ class Ingest {
   Result<Document> attach(const Call& call, const AttachSpec& spec);
 
  private:
-  Result<bool> has_bytes(const Call& call, const std::string& digest);
+  Result<bool> has_bytes(const Call& call, const governance::ProjectKeys& keys, const std::string& digest);
 
   Catalog& catalog_;
   const IngestLimits limits_;

@@ -71,9 +71,11 @@ class IngestTest : public ::testing::Test {
     sql_ = std::move(*opened);
     index_ = std::make_unique<Index>();
     events_ = std::move(*infra::open_local_bus(*sql_));
+    sealer_ = *governance::Sealer::open(*sql_, *keys_);
+    sealed_ = std::make_unique<governance::SealedBlobs>(*blobs_, *sealer_);
     ASSERT_TRUE(events_->subscribe(blob_collector_subscription(), collect_blobs(*sql_, *blobs_, {})));
     ledger_ = std::move(*governance::Ledger::open(*sql_, prices_));
-    catalog_ = std::make_unique<Catalog>(*sql_, *blobs_, *index_, events_.get());
+    catalog_ = std::make_unique<Catalog>(*sql_, *sealed_, *index_, events_.get());
     const Status status = catalog_->open("letters");
     ASSERT_TRUE(status) << status.error().message;
     ingest_ = std::make_unique<Ingest>(*catalog_, &embedder_, ledger_.get());
@@ -84,6 +86,8 @@ class IngestTest : public ::testing::Test {
     ledger_.reset();
     events_.reset();
     index_.reset();
+    sealed_.reset();
+    sealer_.reset();
     sql_.reset();
   }
 
@@ -126,7 +130,10 @@ class IngestTest : public ::testing::Test {
 
   std::filesystem::path folder_;
   std::unique_ptr<infra::BlobStore> blobs_ = infra::open_memory_blobs();
+  std::unique_ptr<infra::KeyManagement> keys_ = infra::open_memory_keys();
   std::unique_ptr<infra::SqlDatabase> sql_;
+  std::unique_ptr<governance::Sealer> sealer_;
+  std::unique_ptr<governance::SealedBlobs> sealed_;
   std::unique_ptr<Index> index_;
   std::unique_ptr<infra::EventBus> events_;
   const governance::PriceBook prices_ = *governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml");
@@ -247,7 +254,7 @@ TEST_F(IngestAttacks, OthersLearnNothing) {
 TEST_F(IngestTest, AttachShowsItsStateAndReplaces) {
   const Call ann = call("ann");
   const auto attach = [&](const std::string& text, const std::string& name) {
-    EXPECT_TRUE(blobs_->put(as_bytes(text)));
+    EXPECT_TRUE(sealed_->put(*sealer_->project("proj_a"), as_bytes(text)));
     return ingest_->attach(ann, {collection_, "file-1", name, digest_of(text), static_cast<std::int64_t>(text.size()), "", *AccessList::parse("public"), {{"k", 1.0}}, {}});
   };
   const auto first = attach("# T\nhello there", "t.md");
@@ -365,9 +372,9 @@ TEST_F(IngestTest, BlobsGoWithTheLastDocumentThatNamesThem) {
     }));
     return found;
   };
-  const auto digests = [](std::initializer_list<const char*> texts) {
+  const auto digests = [&](std::initializer_list<const char*> texts) {
     std::set<std::string> out;
-    for (const char* text : texts) out.insert(digest_of(text));
+    for (const char* text : texts) out.insert(sealed_->address_of(*sealer_->project("proj_a"), digest_of(text)));
     return out;
   };
   const Call ann = call("ann");
@@ -385,7 +392,7 @@ TEST_F(IngestTest, BlobsGoWithTheLastDocumentThatNamesThem) {
   // A crash between the removal of the rows and that of the bytes: the next start completes it.
   events_->stop();
   ASSERT_TRUE(catalog_->remove_collection(ann, collection_));
-  EXPECT_TRUE(*blobs_->exists(digest_of("two")));
+  EXPECT_TRUE(*sealed_->exists(*sealer_->project("proj_a"), digest_of("two")));
   halt();
   boot();
   EXPECT_EQ(held(), digests({}));

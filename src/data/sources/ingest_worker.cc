@@ -4,6 +4,7 @@
 #include <array>
 #include <exception>
 
+#include "base/error_table.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "data/sources/blob_collector.h"
@@ -22,10 +23,12 @@ std::int64_t number(DocumentStatus status) { return static_cast<int>(status); }
 
 // Marks the file and adds to the job's sums, in the transaction of the work itself: after a crash both happened or neither did.
 // False when the job ended or the file was done meanwhile.
-Result<bool> record(infra::SqlTransaction& transaction, const std::string& job, std::int64_t ordinal, FileStatus status, const std::string& error) {
-  STOA_TRY(changed, transaction.execute("UPDATE ingest_files SET status = ?, error = ? WHERE job = ? AND ordinal = ? AND status = ? AND EXISTS "
+Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,
+                    const StoredFileName& file) {
+  STOA_TRY(sealed, seal_file(keys, job, ordinal, file));
+  STOA_TRY(changed, transaction.execute("UPDATE ingest_files SET status = ?, sealed = ? WHERE job = ? AND ordinal = ? AND status = ? AND EXISTS "
                                         "(SELECT 1 FROM ingest_jobs WHERE id = ? AND status = ?)",
-                                        {number(status), error, job, ordinal, number(FileStatus::kPending), job, number(JobStatus::kRunning)}));
+                                        {number(status), sealed, job, ordinal, number(FileStatus::kPending), job, number(JobStatus::kRunning)}));
   if (changed == 0) return false;
   STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET done = done + 1, failed = failed + ?, unchanged = unchanged + ? WHERE id = ?",
                                  {std::int64_t{status == FileStatus::kFailed}, std::int64_t{status == FileStatus::kUnchanged}, job}));
@@ -119,50 +122,68 @@ Result<bool> IngestWorker::step() {
   return true;
 }
 
+// Jobs in turns; those whose project's key is revoked wait.
 Result<std::optional<IngestWorker::Job>> IngestWorker::next_job() {
-  for (const std::string& after : {last_job_, std::string()}) {
-    STOA_TRY(row, catalog_.sql_.query_one("SELECT id, collection, source, principal, access, attributes, prune, attach, chunk_tokens FROM ingest_jobs "
-                                          "WHERE status = ? AND id > ? ORDER BY id LIMIT 1",
-                                          {number(JobStatus::kRunning), after}));
-    if (!row) continue;
-    Job job;
-    std::string principal, access, attributes;
-    STOA_CHECK(row->read(job.id, job.collection, job.source, principal, access, attributes, job.prune, job.attach, job.chunk_tokens));
-    STOA_TRY(who, principal_from_json(principal));
-    STOA_TRY(list, AccessList::parse(access));
-    STOA_TRY(parsed, attributes_from_json(attributes));
-    job.principal = std::move(who);
-    job.access = std::move(list);
-    job.attributes = std::move(parsed);
-    return job;
+  STOA_TRY(rows, catalog_.sql_.query("SELECT id, project FROM ingest_jobs WHERE status = ? ORDER BY id <= ?, id", {number(JobStatus::kRunning), last_job_}));
+  for (const auto& row : rows) {
+    std::string id, project;
+    STOA_CHECK(row.read(id, project));
+    auto keys = catalog_.blobs_.sealer().project(project);
+    if (!keys && keys.error().code == ErrorCode::kPermissionDenied) continue;
+    if (!keys) return fail(std::move(keys).error());
+    STOA_TRY(job, read_job(id, std::move(*keys)));
+    return std::optional<Job>(std::move(job));
   }
   return std::optional<Job>();
 }
 
+Result<IngestWorker::Job> IngestWorker::read_job(const std::string& id, governance::ProjectKeys keys) {
+  STOA_TRY(row, catalog_.sql_.query_one("SELECT id, collection, principal, access, prune, attach, chunk_tokens, sealed FROM ingest_jobs WHERE id = ?", {id}));
+  if (!row) return fail(ErrorCode::kUnavailable, "the job {} was removed", id);
+  Job job;
+  std::string principal, access;
+  Bytes sealed;
+  STOA_CHECK(row->read(job.id, job.collection, principal, access, job.prune, job.attach, job.chunk_tokens, sealed));
+  STOA_TRY(who, principal_from_json(principal));
+  STOA_TRY(list, AccessList::parse(access));
+  STOA_TRY(record, governance::open_record(keys, governance::row_context("ingest_jobs", id), sealed, 2));
+  STOA_TRY(parsed, attributes_from_json(record.fields[1]));
+  job.principal = std::move(who);
+  job.access = std::move(list);
+  job.source = record.text(0);
+  job.attributes = std::move(parsed);
+  job.keys = std::move(keys);
+  return job;
+}
+
 Result<std::optional<IngestWorker::Task>> IngestWorker::next_file(const Job& job) {
-  STOA_TRY(row, catalog_.sql_.query_one("SELECT ordinal, path, digest, bytes, content_type, document FROM ingest_files WHERE job = ? AND status = ? "
+  STOA_TRY(row, catalog_.sql_.query_one("SELECT ordinal, bytes, content_type, document, sealed FROM ingest_files WHERE job = ? AND status = ? "
                                         "ORDER BY ordinal LIMIT 1",
                                         {job.id, number(FileStatus::kPending)}));
   if (!row) return std::optional<Task>();
   Task task;
   task.job = job;
-  STOA_CHECK(row->read(task.ordinal, task.path, task.digest, task.bytes, task.content_type, task.document));
+  Bytes sealed;
+  STOA_CHECK(row->read(task.ordinal, task.bytes, task.content_type, task.document, sealed));
+  STOA_TRY(file, open_file(*job.keys, job.id, task.ordinal, sealed));
+  task.path = std::move(file.path);
+  task.digest = std::move(file.digest);
   return task;
 }
 
 // The document this file replaces: of its path in its source, among those the job's principal may see. Another's document of the
 // same path is not touched, nor is it told of.
 Result<std::optional<StoredDocument>> IngestWorker::existing(const Task& task) {
-  const std::string by = task.job.attach ? "d.collection = ? AND d.id = ?" : "d.collection = ? AND d.source = ? AND d.path = ?";
+  const std::string by = task.job.attach ? "d.collection = ? AND d.id = ?" : "d.collection = ? AND d.source_tag = ? AND d.path_tag = ?";
   infra::SqlParams params{task.job.collection};
   if (task.job.attach) {
     params.emplace_back(task.document);
   } else {
-    params.insert(params.end(), {task.job.source, task.path});
+    params.insert(params.end(), {source_tag(task.keys(), task.job.source), path_tag(task.keys(), task.job.source, task.path)});
   }
   STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT {} FROM documents d WHERE {} ORDER BY d.id", kDocumentColumns, by), params));
   for (const auto& row : rows) {
-    STOA_TRY(stored, read_document(row));
+    STOA_TRY(stored, read_document(row, task.keys()));
     if (may_see(task.job.principal, stored)) return std::move(stored);
   }
   return std::optional<StoredDocument>();
@@ -184,7 +205,7 @@ Status IngestWorker::process(const Task& task) {
 }
 
 Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
-  STOA_TRY(bytes, catalog_.blobs_.get(task.digest, limits_.parse.max_bytes));
+  STOA_TRY(bytes, catalog_.blobs_.get(task.keys(), task.digest, limits_.parse.max_bytes));
   ParseLimits parse = limits_.parse;
   parse.deadline = Deadline::after(limits_.max_file_time);
   Prepared prepared;
@@ -245,27 +266,33 @@ Status IngestWorker::embed(const Call& call, Prepared& prepared) {
 }
 
 Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared) {
-  const std::string id = old ? old->document.id : new_id("doc");
-  const AccessList& access = task.job.attach && old ? old->document.access : task.job.access;
-  const Attributes& attributes = task.job.attach && old ? old->document.attributes : task.job.attributes;
+  const governance::ProjectKeys& keys = task.keys();
+  Document document{.id = old ? old->document.id : new_id("doc"), .collection = task.job.collection, .source = task.job.source, .path = task.path};
+  document.title = prepared.parsed.title;
+  document.digest = task.digest;
+  document.access = task.job.attach && old ? old->document.access : task.job.access;
+  document.attributes = task.job.attach && old ? old->document.attributes : task.job.attributes;
+  const std::string& id = document.id;
+  const std::string address = governance::SealedBlobs::address_of(keys, task.digest);
   const auto count = static_cast<std::int64_t>(prepared.chunks.size());
-  IndexedDocument indexed{id, access, attributes, {}};
+  STOA_TRY(sealed_document, seal_document(keys, document));
+  IndexedDocument indexed{id, document.access, document.attributes, {}};
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(mine, record(transaction, task.job.id, task.ordinal, FileStatus::kDone, ""));
+    STOA_TRY(mine, record(transaction, keys, task.job.id, task.ordinal, FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine) return {};
     if (old) {
       STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ?", {id}));
-      STOA_TRY(changed, transaction.execute("UPDATE documents SET title = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, attributes = ?, "
-                                            "status = ?, error = '', owner = ?, embedding_model = ? WHERE id = ?",
-                                            {prepared.parsed.title, prepared.parsed.content_type, task.digest, task.bytes, count, access.key(),
-                                             attributes_to_json(attributes), number(DocumentStatus::kCompleted), task.job.principal.id, model(), id}));
+      STOA_TRY(changed, transaction.execute("UPDATE documents SET sealed = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, "
+                                            "status = ?, owner = ?, embedding_model = ? WHERE id = ?",
+                                            {sealed_document, prepared.parsed.content_type, address, task.bytes, count, document.access.key(),
+                                             number(DocumentStatus::kCompleted), task.job.principal.id, model(), id}));
       if (changed == 0) return fail(ErrorCode::kUnavailable, "the document {} was removed while its file was read", id);
     } else {
       STOA_CHECK(transaction.execute(
-          "INSERT INTO documents (id, collection, source, path, file_id, title, content_type, digest, bytes, chunks, access, attributes, status, "
-          "error_code, error, created, owner, embedding_model) VALUES (?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, 0, '', ?, ?, ?)",
-          {id, task.job.collection, task.job.source, task.path, prepared.parsed.title, prepared.parsed.content_type, task.digest, task.bytes, count,
-           access.key(), attributes_to_json(attributes), number(DocumentStatus::kCompleted), catalog_.clock_.now(), task.job.principal.id, model()}));
+          "INSERT INTO documents (id, collection, source, path, source_tag, path_tag, file_id, title, content_type, digest, bytes, chunks, access, attributes, "
+          "sealed, status, error_code, error, created, owner, embedding_model) VALUES (?, ?, '', '', ?, ?, '', '', ?, ?, ?, ?, ?, '', ?, ?, 0, '', ?, ?, ?)",
+          {id, task.job.collection, source_tag(keys, document.source), path_tag(keys, document.source, document.path), prepared.parsed.content_type, address,
+           task.bytes, count, document.access.key(), sealed_document, number(DocumentStatus::kCompleted), catalog_.clock_.now(), task.job.principal.id, model()}));
     }
     STOA_CHECK(transaction.execute("UPDATE chunk_keys SET last = last + ?", {count}));
     STOA_TRY(last, transaction.query_one("SELECT last FROM chunk_keys"));
@@ -275,10 +302,10 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
       Chunk& chunk = prepared.chunks[i];
       const ChunkKey key = top - count + 1 + static_cast<std::int64_t>(i);
       std::vector<float> vector = prepared.vectors.empty() ? std::vector<float>() : std::move(prepared.vectors[i]);
+      STOA_TRY(sealed, seal_chunk(keys, key, chunk, vector));
       STOA_CHECK(transaction.execute(
-          "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-          {key, new_id("chunk"), id, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, strings_to_json(chunk.section), chunk.anchor,
-           std::int64_t{chunk.page}, chunk.prefix, chunk.text, vector.empty() ? infra::SqlValue(nullptr) : infra::SqlValue(vector_to_bytes(vector))}));
+          "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, sealed) VALUES (?, ?, ?, ?, ?, '', '', ?, '', '', ?)",
+          {key, new_id("chunk"), id, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, std::int64_t{chunk.page}, sealed}));
       indexed.chunks.push_back({key, chunk.indexed_text(), std::move(vector)});
     }
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET bytes = bytes + ?, chunks = chunks + ?, tokens = tokens + ?, compute_micros = compute_micros + ? WHERE id = ?",
@@ -286,32 +313,42 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
     transaction.on_commit([&] {
       if (auto put = catalog_.index_.put(task.job.collection, std::move(indexed)); !put) log_error("a document is stored but not searchable until the next start", put.error());
     });
-    if (old && old->document.digest != task.digest) STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{old->document.digest}));
+    if (old && old->document.digest != task.digest)
+      STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{governance::SealedBlobs::address_of(keys, old->document.digest)}));
     return {};
   });
 }
 
 Status IngestWorker::relabel(const Task& task, const StoredDocument& old) {
-  const Document& document = old.document;
+  Document document = old.document;
   const bool same = task.job.attach || (document.access == task.job.access && document.attributes == task.job.attributes);
+  document.attributes = task.job.attributes;
+  STOA_TRY(sealed, seal_document(task.keys(), document));
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(mine, record(transaction, task.job.id, task.ordinal, same ? FileStatus::kUnchanged : FileStatus::kDone, ""));
+    STOA_TRY(mine, record(transaction, task.keys(), task.job.id, task.ordinal, same ? FileStatus::kUnchanged : FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine || same) return {};
-    STOA_CHECK(transaction.execute("UPDATE documents SET access = ?, attributes = ?, owner = ? WHERE id = ?",
-                                   {task.job.access.key(), attributes_to_json(task.job.attributes), task.job.principal.id, document.id}));
+    STOA_CHECK(transaction.execute("UPDATE documents SET access = ?, sealed = ?, owner = ? WHERE id = ?",
+                                   {task.job.access.key(), sealed, task.job.principal.id, document.id}));
     transaction.on_commit([&] { (void)catalog_.index_.relabel(task.job.collection, document.id, task.job.access, task.job.attributes); });
     return {};
   });
 }
 
 Status IngestWorker::record_failure(const Task& task, const Error& error) {
-  log_error("a file was not ingested", error, {{"job", task.job.id}});
+  // The log may lie where the data lies, and the message names the file: who may read that asks for the job's progress.
+  log(LogLevel::kWarning, "a file was not ingested",
+      {{"job", task.job.id}, {"file", task.ordinal + 1}, {"error", std::string(error_info(error.code).name)}});
   const std::string message = error.hint.empty() ? error.message : error.message + " (" + error.hint + ")";
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(mine, record(transaction, task.job.id, task.ordinal, FileStatus::kFailed, message));
+    STOA_TRY(mine, record(transaction, task.keys(), task.job.id, task.ordinal, FileStatus::kFailed, {task.path, task.digest, message}));
     if (!mine || !task.job.attach) return {};
-    STOA_CHECK(transaction.execute("UPDATE documents SET status = ?, error_code = ?, error = ? WHERE id = ?",
-                                   {number(DocumentStatus::kFailed), std::int64_t{static_cast<int>(error.code)}, message, task.document}));
+    STOA_TRY(row, transaction.query_one(fmt::format("SELECT {} FROM documents d WHERE d.id = ?", kDocumentColumns), {task.document}));
+    if (!row) return {};  // removed meanwhile
+    STOA_TRY(stored, read_document(*row, task.keys()));
+    stored.document.error = message;
+    STOA_TRY(sealed, seal_document(task.keys(), stored.document));
+    STOA_CHECK(transaction.execute("UPDATE documents SET status = ?, error_code = ?, sealed = ? WHERE id = ?",
+                                   {number(DocumentStatus::kFailed), std::int64_t{static_cast<int>(error.code)}, sealed, task.document}));
     return {};
   });
 }
@@ -320,10 +357,10 @@ Status IngestWorker::finish(const Job& job) {
   std::vector<std::string> gone;
   if (job.prune) {
     STOA_CHECK(catalog_.sql_.for_each(
-        fmt::format("SELECT {} FROM documents d WHERE d.collection = ? AND d.source = ? AND NOT EXISTS "
-                    "(SELECT 1 FROM ingest_files f WHERE f.job = ? AND f.path = d.path)", kDocumentColumns),
-        {job.collection, job.source, job.id}, [&](const SqlRow& row) -> Result<bool> {
-          STOA_TRY(stored, read_document(row));
+        fmt::format("SELECT {} FROM documents d WHERE d.collection = ? AND d.source_tag = ? AND NOT EXISTS "
+                    "(SELECT 1 FROM ingest_files f WHERE f.job = ? AND f.path_tag = d.path_tag)", kDocumentColumns),
+        {job.collection, source_tag(*job.keys, job.source), job.id}, [&](const SqlRow& row) -> Result<bool> {
+          STOA_TRY(stored, read_document(row, *job.keys));
           if (may_see(job.principal, stored)) gone.push_back(stored.document.id);
           return true;
         }));

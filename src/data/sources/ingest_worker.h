@@ -37,8 +37,10 @@ class IngestWorker {
     Attributes attributes;
     bool prune = false, attach = false;
     int chunk_tokens = 0;
+    std::optional<governance::ProjectKeys> keys;  // of its project; always there
   };
   struct Task {
+    const governance::ProjectKeys& keys() const { return *job.keys; }
     Job job;
     std::int64_t ordinal = 0;
     std::string path, digest, content_type, document;
@@ -54,6 +56,7 @@ class IngestWorker {
   void run();
   Result<bool> step();
   Result<std::optional<Job>> next_job();
+  Result<Job> read_job(const std::string& id, governance::ProjectKeys keys);
   Result<std::optional<Task>> next_file(const Job& job);
   Status process(const Task& task);
   Result<std::optional<StoredDocument>> existing(const Task& task);

@@ -10,9 +10,15 @@
 namespace stoa::data {
 namespace {
 
+using governance::open_record;
+using governance::ProjectKeys;
+using governance::row_context;
+using governance::seal_record;
+using governance::SealedTable;
+
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
-constexpr std::array<infra::Migration, 2> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 3> kMigrations{{{1, R"sql(
 CREATE TABLE collections (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, metadata TEXT NOT NULL, expires_after_days INTEGER,
   created INTEGER NOT NULL, last_active INTEGER NOT NULL);
@@ -47,7 +53,24 @@ CREATE TABLE ingest_files (
 CREATE INDEX ingest_files_by_status ON ingest_files (job, status, ordinal);
 CREATE INDEX ingest_files_by_path ON ingest_files (job, path);
 )sql"},
-                                                        {2, "CREATE INDEX ingest_files_by_digest ON ingest_files (digest)"}}};
+                                                        {2, "CREATE INDEX ingest_files_by_digest ON ingest_files (digest)"},
+                                                        // Content goes into `sealed`; `digest` holds the blob's address from here on.
+                                                        {3, R"sql(
+ALTER TABLE collections ADD COLUMN sealed BLOB;
+ALTER TABLE collections ADD COLUMN name_tag TEXT NOT NULL DEFAULT '';
+CREATE INDEX collections_by_name ON collections (project, name_tag);
+ALTER TABLE documents ADD COLUMN sealed BLOB;
+ALTER TABLE documents ADD COLUMN source_tag TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN path_tag TEXT NOT NULL DEFAULT '';
+DROP INDEX documents_by_path;
+CREATE INDEX documents_by_path ON documents (collection, source_tag, path_tag);
+ALTER TABLE chunks ADD COLUMN sealed BLOB;
+ALTER TABLE ingest_jobs ADD COLUMN sealed BLOB;
+ALTER TABLE ingest_files ADD COLUMN sealed BLOB;
+ALTER TABLE ingest_files ADD COLUMN path_tag TEXT NOT NULL DEFAULT '';
+DROP INDEX ingest_files_by_path;
+CREATE INDEX ingest_files_by_path ON ingest_files (job, path_tag);
+)sql"}}};
 
 Result<JsonObject> object_from(std::string_view text) {
   STOA_TRY(value, parse_json(text));
@@ -59,11 +82,13 @@ Result<JsonObject> object_from(std::string_view text) {
 
 std::span<const infra::Migration> source_migrations() { return kMigrations; }
 
-Result<Collection> read_collection(const infra::SqlRow& row, Micros now) {
+Result<Collection> read_collection(const infra::SqlRow& row, const ProjectKeys& keys, Micros now) {
   Collection collection;
-  std::string metadata;
-  STOA_CHECK(row.read(collection.id, collection.project, collection.name, metadata, collection.expires_after_days, collection.created, collection.last_active));
-  STOA_TRY(object, object_from(metadata));
+  Bytes sealed;
+  STOA_CHECK(row.read(collection.id, collection.project, collection.expires_after_days, collection.created, collection.last_active, sealed));
+  STOA_TRY(record, open_record(keys, row_context("collections", collection.id), sealed, 2));
+  collection.name = record.text(0);
+  STOA_TRY(object, object_from(record.fields[1]));
   for (const auto& [key, value] : object) collection.metadata.emplace(key, value.is_string() ? std::string(value.as_string()) : std::string());
   if (collection.expires_after_days) {
     collection.expires = collection.last_active + Micros{*collection.expires_after_days} * 86'400'000'000;
@@ -72,20 +97,92 @@ Result<Collection> read_collection(const infra::SqlRow& row, Micros now) {
   return collection;
 }
 
-Result<StoredDocument> read_document(const infra::SqlRow& row) {
+Result<infra::SqlValue> seal_collection(const ProjectKeys& keys, const std::string& id, const std::string& name, const std::map<std::string, std::string>& metadata) {
+  return seal_record(keys, row_context("collections", id), {name, metadata_to_json(metadata)});
+}
+
+Result<StoredDocument> read_document(const infra::SqlRow& row, const ProjectKeys& keys) {
   StoredDocument stored;
   Document& d = stored.document;
-  std::string access, attributes;
+  std::string access;
+  Bytes sealed;
   int status = 0, code = 0;
-  STOA_CHECK(row.read(d.id, d.collection, d.source, d.path, d.file_id, d.title, d.content_type, d.digest, d.bytes, d.chunks, access, attributes,
-                      status, code, d.error, d.created, stored.owner, stored.embedding_model));
+  STOA_CHECK(row.read(d.id, d.collection, d.file_id, d.content_type, d.bytes, d.chunks, access, status, code, d.created, stored.owner, stored.embedding_model, sealed));
   STOA_TRY(list, AccessList::parse(access));
-  STOA_TRY(parsed, attributes_from_json(attributes));
+  STOA_TRY(record, open_record(keys, row_context("documents", d.id), sealed, 6));
+  for (const auto& [index, target] : {std::pair{0, &d.source}, {1, &d.path}, {2, &d.title}, {4, &d.error}, {5, &d.digest}}) *target = record.text(static_cast<std::size_t>(index));
+  STOA_TRY(parsed, attributes_from_json(record.fields[3]));
   d.access = std::move(list);
   d.attributes = std::move(parsed);
   d.status = static_cast<DocumentStatus>(status);
   d.error_code = static_cast<ErrorCode>(code);
   return stored;
+}
+
+Result<infra::SqlValue> seal_document(const ProjectKeys& keys, const Document& d) {
+  return seal_record(keys, row_context("documents", d.id), {d.source, d.path, d.title, attributes_to_json(d.attributes), d.error, d.digest});
+}
+
+Result<infra::SqlValue> seal_chunk(const ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector) {
+  return seal_record(keys, row_context("chunks", std::to_string(key)),
+                     {strings_to_json(chunk.section), chunk.anchor, chunk.prefix, chunk.text, as_text(std::as_bytes(vector))});
+}
+
+Result<StoredChunk> open_chunk(const ProjectKeys& keys, std::int64_t key, ByteSpan sealed) {
+  STOA_TRY(record, open_record(keys, row_context("chunks", std::to_string(key)), sealed, 5));
+  StoredChunk chunk{record.text(0), record.text(1), record.text(2), record.text(3), std::vector<float>(record.fields[4].size() / sizeof(float))};
+  if (!chunk.vector.empty()) std::memcpy(chunk.vector.data(), record.fields[4].data(), chunk.vector.size() * sizeof(float));
+  return chunk;
+}
+
+Result<infra::SqlValue> seal_job(const ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes) {
+  return seal_record(keys, row_context("ingest_jobs", id), {source, attributes_to_json(attributes)});
+}
+
+Result<infra::SqlValue> seal_file(const ProjectKeys& keys, const std::string& job, std::int64_t ordinal, const StoredFileName& file) {
+  return seal_record(keys, row_context("ingest_files", job, ordinal), {file.path, file.digest, file.error});
+}
+
+Result<StoredFileName> open_file(const ProjectKeys& keys, const std::string& job, std::int64_t ordinal, ByteSpan sealed) {
+  STOA_TRY(record, open_record(keys, row_context("ingest_files", job, ordinal), sealed, 3));
+  return StoredFileName{record.text(0), record.text(1), record.text(2)};
+}
+
+std::string collection_tag(const ProjectKeys& keys, const std::string& name) { return keys.tag("collections.name", name); }
+std::string source_tag(const ProjectKeys& keys, const std::string& source) { return keys.tag("documents.source", source); }
+std::string path_tag(const ProjectKeys& keys, const std::string& source, const std::string& path) {
+  return keys.tag("documents.path", fmt::format("{}\n{}", keys.tag("documents.source", source), path));
+}
+
+std::vector<SealedTable> source_tables(governance::SealedBlobs& blobs) {
+  using Columns = std::vector<std::pair<std::string, infra::SqlValue>>;
+  std::vector<SealedTable> tables;
+  tables.push_back({.name = "collections", .ids = {"id"}, .project = "t.project", .from = "collections t", .columns = {"name", "metadata"},
+                    .also = [](const ProjectKeys& keys, std::vector<std::string>& fields, const infra::SqlRow&) -> Result<Columns> {
+                      return Columns{{"name_tag", collection_tag(keys, fields[0])}};
+                    }});
+  tables.push_back({.name = "chunks", .ids = {"key"}, .project = "c.project",
+                    .from = "chunks t JOIN documents d ON d.id = t.document JOIN collections c ON c.id = d.collection",
+                    .columns = {"section", "anchor", "prefix", "text", "vector"}});
+  tables.push_back({.name = "documents", .ids = {"id"}, .project = "c.project", .from = "documents t JOIN collections c ON c.id = t.collection",
+                    .columns = {"source", "path", "title", "attributes", "error", "digest"},
+                    .blobs = "SELECT d.digest FROM documents d JOIN collections c ON c.id = d.collection WHERE c.project = ?",
+                    .also = [&blobs](const ProjectKeys& keys, std::vector<std::string>& fields, const infra::SqlRow&) -> Result<Columns> {
+                      STOA_CHECK(blobs.take_over(keys, fields[5]));
+                      return Columns{{"source_tag", source_tag(keys, fields[0])}, {"path_tag", path_tag(keys, fields[0], fields[1])},
+                                     {"digest", blobs.address_of(keys, fields[5])}};
+                    }});
+  tables.push_back({.name = "ingest_files", .ids = {"job", "ordinal"}, .project = "j.project", .from = "ingest_files t JOIN ingest_jobs j ON j.id = t.job",
+                    .columns = {"path", "digest", "error"},
+                    .blobs = "SELECT f.digest FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job WHERE j.project = ? AND f.present = 1",
+                    .also = [&blobs](const ProjectKeys& keys, std::vector<std::string>& fields, const infra::SqlRow& row) -> Result<Columns> {
+                      STOA_CHECK(blobs.take_over(keys, fields[1]));
+                      STOA_TRY(source, row.get<std::string>("source"));
+                      return Columns{{"path_tag", path_tag(keys, source, fields[0])}, {"digest", blobs.address_of(keys, fields[1])}};
+                    },
+                    .also_columns = ", j.source"});
+  tables.push_back({.name = "ingest_jobs", .ids = {"id"}, .project = "t.project", .from = "ingest_jobs t", .columns = {"source", "attributes"}});
+  return tables;
 }
 
 bool may_see(const Principal& principal, const StoredDocument& stored) {
@@ -150,17 +247,6 @@ Result<Principal> principal_from_json(std::string_view text) {
   // Jobs of older programs have a number here, and no decision is made by it.
   if (const Json* role = find(object, "role"); role != nullptr && role->is_string()) principal.role = role->as_string();
   return principal;
-}
-
-Bytes vector_to_bytes(std::span<const float> vector) {
-  const auto bytes = std::as_bytes(vector);
-  return {bytes.begin(), bytes.end()};
-}
-
-std::vector<float> vector_from_bytes(const Bytes& bytes) {
-  std::vector<float> vector(bytes.size() / sizeof(float));
-  if (!vector.empty()) std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(float));
-  return vector;
 }
 
 }  // namespace stoa::data

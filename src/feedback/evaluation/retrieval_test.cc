@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/id.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/blob/blob.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -74,9 +75,9 @@ TEST(Evaluate, TextSearchOnSquad) {
   const auto set = load_squad(file);
   ASSERT_TRUE(set) << set.error().message;
   auto sql = std::move(*infra::open_memory());
-  auto blobs = infra::open_memory_blobs();
+  governance::MemoryProtection protection(*sql);
   data::Index index;
-  data::Catalog catalog(*sql, *blobs, index);
+  data::Catalog catalog(*sql, protection.blobs, index);
   ASSERT_TRUE(catalog.open(""));
   data::Ingest ingest(catalog, nullptr);
   ASSERT_TRUE(ingest.start_worker());

@@ -33,10 +33,16 @@ CREATE TABLE ratings (
   UNIQUE (project, principal, answer_id)
 );
 CREATE INDEX ratings_by_project ON ratings (project, id);
+)sql"},
+                                 // What people wrote goes into `sealed`.
+                                 infra::Migration{2, R"sql(
+ALTER TABLE ratings ADD COLUMN sealed BLOB;
+ALTER TABLE ratings ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0;
+UPDATE ratings SET corrected = 1 WHERE correction <> '';
 )sql"}};
 
 constexpr std::string_view kColumns =
-    "id, tenant, project, principal, user, answer_id, request_id, model, scale, score, comment, correction, prompt, answer, citations, time";
+    "id, tenant, project, principal, user, answer_id, request_id, model, scale, score, time, corrected, sealed";
 
 Status check_text(std::string_view field, std::string_view text, std::size_t limit, bool required) {
   if (required && text.empty()) return fail(error(ErrorCode::kInvalidArgument, "{} must not be empty", field).with_param(std::string(field)));
@@ -110,15 +116,21 @@ Status decode(const std::string& prompt, const std::string& citations, Rating& r
   return {};
 }
 
-Result<Rating> read(const infra::SqlRow& row) {
+Result<Rating> read(const infra::SqlRow& row, const governance::ProjectKeys& keys) {
   Rating rating;
-  std::string scale, prompt, citations;
+  std::string scale;
+  bool corrected = false;
+  Bytes sealed;
   STOA_CHECK(row.read(rating.id, rating.tenant, rating.project, rating.principal, rating.user, rating.answer_id, rating.request_id, rating.model,
-                      scale, rating.score, rating.comment, rating.correction, prompt, rating.answer, citations, rating.time));
+                      scale, rating.score, rating.time, corrected, sealed));
+  STOA_TRY(record, governance::open_record(keys, governance::row_context("ratings", rating.id), sealed, 5));
+  rating.comment = record.text(0);
+  rating.correction = record.text(1);
+  rating.answer = record.text(3);
   const auto known = parse_scale(scale);
   if (!known) return fail(ErrorCode::kDataLoss, "rating {} has the unknown scale '{}'", rating.id, scale);
   rating.scale = *known;
-  STOA_CHECK(decode(prompt, citations, rating));
+  STOA_CHECK(decode(record.text(2), record.text(4), rating));
   return rating;
 }
 
@@ -144,9 +156,15 @@ Result<RatingScale> parse_scale(std::string_view name) {
   return fail(error(ErrorCode::kInvalidArgument, "'{}' is no scale of ratings", name).with_hint("thumbs or stars").with_param("scale"));
 }
 
-Result<std::unique_ptr<RatingStore>> RatingStore::open(infra::SqlDatabase& database, const Clock& clock) {
+governance::SealedTable RatingStore::sealed_table() {
+  return {.name = "ratings", .ids = {"id"}, .project = "t.project", .from = "ratings t",
+          .columns = {"comment", "correction", "prompt", "answer", "citations"}};
+}
+
+Result<std::unique_ptr<RatingStore>> RatingStore::open(infra::SqlDatabase& database, governance::Sealer& sealer, const Clock& clock) {
   STOA_CHECK(database.migrate("feedback.ratings", kMigrations));
-  return std::unique_ptr<RatingStore>(new RatingStore(database, clock));
+  STOA_CHECK(governance::seal_old_rows(database, sealer, sealed_table()));
+  return std::unique_ptr<RatingStore>(new RatingStore(database, sealer, clock));
 }
 
 Result<Rating> RatingStore::rate(const governance::Permit& permit, Rating rating) {
@@ -157,6 +175,7 @@ Result<Rating> RatingStore::rate(const governance::Permit& permit, Rating rating
   rating.principal = who.id;
   rating.user = who.user;
   rating.time = clock_.now();
+  STOA_TRY(keys, sealer_.project(rating.project));
   STOA_CHECK(database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(before, transaction.query_one("SELECT id FROM ratings WHERE project = ? AND principal = ? AND answer_id = ?",
                                            {rating.project, rating.principal, rating.answer_id}));
@@ -166,11 +185,13 @@ Result<Rating> RatingStore::rate(const governance::Permit& permit, Rating rating
     } else {
       rating.id = new_id("rate");
     }
+    STOA_TRY(sealed, governance::seal_record(keys, governance::row_context("ratings", rating.id),
+                                             {rating.comment, rating.correction, encode(rating.prompt), rating.answer, encode(rating.citations)}));
     STOA_CHECK(transaction.execute(
-        fmt::format("INSERT OR REPLACE INTO ratings ({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kColumns),
+        fmt::format("INSERT OR REPLACE INTO ratings ({}, comment, correction, prompt, answer, citations) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '', '', '')", kColumns),
         {rating.id, rating.tenant, rating.project, rating.principal, rating.user, rating.answer_id, rating.request_id, rating.model,
-         std::string(scale_name(rating.scale)), std::int64_t{rating.score}, rating.comment, rating.correction, encode(rating.prompt),
-         rating.answer, encode(rating.citations), rating.time}));
+         std::string(scale_name(rating.scale)), std::int64_t{rating.score}, rating.time, std::int64_t{!rating.correction.empty()}, sealed}));
     return {};
   }));
   return rating;
@@ -189,12 +210,14 @@ Result<std::vector<Rating>> RatingStore::list(const governance::Permit& permit, 
   if (!filter.principal.empty()) where.add("principal = ?", filter.principal);
   if (filter.good_only) where.add("scale = 'thumbs' AND score > 0 OR scale = 'stars' AND score >= 4");
   if (filter.bad_only) where.add("scale = 'thumbs' AND score < 0 OR scale = 'stars' AND score <= 2");
-  if (filter.corrected_only) where.add("correction <> ''");
+  if (filter.corrected_only) where.add("corrected <> 0");
   where.params.emplace_back(static_cast<std::int64_t>(filter.limit));
   STOA_TRY(rows, database_.query(fmt::format("SELECT {} FROM ratings WHERE {} ORDER BY id LIMIT ?", kColumns, where.text), where.params));
   std::vector<Rating> ratings;
+  if (rows.empty()) return ratings;
+  STOA_TRY(keys, sealer_.project(permit.principal().project));
   for (const auto& row : rows) {
-    STOA_TRY(rating, read(row));
+    STOA_TRY(rating, read(row, keys));
     ratings.push_back(std::move(rating));
   }
   return ratings;

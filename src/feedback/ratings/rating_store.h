@@ -11,6 +11,8 @@
 #include "base/time.h"
 #include "contracts/chat.h"
 #include "governance/access/access.h"
+#include "governance/protection/sealed_table.h"
+#include "governance/protection/sealer.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::feedback {
@@ -45,10 +47,11 @@ struct RatingFilter {
   std::size_t limit = 100;                  // 1 to 10,000
 };
 
-// Thread-safe. A principal has one rating for an answer: rating again replaces it and keeps its id.
+// What people wrote is sealed under the key of the project. Thread-safe. A principal has one rating for an answer: rating again replaces it and keeps its id.
 class RatingStore {
  public:
-  static Result<std::unique_ptr<RatingStore>> open(infra::SqlDatabase& database, const Clock& clock = Clock::system());
+  static Result<std::unique_ptr<RatingStore>> open(infra::SqlDatabase& database, governance::Sealer& sealer, const Clock& clock = Clock::system());
+  static governance::SealedTable sealed_table();
 
   // Durable when it returns; gives the rating as stored. kInvalidArgument names the field.
   Result<Rating> rate(const governance::Permit& permit, Rating rating);
@@ -58,8 +61,9 @@ class RatingStore {
   Status remove(const governance::Permit& permit, std::string_view id);
 
  private:
-  RatingStore(infra::SqlDatabase& database, const Clock& clock) : database_(database), clock_(clock) {}
+  RatingStore(infra::SqlDatabase& database, governance::Sealer& sealer, const Clock& clock) : database_(database), sealer_(sealer), clock_(clock) {}
   infra::SqlDatabase& database_;
+  governance::Sealer& sealer_;
   const Clock& clock_;
 };
 

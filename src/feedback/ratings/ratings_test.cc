@@ -4,6 +4,7 @@
 #include "feedback/ratings/dataset.h"
 #include "feedback/ratings/rating_store.h"
 #include "governance/access/test_access.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/blob/blob.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -19,11 +20,11 @@ class RatingTest : public testing::Test {
     auto opened = infra::open_memory();
     ASSERT_TRUE(opened) << opened.error().message;
     database_ = std::move(*opened);
-    auto ratings = RatingStore::open(*database_);
+    protection_ = std::make_unique<governance::MemoryProtection>(*database_);
+    auto ratings = RatingStore::open(*database_, *protection_->sealer);
     ASSERT_TRUE(ratings) << ratings.error().message;
     ratings_ = std::move(*ratings);
-    blobs_ = infra::open_memory_blobs();
-    lake_ = std::make_unique<data::Lake>(*database_, *blobs_);
+    lake_ = std::make_unique<data::Lake>(*database_, protection_->blobs);
     ASSERT_TRUE(lake_->open());
   }
   static Principal principal(std::string id, std::string project = "proj_a") { return {id, "tenant_a", std::move(project), id + "-user", {}, "admin"}; }
@@ -49,8 +50,8 @@ class RatingTest : public testing::Test {
 
   std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<infra::SqlDatabase> database_;
+  std::unique_ptr<governance::MemoryProtection> protection_;
   std::unique_ptr<RatingStore> ratings_;
-  std::unique_ptr<infra::BlobStore> blobs_;
   std::unique_ptr<data::Lake> lake_;
   const Principal ann_ = principal("key_ann"), bob_ = principal("key_bob"), eve_ = principal("key_eve", "proj_b");
 };

@@ -35,6 +35,11 @@ CREATE INDEX traces_by_time ON traces (project, started);
 CREATE INDEX traces_by_start ON traces (started);
 CREATE INDEX traces_by_request ON traces (request_id);
 CREATE INDEX traces_by_answer ON traces (answer_id);
+)sql"},
+                                 // Spans and content go into `sealed`; those of nobody have none.
+                                 infra::Migration{2, R"sql(
+ALTER TABLE traces ADD COLUMN sealed BLOB;
+UPDATE traces SET spans = '', input = '', output = '', sealed = X'' WHERE project = '';
 )sql"}};
 
 constexpr std::string_view kSummaryColumns =
@@ -48,14 +53,13 @@ Status read_summary(const infra::SqlRow& row, TraceSummary& out, auto&... more) 
                   out.usage.total_micros, out.cost, out.currency, more...);
 }
 
-infra::SqlParams row_of(const TraceRecord& trace) {
+infra::SqlParams row_of(const TraceRecord& trace, infra::SqlValue sealed) {
   const Usage& usage = trace.usage;
   return {trace.trace_id,         trace.request_id,    trace.answer_id,      trace.tenant,       trace.project,
           trace.principal,        trace.user,          trace.operation,      trace.model,        trace.start,
           trace.end,              std::int64_t{trace.http_status},           trace.error,        usage.prompt_tokens,
           usage.cached_tokens,    usage.completion_tokens,                   usage.compute_micros, usage.queue_micros,
-          usage.first_token_micros, usage.total_micros, trace.cost,          trace.currency,     encode_spans(trace.spans),
-          trace.input,            trace.output};
+          usage.first_token_micros, usage.total_micros, trace.cost,          trace.currency,     std::move(sealed)};
 }
 
 void cut(std::string& text, std::size_t limit) {
@@ -65,8 +69,9 @@ void cut(std::string& text, std::size_t limit) {
 
 class SqlTraceStore : public TraceStore {
  public:
-  SqlTraceStore(infra::SqlDatabase& database, Metrics& metrics, TraceOptions options, const Clock& clock)
+  SqlTraceStore(infra::SqlDatabase& database, governance::Sealer& sealer, Metrics& metrics, TraceOptions options, const Clock& clock)
       : database_(database),
+        sealer_(sealer),
         options_(options),
         clock_(clock),
         written_counter_(metrics.counter("stoa_traces_written_total", "Traces written to the store.")),
@@ -80,13 +85,8 @@ class SqlTraceStore : public TraceStore {
   }
 
   bool record(TraceRecord record) override {
-    if (options_.content) {
-      cut(record.input, options_.max_content);
-      cut(record.output, options_.max_content);
-    } else {
-      record.input.clear();
-      record.output.clear();
-    }
+    cut(record.input, options_.max_content);
+    cut(record.output, options_.max_content);
     {
       // Counted under the lock, before the writer can have finished with it: flush() compares the two counts.
       std::lock_guard lock(mutex_);
@@ -112,7 +112,7 @@ class SqlTraceStore : public TraceStore {
 
   Result<TraceRecord> get(const governance::Permit& permit, std::string_view id) override {
     const std::string key(id);
-    STOA_TRY(row, database_.query_one(fmt::format("SELECT {}, spans, input, output FROM traces WHERE (trace_id = ? OR request_id = ? OR "
+    STOA_TRY(row, database_.query_one(fmt::format("SELECT {}, sealed FROM traces WHERE (trace_id = ? OR request_id = ? OR "
                                                   "(answer_id = ? AND answer_id <> '')) AND tenant = ? AND (project = ? OR ? = '') "
                                                   "ORDER BY started DESC LIMIT 1", kSummaryColumns),
                                       {key, key, key, permit.tenant(), permit.project(), permit.project()}));
@@ -120,10 +120,15 @@ class SqlTraceStore : public TraceStore {
       return fail(error(ErrorCode::kNotFound, "there is no trace of '{}'", id)
                       .with_hint("ids of traces, requests and answers work; traces are kept for a limited time (trace.retention_days)"));
     TraceRecord trace;
-    std::string spans;
-    STOA_CHECK(read_summary(*row, trace, spans, trace.input, trace.output));
-    STOA_TRY(decoded, decode_spans(spans));
+    Bytes sealed;
+    STOA_CHECK(read_summary(*row, trace, sealed));
+    if (sealed.empty()) return trace;
+    STOA_TRY(keys, sealer_.project(trace.project));
+    STOA_TRY(record, governance::open_record(keys, governance::row_context("traces", trace.trace_id), sealed, 3));
+    STOA_TRY(decoded, decode_spans(record.text(0)));
     trace.spans = std::move(decoded);
+    trace.input = record.text(1);
+    trace.output = record.text(2);
     return trace;
   }
 
@@ -194,10 +199,12 @@ class SqlTraceStore : public TraceStore {
 
   void write(const std::vector<TraceRecord>& batch) {
     const std::string statement = fmt::format(
-        "INSERT OR IGNORE INTO traces ({}, spans, input, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO traces ({}, sealed, spans, input, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '')",
         kSummaryColumns);
+    std::vector<infra::SqlParams> rows;
+    for (const auto& record : batch) rows.push_back(row_of(record, sealed_part(record)));
     const Status done = database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-      for (const auto& record : batch) STOA_CHECK(transaction.execute(statement, row_of(record)));
+      for (const auto& row : rows) STOA_CHECK(transaction.execute(statement, row));
       return {};
     });
     if (done) {
@@ -213,9 +220,24 @@ class SqlTraceStore : public TraceStore {
     progress_.notify_all();
   }
 
+  // Nothing where there is no key to seal it with: nobody was recognised, or the project's key is revoked or out of reach. What was paid
+  // and when is kept then, without the rest.
+  infra::SqlValue sealed_part(const TraceRecord& record) {
+    if (record.project.empty()) return Bytes();
+    const auto seal = [&]() -> Result<infra::SqlValue> {
+      STOA_TRY(keys, sealer_.project(record.project));
+      return governance::seal_record(keys, governance::row_context("traces", record.trace_id), {encode_spans(record.spans), keys.keep().traces ? record.input : "", keys.keep().traces ? record.output : ""});
+    };
+    auto sealed = seal();
+    if (sealed) return *std::move(sealed);
+    if (sealed.error().code != ErrorCode::kPermissionDenied) log_error("a trace was written without its spans", sealed.error());
+    return Bytes();
+  }
+
   static constexpr std::size_t kPurgeBatch = 10'000;
 
   infra::SqlDatabase& database_;
+  governance::Sealer& sealer_;
   const TraceOptions options_;
   const Clock& clock_;
   Counter& written_counter_;
@@ -229,9 +251,15 @@ class SqlTraceStore : public TraceStore {
 
 }  // namespace
 
-Result<std::unique_ptr<TraceStore>> TraceStore::open(infra::SqlDatabase& database, Metrics& metrics, TraceOptions options, const Clock& clock) {
+governance::SealedTable TraceStore::sealed_table() {
+  return {.name = "traces", .ids = {"trace_id"}, .project = "t.project", .from = "traces t", .columns = {"spans", "input", "output"}};
+}
+
+Result<std::unique_ptr<TraceStore>> TraceStore::open(infra::SqlDatabase& database, governance::Sealer& sealer, Metrics& metrics, TraceOptions options,
+                                                     const Clock& clock) {
   STOA_CHECK(database.migrate("feedback.traces", kMigrations));
-  return std::make_unique<SqlTraceStore>(database, metrics, options, clock);
+  STOA_CHECK(governance::seal_old_rows(database, sealer, sealed_table()));
+  return std::make_unique<SqlTraceStore>(database, sealer, metrics, options, clock);
 }
 
 }  // namespace stoa::feedback

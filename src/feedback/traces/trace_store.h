@@ -15,6 +15,8 @@
 #include "contracts/chat.h"
 #include "contracts/principal.h"
 #include "governance/access/access.h"
+#include "governance/protection/sealed_table.h"
+#include "governance/protection/sealer.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::feedback {
@@ -37,11 +39,10 @@ struct TraceSummary {
 
 struct TraceRecord : TraceSummary {
   std::vector<SpanRecord> spans;
-  std::string input, output;  // prompt and answer; kept only when the store is told to keep content
+  std::string input, output;  // prompt and answer; kept only where the project says so (ProjectKeys::keep)
 };
 
 struct TraceOptions {
-  bool content = false;          // keep input and output
   int retention_days = 30;       // older traces are deleted by the store itself; 0 keeps everything
   std::size_t queue = 4096;      // records waiting to be written; further ones are dropped and counted
   std::size_t batch = 256;       // records of one transaction
@@ -59,11 +60,13 @@ struct TraceQuery {
 };
 
 // Written by a thread of its own, so that a request never waits for the disk. Losing traces under overload is accepted (and counted
-// in stoa_traces_dropped_total); what is paid for is in the ledger, which never drops. Thread-safe. References outlive the store.
+// in stoa_traces_dropped_total); what is paid for is in the ledger, which never drops. Spans and content are sealed under the
+// key of the project; of a request without one, or whose key cannot be had, only the summary is kept. Thread-safe. References outlive the store.
 class TraceStore {
  public:
-  static Result<std::unique_ptr<TraceStore>> open(infra::SqlDatabase& database, Metrics& metrics, TraceOptions options = {},
+  static Result<std::unique_ptr<TraceStore>> open(infra::SqlDatabase& database, governance::Sealer& sealer, Metrics& metrics, TraceOptions options = {},
                                                   const Clock& clock = Clock::system());
+  static governance::SealedTable sealed_table();
   virtual ~TraceStore() = default;  // writes what is queued, then ends the thread
 
   // Never blocks. False when the record was dropped because the queue is full.

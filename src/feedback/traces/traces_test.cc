@@ -4,6 +4,7 @@
 #include "feedback/traces/span_tree.h"
 #include "feedback/traces/trace_store.h"
 #include "governance/access/test_access.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::feedback {
@@ -18,10 +19,11 @@ class TraceTest : public testing::Test {
     auto opened = infra::open_memory();
     EXPECT_TRUE(opened) << opened.error().message;
     database_ = std::move(*opened);
+    protection_ = std::make_unique<governance::MemoryProtection>(*database_);
   }
   std::unique_ptr<TraceStore> open(TraceOptions options = {}) {
     options.linger = milliseconds(1);
-    auto store = TraceStore::open(*database_, metrics_, options);
+    auto store = TraceStore::open(*database_, *protection_->sealer, metrics_, options);
     EXPECT_TRUE(store) << store.error().message;
     return std::move(*store);
   }
@@ -67,6 +69,7 @@ class TraceTest : public testing::Test {
   static inline const Micros now_ = Clock::system().now();
   std::unique_ptr<governance::Access> access_ = governance::access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<infra::SqlDatabase> database_;
+  std::unique_ptr<governance::MemoryProtection> protection_;
   Metrics metrics_;
 };
 
@@ -91,7 +94,8 @@ TEST_F(TraceTest, KeepsWhatItWasGiven) {
 }
 
 TEST_F(TraceTest, KeepsContentOnlyWhenToldSoAndCutsItAtACharacter) {
-  auto store = open({.content = true, .max_content = 6});
+  protection_ = std::make_unique<governance::MemoryProtection>(*database_, governance::SealerOptions{.content = {.traces = true}});
+  auto store = open({.max_content = 6});
   auto trace = record(1);
   trace.input = "abcde\xC3\xA9z";
   ASSERT_TRUE(store->record(trace));

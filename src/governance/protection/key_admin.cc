@@ -16,6 +16,11 @@ Error no_key(const std::string& project) {
   return error(ErrorCode::kNotFound, "project '{}' has no key", project).with_hint("a key is made when the first content is stored");
 }
 
+Status check(const Permit& permit, Action action) {
+  if (permit.action() == action) return {};
+  return fail(ErrorCode::kInternal, "a permit for {} where one for {} is needed", action_name(permit.action()), action_name(action));
+}
+
 }  // namespace
 
 void KeyAdmin::add_tables(std::vector<SealedTable> tables) {
@@ -45,12 +50,22 @@ Result<KeyState> KeyAdmin::state(infra::SqlSession& session, const std::string& 
   return static_cast<KeyState>(state);
 }
 
-Result<ProjectKeyStatus> KeyAdmin::project(const std::string& project) {
-  STOA_TRY(row, sql_.query_one("SELECT state, current, changed FROM project_protection WHERE project = ?", {project}));
+Result<infra::MasterKeyStatus> KeyAdmin::master(const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kKmsManage));
+  return keys_.describe();
+}
+
+Result<ProjectKeyStatus> KeyAdmin::project(const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kProtectionManage));
+  return status(permit.project());
+}
+
+Result<ProjectKeyStatus> KeyAdmin::status(const std::string& project) {
+  STOA_TRY(row, sql_.query_one("SELECT state, current, changed, keep FROM project_protection WHERE project = ?", {project}));
   if (!row) return fail(no_key(project));
   ProjectKeyStatus status{.project = project};
   int state = 0;
-  STOA_CHECK(row->read(state, status.current, status.changed));
+  STOA_CHECK(row->read(state, status.current, status.changed, status.keep));
   status.state = static_cast<KeyState>(state);
   STOA_TRY(rows, sql_.query("SELECT version, provider, master, created, retired FROM project_keys WHERE project = ? ORDER BY version", {project}));
   for (const auto& each : rows) {
@@ -61,21 +76,23 @@ Result<ProjectKeyStatus> KeyAdmin::project(const std::string& project) {
 }
 
 // The change, its audit entry and the sign for other processes, together.
-Status KeyAdmin::change(const Principal& who, std::string_view action, const std::string& project, const std::function<Status(infra::SqlTransaction&)>& work) {
+Status KeyAdmin::change(const Call& call, std::string_view action, const std::string& project, const std::function<Status(infra::SqlTransaction&)>& work) {
   return sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(work(transaction));
     STOA_CHECK(Sealer::raise_epoch(transaction));
-    return audit_.append(transaction, AuditEntry::of(who, action, project.empty() ? "master key" : "project " + project));
+    return audit_.append(transaction, AuditEntry::of(call, action, project.empty() ? "master key" : "project " + project));
   });
 }
 
-Result<std::int64_t> KeyAdmin::rotate_master(const Principal& who) {
+Result<std::int64_t> KeyAdmin::rotate_master(const Call& call, const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kKmsManage));
   STOA_CHECK(keys_.rotate());
-  STOA_CHECK(audit_.append(AuditEntry::of(who, "protection.master.rotate", "master key")));
-  return rewrap(who);
+  STOA_CHECK(audit_.append(AuditEntry::of(call, "protection.master.rotate", "master key")));
+  return rewrap(call, permit);
 }
 
-Result<std::int64_t> KeyAdmin::rewrap(const Principal& who) {
+Result<std::int64_t> KeyAdmin::rewrap(const Call& call, const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kKmsManage));
   struct Row {
     std::string project;
     std::int64_t version = 0;
@@ -96,19 +113,21 @@ Result<std::int64_t> KeyAdmin::rewrap(const Principal& who) {
                                    {fresh.provider, fresh.master, fresh.blob, row.project, row.version, row.wrapped.blob}));
     count += changed;
   }
-  STOA_CHECK(change(who, "protection.rewrap", "", [](infra::SqlTransaction&) { return Status{}; }));
+  STOA_CHECK(change(call, "protection.rewrap", "", [](infra::SqlTransaction&) { return Status{}; }));
   return count;
 }
 
-Status KeyAdmin::rotate(const Principal& who, const std::string& project) {
-  STOA_TRY(current, this->project(project));
+Status KeyAdmin::rotate(const Call& call, const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kProtectionManage));
+  const std::string& project = permit.project();
+  STOA_TRY(current, status(project));
   if (current.state != KeyState::kActive)
     return fail(ErrorCode::kConflict, "the key of project {} is {}: only an active key is rotated", project, state_name(current.state));
   const std::int64_t next = current.current + 1;
   STOA_TRY(key, infra::SecretKey::random());
   STOA_TRY(wrapped, keys_.wrap(key, key_context(project, static_cast<std::uint32_t>(next))));
   const Micros now = clock_.now();
-  STOA_CHECK(change(who, "protection.rotate", project, [&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(change(call, "protection.rotate", project, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(changed, transaction.execute("UPDATE project_protection SET current = ?, changed = ? WHERE project = ? AND current = ? AND state = 0",
                                           {next, now, project, next - 1}));
     if (changed == 0) return fail(ErrorCode::kConflict, "the key of project {} was changed by somebody else just now", project);
@@ -121,9 +140,11 @@ Status KeyAdmin::rotate(const Principal& who, const std::string& project) {
   return {};
 }
 
-Status KeyAdmin::revoke(const Principal& who, const std::string& project, bool destroy) {
+Status KeyAdmin::revoke(const Call& call, const Permit& permit, bool destroy) {
+  STOA_CHECK(check(permit, Action::kProtectionManage));
+  const std::string& project = permit.project();
   const KeyState wanted = destroy ? KeyState::kDestroyed : KeyState::kRevoked;
-  STOA_CHECK(change(who, destroy ? "protection.destroy" : "protection.revoke", project, [&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(change(call, destroy ? "protection.destroy" : "protection.revoke", project, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(now, state(transaction, project));
     if (now == KeyState::kDestroyed) return fail(ErrorCode::kConflict, "the key of project {} was destroyed before", project);
     STOA_CHECK(transaction.execute("UPDATE project_protection SET state = ?, changed = ? WHERE project = ?",
@@ -136,8 +157,10 @@ Status KeyAdmin::revoke(const Principal& who, const std::string& project, bool d
   return destroy ? sql_.scrub() : Status{};
 }
 
-Status KeyAdmin::restore(const Principal& who, const std::string& project) {
-  STOA_CHECK(change(who, "protection.restore", project, [&](infra::SqlTransaction& transaction) -> Status {
+Status KeyAdmin::restore(const Call& call, const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kProtectionManage));
+  const std::string& project = permit.project();
+  STOA_CHECK(change(call, "protection.restore", project, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(now, state(transaction, project));
     if (now == KeyState::kDestroyed) return fail(ErrorCode::kConflict, "the key of project {} was destroyed: there is nothing to give back", project);
     if (now == KeyState::kActive) return fail(ErrorCode::kConflict, "the key of project {} is not revoked", project);
@@ -146,6 +169,18 @@ Status KeyAdmin::restore(const Principal& who, const std::string& project) {
   }));
   sealer_.forget(project);
   tell(project, true);
+  return {};
+}
+
+Status KeyAdmin::set_keep(const Call& call, const Permit& permit, std::optional<ContentKeep> keep) {
+  STOA_CHECK(check(permit, Action::kProtectionManage));
+  const std::string& project = permit.project();
+  STOA_CHECK(sealer_.project(project));  // so that there is a row
+  STOA_CHECK(change(call, fmt::format("protection.keep.{}", keep ? keep_name(*keep) : "default"), project, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(transaction.execute("UPDATE project_protection SET keep = ? WHERE project = ?", {std::string(keep ? keep_name(*keep) : ""), project}));
+    return {};
+  }));
+  sealer_.forget(project);
   return {};
 }
 
@@ -187,8 +222,10 @@ Result<std::int64_t> KeyAdmin::reseal(SealedBlobs& blobs, const ProjectKeys& key
   }
   std::int64_t found = 0;
   for (const auto& table : tables) {
-    STOA_TRY(rows, reseal_rows(sql_, keys, table, stop));
-    found += rows;
+    if (!table.name.empty()) {
+      STOA_TRY(rows, reseal_rows(sql_, keys, table, stop));
+      found += rows;
+    }
     if (table.blobs.empty() || stop()) continue;
     std::vector<std::string> addresses;
     STOA_CHECK(sql_.for_each(table.blobs, {keys.project()}, [&](const SqlRow& row) -> Result<bool> {

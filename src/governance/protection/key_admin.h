@@ -14,7 +14,8 @@
 
 #include "base/result.h"
 #include "base/time.h"
-#include "contracts/principal.h"
+#include "contracts/call.h"
+#include "governance/access/access.h"
 #include "governance/audit/audit.h"
 #include "governance/protection/sealed_blobs.h"
 #include "governance/protection/sealed_table.h"
@@ -35,11 +36,12 @@ struct ProjectKeyStatus {
   std::string project;
   KeyState state = KeyState::kActive;
   int current = 0;
+  std::string keep;                     // what is kept of prompts and answers; empty: as the installation says
   Micros changed = 0;
   std::vector<DataKeyStatus> versions;  // empty when destroyed
 };
 
-// Thread-safe. What is passed by reference outlives it. Whether the caller may is decided before (governance/access).
+// Thread-safe. What is passed by reference outlives it. Permits are for kProtectionManage of a project, or for kKmsManage.
 class KeyAdmin {
  public:
   KeyAdmin(infra::SqlDatabase& sql, infra::KeyManagement& keys, Sealer& sealer, AuditLog& audit, const Clock& clock = Clock::system())
@@ -51,18 +53,21 @@ class KeyAdmin {
   using Listener = std::function<void(const std::string& project, bool readable)>;
   void on_change(Listener listener);
 
-  Result<infra::MasterKeyStatus> master() { return keys_.describe(); }
-  Result<ProjectKeyStatus> project(const std::string& project);  // kNotFound when it has no key yet
+  Result<infra::MasterKeyStatus> master(const Permit& permit);
+  Result<ProjectKeyStatus> project(const Permit& permit);  // kNotFound when it has no key yet
 
   // A new version of the master key, and all data keys wrapped by it.
-  Result<std::int64_t> rotate_master(const Principal& who);
+  Result<std::int64_t> rotate_master(const Call& call, const Permit& permit);
   // Wraps all data keys anew by the provider and master key that are configured now; gives the number of those that were not.
-  Result<std::int64_t> rewrap(const Principal& who);
+  Result<std::int64_t> rewrap(const Call& call, const Permit& permit);
   // A new data key for the project.
-  Status rotate(const Principal& who, const std::string& project);
+  Status rotate(const Call& call, const Permit& permit);
   // Destroyed: the wrapped keys are erased, from the files too; there is no way back.
-  Status revoke(const Principal& who, const std::string& project, bool destroy);
-  Status restore(const Principal& who, const std::string& project);
+  Status revoke(const Call& call, const Permit& permit, bool destroy);
+  Status restore(const Call& call, const Permit& permit);
+
+  // What the project keeps of prompts and answers from then on; absent: as the installation says. What is there stays.
+  Status set_keep(const Call& call, const Permit& permit, std::optional<ContentKeep> keep);
 
   // What there is to do behind: changes by other processes are told to the listeners, rotated projects are sealed anew, replaced keys that
   // nothing needs are erased. Called by one thread, again and again. `stop` ends it early; it goes on the next time.
@@ -72,7 +77,8 @@ class KeyAdmin {
 
  private:
   Result<KeyState> state(infra::SqlSession& session, const std::string& project);
-  Status change(const Principal& who, std::string_view action, const std::string& project, const std::function<Status(infra::SqlTransaction&)>& work);
+  Result<ProjectKeyStatus> status(const std::string& project);
+  Status change(const Call& call, std::string_view action, const std::string& project, const std::function<Status(infra::SqlTransaction&)>& work);
   Status tell_changes();
   Result<std::int64_t> reseal(SealedBlobs& blobs, const ProjectKeys& keys, const std::function<bool()>& stop);
   Status erase_replaced(const std::string& project);

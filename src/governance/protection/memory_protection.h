@@ -17,7 +17,7 @@ struct MemoryProtection {
   std::unique_ptr<Sealer> sealer;
   SealedBlobs blobs;
 
-  explicit MemoryProtection(infra::SqlDatabase& sql) : sealer(*Sealer::open(sql, *keys)), blobs(*store, *sealer) {}
+  explicit MemoryProtection(infra::SqlDatabase& sql, SealerOptions options = {}) : sealer(*Sealer::open(sql, *keys, options)), blobs(*store, *sealer) {}
 };
 
 }  // namespace stoa::governance

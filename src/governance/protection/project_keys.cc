@@ -36,7 +36,17 @@ std::string bound_to(ByteSpan header, std::string_view project, std::string_view
   return out;
 }
 
+constexpr std::array<std::pair<std::string_view, ContentKeep>, 4> kKeeps{{{"none", {false, false}}, {"responses", {true, false}}, {"traces", {false, true}}, {"all", {true, true}}}};
+
 }  // namespace
+
+std::string_view keep_name(ContentKeep keep) { return std::ranges::find(kKeeps, keep, &std::pair<std::string_view, ContentKeep>::second)->first; }
+
+Result<ContentKeep> parse_keep(std::string_view name) {
+  const auto found = std::ranges::find(kKeeps, name, &std::pair<std::string_view, ContentKeep>::first);
+  if (found != kKeeps.end()) return found->second;
+  return fail(error(ErrorCode::kInvalidArgument, "'{}' says nothing about what is kept", name.substr(0, 40)).with_hint("none, responses, traces, or all").with_param("keep"));
+}
 
 struct ProjectKeys::Material {
   struct Version {
@@ -44,6 +54,7 @@ struct ProjectKeys::Material {
   };
   std::string project;
   std::uint32_t current = 0;
+  ContentKeep keep;
   SecretKey lookup;
   std::map<std::uint32_t, Version> versions;
 
@@ -55,10 +66,11 @@ struct ProjectKeys::Material {
   }
 };
 
-ProjectKeys::ProjectKeys(std::string project, const SecretKey& lookup, const Versions& data, std::uint32_t current) {
+ProjectKeys::ProjectKeys(std::string project, const SecretKey& lookup, const Versions& data, std::uint32_t current, ContentKeep keep) {
   auto material = std::make_shared<Material>();
   material->project = std::move(project);
   material->current = current;
+  material->keep = keep;
   material->lookup = infra::hkdf(lookup.bytes(), {}, "stoa.lookup.v1");
   for (const auto& [version, key] : data)
     material->versions.emplace(version, Material::Version{infra::hkdf(key.bytes(), {}, "stoa.values.v1"), infra::hkdf(key.bytes(), {}, "stoa.blobs.v1")});
@@ -67,6 +79,7 @@ ProjectKeys::ProjectKeys(std::string project, const SecretKey& lookup, const Ver
 
 const std::string& ProjectKeys::project() const { return material_->project; }
 std::uint32_t ProjectKeys::current() const { return material_->current; }
+ContentKeep ProjectKeys::keep() const { return material_->keep; }
 
 Result<Bytes> ProjectKeys::seal(std::string_view context, ByteSpan plain) const {
   STOA_TRY(keys, material_->version(material_->current));

@@ -14,6 +14,14 @@
 
 namespace stoa::governance {
 
+// What a project keeps of prompts and answers: the responses that clients ask to be stored, and their text in traces.
+struct ContentKeep {
+  bool responses = true, traces = false;
+  bool operator==(const ContentKeep&) const = default;
+};
+std::string_view keep_name(ContentKeep keep);  // none responses traces all
+Result<ContentKeep> parse_keep(std::string_view name);
+
 // A handle: copies share the keys, which are wiped when the last one goes. Hold it for one piece of work, not longer: what it opens stays
 // open to its holder after the project's key was revoked, and what it seals is sealed under the key that was newest when it was given out.
 // Needs neither the database nor the key management, so it may be used inside transactions. Thread-safe.
@@ -21,10 +29,11 @@ class ProjectKeys {
  public:
   using Versions = std::map<std::uint32_t, infra::SecretKey>;  // data keys, from 1
   // `lookup` and `data` are the unwrapped keys; `current` is among them.
-  ProjectKeys(std::string project, const infra::SecretKey& lookup, const Versions& data, std::uint32_t current);
+  ProjectKeys(std::string project, const infra::SecretKey& lookup, const Versions& data, std::uint32_t current, ContentKeep keep = {});
 
   const std::string& project() const;
   std::uint32_t current() const;  // version that seals
+  ContentKeep keep() const;       // the project's policy
 
   // `context` says which value it is ("documents:doc_1"); it opens in the same context of the same project only.
   Result<Bytes> seal(std::string_view context, ByteSpan plain) const;

@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "governance/access/test_access.h"
 #include "governance/protection/memory_protection.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/crypto/hash.h"
@@ -94,7 +95,10 @@ class ProtectionTest : public testing::Test {
   SealedBlobs blobs{*store, *sealer};
   std::unique_ptr<AuditLog> audit = *AuditLog::open(*sql);
   KeyAdmin admin{*sql, keys, *sealer, *audit, clock};
-  Principal who{.id = "user_1", .tenant = "tenant_1", .project = "proj_a"};
+  std::unique_ptr<Access> access = access_for_tests(STOA_SOURCE_DIR);
+  const Call who = Call::of({.id = "user_1", .tenant = "tenant_1", .project = "proj_a", .role = "admin"});
+  Permit permit(const std::string& project) { return *access->check(who, Action::kProtectionManage, {.tenant = "tenant_1", .project = project}); }
+  Permit master_permit() { return *access->check(Call::of({.id = std::string(kLocalOperator), .tenant = "tenant_1", .project = "proj_a", .role = "admin"}), Action::kKmsManage, {}); }
   std::vector<std::pair<std::string, bool>> told;
 };
 
@@ -144,7 +148,7 @@ TEST_F(ProtectionTest, KeysAreKeptForAWhileAndLimited) {
 TEST_F(ProtectionTest, RotationSealsAnewAndErasesWhatIsReplaced) {
   for (int i = 0; i < 450; ++i) add("a" + std::to_string(i), "proj_a", "text " + std::to_string(i));
   add("b", "proj_b", "other");
-  ASSERT_TRUE(admin.rotate(who, "proj_a"));
+  ASSERT_TRUE(admin.rotate(who, permit("proj_a")));
   EXPECT_EQ(*read("a7"), "text 7");
   add("new", "proj_a", "new");
   EXPECT_EQ(version("a7"), 1u);
@@ -154,10 +158,10 @@ TEST_F(ProtectionTest, RotationSealsAnewAndErasesWhatIsReplaced) {
   EXPECT_EQ(version("b"), 1u) << "another project's rows are left alone";
   EXPECT_EQ(*read("a449"), "text 449");
   ASSERT_TRUE(run());
-  EXPECT_EQ(admin.project("proj_a")->versions.size(), 3u) << "work that began before may still need it";
+  EXPECT_EQ(admin.project(permit("proj_a"))->versions.size(), 3u) << "work that began before may still need it";
   clock.time += 2 * 3'600'000'000ll;
   ASSERT_TRUE(run());
-  EXPECT_EQ(admin.project("proj_a")->versions.size(), 2u);
+  EXPECT_EQ(admin.project(permit("proj_a"))->versions.size(), 2u);
   sealer->forget_all();
   EXPECT_EQ(*read("a0"), "text 0");
   const auto project = *sealer->project("proj_a");
@@ -166,7 +170,7 @@ TEST_F(ProtectionTest, RotationSealsAnewAndErasesWhatIsReplaced) {
 
 TEST_F(ProtectionTest, ARotationThatIsCutOffLosesNothing) {
   for (int i = 0; i < 300; ++i) add("a" + std::to_string(i), "proj_a", "text " + std::to_string(i));
-  ASSERT_TRUE(admin.rotate(who, "proj_a"));
+  ASSERT_TRUE(admin.rotate(who, permit("proj_a")));
   for (int stops = 1; stops < 6; ++stops) {
     int calls = 0;
     ASSERT_TRUE(admin.run_pending(blobs, [&] { return ++calls > stops; }));
@@ -182,18 +186,18 @@ TEST_F(ProtectionTest, RevokedIsUnreadableAtOnceAndCanBeGivenBack) {
   add("b", "proj_b", "other");
   const auto elsewhere = *Sealer::open(*sql, keys, {.look = milliseconds(0)}, clock);  // another process
   ASSERT_TRUE(elsewhere->project("proj_a"));
-  ASSERT_TRUE(admin.revoke(who, "proj_a", false));
+  ASSERT_TRUE(admin.revoke(who, permit("proj_a"), false));
   EXPECT_EQ(read("a").error().code, ErrorCode::kPermissionDenied);
   EXPECT_NE(read("a").error().message.find("revoked"), std::string::npos);
   EXPECT_EQ(elsewhere->project("proj_a").error().code, ErrorCode::kPermissionDenied);
   EXPECT_EQ(*read("b"), "other");
   EXPECT_EQ(told, (std::vector<std::pair<std::string, bool>>{{"proj_a", false}}));
-  EXPECT_EQ(admin.rotate(who, "proj_a").error().code, ErrorCode::kConflict);
-  ASSERT_TRUE(admin.restore(who, "proj_a"));
+  EXPECT_EQ(admin.rotate(who, permit("proj_a")).error().code, ErrorCode::kConflict);
+  ASSERT_TRUE(admin.restore(who, permit("proj_a")));
   EXPECT_EQ(*read("a"), "mine");
-  EXPECT_EQ(admin.restore(who, "proj_a").error().code, ErrorCode::kConflict);
+  EXPECT_EQ(admin.restore(who, permit("proj_a")).error().code, ErrorCode::kConflict);
   EXPECT_EQ(told.back(), (std::pair<std::string, bool>{"proj_a", true}));
-  EXPECT_EQ(admin.revoke(who, "proj_x", false).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(admin.revoke(who, permit("proj_x"), false).error().code, ErrorCode::kNotFound);
   std::vector<std::string> actions;
   const auto entries = audit->query({});
   ASSERT_TRUE(entries);
@@ -201,24 +205,37 @@ TEST_F(ProtectionTest, RevokedIsUnreadableAtOnceAndCanBeGivenBack) {
   EXPECT_EQ(actions, (std::vector<std::string>{"protection.revoke project proj_a", "protection.restore project proj_a"}));
 }
 
+TEST_F(ProtectionTest, ProjectsSayWhatTheyKeep) {
+  EXPECT_EQ(sealer->project("proj_a")->keep(), (ContentKeep{true, false}));
+  for (const std::string_view name : {"none", "responses", "traces", "all"}) {
+    ASSERT_TRUE(admin.set_keep(who, permit("proj_a"), *parse_keep(name)));
+    EXPECT_EQ(keep_name(sealer->project("proj_a")->keep()), name);
+    EXPECT_EQ(admin.project(permit("proj_a"))->keep, name);
+  }
+  EXPECT_EQ(sealer->project("proj_b")->keep(), ContentKeep{}) << "another project's policy is its own";
+  ASSERT_TRUE(admin.set_keep(who, permit("proj_a"), {}));
+  EXPECT_EQ(sealer->project("proj_a")->keep(), ContentKeep{});
+  EXPECT_EQ(parse_keep("some").error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST_F(ProtectionTest, DestroyedIsGone) {
   add("a", "proj_a", "mine");
-  ASSERT_TRUE(admin.revoke(who, "proj_a", false));
-  ASSERT_TRUE(admin.revoke(who, "proj_a", true));
-  EXPECT_EQ(admin.restore(who, "proj_a").error().code, ErrorCode::kConflict);
-  EXPECT_EQ(admin.revoke(who, "proj_a", true).error().code, ErrorCode::kConflict);
+  ASSERT_TRUE(admin.revoke(who, permit("proj_a"), false));
+  ASSERT_TRUE(admin.revoke(who, permit("proj_a"), true));
+  EXPECT_EQ(admin.restore(who, permit("proj_a")).error().code, ErrorCode::kConflict);
+  EXPECT_EQ(admin.revoke(who, permit("proj_a"), true).error().code, ErrorCode::kConflict);
   EXPECT_NE(read("a").error().message.find("destroyed"), std::string::npos);
-  EXPECT_TRUE(admin.project("proj_a")->versions.empty());
+  EXPECT_TRUE(admin.project(permit("proj_a"))->versions.empty());
 }
 
 TEST_F(ProtectionTest, ChangesOfOtherProcessesAreTold) {
   add("a", "proj_a", "mine");
   ASSERT_TRUE(run());
   KeyAdmin other{*sql, keys, *sealer, *audit, clock};
-  ASSERT_TRUE(other.revoke(who, "proj_a", false));
+  ASSERT_TRUE(other.revoke(who, permit("proj_a"), false));
   ASSERT_TRUE(run());
   ASSERT_TRUE(run());
-  ASSERT_TRUE(other.restore(who, "proj_a"));
+  ASSERT_TRUE(other.restore(who, permit("proj_a")));
   ASSERT_TRUE(run());
   EXPECT_EQ(told, (std::vector<std::pair<std::string, bool>>{{"proj_a", false}, {"proj_a", true}}));
 }
@@ -226,9 +243,9 @@ TEST_F(ProtectionTest, ChangesOfOtherProcessesAreTold) {
 TEST_F(ProtectionTest, RewrapsUnderANewMasterKey) {
   add("a", "proj_a", "mine");
   add("b", "proj_b", "other");
-  EXPECT_EQ(*admin.rewrap(who), 0);
-  EXPECT_EQ(*admin.rotate_master(who), 4);
-  const auto status = admin.project("proj_a");
+  EXPECT_EQ(*admin.rewrap(who, master_permit()), 0);
+  EXPECT_EQ(*admin.rotate_master(who, master_permit()), 4);
+  const auto status = admin.project(permit("proj_a"));
   ASSERT_TRUE(status);
   for (const auto& key : status->versions) EXPECT_EQ(key.master, "2");
   sealer->forget_all();

@@ -198,6 +198,15 @@ Result<bool> SealedBlobs::reseal(const ProjectKeys& keys, const std::string& add
   return true;
 }
 
+Status SealedBlobs::take_over(const ProjectKeys& keys, const std::string& digest) {
+  STOA_TRY(done, exists(keys, digest));
+  STOA_TRY(there, store_.exists(digest));
+  if (done || !there) return {};
+  STOA_TRY(bytes, store_.get(digest, std::numeric_limits<std::uint64_t>::max()));
+  STOA_CHECK(put(keys, bytes));
+  return {};
+}
+
 Result<bool> SealedBlobs::is_sealed(const std::string& address) {
   STOA_TRY(start, store_.read(address, 0, kMagic.size()));
   return as_text(start) == kMagic;

@@ -41,6 +41,9 @@ class SealedBlobs {
   // Seals the blob at `address` under the project's newest data key; false when it was so already, or is gone. Readers see the one or the
   // other, whole.
   Result<bool> reseal(const ProjectKeys& keys, const std::string& address);
+  // A plain blob of an earlier release, sealed; nothing where it was done before, or there is none. The plain one stays until
+  // KeyAdmin::scrub, since other rows may name it.
+  Status take_over(const ProjectKeys& keys, const std::string& digest);
   // Whether the blob at `address` is sealed: for taking over stores from before there was sealing.
   Result<bool> is_sealed(const std::string& address);
 

@@ -67,8 +67,7 @@ Status apply(infra::SqlDatabase& sql, const std::vector<Change>& changes, bool n
   if (changes.empty()) return {};
   return sql.transaction([&](infra::SqlTransaction& transaction) -> Status {
     for (const auto& change : changes) STOA_CHECK(transaction.execute(change.statement, change.params));
-    if (note) STOA_CHECK(transaction.execute("UPDATE protection_state SET scrub = 1"));
-    return {};
+    return note ? note_plain_content(transaction) : Status{};
   });
 }
 
@@ -147,6 +146,11 @@ Result<OpenRecord> open_record(const ProjectKeys& keys, std::string_view context
   if (!fields) return fail(std::move(fields).error().in(context));
   record.fields = std::move(*fields);
   return record;
+}
+
+Status note_plain_content(infra::SqlTransaction& transaction) {
+  STOA_CHECK(transaction.execute("UPDATE protection_state SET scrub = 1"));
+  return {};
 }
 
 Result<std::int64_t> seal_old_rows(infra::SqlDatabase& sql, Sealer& sealer, const SealedTable& table) {

@@ -38,7 +38,7 @@ Result<OpenRecord> open_record(const ProjectKeys& keys, std::string_view context
 
 // What taking over old rows and sealing anew need to know of a table. The texts are SQL.
 struct SealedTable {
-  std::string name;
+  std::string name;               // empty: only `blobs` counts
   std::vector<std::string> ids;   // columns of the primary key, in the order of row_context; one or two
   std::string project;            // expression: "c.project"
   std::string from;               // "chunks t JOIN ... JOIN collections c ON ..."; the table itself is t
@@ -54,6 +54,9 @@ struct SealedTable {
 // Seals the rows that an earlier release left in plain: durable batch by batch, so that a crash in between loses nothing and the next start
 // goes on. Logs progress. Rows of projects whose key is revoked or destroyed wait. Gives the number of rows.
 Result<std::int64_t> seal_old_rows(infra::SqlDatabase& sql, Sealer& sealer, const SealedTable& table);
+
+// In the transaction that takes something over: plain content is left in files until the next KeyAdmin::scrub.
+Status note_plain_content(infra::SqlTransaction& transaction);
 
 // Seals the project's rows of this table under its newest data key; those changed meanwhile are left to their writers. Gives the number of
 // rows that were sealed under an older one. `stop` ends it early.

@@ -44,6 +44,12 @@ Result<std::unique_ptr<Sealer>> Sealer::open(infra::SqlDatabase& sql, infra::Key
   return std::unique_ptr<Sealer>(new Sealer(sql, keys, options, clock));
 }
 
+Result<bool> Sealer::has_keys(infra::SqlDatabase& sql) {
+  STOA_CHECK(sql.migrate("governance/protection", kMigrations));
+  STOA_TRY(row, sql.query_one("SELECT EXISTS (SELECT 1 FROM project_keys)"));
+  return row->get<bool>(0);
+}
+
 Result<std::int64_t> Sealer::epoch() {
   STOA_TRY(row, sql_.query_one("SELECT epoch FROM protection_state"));
   if (!row) return fail(ErrorCode::kDataLoss, "the table protection_state is empty");
@@ -122,17 +128,18 @@ void Sealer::remember(const std::string& project, const ProjectKeys& keys, std::
 }
 
 Result<ProjectKeys> Sealer::load(const std::string& project) {
-  STOA_TRY(first, sql_.query_one("SELECT current, state FROM project_protection WHERE project = ?", {project}));
+  STOA_TRY(first, sql_.query_one("SELECT current, state, keep FROM project_protection WHERE project = ?", {project}));
   auto row = std::move(first);
   if (!row) {
     STOA_CHECK(make(project));
-    STOA_TRY(made, sql_.query_one("SELECT current, state FROM project_protection WHERE project = ?", {project}));
+    STOA_TRY(made, sql_.query_one("SELECT current, state, keep FROM project_protection WHERE project = ?", {project}));
     row = std::move(made);
     if (!row) return fail(ErrorCode::kInternal, "the key of project {} was not stored", project);
   }
   std::int64_t current = 0;
   int state = 0;
-  STOA_CHECK(row->read(current, state));
+  std::string keep;
+  STOA_CHECK(row->read(current, state, keep));
   if (static_cast<KeyState>(state) != KeyState::kActive) return fail(closed(project, static_cast<KeyState>(state)));
   STOA_TRY(rows, sql_.query("SELECT version, provider, master, wrapped FROM project_keys WHERE project = ? ORDER BY version", {project}));
   SecretKey lookup;
@@ -152,7 +159,12 @@ Result<ProjectKeys> Sealer::load(const std::string& project) {
   }
   if (!has_lookup || !data.contains(static_cast<std::uint32_t>(current)))
     return fail(ErrorCode::kDataLoss, "the table project_keys lacks keys of project {}", project);
-  return ProjectKeys(project, lookup, data, static_cast<std::uint32_t>(current));
+  ContentKeep content = options_.content;
+  if (!keep.empty()) {
+    STOA_TRY(own, parse_keep(keep));
+    content = own;
+  }
+  return ProjectKeys(project, lookup, data, static_cast<std::uint32_t>(current), content);
 }
 
 // Of two processes that make a project's first keys at once, one has its way and the other takes those.

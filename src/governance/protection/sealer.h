@@ -28,12 +28,16 @@ struct SealerOptions {
   milliseconds keep{600'000};          // an unwrapped key is asked for anew after this: the key management may have taken it back
   milliseconds look{500};              // how often changes made by other processes are looked for: a revocation is at work after this
   milliseconds pause{1'000};           // after the key management could not be reached, before it is asked again
+  ContentKeep content{};               // what projects keep that do not say
 };
 
 // Thread-safe. `sql` and `keys` outlive it.
 class Sealer {
  public:
   static Result<std::unique_ptr<Sealer>> open(infra::SqlDatabase& sql, infra::KeyManagement& keys, SealerOptions options = {}, const Clock& clock = Clock::system());
+
+  // Whether there is any project with keys yet; brings the tables up to date.
+  static Result<bool> has_keys(infra::SqlDatabase& sql);
 
   // The project's keys, made when it has none. Uses the database: not inside a transaction of the same thread.
   // kPermissionDenied when the key is revoked or destroyed; kUnavailable, with a time to try again, when the key management is.

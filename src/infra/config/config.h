@@ -96,6 +96,22 @@ struct Config {
   struct Policies {
     std::string folder;
   } policies;
+  struct Kms {
+    std::string provider = "file";
+    std::string previous;
+    std::string file;
+    struct Pkcs11 {
+      std::string module, token, pin_file;
+      std::string key = "stoa";
+    } pkcs11;
+    struct Vault {
+      std::string address, name_space, token_file;
+      std::string mount = "transit", key = "stoa";
+    } vault;
+    struct Aws {
+      std::string region, key, endpoint;
+    } aws;
+  } kms;
   struct Answers {
     std::string prompts;
   } answers;

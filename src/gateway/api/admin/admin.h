@@ -25,6 +25,7 @@
 #include "governance/identity/identity.h"
 #include "governance/passport/passport_store.h"
 #include "governance/policies/policies.h"
+#include "governance/protection/key_admin.h"
 #include "infra/http/router.h"
 
 namespace stoa::gateway::admin {
@@ -85,6 +86,7 @@ struct AdminParts {
   const DocumentLinks& links;
   Metrics& metrics;
   feedback::ProcessMetrics& process;
+  governance::KeyAdmin& protection;
   const Clock& clock = Clock::system();
 
   std::string version;                            // of the program

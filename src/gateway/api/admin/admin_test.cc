@@ -6,6 +6,7 @@
 #include "gateway/api/admin/trace_observer.h"
 #include "governance/access/test_access.h"
 #include "governance/audit/export.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/crypto/encoding.h"
 #include "infra/blob/blob.h"
 #include "infra/bus/local/local.h"
@@ -106,7 +107,7 @@ class AdminTest : public testing::Test {
   }
 
   std::unique_ptr<infra::SqlDatabase> sql_ = must(infra::open_memory());
-  std::unique_ptr<infra::BlobStore> blobs_ = infra::open_memory_blobs();
+  governance::MemoryProtection protection_{*sql_};
   std::unique_ptr<governance::AuditLog> audit_ = must(governance::AuditLog::open(*sql_));
   std::unique_ptr<governance::AuditCheckpoints> checkpoints_ =
       must(governance::AuditCheckpoints::open(*sql_, *audit_, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
@@ -121,18 +122,19 @@ class AdminTest : public testing::Test {
   std::unique_ptr<governance::Ledger> ledger_ = must(governance::Ledger::open(*sql_, prices_));
   Metrics metrics_;
   feedback::ProcessMetrics process_{metrics_, {"1.2.3", "compiler"}};
-  std::unique_ptr<feedback::TraceStore> traces_ = must(feedback::TraceStore::open(*sql_, metrics_));
-  std::unique_ptr<feedback::RatingStore> ratings_ = must(feedback::RatingStore::open(*sql_));
-  data::Lake lake_{*sql_, *blobs_};
+  std::unique_ptr<feedback::TraceStore> traces_ = must(feedback::TraceStore::open(*sql_, *protection_.sealer, metrics_));
+  std::unique_ptr<feedback::RatingStore> ratings_ = must(feedback::RatingStore::open(*sql_, *protection_.sealer));
+  governance::KeyAdmin key_admin_{*sql_, *protection_.keys, *protection_.sealer, *audit_};
+  data::Lake lake_{*sql_, protection_.blobs};
   data::Index index_;
-  data::Catalog catalog_{*sql_, *blobs_, index_};
+  data::Catalog catalog_{*sql_, protection_.blobs, index_};
   data::Ingest ingest_{catalog_, nullptr};
   data::Retriever retriever_{catalog_, index_, nullptr};
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
   Pipeline pipeline_{{.access = *access_, .identity = *identity_, .audit = *audit_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
   AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .passports = *passports_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
-                    .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_,
+                    .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_, .protection = key_admin_,
                     .version = {}, .public_url = {}};
   Status ready_;
   infra::Router router_;

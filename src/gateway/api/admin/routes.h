@@ -24,6 +24,7 @@ Status add_document_routes(infra::Router& router, const AdminParts& parts);  // 
 Status add_ingest_routes(infra::Router& router, const AdminParts& parts);
 Status add_key_routes(infra::Router& router, const AdminParts& parts);
 Status add_policy_routes(infra::Router& router, const AdminParts& parts);    // policies, roles, explanations of decisions
+Status add_protection_routes(infra::Router& router, const AdminParts& parts);  // the project's key
 Status add_adapter_routes(infra::Router& router, const AdminParts& parts);
 
 // Adds routes of one kind of thing whose errors have the common shape.

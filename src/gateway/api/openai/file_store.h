@@ -1,4 +1,4 @@
-// Uploaded files: rows in SQL, bytes in the blob store. A file belongs to a project; its access list says who in the project sees
+// Uploaded files: rows in SQL, bytes in the blob store, names and bytes sealed under the key of the project. A file belongs to a project; its access list says who in the project sees
 // it besides the one who uploaded it, and passes on to the documents made from it.
 #pragma once
 
@@ -13,7 +13,8 @@
 #include "contracts/access_list.h"
 #include "contracts/principal.h"
 #include "data/sources/catalog.h"
-#include "infra/blob/blob.h"
+#include "governance/protection/sealed_blobs.h"
+#include "governance/protection/sealed_table.h"
 #include "infra/bus/bus.h"
 #include "infra/sql/sql.h"
 
@@ -40,10 +41,11 @@ struct FileBatch {
 class FileStore {
  public:
   // The bytes of deleted files are released through `events` (data/sources/blob_collector.h); null: they stay.
-  FileStore(infra::SqlDatabase& sql, infra::BlobStore& blobs, infra::EventBus* events = nullptr, const Clock& clock = Clock::system())
+  FileStore(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, infra::EventBus* events = nullptr, const Clock& clock = Clock::system())
       : sql_(sql), blobs_(blobs), events_(events), clock_(clock) {}
   Status open();  // brings the tables up to date
-  static Result<bool> uses(infra::SqlSession& session, const std::string& digest);  // a data::BlobUse
+  static Result<bool> uses(infra::SqlSession& session, const std::string& address);  // a data::BlobUse
+  governance::SealedTable sealed_table();
 
   struct NewFile {
     std::string filename, purpose, content_type;
@@ -61,8 +63,10 @@ class FileStore {
   Result<FileBatch> batch(const Principal& principal, std::string_view collection, std::string_view id);
 
  private:
+  Result<governance::ProjectKeys> keys(const Principal& principal) { return blobs_.sealer().project(principal.project); }
+
   infra::SqlDatabase& sql_;
-  infra::BlobStore& blobs_;
+  governance::SealedBlobs& blobs_;
   infra::EventBus* const events_;
   const Clock& clock_;
 };

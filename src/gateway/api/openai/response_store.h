@@ -10,6 +10,8 @@
 #include "base/time.h"
 #include "contracts/chat.h"
 #include "contracts/principal.h"
+#include "governance/protection/sealed_table.h"
+#include "governance/protection/sealer.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::gateway::openai {
@@ -22,15 +24,17 @@ struct StoredResponse {
 };
 
 // Answers may quote what others may not read, so a response is seen by the principal who asked for it, and by no one else.
-// Thread-safe. Kept for kRetention; longer ones are removed as new ones come.
+// Sealed under the key of the project. Thread-safe. Kept for kRetention; longer ones are removed as new ones come.
 class ResponseStore {
  public:
   static constexpr Micros kRetention = Micros{30} * 24 * 3600 * 1'000'000;
   static constexpr int kMaxTurns = 64;  // of a history
 
-  explicit ResponseStore(infra::SqlDatabase& sql, const Clock& clock = Clock::system()) : sql_(sql), clock_(clock) {}
+  ResponseStore(infra::SqlDatabase& sql, governance::Sealer& sealer, const Clock& clock = Clock::system()) : sql_(sql), sealer_(sealer), clock_(clock) {}
   Status open();  // brings the tables up to date
+  static governance::SealedTable sealed_table();
 
+  // Nothing is kept where the project keeps no responses.
   Status put(const Principal& principal, const StoredResponse& response);
   Result<StoredResponse> find(const Principal& principal, std::string_view id);
   Status remove(const Principal& principal, std::string_view id);
@@ -39,6 +43,7 @@ class ResponseStore {
 
  private:
   infra::SqlDatabase& sql_;
+  governance::Sealer& sealer_;
   const Clock& clock_;
 };
 

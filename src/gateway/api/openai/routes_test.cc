@@ -13,6 +13,7 @@
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/test_models.h"
 #include "governance/access/test_access.h"
+#include "governance/protection/memory_protection.h"
 #include "infra/bus/local/local.h"
 #include "infra/http/sse.h"
 #include "infra/sql/sqlite/sqlite.h"
@@ -28,7 +29,8 @@ T must(Result<T> result) {
 
 struct House : testing::Test {
   std::unique_ptr<infra::SqlDatabase> sql = must(infra::open_memory());
-  std::unique_ptr<infra::BlobStore> blobs = infra::open_memory_blobs();
+  governance::MemoryProtection protection{*sql};
+  infra::BlobStore* blobs = protection.store.get();
   std::unique_ptr<governance::AuditLog> audit = must(governance::AuditLog::open(*sql));
   std::unique_ptr<governance::AuditCheckpoints> checkpoints =
       must(governance::AuditCheckpoints::open(*sql, *audit, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
@@ -46,11 +48,11 @@ struct House : testing::Test {
   Judge judge;
   ServedModels models{{{.id = "talk", .created = 1, .generator = &speaker, .embedder = nullptr}, {.id = "letters", .created = 1, .generator = nullptr, .embedder = &letters}, {.id = "judge", .created = 1, .reranker = &judge}}};
   data::Index index;
-  data::Catalog catalog{*sql, *blobs, index, bus.get()};
+  data::Catalog catalog{*sql, protection.blobs, index, bus.get()};
   data::Ingest ingest{catalog, &letters, ledger.get()};
   data::Retriever retriever{catalog, index, &letters};
-  FileStore files{*sql, *blobs, bus.get()};
-  ResponseStore responses{*sql};
+  FileStore files{*sql, protection.blobs, bus.get()};
+  ResponseStore responses{*sql, *protection.sealer};
   DocumentLinks links{Bytes(32, std::byte{7})};
   Dependencies dependencies{pipeline, models, catalog, ingest, retriever, &letters, files, responses, links, settings(), "http://stoa"};
   infra::Router router;

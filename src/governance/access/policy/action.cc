@@ -35,6 +35,8 @@ constexpr std::array kActions{
     ActionInfo{Action::kTokenCreate, "token.create", Reach::kProject},
     ActionInfo{Action::kBreakGlassUse, "breakglass.use", Reach::kProject},
     ActionInfo{Action::kNodeManage, "node.manage", Reach::kTenant},
+    ActionInfo{Action::kProtectionManage, "protection.manage", Reach::kProject},
+    ActionInfo{Action::kKmsManage, "kms.manage", Reach::kInstallation},
 };
 static_assert(kActions.size() <= 64, "sets of actions are bits of one word");
 

@@ -36,6 +36,8 @@ enum class Action : std::uint8_t {
   kTokenCreate,     // lend rights to jobs, for minutes
   kBreakGlassUse,   // take the role break_glass for minutes, with a reason
   kNodeManage,      // nodes of the installation and their certificates
+  kProtectionManage,  // the project's key: look at it, replace it, take it away and give it back
+  kKmsManage,         // the master key and how all keys are wrapped: installation-wide
 };
 
 // How far an action reaches: into one project (all of the tenant's need project.manage), the tenant as a whole, or the installation.

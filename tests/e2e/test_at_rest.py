@@ -1,0 +1,200 @@
+"""What a thief of the data folder finds, and what remains readable when a project's key is taken away."""
+import base64
+import hashlib
+import http.client
+import json
+import re
+import secrets
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from stoa_server import BINARY, Stoa, wait_until
+
+# Each stands in one kind of content and nowhere else; none may be found in the folder.
+WORDS = {name: f"{name}{secrets.token_hex(5)}" for name in (
+    "doctext", "heading", "filename", "attribute", "storename", "metadata", "ingestpath", "ingestsource", "ingesttext", "question", "comment", "correction",
+    "failing", "setname")}
+
+
+class Client:
+    def __init__(self, port, key):
+        self.port, self.key = port, key
+
+    def call(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if isinstance(body, dict):
+            body, headers = json.dumps(body), {"Content-Type": "application/json", **(headers or {})}
+        connection.request(method, path, body, {"Authorization": f"Bearer {self.key}", **(headers or {})})
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        return reply.status, text
+
+    def ok(self, method, path, body=None, headers=None):
+        status, text = self.call(method, path, body, headers)
+        assert status in (200, 201), f"{method} {path}: {status} {text}"
+        return json.loads(text)
+
+    def upload(self, name, content):
+        mark = secrets.token_hex(8)
+        body = (f'--{mark}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n--{mark}\r\n'
+                f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n{content}\r\n--{mark}--\r\n')
+        return self.ok("POST", "/v1/files", body.encode(), {"Content-Type": f"multipart/form-data; boundary={mark}"})["id"]
+
+    def settled(self, store):
+        wait_until(lambda: self.ok("GET", f"/v1/vector_stores/{store}")["file_counts"]["in_progress"] == 0, 30, "documents are indexed")
+
+    def search(self, store, query):
+        return self.call("POST", "/v1/stoa/search", {"query": query, "vector_store_ids": [store], "mode": "text"})
+
+
+def ingest(client, store, path, source, text):
+    data = text.encode()
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    job = client.ok("POST", "/v1/stoa/ingest/jobs", {"collection": store, "source": source, "access": "public", "attributes": {"kind": WORDS["attribute"]},
+                                                      "files": [{"path": path, "digest": digest, "bytes": len(data)}]})
+    if digest in job["missing"]:
+        client.ok("PUT", f"/v1/stoa/ingest/jobs/{job['id']}/blobs/{digest}", data)
+    client.ok("POST", f"/v1/stoa/ingest/jobs/{job['id']}/start")
+    wait_until(lambda: client.ok("GET", f"/v1/stoa/ingest/jobs/{job['id']}")["status"] == "completed", 30, "the job is done")
+
+
+def fill(client):
+    """Something of every kind that is kept; gives the ids by which it is found again."""
+    file = client.upload(f"{WORDS['filename']}.md", f"# {WORDS['heading']}\n\nThe {WORDS['doctext']} garden opens in April.\n")
+    broken = client.upload(f"{WORDS['failing']}.pdf", "%PDF-1.4 broken")
+    store = client.ok("POST", "/v1/vector_stores", {"name": WORDS["storename"], "metadata": {"note": WORDS["metadata"]}})["id"]
+    for each in (file, broken):
+        client.ok("POST", f"/v1/vector_stores/{store}/files", {"file_id": each, "attributes": {"team": WORDS["attribute"]}})
+    client.settled(store)
+    ingest(client, store, f"{WORDS['ingestpath']}/a.txt", WORDS["ingestsource"], f"The {WORDS['ingesttext']} cellar closes in October.\n")
+    ingest(client, store, f"{WORDS['failing']}.pdf", WORDS["failing"], "%PDF-1.4 " + WORDS["failing"])
+    answer = client.ok("POST", "/v1/responses", {"input": f"When does the {WORDS['doctext']} garden open, {WORDS['question']}?", "metadata": {"stoa.answer": "extractive"},
+                                                 "tools": [{"type": "file_search", "vector_store_ids": [store]}]})
+    assert WORDS["doctext"] in json.dumps(answer)
+    client.ok("POST", "/v1/stoa/ratings", {"answer_id": answer["id"], "score": -1, "comment": WORDS["comment"], "correction": WORDS["correction"]})
+    client.ok("POST", "/v1/stoa/datasets/from-ratings", {"name": "ratings"})
+    client.call("POST", "/v1/stoa/search", {"query": WORDS["question"], "vector_store_ids": ["vs_none"]})
+    return {"store": store, "file": file, "answer": answer["id"]}
+
+
+def everything(client, things):
+    """All that can be read of it, as one text."""
+    paths = [f"/v1/files/{things['file']}", f"/v1/files/{things['file']}/content", f"/v1/vector_stores/{things['store']}", f"/v1/vector_stores/{things['store']}/files",
+             f"/v1/responses/{things['answer']}", f"/v1/responses/{things['answer']}/input_items", "/v1/stoa/ratings", "/v1/stoa/datasets/ratings/rows"]
+    replies = [client.call("GET", path) for path in paths]
+    replies += [client.search(things["store"], WORDS[name]) for name in ("doctext", "ingesttext")]
+    return replies
+
+
+def traces_of(words):
+    """Every spelling a word could have in a file."""
+    for word in words:
+        plain = word.encode()
+        yield from (plain, plain.upper(), word.encode("utf-16-le"), word.encode("utf-16-be"), plain.hex().encode(), plain.hex().upper().encode())
+        for shift in range(3):  # base64 of it inside a longer text
+            yield base64.b64encode(b"\0" * shift + plain)[4 if shift else 0:-4]
+
+
+def found_in(folder, words):
+    needles = re.compile(b"|".join(re.escape(each) for each in traces_of(words)))
+    return [(str(path), match.group()) for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 28
+            for match in needles.finditer(path.read_bytes())]
+
+
+@pytest.fixture
+def server(tmp_path):
+    made = Stoa(tmp_path / "home", models=False, environment={"STOA_TRACE_CONTENT": "true"})
+    made.start()
+    yield made
+    made.stop()
+
+
+def other_project(server):
+    """A key in a second project of the same tenant."""
+    admin = Client(server.port, server.key("adam", "admin"))
+    database = server.home / "stoa.db"
+    import sqlite3
+    with sqlite3.connect(database) as connection:
+        tenant, = connection.execute("SELECT tenant FROM projects LIMIT 1").fetchone()
+        connection.execute("INSERT INTO projects (id, tenant, name, created) VALUES ('proj_second', ?, 'second', 1)", (tenant,))
+    return Client(server.port, server.json("keys", "create", "--project", "second", "--user", "bob", "--role", "developer")["key"]), admin
+
+
+def test_a_stolen_folder_reveals_nothing(server, tmp_path):
+    ann = Client(server.port, server.key("ann"))
+    things = fill(ann)
+    before = everything(ann, things)
+    assert all(status == 200 for status, _ in before), before
+    read = " ".join(text for _, text in before)
+    for name in ("doctext", "filename", "storename", "metadata", "ingestpath", "question", "comment", "correction"):
+        assert WORDS[name] in read, f"{name} cannot be read back, so that not finding it says nothing"
+    time.sleep(0.2)  # the last trace is written
+    assert not found_in(server.home, WORDS.values()), "while it runs: the database's log as well"
+    server.stop()
+    assert not found_in(server.home, WORDS.values())
+
+    # The key lies beside the folder, for its owner alone; the folder without it opens for nobody.
+    key_file = tmp_path / "home.keys"
+    assert key_file.stat().st_mode & 0o777 == 0o600
+    assert server.log_text().count("made a new master key") == 1
+    shutil.move(key_file, tmp_path / "elsewhere")
+    refused = subprocess.run([BINARY, "serve", "--port", "0"], env=server.env, capture_output=True, text=True, timeout=30)
+    assert refused.returncode != 0 and "home.keys" in refused.stderr and not key_file.exists(), refused.stderr
+    shutil.move(tmp_path / "elsewhere", key_file)
+    server.start()
+    assert everything(Client(server.port, ann.key), things) == before
+
+
+def test_a_revoked_project_is_unreadable_at_once(server):
+    ann = Client(server.port, server.key("ann"))
+    bob, admin = other_project(server)
+    ours = fill(ann)
+    store = bob.ok("POST", "/v1/vector_stores", {"name": "theirs"})["id"]
+    ingest(bob, store, "b.txt", "theirs", "The lighthouse is white.\n")
+
+    admin.ok("POST", "/v1/stoa/protection/revoke", {})
+    for status, text in everything(ann, ours):
+        assert status == 403 and "revoked" in text, (status, text)
+        assert not any(word in text for word in WORDS.values())
+    assert ann.call("POST", "/v1/vector_stores", {"name": "more"})[0] == 403
+    assert "lighthouse" in bob.search(store, "lighthouse")[1]
+    admin.ok("POST", "/v1/stoa/protection/restore", {})
+    assert all(status == 200 for status, _ in everything(ann, ours))
+
+    # By another process on the same folder: at work within a second; the index is loaded again when it is given back.
+    server.cli("kms", "revoke", "default")
+    wait_until(lambda: ann.search(ours["store"], WORDS["doctext"])[0] == 403, 5, "the server takes notice")
+    assert "lighthouse" in bob.search(store, "lighthouse")[1]
+    server.cli("kms", "restore", "default")
+    wait_until(lambda: WORDS["doctext"] in ann.search(ours["store"], WORDS["doctext"])[1], 5, "the documents are searchable again")
+    actions = [entry["action"] for entry in admin.ok("GET", "/v1/stoa/audit?limit=1000")["data"]]
+    assert actions.count("protection.revoke") >= 2 and actions.count("protection.restore") >= 2
+
+    server.cli("kms", "revoke", "default", "--destroy")
+    wait_until(lambda: "destroyed" in ann.search(ours["store"], "garden")[1], 5, "the server takes notice")
+    assert server.cli("kms", "restore", "default", check=False).returncode != 0
+    assert "lighthouse" in bob.search(store, "lighthouse")[1]
+
+
+def test_rotation_survives_being_killed(server):
+    ann = Client(server.port, server.key("ann"))
+    things = fill(ann)
+    for number in range(120):
+        ann.upload(f"n{number}.txt", f"note {number}\n" * 40)
+    before = everything(ann, things)
+    for _ in range(3):
+        server.cli("kms", "rotate", "default")
+        server.cli("kms", "rotate")
+        time.sleep(0.6)
+        server.kill()
+        server.start()
+        assert everything(ann, things) == before
+    status = server.json("kms", "status")
+    assert status["provider"] == "file" and status["current"] == "4"
+    assert {key["master"] for project in status["projects"] for key in project["versions"]} == {"4"}
+    wait_until(lambda: "sealed anew" in server.log_text(), 10, "the rest is sealed anew behind")
+    assert everything(ann, things) == before
