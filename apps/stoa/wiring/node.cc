@@ -30,6 +30,7 @@
 #include "wiring/egress.h"
 #include "wiring/installation.h"
 #include "wiring/models.h"
+#include "wiring/recognition.h"
 
 namespace stoa::wiring {
 namespace {
@@ -97,6 +98,7 @@ struct Node::Parts {
   std::unique_ptr<feedback::RatingStore> ratings;
   std::unique_ptr<feedback::ProcessMetrics> process;
   std::unique_ptr<infra::Egress> egress;
+  Recognition recognition;
   Models models;
   data::Index index;
   std::unique_ptr<data::Catalog> catalog;
@@ -142,8 +144,13 @@ Status Node::Parts::open_stores() {
   traces = std::move(trace_store);
   STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database));
   ratings = std::move(rating_store);
-  STOA_TRY(way_out, open_egress(config, {}, audit_egress(*installation.audit)));
+  STOA_TRY(providers, identity_providers(config));
+  NamedPlaces places;
+  for (const auto& provider : providers) places.emplace_back(infra::EgressPurpose::kIssuers, provider.issuer);
+  STOA_TRY(way_out, open_egress(config, places, audit_egress(*installation.audit)));
   egress = std::move(way_out);
+  STOA_TRY(recognised, Recognition::open(std::move(providers), egress->sender(infra::EgressPurpose::kIssuers), installation, *events, metrics));
+  recognition = std::move(recognised);
   process = std::make_unique<feedback::ProcessMetrics>(metrics, feedback::BuildInfo{STOA_VERSION, "g++ " __VERSION__});
   return {};
 }
@@ -167,7 +174,7 @@ Status Node::Parts::open_gateway() {
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database);
   STOA_CHECK(responses->open());
   served_models = std::make_unique<api::openai::ServedModels>(served(models));
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *installation.identity, *ledger, *events, metrics,
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds)});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
@@ -177,6 +184,10 @@ Status Node::Parts::open_gateway() {
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process});
+  admin->oidc = recognition.oidc.get();
+  admin->delegated = recognition.delegated.get();
+  admin->elevations = recognition.elevations.get();
+  admin->nodes = recognition.nodes.get();
   admin->version = STOA_VERSION;
   STOA_TRY(passport_page, data_file("", "passport.html"));
   admin->passport_page = std::move(passport_page.text);

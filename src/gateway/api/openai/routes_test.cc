@@ -14,6 +14,7 @@
 #include "gateway/api/openai/test_models.h"
 #include "governance/access/test_access.h"
 #include "governance/audit/request_audit.h"
+#include "governance/identity/authenticator.h"
 #include "infra/bus/local/local.h"
 #include "infra/http/sse.h"
 #include "infra/sql/sqlite/sqlite.h"
@@ -40,7 +41,8 @@ struct House : testing::Test {
   Metrics metrics;
   std::vector<FinishedRequest> finished;
   std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
-  Pipeline pipeline{{.access = *access, .identity = *identity, .ledger = *ledger, .events = *bus, .metrics = metrics,
+  governance::Authenticator authenticator{*identity};
+  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .ledger = *ledger, .events = *bus, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;
