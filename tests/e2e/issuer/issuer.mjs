@@ -46,7 +46,7 @@ function makeProvider() {
         useGrantedResource: () => true,
       },
     },
-    ttl: { IdToken: 61, AccessToken: 600, ClientCredentials: 600 },  // the first so that the command line has to renew it at once
+    ttl: { IdToken: 55, AccessToken: 600, ClientCredentials: 600 },  // the first so that the command line has to renew it at once
     issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
   });
