@@ -29,15 +29,19 @@ struct Parsed {
   BenchArguments bench;
   KeyOptions key;
   KmsOptions kms;
+  LoginOptions login;
+  PeopleOptions people;
+  TokenOptions token;
+  NodeOptions node;
   EvalOptions eval;
   AccessOptions access;
   PolicyOptions policy;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
   PassportOptions passport;
-  std::string name, project = "default", id, overlap = "24h", by = "day", verdict, comment, correction, shell;
+  std::string name, id, overlap = "24h", by = "day", verdict, comment, correction, shell, reason;
   bool no_prune = false, all_traces = false;
-  int count = 20;
+  int count = 20, minutes = 0;
   std::function<int()> action;
 };
 
@@ -204,11 +208,85 @@ void add_kms(CLI::App& app, Parsed& p) {
       ->add_option("project", p.kms.project, "Project: name or id")->required();
 }
 
+void add_sign_in(CLI::App& app, Parsed& p) {
+  auto* login = verb(app, p, "login", "Sign in at your organisation's identity provider; every verb then works as you. Prints an address for the browser", [&] { return cli::login(p.global, p.login); });
+  login->add_option("--provider", p.login.provider, "Which one (default: the server's first)");
+  login->add_flag("--browser", p.login.browser, "Open the address too");
+  login->add_option("--timeout", p.login.timeout, "Seconds to wait for you to sign in")->check(CLI::Range(1, 3600));
+  login->add_option("--client-credentials", p.login.client_id, "Sign a program in instead: its client id; the secret is read from STOA_CLIENT_SECRET")->type_name("CLIENT");
+  login->add_option("--scope", p.login.scopes, "Scopes such a program asks for, separated by spaces");
+  verb(app, p, "logout", "Delete the tokens of a sign-in from this machine", [&] { return cli::logout(p.global); });
+  verb(app, p, "whoami", "Who you are to the server: tenant, project, role, groups, limits, and until when", [&] { return cli::whoami(p.global); });
+}
+
+CLI::App* on_tenant(CLI::App* app, Parsed& p) {
+  app->add_option("--tenant", p.people.tenant, "Tenant, on the data folder (default: default)");
+  return app;
+}
+
+void add_people(CLI::App& app, Parsed& p) {
+  auto* tenants = verb(app, p, "tenants", "Tenants: walls between organisations; acts on the data folder of this machine", {});
+  tenants->require_subcommand(1);
+  verb(*tenants, p, "list", "List tenants", [&] { return tenants_list(p.global); });
+  verb(*tenants, p, "create", "Make a tenant, with a project 'default'", [&] { return tenants_create(p.global, p.people); })->add_option("name", p.people.name, "Name")->required();
+
+  auto* projects = verb(app, p, "projects", "Projects of a tenant: each with its own documents, budget and keys", {});
+  projects->require_subcommand(1);
+  on_tenant(verb(*projects, p, "list", "List projects", [&] { return projects_list(p.global, p.people); }), p);
+  on_tenant(verb(*projects, p, "create", "Make a project", [&] { return projects_create(p.global, p.people); }), p)->add_option("name", p.people.name, "Name")->required();
+
+  auto* users = verb(app, p, "users", "Users of a tenant; those who sign in through an identity provider come by themselves", {});
+  users->require_subcommand(1);
+  on_tenant(verb(*users, p, "list", "List users with their groups", [&] { return users_list(p.global, p.people); }), p);
+  auto* create = on_tenant(verb(*users, p, "create", "Make a user", [&] { return users_create(p.global, p.people); }), p);
+  create->add_option("name", p.people.name, "Name, which access lists of documents mention")->required();
+  create->add_option("--group", p.people.groups, "Group of that user (may be repeated)");
+  on_tenant(verb(*users, p, "disable", "No key, token or sign-in of this user works any more, at once", [&] { return users_disable(p.global, p.people, true); }), p)->add_option("name", p.people.name, "User")->required();
+  on_tenant(verb(*users, p, "enable", "Let a disabled user in again", [&] { return users_disable(p.global, p.people, false); }), p)->add_option("name", p.people.name, "User")->required();
+
+  auto* groups = verb(app, p, "groups", "Groups of users, which access lists of documents and policies mention", {});
+  groups->require_subcommand(1);
+  on_tenant(verb(*groups, p, "list", "List groups with their users", [&] { return groups_list(p.global, p.people); }), p);
+  for (const bool member : {true, false}) {
+    auto* change = on_tenant(verb(*groups, p, member ? "add" : "remove", member ? "Put users into a group" : "Take users out of a group", [&p, member] { return groups_change(p.global, p.people, member); }), p);
+    change->add_option("group", p.people.name, "Group")->required();
+    change->add_option("user", p.people.users, "Users")->required();
+  }
+}
+
+void add_lent_rights(CLI::App& app, Parsed& p) {
+  auto* tokens = verb(app, p, "tokens", "Tokens for jobs: minutes long, for named actions on named things, never more than you may yourself", {});
+  tokens->require_subcommand(1);
+  auto* create = verb(*tokens, p, "create", "Make a token. It is shown once", [&] { return tokens_create(p.global, p.token); });
+  create->add_option("name", p.token.name, "What it is for")->required();
+  create->add_option("--allow", p.token.grants, "Action, kind of thing and its name: 'dataset.read dataset support@1' (may be repeated)")->required();
+  create->add_option("--expires", p.token.expires, "Life time, such as 15m (the default) or 1h (the longest)");
+  verb(*tokens, p, "list", "List your tokens that work", [&] { return tokens_list(p.global); });
+  verb(*tokens, p, "revoke", "Revoke a token at once", [&] { return tokens_revoke(p.global, p.id); })->add_option("id", p.id, "Token (job_...)")->required();
+
+  auto* glass = verb(app, p, "break-glass", "Emergency access for minutes: with a reason, an alarm, and a record of everything done with it", [&] { return break_glass_begin(p.global, p.reason, p.minutes); });
+  glass->require_subcommand(0, 1);
+  glass->add_option("reason", p.reason, "Why: what has happened, and what you will do");
+  glass->add_option("--minutes", p.minutes, "For how long")->check(CLI::Range(1, 240));
+  verb(*glass, p, "list", "List them, ended ones too", [&] { return break_glass_list(p.global); });
+  verb(*glass, p, "end", "End one at once", [&] { return break_glass_end(p.global, p.id); })->add_option("id", p.id, "Id (glass_...)")->required();
+
+  auto* nodes = verb(app, p, "nodes", "Machines that belong to the installation, known by the certificates they show", {});
+  nodes->require_subcommand(1);
+  auto* add = verb(*nodes, p, "add", "Register a node: by the fingerprint of its certificate, or by a name in it", [&] { return nodes_add(p.global, p.node); });
+  add->add_option("name", p.node.name, "Name")->required();
+  add->add_option("--fingerprint", p.node.fingerprint, "SHA-256 of the certificate: openssl x509 -in node.pem -noout -fingerprint -sha256");
+  add->add_option("--identity", p.node.identity, "Subject alternative name, such as node-a.internal or spiffe://house/node/a");
+  verb(*nodes, p, "list", "List nodes", [&] { return nodes_list(p.global); });
+  verb(*nodes, p, "revoke", "Turn a node away at once", [&] { return nodes_revoke(p.global, p.node.name); })->add_option("name", p.node.name, "Name or id")->required();
+}
+
 void add_governance(CLI::App& app, Parsed& p) {
-  auto* keys = verb(app, p, "keys", "API keys; acts on the data folder of this machine", {});
+  auto* keys = verb(app, p, "keys", "API keys: on a server with --key, STOA_API_KEY or a sign-in, else on the data folder", {});
   keys->require_subcommand(1);
   auto* create = verb(*keys, p, "create", "Make a key. It is shown once", [&] { return keys_create(p.global, p.key); });
-  create->add_option("--project", p.key.project, "Project the key works in (default: default)");
+  create->add_option("--project", p.key.project, "Project the key works in (default: yours; on the data folder: default)");
+  create->add_option("--tenant", p.key.tenant, "Tenant, on the data folder (default: default)");
   create->add_option("--user", p.key.user, "User the key acts for; made when new. Without one the key is a service account");
   create->add_option("--group", p.key.groups, "Group of that user (may be repeated)");
   create->add_option("--role", p.key.role, "viewer, developer, data_engineer, ml_engineer, operator, finops, auditor, admin, or one of yours (stoa roles list)");
@@ -218,7 +296,9 @@ void add_governance(CLI::App& app, Parsed& p) {
   auto* rotate = verb(*keys, p, "rotate", "Make a key in place of another, which works a while longer", [&] { return keys_rotate(p.global, p.id, p.overlap); });
   rotate->add_option("id", p.id, "Key id (key_...)")->required();
   rotate->add_option("--overlap", p.overlap, "How long both work: 24h, 7d, ... or 0 (default 24h)");
-  verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.project); })->add_option("--project", p.project, "Project");
+  auto* listed = verb(*keys, p, "list", "List keys, without their secrets", [&] { return keys_list(p.global, p.key); });
+  listed->add_option("--project", p.key.project, "Project, on the data folder");
+  listed->add_option("--tenant", p.key.tenant, "Tenant, on the data folder (default: default)");
   verb(*keys, p, "revoke", "Revoke a key at once", [&] { return keys_revoke(p.global, p.id); })->add_option("id", p.id, "Key id (key_...)")->required();
 
   add_kms(app, p);
@@ -300,14 +380,17 @@ void describe(CLI::App& app, Parsed& p) {
   app.add_option("--home", p.global.home, "Data folder (default: STOA_HOME, else ~/.local/share/stoa)");
   app.add_option("--config", p.global.config, "Configuration file (default: stoa.yaml in the data folder, where it exists)");
   app.add_option("--url", p.global.url, "Server (default: STOA_URL, else http://127.0.0.1:8080)");
-  app.add_option("--key", p.global.key, "API key (default: STOA_API_KEY). Others see it in the list of processes");
+  app.add_option("--key", p.global.key, "API key (default: STOA_API_KEY, else the sign-in of stoa login). Others see it in the list of processes");
   app.add_option("--key-file", p.global.key_file, "File whose first line is the API key");
   add_serving(app, p);
   add_documents(app, p);
   add_models(app, p);
   add_quantize(app, p);
   add_bench(app, p);
+  add_sign_in(app, p);
+  add_people(app, p);
   add_governance(app, p);
+  add_lent_rights(app, p);
   add_feedback(app, p);
   auto* completion = verb(app, p, "completion", "Print a completion script: source <(stoa completion bash)", [&] {
     fmt::print("{}", completion_script(p.shell));

@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 65> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 94> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -45,6 +45,38 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 65> kExample
     {"kms revoke", "  stoa kms revoke acquired-team\n  stoa kms revoke acquired-team --destroy    its data is gone for good"},
     {"kms keep", "  stoa kms keep default none        neither stored responses nor text in traces\n  stoa kms keep support traces"},
     {"kms restore", "  stoa kms restore acquired-team"},
+    {"login", "  stoa login                        prints an address; then every verb works as you\n"
+              "  STOA_CLIENT_SECRET=... stoa login --client-credentials ci-runner    a program with a secret of its own"},
+    {"logout", "  stoa logout"},
+    {"whoami", "  stoa whoami\n  stoa whoami --json | jq -r .role"},
+    {"tenants", "  stoa tenants create acme\n  stoa keys create --tenant acme --user ann --role admin"},
+    {"tenants list", "  stoa tenants list"},
+    {"tenants create", "  stoa tenants create acme          then: stoa keys create --tenant acme --user ann --role admin"},
+    {"projects", "  stoa projects create support\n  stoa keys create --project support --user ann"},
+    {"projects list", "  stoa projects list --tenant acme"},
+    {"projects create", "  stoa projects create support"},
+    {"users", "  stoa users create ann --group eng\n  stoa users disable ann            works at once, for keys, tokens and sign-ins"},
+    {"users list", "  stoa users list --json"},
+    {"users create", "  stoa users create ann --group eng --group hr"},
+    {"users disable", "  stoa users disable ann"},
+    {"users enable", "  stoa users enable ann"},
+    {"groups", "  stoa groups add hr ann bob\n  stoa groups list"},
+    {"groups list", "  stoa groups list"},
+    {"groups add", "  stoa groups add hr ann bob        they now see documents for group:hr"},
+    {"groups remove", "  stoa groups remove hr bob"},
+    {"tokens", "  stoa tokens create nightly --allow 'dataset.read dataset support@1' --expires 20m"},
+    {"tokens create", "  TOKEN=$(stoa tokens create nightly --allow 'dataset.read dataset support@1')\n"
+                      "  STOA_API_KEY=$TOKEN stoa dataset rows support@1    and nothing else"},
+    {"tokens list", "  stoa tokens list"},
+    {"tokens revoke", "  stoa tokens revoke job_..."},
+    {"break-glass", "  stoa break-glass \"INC-7: answers fail, reading traces\" --minutes 30\n  stoa break-glass list\n  stoa break-glass end glass_..."},
+    {"break-glass list", "  stoa break-glass list"},
+    {"break-glass end", "  stoa break-glass end glass_..."},
+    {"nodes", "  stoa nodes add gpu-1 --identity gpu-1.internal\n  stoa nodes list"},
+    {"nodes add", "  stoa nodes add gpu-1 --identity gpu-1.internal\n"
+                  "  stoa nodes add gpu-2 --fingerprint $(openssl x509 -in gpu-2.pem -noout -fingerprint -sha256 | cut -d= -f2)"},
+    {"nodes list", "  stoa nodes list"},
+    {"nodes revoke", "  stoa nodes revoke gpu-1"},
     {"access", "  stoa access test rules.policy\n  stoa access explain rules.policy --action model.use --principal 'role: \"developer\"'"},
     {"access test", "  stoa access test rules.policy     exit code 1 when a test fails, 2 when the file is wrong\n"
                     "  stoa access test *.policy --json"},

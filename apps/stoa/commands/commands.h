@@ -83,12 +83,57 @@ struct BenchArguments {
 };
 int bench_engine(const Global& global, const BenchArguments& arguments);
 
+struct LoginOptions {
+  std::string provider;   // empty: the first
+  std::string client_id;  // of a program with a secret (STOA_CLIENT_SECRET); empty: a person, through a browser
+  std::string scopes;     // that such a program asks for
+  bool browser = false;   // open it
+  int timeout = 300;      // seconds for the person to sign in
+};
+int login(const Global& global, const LoginOptions& options);
+int logout(const Global& global);
+int whoami(const Global& global);
+
+struct PeopleOptions {
+  std::string tenant;  // on the data folder: whose; empty: "default"
+  std::string name;    // of the tenant, project, user or group
+  std::vector<std::string> groups, users;
+};
+int tenants_list(const Global& global);
+int tenants_create(const Global& global, const PeopleOptions& options);
+int projects_list(const Global& global, const PeopleOptions& options);
+int projects_create(const Global& global, const PeopleOptions& options);
+int users_list(const Global& global, const PeopleOptions& options);
+int users_create(const Global& global, const PeopleOptions& options);
+int users_disable(const Global& global, const PeopleOptions& options, bool disabled);
+int groups_list(const Global& global, const PeopleOptions& options);
+int groups_change(const Global& global, const PeopleOptions& options, bool member);
+
+struct TokenOptions {
+  std::string name, expires;
+  std::vector<std::string> grants;  // "dataset.read dataset support@1"
+};
+int tokens_create(const Global& global, const TokenOptions& options);
+int tokens_list(const Global& global);
+int tokens_revoke(const Global& global, const std::string& id);
+
+int break_glass_begin(const Global& global, const std::string& reason, int minutes);
+int break_glass_list(const Global& global);
+int break_glass_end(const Global& global, const std::string& id);
+
+struct NodeOptions {
+  std::string name, fingerprint, identity;
+};
+int nodes_add(const Global& global, const NodeOptions& options);
+int nodes_list(const Global& global);
+int nodes_revoke(const Global& global, const std::string& name);
+
 struct KeyOptions {
-  std::string project = "default", user, role = "developer", expires, name;
+  std::string tenant, project, user, role = "developer", expires, name;  // tenant: on the data folder
   std::vector<std::string> groups, scopes;
 };
 int keys_create(const Global& global, const KeyOptions& options);
-int keys_list(const Global& global, const std::string& project);
+int keys_list(const Global& global, const KeyOptions& options);
 int keys_rotate(const Global& global, const std::string& id, const std::string& overlap);
 int keys_revoke(const Global& global, const std::string& id);
 

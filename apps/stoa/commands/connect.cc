@@ -4,6 +4,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/format.h>
+
+#include "commands/session.h"
+
 namespace stoa::cli {
 namespace {
 
@@ -25,12 +29,32 @@ std::string key_of(const Global& global) {
 
 }  // namespace
 
-ApiClient connect(const Global& global) {
+std::string server_url(const Global& global) {
   std::string url = global.url.empty() ? from_environment("STOA_URL") : global.url;
   if (url.empty()) url = "http://127.0.0.1:8080";
   while (url.ends_with('/')) url.pop_back();
   if (url.ends_with("/v1")) url.resize(url.size() - 3);
-  return {url, key_of(global)};
+  return url;
+}
+
+ApiClient connect(const Global& global) {
+  const std::string url = server_url(global);
+  std::string key = key_of(global);
+  if (key.empty()) {
+    auto token = session_token(url);
+    if (token)
+      key = std::move(*token);
+    else
+      fmt::print(stderr, "note: {}{}{}\n", token.error().message, token.error().hint.empty() ? "" : "; ", token.error().hint);
+  }
+  return {url, std::move(key)};
+}
+
+bool wants_server(const Global& global) {
+  if (!global.home.empty()) return false;
+  if (!global.key.empty() || !global.key_file.empty() || !global.url.empty() || !from_environment("STOA_API_KEY").empty()) return true;
+  const auto session = load_session(server_url(global));
+  return session && session->has_value();
 }
 
 std::string config_file(const Global& global) {

@@ -31,6 +31,7 @@
 #include "wiring/listeners.h"
 #include "wiring/models.h"
 #include "wiring/protection.h"
+#include "wiring/recognition.h"
 
 namespace stoa::wiring {
 namespace {
@@ -87,6 +88,7 @@ struct Node::Parts {
   std::unique_ptr<feedback::RatingStore> ratings;
   std::unique_ptr<feedback::ProcessMetrics> process;
   std::unique_ptr<infra::Egress> egress;
+  Recognition recognition;
   Models models;
   data::Index index;
   std::unique_ptr<data::Catalog> catalog;
@@ -146,8 +148,13 @@ Status Node::Parts::open_stores() {
   traces = std::move(trace_store);
   STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database, *protection.sealer));
   ratings = std::move(rating_store);
-  STOA_TRY(way_out, open_egress(config, {}, audit_egress(*installation.audit)));
+  STOA_TRY(providers, identity_providers(config));
+  NamedPlaces places;
+  for (const auto& provider : providers) places.emplace_back(infra::EgressPurpose::kIssuers, provider.issuer);
+  STOA_TRY(way_out, open_egress(config, places, audit_egress(*installation.audit)));
   egress = std::move(way_out);
+  STOA_TRY(recognised, Recognition::open(std::move(providers), egress->sender(infra::EgressPurpose::kIssuers), installation, *events, metrics));
+  recognition = std::move(recognised);
   process = std::make_unique<feedback::ProcessMetrics>(metrics, feedback::BuildInfo{STOA_VERSION, "g++ " __VERSION__});
   return {};
 }
@@ -174,7 +181,7 @@ Status Node::Parts::open_gateway() {
   STOA_TRY(exempt, exempt_addresses(config));
   if (config.limits.failed_attempts > 0)
     backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *installation.identity, *installation.audit, *ledger, *events, metrics,
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *installation.audit, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get()});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
@@ -184,6 +191,10 @@ Status Node::Parts::open_gateway() {
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
+  admin->oidc = recognition.oidc.get();
+  admin->delegated = recognition.delegated.get();
+  admin->elevations = recognition.elevations.get();
+  admin->nodes = recognition.nodes.get();
   admin->version = STOA_VERSION;
   STOA_TRY(passport_page, data_file("", "passport.html"));
   admin->passport_page = std::move(passport_page.text);

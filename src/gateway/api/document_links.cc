@@ -41,7 +41,7 @@ std::string DocumentLinks::sign(std::string_view payload) const { return infra::
 
 std::string DocumentLinks::path(const Principal& reader, std::string_view document, std::string_view anchor, int page) const {
   const Micros expiry = clock_.now() / 1'000'000 + lifetime_.count();
-  const std::string payload = fmt::format("{}{}{}{}{}", document, kSeparator, expiry, kSeparator, reader.key);
+  const std::string payload = fmt::format("{}{}{}{}{}", document, kSeparator, expiry, kSeparator, reader.key.empty() && reader.grants.empty() ? reader.id : reader.key);
   const std::string token = infra::to_base64url(as_bytes(payload)) + "." + sign(payload);
   std::string fragment;
   if (!anchor.empty())

@@ -11,8 +11,8 @@
 
 namespace stoa::gateway {
 
-// A link shows its document to whoever holds it, as long as its reader may read it: it names the key that asked, and whoever follows
-// it is taken for what that key stands for at that moment, so revoking the key or leaving a group ends its links. Thread-safe.
+// A link shows its document to whoever holds it, as long as its reader may read it: it names the key that asked, or the user who came
+// without one, and whoever follows it is taken for who that is at that moment: revoking the key or leaving a group ends its links. Thread-safe.
 class DocumentLinks {
  public:
   // Keys are derived from the installation's secret. `lifetime` bounds what a link that leaks is worth.
@@ -21,7 +21,7 @@ class DocumentLinks {
   // "/v1/stoa/documents/doc_.../content?token=...", then "#anchor", or "#page=3" for paginated documents.
   std::string path(const Principal& reader, std::string_view document, std::string_view anchor = {}, int page = 0) const;
 
-  // The id of the key that the token was made for. kUnauthenticated for a token that is not ours, of another document, or expired.
+  // The id of the key, or of the user, that the token was made for. kUnauthenticated for a token that is not ours, of another document, or expired.
   Result<std::string> open(std::string_view document, std::string_view token) const;
 
  private:

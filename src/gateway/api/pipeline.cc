@@ -8,11 +8,12 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/redact.h"
+#include "governance/identity/authenticator.h"
 
 namespace stoa::gateway {
 namespace {
 
-constexpr std::size_t kMaxKey = 256;
+constexpr std::size_t kMaxKey = governance::kMaxJwt;
 constexpr std::string_view kPublic = "public: ";
 constexpr std::size_t kMostDecisions = 16;  // that an answer's record lists
 constexpr std::string_view kRetrieve = "document.retrieve";  // in the audit log: text of documents was shown
@@ -25,6 +26,7 @@ std::int64_t micros_since(SteadyTime start) {
 // Looking at what the server offers is told nobody, unless it is refused: consoles and probes do it all the time.
 bool is_told(const FinishedRequest& finished, governance::Action action) {
   if (finished.principal.id.empty()) return false;  // strangers could fill the store: they are counted
+  if (!finished.principal.elevation.empty()) return true;  // all that is done under break-glass access
   return finished.error || !finished.kind.empty() || (action != governance::Action::kModelList && action != governance::Action::kSystemRead);
 }
 
@@ -182,6 +184,7 @@ RequestFinished RequestScope::event() {
   if (finished_.error) event.error = error_info(finished_.error->code).name;
   event.answer = answer_record();
   if (!event.answer.empty()) event.answer_id = finished_.answer_id;
+  event.elevation = finished_.principal.elevation;
   event.usage = finished_.usage;
   event.cost = finished_.cost;
   event.started = finished_.started;
@@ -253,14 +256,24 @@ Status Pipeline::route(infra::Router& router, std::string method, std::string pa
                     options);
 }
 
-Result<Principal> Pipeline::authenticate(const std::string& peer, const std::string& key) const {
-  if (parts_.backoff == nullptr) return parts_.identity.authenticate(key);
-  if (const int wait = parts_.backoff->wait(peer, key, std::chrono::steady_clock::now()); wait > 0)
+Result<Principal> Pipeline::authenticate(const infra::HttpRequest& request) const {
+  governance::Credentials credentials{.bearer = {}, .certificate = request.peer_certificate.get()};
+  if (credentials.certificate != nullptr && !request.headers.has("authorization")) return parts_.authenticator.authenticate(credentials);
+  STOA_TRY(key, bearer_key(request));
+  credentials.bearer = key;
+  if (parts_.backoff == nullptr) return parts_.authenticator.authenticate(credentials);
+  if (const int wait = parts_.backoff->wait(request.peer, key, std::chrono::steady_clock::now()); wait > 0)
     return fail(error(ErrorCode::kResourceExhausted, "too many failed attempts to authenticate").with_hint(fmt::format("try again in {} s", wait)).with_retry_after(wait));
-  auto principal = parts_.identity.authenticate(key);
-  if (principal) parts_.backoff->succeeded(peer, key, std::chrono::steady_clock::now());
-  else if (principal.error().code == ErrorCode::kUnauthenticated) parts_.backoff->failed(peer, key, std::chrono::steady_clock::now());
+  auto principal = parts_.authenticator.authenticate(credentials);
+  if (principal) parts_.backoff->succeeded(request.peer, key, std::chrono::steady_clock::now());
+  else if (principal.error().code == ErrorCode::kUnauthenticated) parts_.backoff->failed(request.peer, key, std::chrono::steady_clock::now());
   return principal;
+}
+
+governance::Resource Pipeline::thing_of(const Endpoint& endpoint, const RequestScope& scope) {
+  auto resource = governance::Resource::of(scope.principal(), endpoint.resource);
+  for (const auto& [name, value] : scope.request_.path_params) resource.path += (resource.path.empty() ? "" : "/") + value;
+  return resource;
 }
 
 Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& endpoint, RequestScope& scope) const {
@@ -268,15 +281,14 @@ Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& end
   scope.call_.origin = std::move(origin);
   {
     Span span = scope.call_.span("authenticate");
-    STOA_TRY(key, bearer_key(scope.request_));
-    STOA_TRY(principal, authenticate(scope.request_.peer, key));
+    STOA_TRY(principal, authenticate(scope.request_));
     scope.call_.principal = std::move(principal);
   }
   STOA_TRY(timeout, requested_timeout(scope.request_, parts_.timeout));
   scope.call_.deadline = Deadline::after(timeout);
   {
     Span span = scope.call_.span("access");
-    STOA_TRY(permit, scope.allow(endpoint.action, governance::Resource::of(scope.principal(), endpoint.resource)));
+    STOA_TRY(permit, scope.allow(endpoint.action, thing_of(endpoint, scope)));
     scope.rule_ = permit.decision().rule;
   }
   return endpoint.handler(scope);

@@ -19,10 +19,13 @@
 #include "governance/audit/audit.h"
 #include "governance/audit/strangers.h"
 #include "governance/cost/ledger.h"
-#include "governance/identity/identity.h"
 #include "governance/passport/answer_record.h"
 #include "infra/bus/bus.h"
 #include "infra/http/router.h"
+
+namespace stoa::governance {
+class Authenticator;
+}
 
 namespace stoa::gateway {
 
@@ -120,7 +123,7 @@ using ApiHandler = std::function<Result<std::optional<infra::HttpResponse>>(Requ
 // Parts outlive the pipeline, and the pipeline the server. Thread-safe.
 struct PipelineParts {
   const governance::Access& access;
-  governance::Identity& identity;
+  const governance::Authenticator& authenticator;
   governance::AuditLog& audit;
   governance::Ledger& ledger;
   infra::EventBus& events;
@@ -153,7 +156,8 @@ class Pipeline {
     ApiHandler handler;
   };
   void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
-  Result<Principal> authenticate(const std::string& peer, const std::string& key) const;
+  Result<Principal> authenticate(const infra::HttpRequest& request) const;
+  static governance::Resource thing_of(const Endpoint& endpoint, const RequestScope& scope);
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
   void record(RequestScope& scope) const;
   void count(const RequestScope& scope) const;
@@ -183,7 +187,7 @@ inline constexpr std::string_view kPurposeHeader = "x-stoa-purpose";
 // Where a request comes from. kInvalidArgument for a purpose of more than 128 bytes, or with other characters than those of printable ASCII.
 Result<Origin> origin_of(const infra::HttpRequest& request);
 
-// The key of "Authorization: Bearer <key>"; kUnauthenticated says what is missing.
+// The key or token of "Authorization: Bearer <key>"; kUnauthenticated says what is missing.
 Result<std::string> bearer_key(const infra::HttpRequest& request);
 
 }  // namespace stoa::gateway

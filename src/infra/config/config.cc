@@ -112,6 +112,8 @@ constexpr std::array kRows{
     Row{"models.reranker", Type::kText, [](Config& c) -> Field { return &c.models.reranker; }, 0, 0, "",
         "Cross-encoder that scores documents for /v1/rerank, by its folder in models/ of the data folder; empty for none."},
     Row{"models.catalog", Type::kPath, [](Config& c) -> Field { return &c.models.catalog; }, 0, 0, "", "Model catalog; empty for the one that comes with Stoa."},
+    Row{"identity.providers", Type::kPath, [](Config& c) -> Field { return &c.identity.providers; }, 0, 0, "",
+        "File of identity providers (OpenID Connect) whose tokens are accepted beside API keys; empty for none. docs/operating/identity.md describes it."},
     Row{"cost.prices", Type::kPath, [](Config& c) -> Field { return &c.cost.prices; }, 0, 0, "", "Price file; empty for the one that comes with Stoa."},
     Row{"audit.witness", Type::kPath, [](Config& c) -> Field { return &c.audit.witness; }, 0, 0, "",
         "File that every signed checkpoint of the audit log is added to as well, best on another machine's disk; empty for none."},

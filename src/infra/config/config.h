@@ -86,6 +86,9 @@ struct Config {
     std::string reranker;
     std::string catalog;
   } models;
+  struct Identity {
+    std::string providers;
+  } identity;
   struct Cost {
     std::string prices;
   } cost;

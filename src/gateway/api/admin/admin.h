@@ -28,6 +28,13 @@
 #include "governance/protection/key_admin.h"
 #include "infra/http/router.h"
 
+namespace stoa::governance {
+class DelegatedTokens;
+class Elevations;
+class Nodes;
+class OidcUsers;
+}
+
 namespace stoa::gateway::admin {
 
 // A model that was loaded, as /v1/stoa/status shows it.
@@ -88,6 +95,10 @@ struct AdminParts {
   feedback::ProcessMetrics& process;
   governance::KeyAdmin& protection;
   const Clock& clock = Clock::system();
+  governance::OidcUsers* oidc = nullptr;                // null: there are no identity providers
+  governance::DelegatedTokens* delegated = nullptr;     // null: the routes of what is missing are not there
+  governance::Elevations* elevations = nullptr;
+  governance::Nodes* nodes = nullptr;
 
   std::string version;                            // of the program
   std::string passport_page;                      // share/passport.html

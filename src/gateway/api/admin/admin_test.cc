@@ -6,6 +6,7 @@
 #include "gateway/api/admin/trace_observer.h"
 #include "governance/access/test_access.h"
 #include "governance/audit/export.h"
+#include "governance/identity/authenticator.h"
 #include "governance/protection/memory_protection.h"
 #include "infra/crypto/encoding.h"
 #include "infra/blob/blob.h"
@@ -132,7 +133,8 @@ class AdminTest : public testing::Test {
   data::Retriever retriever_{catalog_, index_, nullptr};
   DocumentLinks links_{as_bytes("secret")};
   std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
-  Pipeline pipeline_{{.access = *access_, .identity = *identity_, .audit = *audit_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
+  governance::Authenticator authenticator_{*identity_};
+  Pipeline pipeline_{{.access = *access_, .authenticator = authenticator_, .audit = *audit_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
   AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .passports = *passports_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_, .protection = key_admin_,
                     .version = {}, .public_url = {}};

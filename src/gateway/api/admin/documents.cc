@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "gateway/api/admin/routes.h"
 #include "gateway/api/openai/filter_json.h"
+#include "governance/identity/oidc.h"
 
 namespace stoa::gateway::admin {
 namespace {
@@ -166,7 +167,7 @@ infra::HttpResponse original(data::DocumentContent content) {
 Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::HttpRequest& request, Call& call, governance::AuditEntry& entry) {
   const std::string id(request.path_param("id"));
   STOA_TRY(key, parts.links.open(id, request.query_param("token").value_or("")));
-  STOA_TRY(reader, parts.identity.holder(key));
+  STOA_TRY(reader, parts.oidc != nullptr && key.starts_with("user_") ? parts.oidc->holder(key) : parts.identity.holder(key));
   call.principal = std::move(reader);
   STOA_TRY(origin, origin_of(request));
   call.origin = std::move(origin);

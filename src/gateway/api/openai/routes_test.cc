@@ -13,6 +13,7 @@
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/test_models.h"
 #include "governance/access/test_access.h"
+#include "governance/identity/authenticator.h"
 #include "governance/protection/memory_protection.h"
 #include "infra/bus/local/local.h"
 #include "infra/http/sse.h"
@@ -41,7 +42,8 @@ struct House : testing::Test {
   Metrics metrics;
   std::vector<FinishedRequest> finished;
   std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
-  Pipeline pipeline{{.access = *access, .identity = *identity, .audit = *audit, .ledger = *ledger, .events = *bus, .metrics = metrics,
+  governance::Authenticator authenticator{*identity};
+  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .events = *bus, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;

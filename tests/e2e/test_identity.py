@@ -1,0 +1,302 @@
+"""People, programs and jobs against a real OpenID Connect provider (tests/e2e/issuer) on the loopback, which can rotate its keys and go away."""
+import json
+import pathlib
+import re
+import stat
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from http.cookiejar import CookieJar
+
+import pytest
+
+from stoa_server import BINARY, Stoa, free_port, wait_until
+
+ISSUER = pathlib.Path(__file__).parent / "issuer"
+SECRET = "a secret of ci: +%&"
+PROVIDERS = """
+providers:
+  - name: corp
+    issuer: {url}
+    audience: [stoa-cli, https://stoa.example.org]
+    client_id: stoa-cli
+    role: viewer
+    groups: {{"Platform Team": platform}}
+    roles: {{platform: developer}}
+    clients:
+      - {{id: ci-runner, role: developer, scopes: [dataset.read, system.read]}}
+"""
+
+
+class Issuer:
+    def __init__(self, home):
+        self.port, self.home, self.process = free_port(), home, None
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        self.process = subprocess.Popen(["node", ISSUER / "issuer.mjs", str(self.port), self.home / "keys.json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for line in self.process.stdout:
+            if line.strip() == "ready":
+                return self
+        raise AssertionError("the issuer did not start: run `npm ci` in tests/e2e/issuer")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+    def post(self, path, body=None):
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, json.dumps(body or {}).encode(), method="POST"), timeout=10) as reply:
+            return reply.read().decode()
+
+    def sign(self, **wish):
+        return self.post("/test/sign", wish)
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory):
+    if not (ISSUER / "node_modules").exists():
+        pytest.skip("npm ci in tests/e2e/issuer brings the issuer")
+    issuer = Issuer(tmp_path_factory.mktemp("issuer")).start()
+    yield issuer
+    issuer.stop()
+
+
+def with_issuer(home, issuer):
+    (home / "providers.yaml").write_text(PROVIDERS.format(url=issuer.url))
+    return Stoa(home, models=False, environment={"STOA_IDENTITY_PROVIDERS": str(home / "providers.yaml"), "STOA_LOGIN_FILE": str(home / "login.json")})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, issuer):
+    server = with_issuer(tmp_path_factory.mktemp("stoa"), issuer).start()
+    yield server
+    server.stop()
+
+
+def ask(server, path, token, method="GET", body=None):
+    """Status and JSON of the answer."""
+    request = urllib.request.Request(server.url + path, None if body is None else json.dumps(body).encode(), {"Authorization": f"Bearer {token}"}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            text = reply.read()
+            return reply.status, json.loads(text.splitlines()[0]) if text else {}
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def eventually(condition, seconds, what):
+    """Asks rarely: a stranger who asks often is slowed down."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.7)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def whoami(server, token):
+    return ask(server, "/v1/stoa/whoami", token)
+
+
+class Browser:
+    """Follows the provider's pages the way a person would: signs in, agrees, and ends at the address of the command line."""
+
+    def __init__(self):
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+
+    def sign_in(self, url, person):
+        page = self.opener.open(url, timeout=10)
+        for _ in range(4):
+            text = page.read().decode()
+            form = re.search(r'<form[^>]*action="([^"]+)"', text)
+            if not form:
+                return text
+            fields = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', text))
+            if fields.get("prompt") == "login":
+                fields |= {"login": person, "password": "any"}
+            page = self.opener.open(urllib.parse.urljoin(page.url, form.group(1)), urllib.parse.urlencode(fields).encode(), timeout=10)
+        raise AssertionError(f"no end of forms: {text[:500]}")
+
+
+def login(server, person, *arguments):
+    process = subprocess.Popen([BINARY, "login", "--json", "--timeout", "20", *arguments], env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if line.strip().startswith("http"):
+            url = line.strip()
+            break
+    else:
+        raise AssertionError(f"no address was printed: {seen}{process.stdout.read()}")
+    page = Browser().sign_in(url, person)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, out + err
+    return url, page, json.loads(out)
+
+
+def test_a_person_signs_in_with_a_browser(server):
+    url, page, who = login(server, "ann")
+    query = urllib.parse.parse_qs(urllib.parse.urlparse(url).query)
+    assert query["code_challenge_method"] == ["S256"] and query["response_type"] == ["code"]
+    assert len(query["state"][0]) >= 40 and len(query["nonce"][0]) >= 40 and "code_verifier" not in query
+    assert "close this window" in page
+    assert (who["user"], who["role"], who["groups"]) == ("ann", "developer", ["hr", "platform"])
+    assert who["method"] == "provider corp" and who["tenant_name"] == "default"
+
+    file = server.home / "login.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    saved = json.loads(file.read_text())["sessions"][0]
+    assert server.json("whoami")["user"] == "ann"  # every verb, without a key
+    # The ID token lives for less than a minute, so this has renewed it.
+    assert json.loads(file.read_text())["sessions"][0]["token"] != saved["token"]
+    assert saved["token"] not in server.log_text() and saved["refresh_token"] not in server.log_text()
+
+    admin = server.key("root", "admin")
+    assert {"ann"} <= {user["name"] for user in server.json("users", "list", key=admin)["data"]}
+    actions = [entry["action"] for entry in server.json("audit", "list", "-n", "200", key=admin)["data"]]
+    assert actions.count("identity.user.provision") == 1
+
+    file.chmod(0o644)
+    assert "other users" in server.cli("whoami", check=False).stderr
+    file.chmod(0o600)
+    assert server.json("logout")["signed_out"] is True
+    assert server.cli("whoami", check=False).returncode == 4
+
+
+def test_a_browser_that_was_not_sent_is_turned_away(server):
+    process = subprocess.Popen([BINARY, "login", "--timeout", "2"], env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = next(line.strip() for line in process.stderr if line.strip().startswith("http"))
+    callback = urllib.parse.parse_qs(urllib.parse.urlparse(url).query)["redirect_uri"][0]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{callback}?code=stolen&state=guessed", timeout=5)
+    assert refused.value.code == 400
+    out, err = process.communicate(timeout=20)
+    assert process.returncode != 0 and "nobody signed in" in err
+    assert not (server.home / "login.json").exists() or not json.loads((server.home / "login.json").read_text())["sessions"]
+
+
+def test_a_program_signs_in_with_its_secret(server):
+    denied = server.cli("login", "--client-credentials", "ci-runner", check=False)
+    assert denied.returncode == 2 and "STOA_CLIENT_SECRET" in denied.stderr
+    server.env["STOA_CLIENT_SECRET"] = "wrong"
+    wrong = server.cli("login", "--client-credentials", "ci-runner", check=False)
+    assert wrong.returncode == 4 and "invalid_client" in wrong.stderr
+    server.env["STOA_CLIENT_SECRET"] = SECRET
+    who = server.json("login", "--client-credentials", "ci-runner")
+    del server.env["STOA_CLIENT_SECRET"]
+    assert (who["user"], who["role"], who["scopes"]) == ("ci-runner", "developer", ["dataset.read", "system.read"])
+    assert SECRET not in (server.home / "login.json").read_text()
+    assert server.cli("dataset", "list").returncode == 0
+    assert "access.scope" in server.cli("traces", check=False).stderr
+    server.cli("logout")
+
+
+def test_tokens_that_are_not_for_this_server_are_refused(server, issuer):
+    now = int(time.time())
+    assert whoami(server, issuer.sign())[0] == 200
+    assert whoami(server, issuer.sign(alg="ES256"))[0] == 200
+    assert whoami(server, issuer.sign(alg="EdDSA"))[0] == 200
+    refused = {
+        "no signature": {"none": True},
+        "the public key as a shared secret": {"hmac": True},
+        "a key of nobody under a known id": {"foreign": True},
+        "a path for a key id": {"header": {"kid": "../../../dev/null"}},
+        "a key of its own": {"foreign": True, "header": {"jwk": {"kty": "oct", "k": "AAAA"}}},
+        "keys elsewhere": {"foreign": True, "header": {"jku": "https://evil.example/keys"}},
+        "expired": {"claims": {"iat": now - 900, "exp": now - 120}},
+        "not yet": {"claims": {"nbf": now + 600}},
+        "another audience": {"claims": {"aud": "billing"}},
+        "another issuer": {"claims": {"iss": "https://evil.example"}},
+        "another type": {"header": {"typ": "logout+jwt"}},
+        "an unknown client": {"claims": {"sub": "other", "client_id": "other", "preferred_username": None}},
+    }
+    for what, wish in refused.items():
+        status, body = whoami(server, issuer.sign(**wish))
+        assert status == (403 if what == "an unknown client" else 401), (what, body)
+        assert "evil" not in json.dumps(body), what
+    good = issuer.sign()
+    assert whoami(server, good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB"))[0] == 401
+
+
+def test_a_disabled_user_is_out_at_once(server, issuer):
+    token = issuer.sign(claims={"sub": "bob", "preferred_username": "bob", "groups": []})
+    status, who = whoami(server, token)
+    assert status == 200 and who["role"] == "viewer"
+    server.cli("users", "disable", "bob", "--home", str(server.home))
+    assert whoami(server, token)[0] == 401
+    server.cli("users", "enable", "bob", "--home", str(server.home))
+    assert whoami(server, token)[0] == 200
+    # Who bears the name of a user that was made here is somebody else.
+    server.cli("users", "create", "carl", "--home", str(server.home))
+    assert whoami(server, issuer.sign(claims={"sub": "9", "preferred_username": "carl"}))[0] == 403
+
+
+def test_a_job_reads_its_dataset_and_nothing_else(server):
+    key = server.key("dora", "developer")
+    for answer in ("one", "two"):
+        ask(server, "/v1/stoa/ratings", key, "POST", {"answer_id": f"a-{answer}", "score": 1, "messages": [{"role": "user", "content": "q"}], "answer": answer, "model": "m"})
+    for name in ("support", "other"):
+        server.cli("dataset", "from-ratings", name, key=key)
+    made = server.json("tokens", "create", "nightly", "--allow", "dataset.read dataset support", "--expires", "5m", key=key)
+    job = made["token"]
+    assert ask(server, "/v1/stoa/datasets/support/rows", job)[0] == 200
+    for method, path in [("GET", "/v1/stoa/datasets/other/rows"), ("GET", "/v1/stoa/datasets"), ("GET", "/v1/stoa/whoami"), ("GET", "/v1/stoa/ratings"), ("GET", "/v1/models"),
+                         ("GET", "/v1/vector_stores"), ("GET", "/v1/stoa/users"), ("GET", "/v1/stoa/tokens"), ("GET", "/v1/stoa/traces"), ("GET", "/v1/files")]:
+        status, body = ask(server, path, job, method)
+        assert status == 403 and "access.grant" in json.dumps(body), (path, status, body)
+    assert ask(server, "/v1/stoa/tokens", key, "POST", {"name": "x", "grants": ["key.manage key"]})[0] == 403
+    assert server.cli("tokens", "create", "x", "--allow", "dataset.read dataset support", "--expires", "2h", key=key, check=False).returncode == 2
+    assert [token["id"] for token in server.json("tokens", "list", key=key)["data"]] == [made["id"]]
+    server.cli("tokens", "revoke", made["id"], key=key)
+    assert ask(server, "/v1/stoa/datasets/support/rows", job)[0] == 401
+    assert job not in server.log_text()
+
+
+def test_break_glass_is_recorded(server):
+    operator, admin = server.key("olga", "operator"), server.key("root", "admin")
+    assert ask(server, "/v1/stoa/audit", operator)[0] == 403
+    made = server.json("break-glass", "INC-7: answers fail, reading the log", "--minutes", "5", key=operator)
+    assert ask(server, "/v1/stoa/audit", made["token"])[0] == 200
+    assert whoami(server, made["token"])[1]["elevation"] == made["id"]
+    assert server.cli("break-glass", "too short", "--minutes", "5", key=operator, check=False).returncode == 2
+    assert server.cli("break-glass", "INC-8: a developer is curious", "--minutes", "5", key=server.key("dora"), check=False).returncode == 4
+    assert made["id"] in server.cli("break-glass", "list", key=operator).stdout
+    server.cli("break-glass", "end", made["id"], key=operator)
+    assert ask(server, "/v1/stoa/audit", made["token"])[0] == 401
+    log = server.log_text()
+    assert "BREAK-GLASS" in log and "INC-7" in log and made["token"] not in log
+
+    def entries():
+        return server.json("audit", "list", "-n", "1000", key=admin)["data"]
+
+    wait_until(lambda: any(made["id"] in entry["reason"] and entry["action"] == "audit.read" for entry in entries()), 10, "the request under it is in the audit log, marked")
+    assert [entry["reason"] for entry in entries() if entry["action"] == "identity.breakglass.begin" and entry["outcome"] == "allowed"] == ["INC-7: answers fail, reading the log"]
+
+
+def test_keys_rotate_and_the_issuer_goes_away(server, issuer, tmp_path_factory):
+    old = issuer.sign(claims={"jti": "old"})
+    assert whoami(server, old)[0] == 200
+    issuer.post("/test/rotate")
+    new = issuer.sign(claims={"jti": "new"})
+    # Fetching the keys is limited to once in ten seconds, whoever asks.
+    eventually(lambda: whoami(server, new)[0] == 200, 15, "a token of the new keys is accepted")
+
+    kept = issuer.sign(claims={"jti": "kept"})
+    issuer.stop()
+    assert whoami(server, kept)[0] == 200  # with the keys that are known
+    late = with_issuer(tmp_path_factory.mktemp("late"), issuer).start()
+    try:
+        begin = time.monotonic()
+        status, body = whoami(late, kept)
+        assert status == 503 and "keys of the issuer" in body["error"]["message"]
+        assert time.monotonic() - begin < 6
+        assert late.cli("login", check=False).returncode == 3
+        issuer.start()
+        eventually(lambda: whoami(late, kept)[0] == 200, 15, "the issuer is back")
+    finally:
+        late.stop()
+        if issuer.process.poll() is not None:
+            issuer.start()
