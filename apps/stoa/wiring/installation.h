@@ -10,12 +10,11 @@
 #include "base/result.h"
 #include "governance/access/access.h"
 #include "governance/audit/checkpoints.h"
+#include "governance/audit/strangers.h"
 #include "governance/cost/ledger.h"
 #include "governance/identity/identity.h"
 #include "governance/policies/policies.h"
 #include "infra/config/config.h"
-#include "governance/audit/strangers.h"
-#include "governance/identity/identity.h"
 #include "infra/journal/write_behind.h"
 #include "infra/sql/sql.h"
 
@@ -28,13 +27,12 @@ struct Installation {
   std::unique_ptr<infra::WriteBehind> behind;  // the server's alone
   std::unique_ptr<governance::AuditLog> audit;
   std::unique_ptr<governance::AuditCheckpoints> checkpoints;
-  // verbs may have the same folder open. Of the configuration: home, audit, policies, server.region. `serves`: for the one process that serves; it
-  // starts the carrying over (`behind`) once all takers are there, and stops it before they end.
-  static Result<Installation> open(const infra::Config& config, bool serves = false);
+  std::shared_ptr<std::atomic<governance::Ledger*>> ledger;  // null in it: policies do not learn what the budget holds
   std::unique_ptr<governance::Access> access;
   std::unique_ptr<governance::DecisionLog> decisions;
   std::unique_ptr<governance::Policies> policies;
   std::unique_ptr<governance::Identity> identity;
+  std::unique_ptr<governance::StrangerLog> strangers;
 
   // Creates the folder (mode 0700) and the database where absent, and the default tenant and project. The server and command-line
   // verbs may have the same folder open. Of the configuration: home, audit, policies, server.region. `serves`: for the one process that serves; it
