@@ -1,4 +1,4 @@
-// Prints what a decision of the policies costs: p50, p99 and the worst of many random requests, each timed by itself, for sets of rules of
+// Prints what a decision costs, of the policies alone and through Access::check (walls, scopes, the reason in words, and the permit besides): p50, p99 and the worst of many random requests, each timed by itself, for sets of rules of
 // several shapes, and how long reading and compiling them takes.
 #include <algorithm>
 #include <chrono>
@@ -10,7 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "governance/access/policy/policy_set.h"
+#include "governance/access/access.h"
 
 namespace {
 
@@ -41,20 +41,31 @@ struct Shape {
 };
 const Shape kShapes[] = {{"mixed", mixed_rule}, {"100 tenants share them", tenant_rule}, {"no index helps", scan_rule}};
 
+void print_times(std::string_view name, int rules, std::vector<double>& times, std::size_t permitted, double load) {
+  std::ranges::sort(times);
+  const auto at = [&](double share) { return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))]; };
+  fmt::print("{:<38} {:>6} rules: p50 {:>7.2f} us  p99 {:>7.2f} us  p99.9 {:>7.2f} us  permitted {:>4.1f} %  read and compiled in {:.0f} ms\n", name, rules, at(0.5), at(0.99), at(0.999),
+             100.0 * static_cast<double>(permitted) / static_cast<double>(times.size()), load);
+}
+
 void measure(const Shape& shape, int rules, int requests) {
   std::string text(kRoles);
   for (int i = 0; i < rules; ++i) text += shape.rule(i);
   const auto begin = Clock::now();
   auto file = parse_policies(text, "bench");
   if (!file) return static_cast<void>(std::fprintf(stderr, "%s\n", file.error().message.c_str()));
-  const auto set = PolicySet::compile({std::move(*file)});
+  auto set = PolicySet::compile({std::move(*file)});
   if (!set) return static_cast<void>(std::fprintf(stderr, "%s\n", set.error().message.c_str()));
   const double load = micros(begin) / 1000;
   std::mt19937 random(1);
   const auto number = [&](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
   constexpr Action kActions[] = {Action::kModelUse, Action::kDocumentRead, Action::kDatasetWrite, Action::kUsageRead};
-  std::vector<double> times;
-  std::size_t permitted = 0;
+  std::vector<double> times, checked;
+  std::size_t permitted = 0, allowed = 0;
+  PolicyState state;
+  state.installation = std::make_shared<const PolicySet>(std::move(*set));
+  const auto& policies = *state.installation;
+  const Access access(state);
   for (int i = 0; i < requests; ++i) {
     const std::string id = fmt::format("a{}", number(2 * rules)), user = fmt::format("u{}", number(2 * rules)), tenant = fmt::format("t{}", number(1000));
     const std::string data_class = fmt::format("c{}", number(31)), name = fmt::format("document doc_{}", i), address = fmt::format("10.{}.1.2", number(256));
@@ -71,13 +82,21 @@ void measure(const Shape& shape, int rules, int requests) {
     request.set_text(Attribute::kResourceName, name);
     request.set_text(Attribute::kContextAddress, address);
     request.set_integer(Attribute::kContextHour, i % 24);
-    permitted += set->decide(request).allowed;
+    permitted += policies.decide(request).allowed;
     times.push_back(micros(start));
+
+    stoa::Call call;
+    call.principal = {.id = id, .tenant = tenant, .project = "proj_1", .user = user, .groups = groups, .role = "developer"};
+    call.origin = {.address = address, .tls = true, .purpose = {}};
+    Resource resource = Resource::of(call.principal, "document", name);
+    resource.data_class = data_class;
+    const auto begun = Clock::now();
+    const auto permit = access.check(call, request.action(), resource);
+    checked.push_back(micros(begun));
+    allowed += permit.has_value();
   }
-  std::ranges::sort(times);
-  const auto at = [&](double share) { return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))]; };
-  fmt::print("{:<24} {:>6} rules: p50 {:>7.2f} us  p99 {:>7.2f} us  p99.9 {:>7.2f} us  permitted {:>4.1f} %  read and compiled in {:.0f} ms\n", shape.name, rules, at(0.5), at(0.99), at(0.999),
-             100.0 * static_cast<double>(permitted) / static_cast<double>(times.size()), load);
+  print_times(shape.name, rules, times, permitted, load);
+  print_times(fmt::format("{}, Access::check", shape.name), rules, checked, allowed, load);
 }
 
 }  // namespace
