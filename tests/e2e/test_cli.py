@@ -106,7 +106,7 @@ def test_status_names_models_and_instructions(stoa, key):
         (["ask"], 2, ""),
         (["search", "x", "--store", "nowhere", "--mode", "psychic"], 2, ""),
         (["trace", "0" * 32], 5, ""),
-        (["keys", "revoke", "key_none"], 5, "stoa keys list"),
+        (["keys", "revoke", "key_none"], 4, "key.manage"),  # through the server, whose answer is for this key
         (["pull", "no-such-model"], 5, "no-such-model"),
         (["--url", "http://127.0.0.1:9", "status"], 3, "stoa serve"),
     ],
@@ -122,6 +122,8 @@ def test_no_key_and_wrong_key_and_revoked_key(stoa):
     assert stoa.cli("status", key="sk-stoa-wrong", check=False).returncode == 4
     made = stoa.json("keys", "create", "--user", "eve")
     assert stoa.cli("status", key=made["key"]).returncode == 0
+    unknown = stoa.cli("keys", "revoke", "key_none", "--home", str(stoa.home), key=made["key"], check=False)  # on the folder, whatever key is set
+    assert unknown.returncode == 5 and "stoa keys list" in unknown.stderr
     stoa.cli("keys", "revoke", made["id"])
     assert stoa.cli("status", key=made["key"], check=False).returncode == 4
 
