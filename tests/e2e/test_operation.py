@@ -42,7 +42,9 @@ def test_a_finished_request_reaches_audit_and_metrics(stoa, key, store):
     figures = answer["usage"]["stoa"]
     audit = lambda: json.loads(http(stoa, "/v1/stoa/audit?resource=POST%20/v1/responses&limit=1000", admin))["data"]
     mine = eventually(lambda: [entry for entry in audit() if entry["request_id"] == figures["request_id"]])  # the subscriber writes it after the answer
-    assert len(mine) == 1 and mine[0]["trace_id"] == figures["trace_id"] and mine[0]["outcome"] == "allowed"
+    assert sorted(entry["action"] for entry in mine) == ["document.read", "document.retrieve"]
+    assert all(entry["trace_id"] == figures["trace_id"] and entry["outcome"] == "allowed" for entry in mine)
+    assert [len(entry.get("documents", [])) for entry in mine if entry["action"] == "document.retrieve"] == [1], "what was shown to the model"
     assert json.loads(http(stoa, "/v1/stoa/audit/check", admin))["intact"]
     eventually(lambda: 'stoa_tokens_total{model="smollm2-135m-instruct",direction="input"}' in http(stoa, "/metrics", admin))
 

@@ -106,11 +106,14 @@ BY_SERVER = {
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
     "passport": ["resp_x"], "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],
+    "keys create": [], "keys list": [], "keys rotate": ["key_x"], "keys revoke": ["key_x"], "projects list": [], "projects create": ["x"], "users list": [], "users create": ["x"], "users disable": ["x"],
+    "users enable": ["x"], "groups list": [], "groups add": ["g", "x"], "groups remove": ["g", "x"], "tokens create": ["x", "--allow", "dataset.read dataset x@1"], "tokens list": [], "tokens revoke": ["job_x"],
+    "break-glass list": [], "break-glass end": ["glass_x"], "nodes add": ["x", "--identity", "x.internal"], "nodes list": [], "nodes revoke": ["x"], "whoami": [],
 }
 # What acts on the data folder does so as the local operator, whom the walls hold: see test_the_local_operator_is_decided_on.
-BY_LOCAL_OPERATOR = {"keys create", "keys list", "keys rotate", "keys revoke", "eval retrieval"}
+BY_LOCAL_OPERATOR = {"tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "eval retrieval"}
 # What touches no tenant's data.
-WITHOUT_DATA = {"serve", "pull", "models list", "models verify", "models remove", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "passport verify"}
+WITHOUT_DATA = {"serve", "pull", "models list", "models verify", "models remove", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "passport verify", "login", "logout"}
 
 
 def test_every_verb_is_decided_on(server, tmp_path):

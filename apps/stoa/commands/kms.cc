@@ -1,6 +1,7 @@
 #include "commands/commands.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/json.h"
 #include "base/time.h"

@@ -47,12 +47,15 @@ class SealingTest : public testing::Test {
   // Every value of every table, as one text.
   std::string dump() {
     std::string all;
-    for (const auto& table : *sql->query("SELECT name FROM sqlite_master WHERE type = 'table'"))
-      for (const auto& row : *sql->query("SELECT * FROM " + *table.get<std::string>(0)))
+    const auto tables = *sql->query("SELECT name FROM sqlite_master WHERE type = 'table'");
+    for (const auto& table : tables) {
+      const auto rows = *sql->query("SELECT * FROM " + *table.get<std::string>(0));
+      for (const auto& row : rows)
         for (std::size_t i = 0; i < row.size(); ++i) {
           if (const auto* text = std::get_if<std::string>(&row.value(i))) all += *text + "\n";
           if (const auto* bytes = std::get_if<Bytes>(&row.value(i))) all += std::string(as_text(*bytes)) + "\n";
         }
+    }
     return all;
   }
 

@@ -163,7 +163,7 @@ std::string RequestScope::answer_record() {
 }
 
 governance::AuditEntry RequestScope::entry() const {
-  governance::AuditEntry entry = governance::AuditEntry::of(call_, governance::action_name(action_), fmt::format("{} {}", finished_.method, request_.path));
+  governance::AuditEntry entry = governance::AuditEntry::of(call_, governance::action_name(action_), redact_secrets(finished_.method + " " + request_.path));
   entry.rule = rule_;
   return entry;
 }

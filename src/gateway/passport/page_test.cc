@@ -17,9 +17,9 @@ constexpr std::string_view kRecord = R"({"id":"resp_1<script>","kind":"response"
   "asked_by":{"principal":"user_1","tenant":"tenant_1","project":"proj_1","user":"ann","role":"developer","groups":["hr & law"],"key":"key_1","address":"10.0.0.1","purpose":"\"><img src=x>",
     "decisions":[{"action":"model.use","resource":"model m","outcome":"allowed","rule":"role \"developer\"","place":"roles.policy:5"}]},
   "model":{"name":"m","artifact":"sha256:ab","parameters":{"temperature":"0.7"},"prompt":{"template":"grounding","version":"sha256:cd"}},
-  "grounds":{"mode":"generative","sources":[{"document":"doc_1","version":"sha256:1","chunk":"chunk_1","page":3,"anchor":"","readers":"group:hr"},
-                                            {"document":"doc_2","version":"sha256:2","chunk":"chunk_2","page":0,"anchor":"sec","readers":"public"}],
-             "citations":[{"begin":0,"end":9,"source":0,"quote":"sha256:q"}]},
+  "grounds":{"mode":"generative","sources":[{"document":"doc_1","version":"sha256:1","chunk":"chunk_1","page":3,"readers":"group:hr"},
+                                            {"document":"doc_2","version":"sha256:2","chunk":"chunk_2","page":0,"readers":"public"}],
+             "citations":[{"begin":0,"end":9,"source":0,"from":12,"to":21,"quote":"sha256:q"}]},
   "guardrails":{"sentences_without_source_left_out":2,"error":""},"cache":{"prompt_tokens_reused":7},
   "usage":{"prompt_tokens":12,"completion_tokens":5,"reasoning_tokens":0},"cost":{"micros":34,"currency":"USD"},
   "duration":{"total_micros":1240000,"queue_micros":10000,"first_token_micros":310000,"compute_micros":900000},
@@ -37,8 +37,8 @@ Result<std::string> page(std::string_view record) {
 TEST(PassportPage, ShowsWhatTheRecordSays) {
   const auto made = page(kRecord);
   ASSERT_TRUE(made) << made.error().message;
-  for (const char* part : {"ann, developer", "hr &amp; law", "role &quot;developer&quot;", "roles.policy:5", "sha256:ab", "temperature 0.7", ", page 3", "#sec", "let through by group:hr",
-                           "supports characters 0 to 9", "read, and not cited", "2 sentences", "7 of 12 prompt tokens", "reading 300.0 ms", "writing 930.0 ms", "1.24 s", "0.000034",
+  for (const char* part : {"ann, developer", "hr &amp; law", "role &quot;developer&quot;", "roles.policy:5", "sha256:ab", "temperature 0.7", ", page 3", "let through by group:hr",
+                           "its characters 12 to 21 support 0 to 9 of the answer", "read, and not cited", "2 sentences", "7 of 12 prompt tokens", "reading 300.0 ms", "writing 930.0 ms", "1.24 s", "0.000034",
                            "signed at 9 entries", "entry 6"})
     EXPECT_NE(made->find(part), std::string::npos) << part;
   EXPECT_EQ(made->find("{{"), std::string::npos);

@@ -29,9 +29,9 @@ JsonObject model_json(const AnswerModel& m) {
 JsonObject grounds_json(const AnswerRecord& r) {
   JsonArray sources, citations;
   for (const auto& s : r.sources)
-    sources.push_back(JsonObject{{"document", s.document}, {"version", s.version}, {"chunk", s.chunk}, {"page", s.page}, {"anchor", s.anchor}, {"readers", s.readers}});
+    sources.push_back(JsonObject{{"document", s.document}, {"version", s.version}, {"chunk", s.chunk}, {"page", s.page}, {"readers", s.readers}});
   for (const auto& c : r.citations)
-    citations.push_back(JsonObject{{"begin", c.begin}, {"end", c.end}, {"source", static_cast<std::int64_t>(c.source)}, {"quote", c.quote}});
+    citations.push_back(JsonObject{{"begin", c.begin}, {"end", c.end}, {"source", static_cast<std::int64_t>(c.source)}, {"from", c.from}, {"to", c.to}, {"quote", c.quote}});
   return {{"mode", r.mode}, {"sources", std::move(sources)}, {"citations", std::move(citations)}};
 }
 

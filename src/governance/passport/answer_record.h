@@ -27,14 +27,14 @@ struct AnswerSource {
   std::string version;           // digest of the document's bytes
   std::string chunk;             // "chunk_..."
   int page = 0;                  // 1-based; 0: none
-  std::string anchor;            // fragment inside an HTML document; may be empty
   std::string readers;           // what let it through: the entry of the document's access list
 };
 
-// Code points [begin, end) of the answer stand on sources[source].
+// Code points [begin, end) of the answer stand on code points [from, to) of sources[source]'s passage.
 struct AnswerCitation {
   std::int64_t begin = 0, end = 0;
   std::size_t source = 0;
+  std::int64_t from = 0, to = 0;
   std::string quote;             // SHA-256 of the salt and the quoted text, as of question and answer
 };
 

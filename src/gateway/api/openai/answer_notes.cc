@@ -1,5 +1,6 @@
 #include "gateway/api/openai/answer_notes.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace stoa::gateway::openai {
@@ -8,6 +9,10 @@ namespace {
 constexpr std::chrono::seconds kPatience{2};  // with a digest that is being computed, right after the start
 
 }  // namespace
+
+std::int64_t code_points(std::string_view text) {
+  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+}
 
 governance::AnswerModel answer_model(const ServedModels& models, const ChatRequest& request) {
   governance::AnswerModel out;
@@ -43,9 +48,13 @@ void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer
   record.model.prompt_version = settings.version;
   record.dropped_sentences = answer.dropped_sentences;
   for (const Passage& passage : answer.passages)
-    record.sources.push_back({passage.document_id, passage.document_version, passage.chunk_id, passage.page, passage.anchor, passage.readers});
-  for (std::size_t i = 0; i < annotations.size() && i < answer.citations.size(); ++i)
-    record.citations.push_back({annotations[i].begin, annotations[i].end, answer.citations[i].passage, governance::salted_digest(record.salt, annotations[i].quote)});
+    record.sources.push_back({passage.document_id, passage.document_version, passage.chunk_id, passage.page, passage.readers});
+  for (std::size_t i = 0; i < annotations.size() && i < answer.citations.size(); ++i) {
+    const std::size_t source = answer.citations[i].passage;
+    const std::string_view quote = annotations[i].quote, text = answer.passages[source].text;
+    const std::int64_t from = code_points(text.substr(0, text.find(quote)));
+    record.citations.push_back({annotations[i].begin, annotations[i].end, source, from, from + code_points(quote), governance::salted_digest(record.salt, quote)});
+  }
 }
 
 }  // namespace stoa::gateway::openai

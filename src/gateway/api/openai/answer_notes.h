@@ -9,6 +9,8 @@
 
 namespace stoa::gateway::openai {
 
+std::int64_t code_points(std::string_view text);  // of valid UTF-8
+
 // `request.model` need not be one of `models`: quoting answers without one.
 governance::AnswerModel answer_model(const ServedModels& models, const ChatRequest& request);
 

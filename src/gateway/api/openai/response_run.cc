@@ -18,10 +18,6 @@ namespace {
 constexpr std::string_view kPrompt = "input";
 constexpr std::int64_t kMicrosPerPromptToken = 1'000, kMicrosPerToken = 20'000;  // for reservations
 
-std::int64_t code_points(std::string_view text) {
-  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
-}
-
 auto find_question(const std::vector<ChatMessage>& messages) { return std::ranges::find(messages.rbegin(), messages.rend(), "user", &ChatMessage::role); }
 
 std::string last_question(const std::vector<ChatMessage>& messages) {
