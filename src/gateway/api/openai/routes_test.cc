@@ -33,8 +33,6 @@ struct House : testing::Test {
   governance::MemoryProtection protection{*sql};
   infra::BlobStore* blobs = protection.store.get();
   std::unique_ptr<governance::AuditLog> audit = must(governance::AuditLog::open(*sql));
-  std::unique_ptr<governance::AuditCheckpoints> checkpoints =
-      must(governance::AuditCheckpoints::open(*sql, *audit, must(infra::SigningKey::from_seed(Bytes(32, std::byte{9}))), {}));
   std::unique_ptr<governance::Access> access = governance::access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<governance::Identity> identity = must(governance::Identity::open(*sql, *audit, *access, Bytes(32, std::byte{7})));
   governance::PriceBook prices = must(governance::PriceBook::parse(kPrices, "prices"));
