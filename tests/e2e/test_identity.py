@@ -87,6 +87,11 @@ def ask(server, path, token, method="GET", body=None):
         return error.code, json.loads(error.read())
 
 
+def key_of(server, user, role="developer"):
+    """Made on the data folder, whoever is signed in."""
+    return server.key(user, role, "--home", str(server.home))
+
+
 def eventually(condition, seconds, what):
     """Asks rarely: a stranger who asks often is slowed down."""
     deadline = time.monotonic() + seconds
@@ -154,7 +159,7 @@ def test_a_person_signs_in_with_a_browser(server):
     assert json.loads(file.read_text())["sessions"][0]["token"] != saved["token"]
     assert saved["token"] not in server.log_text() and saved["refresh_token"] not in server.log_text()
 
-    admin = server.key("root", "admin")
+    admin = key_of(server, "root", "admin")
     assert {"ann"} <= {user["name"] for user in server.json("users", "list", key=admin)["data"]}
     actions = [entry["action"] for entry in server.json("audit", "list", "-n", "200", key=admin)["data"]]
     assert actions.count("identity.user.provision") == 1
@@ -235,7 +240,7 @@ def test_a_disabled_user_is_out_at_once(server, issuer):
 
 
 def test_a_job_reads_its_dataset_and_nothing_else(server):
-    key = server.key("dora", "developer")
+    key = key_of(server, "dora")
     for answer in ("one", "two"):
         ask(server, "/v1/stoa/ratings", key, "POST", {"answer_id": f"a-{answer}", "score": 1, "messages": [{"role": "user", "content": "q"}], "answer": answer, "model": "m"})
     for name in ("support", "other"):
@@ -256,13 +261,13 @@ def test_a_job_reads_its_dataset_and_nothing_else(server):
 
 
 def test_break_glass_is_recorded(server):
-    operator, admin = server.key("olga", "operator"), server.key("root", "admin")
+    operator, admin = key_of(server, "olga", "operator"), key_of(server, "root", "admin")
     assert ask(server, "/v1/stoa/audit", operator)[0] == 403
     made = server.json("break-glass", "INC-7: answers fail, reading the log", "--minutes", "5", key=operator)
     assert ask(server, "/v1/stoa/audit", made["token"])[0] == 200
     assert whoami(server, made["token"])[1]["elevation"] == made["id"]
     assert server.cli("break-glass", "too short", "--minutes", "5", key=operator, check=False).returncode == 2
-    assert server.cli("break-glass", "INC-8: a developer is curious", "--minutes", "5", key=server.key("dora"), check=False).returncode == 4
+    assert server.cli("break-glass", "INC-8: a developer is curious", "--minutes", "5", key=key_of(server, "dora"), check=False).returncode == 4
     assert made["id"] in server.cli("break-glass", "list", key=operator).stdout
     server.cli("break-glass", "end", made["id"], key=operator)
     assert ask(server, "/v1/stoa/audit", made["token"])[0] == 401
