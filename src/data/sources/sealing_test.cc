@@ -24,8 +24,8 @@ class SealingTest : public testing::Test {
   }
   static Call call(const std::string& project = "proj_a") { return Call::of({.id = "user_ann", .tenant = "tenant_1", .project = project, .user = "ann", .role = "developer"}); }
   governance::Permit permit(const std::string& project) {
-    return *access->check(Call::of({.id = "user_adam", .tenant = "tenant_1", .project = project, .role = "admin"}), governance::Action::kProtectionManage,
-                          {.tenant = "tenant_1", .project = project});
+    return access->check(Call::of({.id = "user_adam", .tenant = "tenant_1", .project = project, .role = "admin"}), governance::Action::kProtectionManage,
+                          {.tenant = "tenant_1", .project = project}).value();
   }
   std::string start(const Call& who, const std::string& collection, const std::string& path, const std::string& text) {
     const std::string digest = "sha256:" + infra::sha256_hex(text);
@@ -124,7 +124,7 @@ TEST_F(SealingTest, RowsOfAnEarlierReleaseAreTakenOver) {
       "'old-prefix', 'The old-text.', ?)", {Bytes(8)});
   run("UPDATE chunk_keys SET last = 1", {});
   run("INSERT INTO ingest_jobs (id, project, collection, owner, principal, source, access, attributes, prune, attach, chunk_tokens, status, created, total, done, failed, unchanged, removed, "
-      "bytes, chunks, tokens, compute_micros) VALUES ('job_old', 'proj_a', 'vs_old', 'user_ann', ?, 'old-source', 'public', '{}', 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)", {principal});
+      "bytes, chunks, tokens, compute_micros) VALUES ('job_old', 'proj_a', 'vs_old', 'user_ann', ?, 'old-source', 'public', '{\"a\":\"old-attribute\"}', 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)", {principal});
   run("INSERT INTO ingest_files (job, ordinal, path, digest, bytes, content_type, document, present, status, error) VALUES ('job_old', 0, 'old-path.md', ?, 29, '', '', 1, 0, '')", {digest});
 
   Index fresh;

@@ -97,8 +97,8 @@ class ProtectionTest : public testing::Test {
   KeyAdmin admin{*sql, keys, *sealer, *audit, clock};
   std::unique_ptr<Access> access = access_for_tests(STOA_SOURCE_DIR);
   const Call who = Call::of({.id = "user_1", .tenant = "tenant_1", .project = "proj_a", .role = "admin"});
-  Permit permit(const std::string& project) { return *access->check(who, Action::kProtectionManage, {.tenant = "tenant_1", .project = project}); }
-  Permit master_permit() { return *access->check(Call::of({.id = std::string(kLocalOperator), .tenant = "tenant_1", .project = "proj_a", .role = "admin"}), Action::kKmsManage, {}); }
+  Permit permit(const std::string& project) { return access->check(who, Action::kProtectionManage, {.tenant = "tenant_1", .project = project}).value(); }
+  Permit master_permit() { return access->check(Call::of({.id = std::string(kLocalOperator), .tenant = "tenant_1", .project = "proj_a", .role = "admin"}), Action::kKmsManage, {}).value(); }
   std::vector<std::pair<std::string, bool>> told;
 };
 
