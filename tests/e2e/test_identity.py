@@ -1,7 +1,11 @@
 """People, programs and jobs against a real OpenID Connect provider (tests/e2e/issuer) on the loopback, which can rotate its keys and go away."""
+import datetime
+import ipaddress
 import json
 import pathlib
 import re
+import socket
+import ssl
 import stat
 import subprocess
 import time
@@ -11,6 +15,10 @@ import urllib.request
 from http.cookiejar import CookieJar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from stoa_server import BINARY, Stoa, free_port, wait_until
 
@@ -305,3 +313,70 @@ def test_keys_rotate_and_the_issuer_goes_away(server, issuer, tmp_path_factory):
         late.stop()
         if issuer.process.poll() is not None:
             issuer.start()
+
+
+def issue(folder, name, names, authority=None):
+    """A certificate and its key as PEM files; signed by `authority` (what this gave), or by itself and then able to sign others."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(authority[0].subject if authority else subject).public_key(key.public_key())
+               .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(days=30))
+               .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), True))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+    certificate = builder.sign(authority[1] if authority else key, hashes.SHA256())
+    (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    (folder / f"{name}.key").chmod(0o600)
+    return certificate, key
+
+
+def test_a_node_is_known_by_its_certificate(tmp_path):
+    house, stranger = issue(tmp_path, "house", []), issue(tmp_path, "stranger", [])
+    issue(tmp_path, "server", [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))], house)
+    by_print = issue(tmp_path, "gpu-2", [], house)[0].fingerprint(hashes.SHA256()).hex(":").upper()
+    issue(tmp_path, "gpu-1", [x509.DNSName("gpu-1.internal")], house)
+    issue(tmp_path, "gpu-9", [x509.DNSName("gpu-9.internal")], house)
+    issue(tmp_path, "forged", [x509.DNSName("gpu-1.internal")], stranger)
+    pem = {name: str(tmp_path / f"{name}.pem") for name in ("house", "server", "gpu-1", "gpu-2", "gpu-9", "forged")}
+    server = Stoa(tmp_path / "home", models=False, environment={"STOA_SERVER_TLS_CERT": pem["server"], "STOA_SERVER_TLS_KEY": str(tmp_path / "server.key"),
+                                                               "STOA_SERVER_TLS_CLIENT_CA": pem["house"], "SSL_CERT_FILE": pem["house"]})
+    server.env["STOA_URL"] = f"https://127.0.0.1:{server.port}"
+
+    def ask_as(node, path):
+        """The status that a client with this certificate, and no key, gets; None when the handshake fails."""
+        context = ssl.create_default_context(cafile=pem["house"])
+        if node:
+            context.load_cert_chain(pem[node], str(tmp_path / f"{node}.key"))
+        try:
+            with context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), timeout=10), server_hostname="127.0.0.1") as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+                reply = b""
+                while piece := connection.recv(65536):
+                    reply += piece
+        except (ssl.SSLError, ConnectionError):
+            return None
+        return int(reply.split()[1]) if reply else None
+
+    def up():
+        try:
+            return ask_as(None, "/readyz") == 200
+        except OSError:
+            return False
+
+    with open(server.home / "server.log", "ab") as log:
+        server.process = subprocess.Popen([BINARY, "serve", "--port", str(server.port)], env=server.env, stdout=log, stderr=log)
+    try:
+        wait_until(up, 30, "the server is ready")
+        admin = key_of(server, "root", "admin")
+        server.cli("nodes", "add", "gpu-1", "--identity", "gpu-1.internal", key=admin)
+        server.cli("nodes", "add", "gpu-2", "--fingerprint", by_print, key=admin)
+        whoami_path = "/v1/stoa/whoami"
+        assert [ask_as(node, whoami_path) for node in ("gpu-1", "gpu-2", "gpu-9", None)] == [200, 200, 401, 401]
+        assert ask_as("forged", whoami_path) is None  # the right name, from an authority of nobody
+        assert ask_as("gpu-1", "/v1/models") == 200 and ask_as("gpu-1", "/v1/stoa/users") == 403
+        assert {node["name"] for node in server.json("nodes", "list", key=admin)["data"]} == {"gpu-1", "gpu-2"}
+        server.cli("nodes", "revoke", "gpu-1", key=admin)
+        assert ask_as("gpu-1", whoami_path) == 401
+    finally:
+        server.stop()
