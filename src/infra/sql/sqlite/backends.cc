@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -19,9 +20,10 @@ std::unique_ptr<SqlDatabase> must(Result<std::unique_ptr<SqlDatabase>> opened) {
   std::abort();
 }
 
-// Removed with the last database that lies in it.
+// One for each list of backends. Removed with the last database that lies in it.
 struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("stoa-backends-{}", ::getpid());
+  static inline std::atomic<int> made = 0;
+  fs::path path = fs::temp_directory_path() / fmt::format("stoa-backends-{}-{}", ::getpid(), ++made);
   int files = 0;
   Folder() { fs::create_directories(path); }
   ~Folder() {
