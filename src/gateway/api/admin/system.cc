@@ -1,6 +1,7 @@
 // Whether the process lives, is ready, and what it is doing.
 #include "feedback/telemetry/exposition.h"
 #include "gateway/api/admin/routes.h"
+#include "governance/identity/elevations.h"
 
 namespace stoa::gateway::admin {
 namespace {
@@ -12,6 +13,7 @@ constexpr int kMaxCollectionPages = 100;
 
 infra::HttpResponse metrics_page(const AdminParts& parts) {
   parts.process.sample();
+  if (parts.elevations != nullptr) parts.elevations->count();  // they end by themselves
   infra::HttpResponse response = infra::HttpResponse::text(200, feedback::expose(parts.metrics, parts.metric_names));
   response.headers.set("content-type", std::string(feedback::kExpositionType));
   return response;
