@@ -25,6 +25,17 @@ MANAGED = [
     ("POST", "/v1/stoa/policies/x/rollback", {"version": 1}),
     ("POST", "/v1/stoa/policies/dry-run", {"text": "#"}),
     ("GET", "/v1/stoa/roles", None),
+    ("POST", "/v1/stoa/projects", {"name": "mine"}),
+    ("GET", "/v1/stoa/users", None),
+    ("POST", "/v1/stoa/users", {"name": "mallory", "groups": ["admins"]}),
+    ("POST", "/v1/stoa/users/adam/disable", None),
+    ("POST", "/v1/stoa/users/adam/enable", None),
+    ("POST", "/v1/stoa/groups/admins/users", {"user": "olga"}),
+    ("DELETE", "/v1/stoa/groups/admins/users/adam", None),
+    ("POST", "/v1/stoa/break-glass", {"reason": "INC-9: a developer is curious", "minutes": 5}),
+    ("GET", "/v1/stoa/nodes", None),
+    ("POST", "/v1/stoa/nodes", {"name": "mine", "fingerprint": "0" * 64}),
+    ("DELETE", "/v1/stoa/nodes/mine", None),
     ("POST", "/v1/stoa/access/explain", {"action": "model.use"}),
 ]
 WRITES = [
@@ -70,7 +81,7 @@ def issue(admin, **fields):
 @pytest.mark.parametrize("fields, statuses", [
     ({"role": "local-operator"}, (400,)), ({"role": "Admin"}, (400,)), ({"role": "admin\u0000"}, (400,)), ({"role": ["admin"]}, (400,)), ({"role": None, "user": "nobody-here"}, (400, 404)),
     ({"role": "root"}, (400,)), ({"scopes": ["*"]}, (400,)), ({"scopes": ["tenant.manage\n"]}, (400,)), ({"scopes": [""]}, (400,)), ({"scopes": [".*"]}, (400,)),
-    ({"user": "boris"}, (404,)), ({"user": "local-operator"}, (404,)), ({"user": "../olga"}, (404,)), ({"user": "olga' --"}, (404,)), ({"user": "OLGA"}, (404,)), ({"user": "\u043elga"}, (404,)),
+    ({"user": "boris"}, (404,)), ({"user": "local-operator-2"}, (404,)), ({"user": "../olga"}, (404,)), ({"user": "olga' --"}, (404,)), ({"user": "OLGA"}, (404,)), ({"user": "\u043elga"}, (404,)),
     ({"project": "{project of boris}"}, (404,)), ({"project": "' OR '1'='1"}, (404,)), ({"project": "default/../second"}, (404,)), ({"tenant": "other", "project": "nowhere"}, (404,)),
     ({"expires": "1970-01-01T00:00:00Z"}, (400,)), ({"expires": "soon"}, (400,)), ({"label": "x" * 10_000}, (400,))], ids=str)
 def test_what_an_admin_cannot_put_into_a_key(world, fields, statuses):
@@ -160,6 +171,33 @@ def test_dead_keys_are_dead_at_once(world):
     caller = world.add_caller("expired", expired["key"])
     time.sleep(1.5)
     assert statuses_of(caller) == {401} and caller.call("GET", "/v1/files").without() == refused.without()
+
+
+def test_a_disabled_user_is_out_at_once(world):
+    issued = issue(world.adam, user="peter", role="developer").json
+    caller = world.add_caller("dismissed", issued["key"])
+    assert caller.call("GET", "/v1/files").status == 200
+    world.adam.ok("POST", "/v1/stoa/users/peter/disable")
+    try:
+        assert statuses_of(caller) == {401} and statuses_of(world.peter) == {401}
+    finally:
+        world.adam.ok("POST", "/v1/stoa/users/peter/enable")
+    assert caller.call("GET", "/v1/files").status == 200
+
+
+def test_break_glass_is_for_a_reason_and_a_while(world):
+    """And for nobody of another tenant; what is done under it ends with it."""
+    for body in ({"reason": "", "minutes": 5}, {"reason": "x", "minutes": 5}, {"minutes": 5}, {"reason": "INC-2: looking around", "minutes": 10**6}, {"reason": "INC-2: looking around", "minutes": -1}):
+        assert world.oscar.call("POST", "/v1/stoa/break-glass", body).status == 400, body
+    made = world.oscar.ok("POST", "/v1/stoa/break-glass", {"reason": "INC-3: looking into the log", "minutes": 5})
+    broken = world.add_caller("broken", made["token"])
+    assert broken.call("GET", "/v1/stoa/audit?limit=1").status == 200
+    for path in ("/v1/files/{file}", "/v1/stoa/documents/{document}", "/v1/responses/{response}"):
+        assert broken.call("GET", fill(path, world.things)).status in (403, 404), "private documents stay private"
+    assert broken.call("POST", "/v1/stoa/keys", {"role": "admin"}).status == 403, "nothing outlives it"
+    assert world.boris.call("DELETE", f"/v1/stoa/break-glass/{made['id']}").status == 404
+    world.oscar.ok("DELETE", f"/v1/stoa/break-glass/{made['id']}")
+    assert broken.call("GET", "/v1/stoa/audit?limit=1").status == 401
 
 
 def test_a_link_ends_with_the_key_that_asked_for_it(world):

@@ -108,7 +108,7 @@ def blindfold(world):
     private = {SECRET} | {world.things[name] for name in ("file", "document", "response", "job")}
     project = private | set(world.things.values())
     for name, caller in world.callers.items():
-        if name in ("peter", "vera", "adam"):  # of the same project: its stores, traces, ratings and datasets are theirs as well
+        if name in ("peter", "vera", "oscar", "adam"):  # of the same project: its stores, traces, ratings and datasets are theirs as well
             caller.blind_to = set()
         elif name != "olga":
             caller.blind_to = project

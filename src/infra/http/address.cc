@@ -126,7 +126,13 @@ Result<std::vector<IpRange>> parse_ranges(std::string_view text) {
 }
 
 IpAddress peer_address(std::string_view peer) {
-  return parse_ip(peer.substr(0, peer.rfind(':'))).value_or(IpAddress{});
+  IpAddress address = parse_ip(peer.substr(0, peer.rfind(':'))).value_or(IpAddress{});
+  // A socket that listens for IPv6 shows IPv4 clients as mapped addresses: they are who they are all the same.
+  static const IpRange mapped = parse_range("::ffff:0:0/96").value();
+  if (!mapped.contains(address)) return address;
+  IpAddress plain;
+  std::copy(address.bytes.begin() + 12, address.bytes.end(), plain.bytes.begin());
+  return plain;
 }
 
 }  // namespace stoa::infra

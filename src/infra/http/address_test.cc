@@ -78,7 +78,7 @@ TEST(Address, Ranges) {
   for (const auto* bad : {"", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/8x", "10/8", "::/129", "host", "10.0.0.1 "}) EXPECT_FALSE(parse_range(bad)) << bad;
   EXPECT_EQ(parse_ranges(" 10.0.0.0/8, ::1 ,")->size(), 2u);
   EXPECT_FALSE(parse_ranges("10.0.0.0/8;::1"));
-  const struct { const char* peer; const char* address; } peers[] = {{"192.0.2.1:40222", "192.0.2.1"}, {"::1:40222", "::1"}, {"2001:db8::7:80", "2001:db8::7"}, {"", "0.0.0.0"}, {"x", "0.0.0.0"}};
+  const struct { const char* peer; const char* address; } peers[] = {{"192.0.2.1:40222", "192.0.2.1"}, {"::1:40222", "::1"}, {"2001:db8::7:80", "2001:db8::7"}, {"::ffff:192.0.2.1:80", "192.0.2.1"}, {"", "0.0.0.0"}, {"x", "0.0.0.0"}};
   for (const auto& [peer, address] : peers) EXPECT_EQ(peer_address(peer).text(), address) << peer;
 }
 

@@ -33,7 +33,10 @@ Connection::Connection(Shared& shared, Loop& loop, tcp::socket socket)
   socket_.set_option(tcp::no_delay(true), ec);
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof kUnsent);  // where it fails, buffers are larger
   const auto remote = socket_.remote_endpoint(ec);
-  if (!ec) peer_ = fmt::format("{}:{}", remote.address().to_string(), remote.port());
+  // A socket that listens for IPv6 shows IPv4 clients as mapped addresses; limits and policies are about the address itself.
+  auto from = remote.address();
+  if (from.is_v6() && from.to_v6().is_v4_mapped()) from = asio::ip::make_address_v4(asio::ip::v4_mapped, from.to_v6());
+  if (!ec) peer_ = fmt::format("{}:{}", from.to_string(), remote.port());
   address_ = peer_address(peer_);
   if (shared_.tls) tls_context_ = shared_.tls->current();
   if (tls_context_) tls_.emplace(socket_, *tls_context_);

@@ -152,8 +152,16 @@ class Egress::Sender final : public HttpSender {
       : purpose_(purpose), on_refused_(std::move(on_refused)), client_(guarded(std::move(rule), std::move(options))) {}
 
   Result<int> stream(const HttpClientRequest& request, const HttpStream& stream) override {
-    auto result = client_.stream(request, stream);
-    if (!result && result.error().code == ErrorCode::kPermissionDenied) refused(request, result.error());
+    bool by_caller = false;  // an error of the caller's own is none of the rule's
+    HttpStream watched{{}, stream.on_data};
+    if (stream.on_head)
+      watched.on_head = [&](int status, const HttpHeaders& headers) {
+        Status accepted = stream.on_head(status, headers);
+        by_caller = !accepted;
+        return accepted;
+      };
+    auto result = client_.stream(request, watched);
+    if (!result && !by_caller && result.error().code == ErrorCode::kPermissionDenied) refused(request, result.error());
     return result;
   }
 

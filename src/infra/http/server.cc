@@ -26,7 +26,7 @@ constexpr auto kCertificateCheck = std::chrono::milliseconds(1000);
 constexpr auto kCloseTime = std::chrono::milliseconds(2000);  // for connections to notice that their socket was closed
 
 // As the connection will know its peer.
-IpAddress limits_address(const tcp::endpoint& endpoint) { return parse_ip(endpoint.address().to_string()).value_or(IpAddress{}); }
+IpAddress limits_address(const tcp::endpoint& endpoint) { return peer_address(fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port())); }
 
 Error bind_error(const HttpServerOptions& options, const error_code& ec) {
   Error result = error(ErrorCode::kUnavailable, "cannot listen on {}:{}: {}", options.address, options.port, ec.message());

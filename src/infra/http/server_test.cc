@@ -260,6 +260,17 @@ TEST(HttpServer, LimitsWhatOneAddressTakes) {
   EXPECT_TRUE(ask(*server, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n").starts_with("HTTP/1.1 429")) << "the connections were given back, the requests not";
 }
 
+TEST(HttpServer, KnowsClientsOfEitherFamilyByTheirOwnAddress) {
+  Router router;
+  ASSERT_TRUE(router.add("GET", "/peer", [](const HttpRequest& q, Responder& r) { r.send(HttpResponse::text(200, "from " + q.peer)); }));
+  HttpServerOptions options;
+  options.address = "::";
+  auto server = HttpServer::start(options, std::move(router));
+  if (!server) GTEST_SKIP() << "no IPv6 here: " << server.error().message;
+  const std::string answer = ask(**server, "GET /peer HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(answer.find("from 127.0.0.1:"), std::string::npos) << answer;
+}
+
 TEST(HttpServer, HoldsTheProducerBackWhileTheClientIsSlow) {
   std::atomic<std::size_t> produced{0};
   constexpr std::size_t kTotal = 64u << 20;
