@@ -18,14 +18,16 @@ std::string token_of(const std::string& path) {
   return path.substr(begin, path.find('#') - begin);
 }
 
-TEST(DocumentLinks, GiveBackTheKeyThatAsked) {
+TEST(DocumentLinks, GiveBackTheKeyOrTheUserThatAsked) {
   const DocumentLinks links(as_bytes("secret"));
   const auto opened = links.open("doc_1", token_of(links.path(kAnn, "doc_1")));
   ASSERT_TRUE(opened) << opened.error().message;
   EXPECT_EQ(*opened, "key_1");
   Principal keyless = kAnn;
-  keyless.key.clear();
-  EXPECT_FALSE(links.open("doc_1", token_of(links.path(keyless, "doc_1"))));
+  keyless.key.clear();  // signed in by an identity provider
+  EXPECT_EQ(*links.open("doc_1", token_of(links.path(keyless, "doc_1"))), keyless.id);
+  keyless.grants.emplace_back();
+  EXPECT_FALSE(links.open("doc_1", token_of(links.path(keyless, "doc_1")))) << "rights lent to a job do not outlive it in a link";
 }
 
 TEST(DocumentLinks, PointAtThePlace) {

@@ -433,7 +433,7 @@ TEST_F(AdminTest, SetsTriesAndTakesBackPolicies) {
   json("PUT", "/v1/stoa/policies/today", admin_key_, {{"text", "role \"pilot\" { model.use }"}, {"expected_version", 1}});
   json("PUT", "/v1/stoa/policies/today", admin_key_, {{"text", "# late"}, {"expected_version", 1}}, 409);
   EXPECT_EQ(json("GET", "/v1/stoa/roles/pilot", admin_key_).at("scope"), "tenant");
-  EXPECT_EQ(json("GET", "/v1/stoa/roles", admin_key_).at("data").as_array().size(), 9U);
+  EXPECT_EQ(json("GET", "/v1/stoa/roles", admin_key_).at("data").as_array().size(), 11U);
   json("GET", "/v1/stoa/roles/captain", admin_key_, {}, 404);
   const auto changes = json("GET", "/v1/stoa/policies/today/diff?from=1&to=2", admin_key_);
   EXPECT_EQ(changes.at("data").as_array().size(), 2U);
