@@ -162,7 +162,7 @@ Status Node::Parts::open_stores() {
 Status Node::Parts::open_data() {
   STOA_TRY(loaded, load_models(config, metrics));
   models = std::move(loaded);
-  catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index, events.get());
+  catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index, events.get(), Clock::system(), installation.access.get());
   STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : ""));
   ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
   retriever = std::make_unique<data::Retriever>(*catalog, index, models.embedder.get());

@@ -1,6 +1,7 @@
 #include "data/sources/catalog.h"
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "base/id.h"
@@ -60,8 +61,9 @@ std::string_view to_string(DocumentStatus status) {
   return "unknown";
 }
 
-Catalog::Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events, const Clock& clock)
-    : sql_(sql), blobs_(blobs), index_(index), events_(events), clock_(clock) {}
+Catalog::Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events, const Clock& clock,
+                 const governance::Access* access)
+    : sql_(sql), blobs_(blobs), index_(index), events_(events), clock_(clock), access_(access) {}
 
 Status Catalog::write(const std::function<Status(infra::SqlTransaction&)>& work) {
   std::lock_guard lock(writes_);
@@ -256,10 +258,28 @@ Status Catalog::remove_collection(const Call& call, const std::string& id) {
 
 // --- documents -----------------------------------------------------------------------------------------------------------
 
+bool Catalog::permitted(const Call& call, const StoredDocument& stored) const {
+  if (access_ == nullptr) return true;
+  const Attributes& attributes = stored.document.attributes;
+  const auto text = [&](const char* name) {
+    const auto found = attributes.find(name);
+    const auto* value = found == attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
+    return value == nullptr ? std::string() : *value;
+  };
+  auto resource = governance::Resource::of(call.principal, "document", stored.document.id);
+  resource.owner = stored.owner;
+  resource.data_class = text("class");
+  resource.residency = text("residency");
+  std::istringstream labels(text("labels"));
+  auto& known = resource.labels.emplace();  // a document without labels is known to have none
+  for (std::string label; std::getline(labels >> std::ws, label, ',');) known.push_back(label);
+  return access_->permits(call, governance::Action::kDocumentRead, resource);
+}
+
 Result<Document> Catalog::visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<SqlRow>& row, const std::string& id) {
   if (!row) return fail(not_found("document", id));
   STOA_TRY(stored, read_document(*row, keys));
-  if (!may_see(call.principal, stored)) return fail(not_found("document", id));
+  if (!may_see(call.principal, stored) || !permitted(call, stored)) return fail(not_found("document", id));
   await_index();
   return std::move(stored.document);
 }
@@ -278,7 +298,7 @@ Result<Page<Document>> Catalog::documents(const Call& call, const std::string& c
   STOA_TRY(keys, this->keys(call));
   STOA_CHECK(sql_.for_each(select_documents(where + page_clause(page, "d.id")), params, [&](const SqlRow& row) -> Result<bool> {
     STOA_TRY(stored, read_document(row, keys));
-    if (!may_see(call.principal, stored)) return true;
+    if (!may_see(call.principal, stored) || !permitted(call, stored)) return true;
     result.more = result.items.size() == page.limit;
     if (!result.more) result.items.push_back(std::move(stored.document));
     return !result.more;
@@ -403,7 +423,7 @@ Result<std::vector<Passage>> Catalog::passages(const Call& call, std::span<const
     Passage passage{.document_id = document.id, .collection = document.collection, .file_id = document.file_id, .path = document.path, .title = document.title};
     passage.document_version = document.digest;
     passage.readers = permitting_entry(call.principal, document.access);
-    if (passage.readers.empty()) continue;
+    if (passage.readers.empty() || !permitted(call, stored)) continue;
     STOA_TRY(complete, fill_passage(keys, hit, passage));
     if (complete) passages.push_back(std::move(passage));
   }

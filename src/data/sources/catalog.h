@@ -24,6 +24,7 @@
 #include "contracts/retrieval.h"
 #include "data/index/attributes.h"
 #include "data/index/index.h"
+#include "governance/access/access.h"
 #include "governance/protection/sealed_blobs.h"
 #include "governance/protection/sealed_table.h"
 #include "infra/bus/bus.h"
@@ -101,10 +102,14 @@ struct DocumentContent {
   Bytes bytes;
 };
 
+struct StoredDocument;
+
 class Catalog {
  public:
-  // What is removed is told through `events`, so that a BlobCollector can free the originals; null: they stay.
-  Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events = nullptr, const Clock& clock = Clock::system());
+  // `access`: its policies may forbid documents by their attributes "class", "residency" and "labels" (separated by commas); null: access lists alone
+  // decide. What is removed is told through `events`, so that a BlobCollector can free the originals; null: they stay.
+  Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events = nullptr, const Clock& clock = Clock::system(),
+          const governance::Access* access = nullptr);
 
   // Brings the tables up to date and fills the index from the rows. Vectors of another model than `embedding_model` (empty:
   // none) are left out; their passages are found by text until they are ingested again. Projects whose key is revoked are left out of the
@@ -159,6 +164,7 @@ class Catalog {
   // False when the chunk has gone.
   Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);
   // The document, when the caller may see it.
+  bool permitted(const Call& call, const StoredDocument& stored) const;
   Result<Document> visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<infra::SqlRow>& row, const std::string& id);
 
   infra::SqlDatabase& sql_;
@@ -166,6 +172,7 @@ class Catalog {
   Index& index_;
   infra::EventBus* const events_;
   const Clock& clock_;
+  const governance::Access* const access_;
   std::string embedding_model_;
   std::mutex writes_;
 };

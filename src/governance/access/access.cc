@@ -150,6 +150,14 @@ Decision Access::decide(const Call& call, Action action, const Resource& resourc
   return decision;
 }
 
+bool Access::permits(const Call& call, Action action, const Resource& resource) const {
+  if (is_local_operator(call.principal)) return true;
+  const auto state = this->state();
+  if (const auto own = state->tenants.find(call.principal.tenant); own != state->tenants.end() && !own->second.broken.empty()) return false;
+  const PolicyLayers layers = state->layers(call.principal.tenant);
+  return layers.decide(request(call, action, resource, layers.asked(action))).allowed;
+}
+
 AccessExplanation Access::explain(const Call& call, Action action, const Resource& resource) const {
   AccessExplanation out{.decision = decide(call, action, resource), .layers = state()->layers(call.principal.tenant), .policies = {}};
   if (!out.decision.rule.starts_with("access."))

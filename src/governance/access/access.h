@@ -110,6 +110,9 @@ class Access {
   // works on the data folder itself and whom policies therefore do not hold; another tenant's resource is refused; so is another project's,
   // except to who may project.manage; a job's token must name the action and the thing, and the scopes of a key the action; then the policies.
   Decision decide(const Call& call, Action action, const Resource& resource) const;
+  // What the policies alone say of one thing among those that check() let the caller through to, by what the thing says of itself (class, labels,
+  // residency, owner): for leaving out of lists and search what policies forbid.
+  bool permits(const Call& call, Action action, const Resource& resource) const;
   AccessExplanation explain(const Call& call, Action action, const Resource& resource) const;
 
   // kInvalidArgument when neither installation nor tenant defines it; says which there are.
