@@ -25,6 +25,11 @@ MANAGED = [
     ("POST", "/v1/stoa/policies/x/rollback", {"version": 1}),
     ("POST", "/v1/stoa/policies/dry-run", {"text": "#"}),
     ("GET", "/v1/stoa/roles", None),
+    ("GET", "/v1/stoa/protection", None),
+    ("POST", "/v1/stoa/protection/rotate", {}),
+    ("POST", "/v1/stoa/protection/revoke", {"destroy": True}),
+    ("POST", "/v1/stoa/protection/restore", {}),
+    ("POST", "/v1/stoa/protection/keep", {"keep": "all"}),
     ("POST", "/v1/stoa/projects", {"name": "mine"}),
     ("GET", "/v1/stoa/users", None),
     ("POST", "/v1/stoa/users", {"name": "mallory", "groups": ["admins"]}),
@@ -171,6 +176,15 @@ def test_dead_keys_are_dead_at_once(world):
     caller = world.add_caller("expired", expired["key"])
     time.sleep(1.5)
     assert statuses_of(caller) == {401} and caller.call("GET", "/v1/files").without() == refused.without()
+
+
+def test_a_key_of_a_project_is_changed_from_inside(world):
+    """An admin of another tenant who names the victim's project changes their own."""
+    before = world.adam.ok("GET", "/v1/stoa/protection")
+    for path in ("rotate", "restore"):
+        world.boris.call("POST", f"/v1/stoa/protection/{path}?project={before['project']}", {"project": before["project"], "tenant": "default"})
+    assert world.adam.ok("GET", "/v1/stoa/protection") == before
+    assert world.boris.ok("GET", f"/v1/stoa/protection?project={before['project']}")["project"] != before["project"]
 
 
 def test_a_disabled_user_is_out_at_once(world):

@@ -1,12 +1,13 @@
 """After all attacks (files run in the order of their names): the server lives, its logs are whole, and each refusal stands in the audit log."""
 import json
 import re
+import sqlite3
 import subprocess
 
 import pytest
 
 from routes import pattern_of
-from stoa_server import BINARY
+from stoa_server import BINARY, wait_until
 from test_transport import INJECTED
 
 
@@ -43,6 +44,19 @@ def test_each_refusal_is_in_the_audit_log(world, entries):
     for refused in told:
         if refused.status == 403:
             assert entries[refused.request_id]["outcome"] == "denied" and entries[refused.request_id]["reason"], refused
+
+
+def test_attempts_of_strangers_are_counted(world):
+    """However many they were: one entry for an address and minute, when the minute has passed, and until then a row that counts."""
+    with sqlite3.connect(f"file:{world.server.home}/stoa.db?mode=ro", uri=True, timeout=30) as database:
+
+        def minutes():
+            entered = world.adam.ok("GET", "/v1/stoa/audit?action=identity.authenticate&limit=1000")["data"]
+            return len(entered) + database.execute("SELECT COUNT(*) FROM audit_strangers").fetchone()[0]
+
+        world.stranger.call("GET", "/v1/files")
+        wait_until(minutes, 10, "an attempt without a credential is counted")
+        assert minutes() < 20, "they cannot fill the store"
 
 
 def test_the_audit_log_holds_no_secrets(world, entries):
