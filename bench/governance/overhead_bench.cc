@@ -31,11 +31,14 @@
 #include "governance/access/access.h"
 #include "governance/audit/audit.h"
 #include "governance/cost/ledger.h"
+#include "governance/identity/authenticator.h"
 #include "governance/identity/identity.h"
+#include "governance/protection/sealer.h"
 #include "infra/bus/local/local.h"
 #include "infra/crypto/hash.h"
 #include "infra/http/server.h"
 #include "infra/journal/write_behind.h"
+#include "infra/keys/file/file.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace {
@@ -94,6 +97,8 @@ struct World {
   governance::PriceBook prices = must(governance::PriceBook::parse(kPrices, "bench"));
   std::unique_ptr<governance::Ledger> ledger;
   Metrics metrics;
+  std::unique_ptr<infra::KeyManagement> master;
+  std::unique_ptr<governance::Sealer> sealer;
   std::unique_ptr<feedback::TraceStore> traces;
   std::vector<std::string> keys;
 
@@ -170,7 +175,9 @@ void open_world(World& world, const Options& options) {
   world.identity = must(governance::Identity::open(*world.database, *world.audit, *world.access, server_secret(), Clock::system(), world.behind.get()));
   world.events = must(infra::open_local_bus(*world.database, {}, Clock::system(), world.behind.get()));
   world.ledger = must(governance::Ledger::open(*world.database, world.prices, Clock::system(), world.behind.get()));
-  world.traces = must(feedback::TraceStore::open(*world.database, world.metrics));
+  world.master = must(infra::open_file_keys(home / "keys", true));
+  world.sealer = must(governance::Sealer::open(*world.database, *world.master));
+  world.traces = must(feedback::TraceStore::open(*world.database, *world.sealer, world.metrics));
   must(world.events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(world.metrics)));
   must(world.behind->start());
   must(world.events->start());
@@ -237,8 +244,41 @@ infra::HttpResponse answer() {
   return response;
 }
 
+// When the answer was handed over.
+class TimedResponder final : public infra::MemoryResponder {
+ public:
+  void send(infra::HttpResponse response) override {
+    sent = Steady::now();
+    MemoryResponder::send(std::move(response));
+  }
+  Steady::time_point sent;
+};
+
+// The same without HTTP: from the handler's beginning to its answer, and to its end (what follows the answer may delay the next one on a busy machine).
+void measure_path(const infra::Router& router, const World& world, int times, JsonObject& out) {
+  std::mt19937 random(4);
+  std::vector<double> answer, end;
+  for (int i = 0; i < times; ++i) {
+    infra::HttpRequest request;
+    request.method = "GET";
+    request.path = "/governed";
+    request.peer = "127.0.0.1:40000";
+    request.headers.set("authorization", "Bearer " + world.keys[random() % world.keys.size()]);
+    TimedResponder responder;
+    const auto begin = Steady::now();
+    router.dispatch(std::move(request), responder);
+    end.push_back(micros(begin));
+    answer.push_back(std::chrono::duration<double, std::micro>(responder.sent - begin).count());
+  }
+  for (const double share : {0.5, 0.99}) {
+    out[fmt::format("path_p{:.0f}", share * 100)] = at(answer, share);
+    out[fmt::format("path_end_p{:.0f}", share * 100)] = at(end, share);
+  }
+}
+
 void measure_requests(World& world, const Options& options, JsonObject& out) {
-  gateway::Pipeline pipeline({*world.access, *world.identity, *world.audit, *world.ledger, *world.events, world.metrics, gateway::admin::record_traces(*world.traces, "USD")});
+  const governance::Authenticator authenticator(*world.identity);
+  gateway::Pipeline pipeline({*world.access, authenticator, *world.audit, *world.ledger, *world.events, world.metrics, gateway::admin::record_traces(*world.traces, "USD")});
   infra::Router router;
   must(router.add("GET", "/bare", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(answer()); }));
   const auto error_body = [](const Error& error) {
@@ -253,6 +293,7 @@ void measure_requests(World& world, const Options& options, JsonObject& out) {
     return answer();
   }));
   const auto server = must(infra::HttpServer::start({}, std::move(router)));
+  measure_path(server->router(), world, options.parts, out);
   Client client(server->port());
   std::mt19937 random(2);
   const auto key = [&]() -> const std::string& { return world.keys[random() % world.keys.size()]; };

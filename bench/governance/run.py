@@ -39,9 +39,10 @@ def main():
     for q in ("p50", "p99"):
         small_us, large_us = ([r[f"governed_{q}"] - r[f"bare_{q}"] for r in results] for results in runs)
         row(f"change by size, {q}", "%", [100 * (b / a - 1) for a, b in zip(small_us, large_us)], 20)
-    for part, aim in (("identity", 60), ("decision", 20), ("limits", 60), ("audit", 200)):
+    for part, aim in (("path", 60), ("identity", 60), ("decision", 20), ("limits", 60), ("audit", 200)):
         for size, results in zip(("small", "large"), runs):
-            row(f"{part} alone, p99, {size} installation", "us", [r[f"{part}_p99"] for r in results], aim)
+            name = "the whole path without HTTP" if part == "path" else f"{part} alone"
+            row(f"{name}, p99, {size} installation", "us", [r[f"{part}_p99"] for r in results], aim)
     for question in ("principal", "resource", "action", "trace", "time"):
         row(f"100 entries by {question} of {entries:,}, p99", "ms", [r[f"by_{question}_p99"] / 1000 for r in runs[1]], 100)
     for q in ("p50", "p99"):

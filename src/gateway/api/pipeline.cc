@@ -184,7 +184,6 @@ RequestFinished RequestScope::event() {
   if (finished_.error) event.error = error_info(finished_.error->code).name;
   event.answer = answer_record();
   if (!event.answer.empty()) event.answer_id = finished_.answer_id;
-  event.elevation = finished_.principal.elevation;
   event.usage = finished_.usage;
   event.cost = finished_.cost;
   event.started = finished_.started;
