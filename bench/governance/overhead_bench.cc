@@ -104,6 +104,7 @@ struct World {
 
   ~World() {
     if (behind) behind->stop();
+    if (events) events->stop();
   }
 };
 
