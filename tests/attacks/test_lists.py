@@ -4,6 +4,7 @@ import json
 import pytest
 
 from routes import LISTS, fill
+from stoa_server import wait_until
 from world import PRIVATE, PUBLIC, SECRET
 
 OUTSIDERS = ("nora", "boris", "dora")
@@ -124,7 +125,7 @@ def test_a_colleague_cannot_replace_or_prune_what_he_does_not_see(world):
     assert job["missing"] == [digest], "that somebody else has sent these bytes is not told"
     peter.call("PUT", f"/v1/stoa/ingest/jobs/{job['id']}/blobs/{digest}", world.job_content)
     peter.ok("POST", f"/v1/stoa/ingest/jobs/{job['id']}/start")
-    world.wait_indexed(peter, store)
+    wait_until(lambda: peter.ok("GET", f"/v1/stoa/ingest/jobs/{job['id']}")["status"] == "completed", 30, "the job is done")
     done = peter.ok("GET", f"/v1/stoa/ingest/jobs/{job['id']}")
     assert done["removed"] == 0 and done["unchanged"] == 0, done
     assert olga.ok("GET", fill("/v1/vector_stores/{store}/files/{file}", world.things))["status"] == "completed"
