@@ -9,7 +9,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::string_view kKeyStart = "sk-stoa-";
+constexpr std::string_view kSecretStarts[] = {"sk-stoa-", "eyJ"};  // keys, and tokens of jobs and providers
 
 // The soft limit only, so that it can be taken back.
 void set_core_limit(bool on) {
@@ -39,10 +39,13 @@ bool hide_keys(int argc, char** argv) {
   bool found = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument(argv[i]);
-    const auto at = argument.find(kKeyStart);
-    if (at == std::string_view::npos) continue;
-    found = true;
-    for (std::size_t k = at + kKeyStart.size(); k < argument.size(); ++k) argv[i][k] = '*';
+    for (const std::string_view start : kSecretStarts) {
+      const auto at = argument.find(start);
+      if (at == std::string_view::npos) continue;
+      found = true;
+      for (std::size_t k = at + start.size(); k < argument.size(); ++k) argv[i][k] = '*';
+      break;
+    }
   }
   return found;
 }

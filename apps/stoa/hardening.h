@@ -7,7 +7,7 @@ namespace stoa::cli {
 void harden_process();
 // Takes the part about core dumps and debuggers back: debug.core_dumps.
 void allow_core_dumps();
-// Overwrites API keys among the arguments, which every user of the machine sees in the process list. Call when they have been read.
+// Overwrites API keys and tokens among the arguments, which every user of the machine sees in the process list. Call when they have been read.
 // True when there was one.
 bool hide_keys(int argc, char** argv);
 
