@@ -128,9 +128,9 @@ Result<infra::SqlValue> seal_chunk(const ProjectKeys& keys, std::int64_t key, co
                      {strings_to_json(chunk.section), chunk.anchor, chunk.prefix, chunk.text, as_text(std::as_bytes(vector))});
 }
 
-Result<StoredChunk> open_chunk(const ProjectKeys& keys, std::int64_t key, ByteSpan sealed) {
+Result<OpenedChunk> open_chunk(const ProjectKeys& keys, std::int64_t key, ByteSpan sealed) {
   STOA_TRY(record, open_record(keys, row_context("chunks", std::to_string(key)), sealed, 5));
-  StoredChunk chunk{record.text(0), record.text(1), record.text(2), record.text(3), std::vector<float>(record.fields[4].size() / sizeof(float))};
+  OpenedChunk chunk{record.text(0), record.text(1), record.text(2), record.text(3), std::vector<float>(record.fields[4].size() / sizeof(float))};
   if (!chunk.vector.empty()) std::memcpy(chunk.vector.data(), record.fields[4].data(), chunk.vector.size() * sizeof(float));
   return chunk;
 }

@@ -37,12 +37,12 @@ Result<infra::SqlValue> seal_collection(const governance::ProjectKeys& keys, con
                                         const std::map<std::string, std::string>& metadata);
 Result<infra::SqlValue> seal_document(const governance::ProjectKeys& keys, const Document& document);
 Result<infra::SqlValue> seal_chunk(const governance::ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector);
-struct StoredChunk {
+struct OpenedChunk {
   std::string section;  // JSON
   std::string anchor, prefix, text;
   std::vector<float> vector;
 };
-Result<StoredChunk> open_chunk(const governance::ProjectKeys& keys, std::int64_t key, ByteSpan sealed);
+Result<OpenedChunk> open_chunk(const governance::ProjectKeys& keys, std::int64_t key, ByteSpan sealed);
 Result<infra::SqlValue> seal_job(const governance::ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes);
 struct StoredFileName {
   std::string path, digest, error;
