@@ -135,6 +135,20 @@ def test_a_source_includes_its_own_header_first():
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_two_types_of_a_namespace_share_a_name():
+    """The linker takes one for the other without a word, where both are in a container."""
+    places = {}
+    for path in files("*.h", "*.cc", below=("src",)):
+        text = path.read_text()
+        if path.suffix == ".cc":  # what is without a name there is the file's own
+            text = re.sub(r"^namespace \{.*?^\}  // namespace$", "", text, flags=re.M | re.S)
+        namespace = re.search(r"^namespace ([\w:]+) \{", text, re.M)
+        for name in re.findall(r"^(?:struct|class|enum class)\s+(\w+)(?!::)\s*(?:final\s*)?(?::(?!:)[^;{]*)?\{", text, re.M):
+            places.setdefault((namespace and namespace[1], name), set()).add(str(path.relative_to(ROOT)))
+    assert len(places) > 500
+    assert not {name: sorted(where) for name, where in places.items() if len(where) > 1}
+
+
 def test_every_layer_has_a_readme():
     missing = [name for name in MODULES if not any((SRC / folder / "README.md").exists() for folder in (name, name.split("/")[0]))]
     assert not missing, f"no README.md in these folders or their layer: {missing}"
