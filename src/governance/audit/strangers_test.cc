@@ -78,6 +78,7 @@ TEST_P(StrangersContract, ManyAddressesDoNotMakeManyEntries) {
   begin();
   for (int i = 0; i < 2000; ++i) ASSERT_TRUE(strangers_->add(fmt::format("10.0.{}.{}", i / 256, i % 256), "GET /"));
   for (int i = 0; i < 300; ++i) ASSERT_TRUE(strangers_->add(fmt::format("2001:db8::{:x}", i), "GET /"));
+  ASSERT_TRUE(behind_->catch_up());  // what is carried over late counts anew
   clock_.time += kMinute;
   const auto [count, attempts] = entries();
   EXPECT_LE(count, static_cast<std::size_t>(StrangerLog::kMaxAddresses) + 1);
@@ -87,6 +88,7 @@ TEST_P(StrangersContract, ManyAddressesDoNotMakeManyEntries) {
 TEST_P(StrangersContract, OneNetworkIsOneStranger) {
   begin();
   for (int i = 0; i < 300; ++i) ASSERT_TRUE(strangers_->add(fmt::format("2001:db8::{:x}", i), "GET /"));
+  ASSERT_TRUE(behind_->catch_up());  // what is carried over late counts anew
   clock_.time += kMinute;
   EXPECT_EQ(entries(), std::make_pair(std::size_t{1}, std::int64_t{300}));
   EXPECT_EQ(audit_->query({.tenant = "tenant_1"})->at(0).address, "2001:db8::/64");
