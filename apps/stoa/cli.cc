@@ -194,17 +194,21 @@ void add_policies(CLI::App& app, Parsed& p) {
 void add_kms(CLI::App& app, Parsed& p) {
   auto* kms = verb(app, p, "kms", "Keys that protect what is stored: all content is sealed under its project's key, and those keys under a master key", {});
   kms->require_subcommand(1);
-  verb(*kms, p, "status", "Where the master key is, and the keys of each project", [&] { return kms_status(p.global); });
-  auto* rotate = verb(*kms, p, "rotate", "Replace the master key, or with a project that project's data key. Nothing stops meanwhile", [&] { return kms_rotate(p.global, p.kms); });
+  const auto of_tenant = [&p](CLI::App* app) {
+    app->add_option("--tenant", p.kms.tenant, "Tenant of the projects (default: default)");
+    return app;
+  };
+  of_tenant(verb(*kms, p, "status", "Where the master key is, and the keys of a tenant's projects", [&] { return kms_status(p.global, p.kms); }));
+  auto* rotate = of_tenant(verb(*kms, p, "rotate", "Replace the master key, or with a project that project's data key. Nothing stops meanwhile", [&] { return kms_rotate(p.global, p.kms); }));
   rotate->add_option("project", p.kms.project, "Project: name or id; without it, the master key");
   verb(*kms, p, "rewrap", "Wrap the keys of all projects anew, by the key management that is configured now", [&] { return kms_rewrap(p.global); });
-  auto* revoke = verb(*kms, p, "revoke", "Take a project's key away: from then on nobody can read or write what it holds", [&] { return kms_revoke(p.global, p.kms); });
+  auto* revoke = of_tenant(verb(*kms, p, "revoke", "Take a project's key away: from then on nobody can read or write what it holds", [&] { return kms_revoke(p.global, p.kms); }));
   revoke->add_option("project", p.kms.project, "Project: name or id")->required();
   revoke->add_flag("--destroy", p.kms.destroy, "Erase the key for good: there is no way back, from backups of the data folder made after this either");
-  auto* keep = verb(*kms, p, "keep", "What a project keeps of prompts and answers, sealed like all else", [&] { return kms_keep(p.global, p.kms); });
+  auto* keep = of_tenant(verb(*kms, p, "keep", "What a project keeps of prompts and answers, sealed like all else", [&] { return kms_keep(p.global, p.kms); }));
   keep->add_option("project", p.kms.project, "Project: name or id")->required();
   keep->add_option("what", p.kms.keep, "none, responses (those that clients ask to be stored), traces, all, or default")->required()->check(CLI::IsMember({"none", "responses", "traces", "all", "default"}));
-  verb(*kms, p, "restore", "Give a revoked key back, unless it was destroyed", [&] { return kms_restore(p.global, p.kms); })
+  of_tenant(verb(*kms, p, "restore", "Give a revoked key back, unless it was destroyed", [&] { return kms_restore(p.global, p.kms); }))
       ->add_option("project", p.kms.project, "Project: name or id")->required();
 }
 

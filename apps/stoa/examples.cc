@@ -38,7 +38,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 94> kExample
     {"keys revoke", "  stoa keys revoke key_...          works at once; its citation links end too"},
     {"kms", "  stoa kms status\n  stoa kms rotate                   a new master key; a project's name: a new key for its data\n"
             "  stoa kms revoke acquired-team     unreadable at once; 'stoa kms restore acquired-team' takes it back"},
-    {"kms status", "  stoa kms status --json"},
+    {"kms status", "  stoa kms status --tenant acme --json"},
     {"kms rotate", "  stoa kms rotate                   the master key, every year or when somebody leaves\n"
                    "  stoa kms rotate default           the project's data key: new writes at once, the rest behind"},
     {"kms rewrap", "  stoa kms rewrap                   after kms.provider was changed"},

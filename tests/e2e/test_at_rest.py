@@ -202,3 +202,18 @@ def test_rotation_survives_being_killed(server):
     assert {key["master"] for project in status["projects"] for key in project["versions"]} == {"3"}
     wait_until(lambda: "sealed anew" in server.log_text(), 10, "the rest is sealed anew behind")
     assert words_in(everything(ann, things)) == words_in(before)
+
+
+def test_keys_of_other_tenants_are_named_by_their_tenant(tmp_path):
+    running = Stoa(tmp_path / "home", models=False).start()
+    try:
+        running.cli("tenants", "create", "acme")
+        key = running.json("keys", "create", "--home", str(running.home), "--tenant", "acme", "--user", "ann", "--role", "developer")["key"]
+        Client(running.port, key).call("POST", "/v1/vector_stores", {"name": "plans"})
+        listed = lambda *more: [project["name"] for project in running.json("kms", "status", *more)["projects"]]
+        assert listed("--tenant", "acme") == ["default"] and listed() == []
+        running.cli("kms", "revoke", "default", "--tenant", "acme")
+        wait_until(lambda: Client(running.port, key).call("GET", "/v1/vector_stores")[0] != 200, 5, "another process takes the key away")
+        assert running.cli("kms", "status", "--tenant", "nobody", check=False).returncode == 5
+    finally:
+        running.stop()

@@ -141,8 +141,9 @@ struct KmsOptions {
   std::string project;       // name or id; empty: all of the installation
   bool destroy = false;
   std::string keep;
+  std::string tenant = "default";  // of the project
 };
-int kms_status(const Global& global);
+int kms_status(const Global& global, const KmsOptions& options);
 int kms_rotate(const Global& global, const KmsOptions& options);
 int kms_rewrap(const Global& global);
 int kms_revoke(const Global& global, const KmsOptions& options);

@@ -32,11 +32,11 @@ struct Local {
   }
 };
 
-Result<Local> open_local(const Global& global) {
+Result<Local> open_local(const Global& global, const std::string& tenant) {
   STOA_TRY(config, load_config(global));
   STOA_TRY(installation, wiring::Installation::open(config));
   STOA_TRY(protection, wiring::Protection::open(config, installation));
-  STOA_TRY(actor, installation.identity->local_operator());
+  STOA_TRY(actor, installation.identity->local_operator(tenant));
   return Local{std::move(installation), std::move(protection), Call::of(std::move(actor))};
 }
 
@@ -79,9 +79,10 @@ std::string masters_text(const governance::ProjectKeyStatus& status) {
 }
 
 // Does something to one project's key and says what it is then.
-int with_project(const Global& global, const std::string& project, std::string_view done,
+int with_project(const Global& global, const KmsOptions& options, std::string_view done,
                  const std::function<Status(governance::KeyAdmin&, const Call&, const Permit&)>& work) {
-  auto local = open_local(global);
+  const std::string& project = options.project;
+  auto local = open_local(global, options.tenant);
   if (!local) return report(local.error(), global.json);
   const auto permit = local->project_permit(project);
   if (!permit) return report(permit.error(), global.json);
@@ -102,8 +103,8 @@ int report_count(const Global& global, const Result<std::int64_t>& count, std::s
 
 }  // namespace
 
-int kms_status(const Global& global) {
-  auto local = open_local(global);
+int kms_status(const Global& global, const KmsOptions& options) {
+  auto local = open_local(global, options.tenant);
   if (!local) return report(local.error(), global.json);
   const auto all = overview(*local);
   if (!all) return report(all.error(), global.json);
@@ -127,9 +128,9 @@ int kms_status(const Global& global) {
 
 int kms_rotate(const Global& global, const KmsOptions& options) {
   if (!options.project.empty())
-    return with_project(global, options.project, "{} has a new data key. A running server seals what is there anew, behind; 'stoa kms status' shows when it is done.",
+    return with_project(global, options, "{} has a new data key. A running server seals what is there anew, behind; 'stoa kms status' shows when it is done.",
                         [](governance::KeyAdmin& keys, const Call& call, const Permit& permit) { return keys.rotate(call, permit); });
-  auto local = open_local(global);
+  auto local = open_local(global, options.tenant);
   if (!local) return report(local.error(), global.json);
   const auto permit = local->installation_permit();
   if (!permit) return report(permit.error(), global.json);
@@ -137,7 +138,7 @@ int kms_rotate(const Global& global, const KmsOptions& options) {
 }
 
 int kms_rewrap(const Global& global) {
-  auto local = open_local(global);
+  auto local = open_local(global, KmsOptions{}.tenant);
   if (!local) return report(local.error(), global.json);
   const auto permit = local->installation_permit();
   if (!permit) return report(permit.error(), global.json);
@@ -145,18 +146,18 @@ int kms_rewrap(const Global& global) {
 }
 
 int kms_revoke(const Global& global, const KmsOptions& options) {
-  return with_project(global, options.project,
+  return with_project(global, options,
                       options.destroy ? "The key of {} is destroyed: its data cannot be read again." : "The key of {} is revoked: its data can be neither read nor written. 'stoa kms restore' gives it back.",
                       [&](governance::KeyAdmin& keys, const Call& call, const Permit& permit) { return keys.revoke(call, permit, options.destroy); });
 }
 
 int kms_restore(const Global& global, const KmsOptions& options) {
-  return with_project(global, options.project, "The key of {} is given back; a running server makes its documents searchable again.",
+  return with_project(global, options, "The key of {} is given back; a running server makes its documents searchable again.",
                       [](governance::KeyAdmin& keys, const Call& call, const Permit& permit) { return keys.restore(call, permit); });
 }
 
 int kms_keep(const Global& global, const KmsOptions& options) {
-  return with_project(global, options.project, "It is so from now on for {}; what was kept before stays.", [&](governance::KeyAdmin& keys, const Call& call, const Permit& permit) -> Status {
+  return with_project(global, options, "It is so from now on for {}; what was kept before stays.", [&](governance::KeyAdmin& keys, const Call& call, const Permit& permit) -> Status {
     if (options.keep == "default") return keys.set_keep(call, permit, {});
     STOA_TRY(keep, governance::parse_keep(options.keep));
     return keys.set_keep(call, permit, keep);
