@@ -142,7 +142,10 @@ Decision Access::decide(const Call& call, Action action, const Resource& resourc
   if (auto decision = walls(principal, info, resource, project)) return std::move(*decision);
   const auto state = this->state();
   const PolicyLayers layers = state->layers(principal.tenant);
-  const auto reach = [&] { return layers.decide(request(call, Action::kProjectManage, resource, layers.asked(Action::kProjectManage))).allowed; };
+  const auto reach = [&] {
+    return in_scope(principal.scopes, action_name(Action::kProjectManage)) &&
+           layers.decide(request(call, Action::kProjectManage, resource, layers.asked(Action::kProjectManage))).allowed;
+  };
   if (auto decision = after_walls(principal, info, *state, resource, project, reach)) return std::move(*decision);
   const PolicyRequest asked = request(call, action, resource, layers.asked(action));
   Decision decision = said(layers.decide(asked), principal, version_of(*state, principal.tenant));

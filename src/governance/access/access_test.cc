@@ -130,6 +130,17 @@ class NoonOnSaturday final : public Clock {
   Micros now() const override { return parse_rfc3339("2026-11-21T12:30:00Z").value(); }
 };
 
+TEST(AccessAttacks, AScopedKeyReachesIntoOtherProjectsOnlyWhereItsScopesSaySo) {
+  Call key = someone("admin");
+  Resource other = thing();
+  other.project = "proj_other";
+  EXPECT_TRUE(roles().decide(key, Action::kDocumentRead, other).allowed);
+  key.principal.scopes = {"document.read"};
+  EXPECT_EQ(roles().decide(key, Action::kDocumentRead, other).rule, "access.project");
+  key.principal.scopes.push_back("project.manage");
+  EXPECT_TRUE(roles().decide(key, Action::kDocumentRead, other).allowed);
+}
+
 TEST(Access, PoliciesAskWhereACallComesFrom) {
   const NoonOnSaturday clock;
   int asked = 0;
