@@ -1,15 +1,13 @@
 #include "governance/audit/checkpoints.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "infra/files/files.h"
 
 namespace stoa::governance {
 namespace {
@@ -72,14 +70,10 @@ Status AuditCheckpoints::keep_up() {
 
 Status AuditCheckpoints::copy_to_witness(const Kept& made) {
   if (witness_.empty()) return {};
-  const auto failed = [&](std::string_view what) { return fail(ErrorCode::kUnavailable, "{}: {}: {}", witness_.string(), what, std::strerror(errno)); };
-  const int file = ::open(witness_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return failed("cannot be opened");
-  const std::string line = dump_json(JsonObject{{"time", to_rfc3339(made.time)}, {"checkpoint", made.note}}) + "\n";
-  Status status;
-  if (::write(file, line.data(), line.size()) != static_cast<ssize_t>(line.size()) || ::fsync(file) != 0) status = failed("cannot be written");
-  ::close(file);
-  return status;
+  const infra::File file(witness_, O_WRONLY | O_APPEND | O_CREAT);
+  if (!file.is_open()) return fail(infra::file_error(witness_, "open"));
+  STOA_CHECK(file.write(as_bytes(dump_json(JsonObject{{"time", to_rfc3339(made.time)}, {"checkpoint", made.note}}) + "\n")));
+  return file.sync();
 }
 
 // The note of the last whole line.

@@ -2,19 +2,18 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <mutex>
 #include <thread>
 
 #include "base/log.h"
+#include "infra/files/files.h"
 #include "infra/journal/segment.h"
 
 namespace stoa::infra {
@@ -23,60 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".journal";
-
-Error system_error(const fs::path& path, std::string_view doing) {
-  const int number = errno;
-  const bool full = number == ENOSPC || number == EDQUOT || number == EFBIG;
-  return error(full ? ErrorCode::kResourceExhausted : ErrorCode::kUnavailable, "{}: {}: {}", path.string(), doing, std::strerror(number))
-      .with_hint(full ? "free space on the disk that holds the data folder" : "check that the data folder can be read and written");
-}
-
-class File {
- public:
-  File(fs::path path, int flags) : path_(std::move(path)), descriptor_(::open(path_.c_str(), flags | O_CLOEXEC, 0600)) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  bool open() const { return descriptor_ >= 0; }
-  int get() const { return descriptor_; }
-  const fs::path& path() const { return path_; }
-
-  Status write(std::string_view bytes, std::size_t offset) const {
-    while (!bytes.empty()) {
-      const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return fail(system_error(path_, "write"));
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-      offset += static_cast<std::size_t>(written);
-    }
-    return {};
-  }
-  Result<Bytes> read(std::size_t offset, std::size_t length) const {
-    Bytes bytes(length);
-    std::size_t done = 0;
-    while (done < length) {
-      const ssize_t got = ::pread(descriptor_, bytes.data() + done, length - done, static_cast<off_t>(offset + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return fail(system_error(path_, "read"));
-      if (got == 0) break;
-      done += static_cast<std::size_t>(got);
-    }
-    bytes.resize(done);
-    return bytes;
-  }
-
- private:
-  const fs::path path_;
-  const int descriptor_;
-};
-
-Status sync_folder(const fs::path& folder) {
-  const File handle(folder, O_RDONLY | O_DIRECTORY);
-  if (!handle.open() || ::fsync(handle.get()) != 0) return fail(system_error(folder, "sync"));
-  return {};
-}
 
 struct Segment {
   std::uint64_t first = 0;      // position of its first record
@@ -104,8 +49,8 @@ class FileJournal final : public Journal {
     if (!problem) fs::permissions(folder_, fs::perms::owner_all, problem);
     if (problem) return fail(ErrorCode::kUnavailable, "{}: {}", folder_.string(), problem.message());
     lock_ = std::make_unique<File>(folder_ / "lock", O_RDWR | O_CREAT);
-    if (!lock_->open()) return fail(system_error(lock_->path(), "open"));
-    if (::flock(lock_->get(), LOCK_EX | LOCK_NB) != 0)
+    if (!lock_->is_open()) return fail(file_error(lock_->path(), "open"));
+    if (::flock(lock_->descriptor(), LOCK_EX | LOCK_NB) != 0)
       return fail(error(ErrorCode::kConflict, "{}: another server has this data folder open", folder_.string()).with_hint("stop it first, or choose another folder with --home"));
     STOA_CHECK(find_segments());
     STOA_CHECK(check_segments());
@@ -133,7 +78,7 @@ class FileJournal final : public Journal {
         return fail(error(ErrorCode::kResourceExhausted, "{}: {} bytes wait to be taken over, and no more are allowed", folder_.string(), waiting_bytes())
                         .with_hint("look in the log for why they are not; often the disk is full"));
       Segment& segment = segments_.back();
-      if (auto written = segment.file->write(bytes, segment.end); !written) return fail(undo(segment, std::move(written).error()));
+      if (auto written = segment.file->write_at(as_bytes(bytes), segment.end); !written) return fail(undo(segment, std::move(written).error()));
       segment.end += bytes.size();
       position = ++segment.next - 1;
       last_.store(position, std::memory_order_release);
@@ -171,7 +116,7 @@ class FileJournal final : public Journal {
     const std::size_t enough = from + max_bytes + kRecordHeader + options_.max_record + kRecordTrailer;
     const bool goes_on = until > enough;
     if (goes_on) until = enough;
-    STOA_TRY(bytes, file->read(from, until - from));
+    STOA_TRY(bytes, file->read_at(from, until - from));
     batch.bytes = std::move(bytes);
     if (!goes_on && batch.bytes.size() != until - from) return fail(ErrorCode::kDataLoss, "{}: its end after byte {} is missing", file->path().string(), from + batch.bytes.size());
     STOA_TRY(end, read_records(batch.bytes, from, file->path().string(), batch.first, options_.max_record, goes_on, [&](std::uint64_t, ByteSpan record) -> Status {
@@ -209,7 +154,7 @@ class FileJournal final : public Journal {
       Segment segment;
       segment.first = std::stoull(stem);
       segment.file = std::make_shared<File>(entry->path(), O_RDWR);
-      if (!segment.file->open()) return fail(system_error(entry->path(), "open"));
+      if (!segment.file->is_open()) return fail(file_error(entry->path(), "open"));
       segments_.push_back(std::move(segment));
     }
     if (problem) return fail(ErrorCode::kUnavailable, "{}: {}", folder_.string(), problem.message());
@@ -225,16 +170,16 @@ class FileJournal final : public Journal {
       if (i > 0 && segment.first != segments_[i - 1].next && segment.first > released_ + 1)
         return fail(error(ErrorCode::kDataLoss, "{}: records {} to {} of the journal are missing before it", name, segments_[i - 1].next, segment.first - 1)
                         .with_hint("restore the files from a backup"));
-      STOA_TRY(bytes, segment.file->read(0, options_.segment_bytes + options_.max_record + kSegmentHeader + kRecordHeader + kRecordTrailer + 1));
+      STOA_TRY(bytes, segment.file->read_at(0, options_.segment_bytes + options_.max_record + kSegmentHeader + kRecordHeader + kRecordTrailer + 1));
       STOA_TRY(end, read_segment(bytes, name, segment.first, options_.max_record, is_last, [](std::uint64_t, ByteSpan) { return Status{}; }));
       segment.next = end.next;
       segment.end = end.offset;
       last_ = end.next - 1;
       if (end.offset == bytes.size() && end.offset > 0) continue;
       // The end of what nobody was told is kept. In its place the next record goes.
-      if (end.offset == 0) STOA_CHECK(segment.file->write(segment_header(segment.first), 0));
+      if (end.offset == 0) STOA_CHECK(segment.file->write_at(as_bytes(segment_header(segment.first)), 0));
       segment.end = std::max(end.offset, kSegmentHeader);
-      if (::ftruncate(segment.file->get(), static_cast<off_t>(segment.end)) != 0) return fail(system_error(name, "truncate"));
+      STOA_CHECK(segment.file->truncate(segment.end));
     }
     if (!segments_.empty() && segments_.front().first > released_ + 1)
       return fail(error(ErrorCode::kDataLoss, "{}: records {} to {} of the journal are missing before it", segments_.front().file->path().string(), released_ + 1,
@@ -247,7 +192,7 @@ class FileJournal final : public Journal {
   Status find_cursor() {
     cursor_ = kSegmentHeader;
     Segment& segment = segments_.front();
-    STOA_TRY(bytes, segment.file->read(0, segment.end));
+    STOA_TRY(bytes, segment.file->read_at(0, segment.end));
     STOA_TRY(end, read_segment(bytes, segment.file->path().string(), segment.first, options_.max_record, false, [this](std::uint64_t position, ByteSpan record) -> Status {
                if (position <= released_) cursor_ += kRecordHeader + record.size() + kRecordTrailer;
                return {};
@@ -260,10 +205,10 @@ class FileJournal final : public Journal {
   Status begin_segment(std::uint64_t first) {
     Segment segment{.first = first, .next = first, .end = kSegmentHeader, .file = std::make_shared<File>(folder_ / fmt::format("{:020}{}", first, kExtension), O_RDWR | O_CREAT | O_EXCL)};
     const File& file = *segment.file;
-    if (!file.open()) return fail(system_error(file.path(), "create"));
+    if (!file.is_open()) return fail(file_error(file.path(), "create"));
     Status begun;
-    if (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(options_.segment_bytes)) != 0 && errno != EOPNOTSUPP) begun = fail(system_error(file.path(), "reserve room"));
-    if (begun) begun = file.write(segment_header(first), 0);
+    if (::fallocate(file.descriptor(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(options_.segment_bytes)) != 0 && errno != EOPNOTSUPP) begun = fail(file_error(file.path(), "reserve room"));
+    if (begun) begun = file.write_at(as_bytes(segment_header(first)), 0);
     if (!begun) {
       ::unlink(file.path().c_str());
       return begun;
@@ -274,14 +219,14 @@ class FileJournal final : public Journal {
 
   // What is left of a record that was not written whole must not stand before the next one.
   Error undo(const Segment& segment, Error why) {
-    if (::ftruncate(segment.file->get(), static_cast<off_t>(segment.end)) != 0) failure_ = system_error(segment.file->path(), "truncate");
+    if (const auto undone = segment.file->truncate(segment.end); !undone) failure_ = undone.error();
     return why;
   }
 
   // Removes files all of whose records are released; the last one stays.
   Status drop_segments() {
     while (segments_.size() > 1 && segments_.front().next <= released_ + 1) {
-      if (::unlink(segments_.front().file->path().c_str()) != 0 && errno != ENOENT) return fail(system_error(segments_.front().file->path(), "remove"));
+      if (::unlink(segments_.front().file->path().c_str()) != 0 && errno != ENOENT) return fail(file_error(segments_.front().file->path(), "remove"));
       if (cursor_segment_ == segments_.front().first) {
         cursor_segment_ = segments_[1].first;
         cursor_ = kSegmentHeader;
@@ -310,7 +255,7 @@ class FileJournal final : public Journal {
     }
     Status synced;
     for (const auto& file : files)
-      if (synced && ::fdatasync(file->get()) != 0) synced = fail(system_error(file->path(), "sync"));
+      if (synced) synced = file->sync();
     if (synced && folder) synced = sync_folder(folder_);
     if (!synced) {
       // What the system failed to write it may have forgotten: nothing may be acknowledged on top of it.

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "base/id.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
+#include "infra/files/files.h"
 
 namespace stoa::infra {
 namespace {
@@ -19,56 +19,22 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kScheme = "sha256:";
 
-// The error of the system call that has just failed on `path`.
-Error system_error(const fs::path& path, std::string_view doing) {
-  const int number = errno;
-  const bool full = number == ENOSPC || number == EDQUOT || number == EFBIG;
-  return error(full ? ErrorCode::kResourceExhausted : ErrorCode::kUnavailable, "{}: {}: {}", path.string(), doing, std::strerror(number))
-      .with_hint(full ? "free space on the disk that holds the data folder" : "check that the data folder can be read and written");
-}
-
 Error not_a_digest(std::string_view text) {
   return error(ErrorCode::kInvalidArgument, "'{}' is not a digest of the form sha256:<64 lower-case hexadecimal digits>", text.substr(0, 100));
 }
 
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  bool open() const { return descriptor_ >= 0; }
-  int get() const { return descriptor_; }
-  bool close() { return ::close(std::exchange(descriptor_, -1)) == 0; }
-
- private:
-  int descriptor_;
-};
-
-Status sync_folder(const fs::path& folder) {
-  const File handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle.open() || ::fsync(handle.get()) != 0) return fail(system_error(folder, "sync"));
-  return {};
-}
-
 class Writer final : public BlobWriter {
  public:
-  Writer(const fs::path& root, fs::path temporary, int descriptor) : root_(root), temporary_(std::move(temporary)), file_(descriptor) {}
+  Writer(const fs::path& root, File temporary) : root_(root), file_(std::move(temporary)) {}
   ~Writer() override {
-    if (!committed_) ::unlink(temporary_.c_str());
+    if (!committed_) ::unlink(file_.path().c_str());
   }
 
   Status write(ByteSpan bytes) override {
     hash_.update(bytes);
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return fail(failure_ = system_error(temporary_, "write"));
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-    return {};
+    const Status written = file_.write(bytes);
+    if (!written) failure_ = written.error();
+    return written;
   }
 
   Result<std::string> commit() override {
@@ -81,22 +47,23 @@ class Writer final : public BlobWriter {
     if (!is_digest(name)) return fail(not_a_digest(name));
     if (!failure_.message.empty()) return fail(failure_);  // a part is missing: the blob must not appear
     const std::string hex(name.substr(kScheme.size()));
-    if (::fsync(file_.get()) != 0 || !file_.close()) return fail(failure_ = system_error(temporary_, "sync"));
+    Status kept = file_.sync();
+    if (kept) kept = file_.close();
+    if (!kept) return fail(failure_ = kept.error());
     const fs::path folder = root_ / hex.substr(0, 2), target = folder / hex.substr(2);
     if (::mkdir(folder.c_str(), 0700) == 0) {
       STOA_CHECK(sync_folder(root_));
     } else if (errno != EEXIST) {
-      return fail(system_error(folder, "create"));
+      return fail(file_error(folder, "create"));
     }
     // Replaces an equal blob, should there be one: this also mends one that was damaged.
-    if (::rename(temporary_.c_str(), target.c_str()) != 0) return fail(system_error(target, "rename"));
+    if (::rename(file_.path().c_str(), target.c_str()) != 0) return fail(file_error(target, "rename"));
     committed_ = true;
     return sync_folder(folder);
   }
 
  private:
   const fs::path& root_;
-  const fs::path temporary_;
   File file_;
   Sha256 hash_;
   Error failure_;
@@ -119,10 +86,9 @@ class DiskBlobs final : public BlobStore {
   }
 
   Result<std::unique_ptr<BlobWriter>> writer() override {
-    fs::path temporary = root_ / "tmp" / new_id("blob");
-    const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor < 0) return fail(system_error(temporary, "create"));
-    return std::make_unique<Writer>(root_, std::move(temporary), descriptor);
+    File temporary(root_ / "tmp" / new_id("blob"), O_WRONLY | O_CREAT | O_EXCL);
+    if (!temporary.is_open()) return fail(file_error(temporary.path(), "create"));
+    return std::make_unique<Writer>(root_, std::move(temporary));
   }
 
   Result<Bytes> get(std::string_view digest, std::uint64_t max_bytes) override {
@@ -139,20 +105,10 @@ class DiskBlobs final : public BlobStore {
   Result<Bytes> read(std::string_view digest, std::uint64_t offset, std::size_t length) override {
     STOA_TRY(path, path_of(digest));
     STOA_TRY(total, size(digest));
-    const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.open()) return fail(missing_or(path, digest, "open"));
+    const File file(path, O_RDONLY);
+    if (!file.is_open()) return fail(missing_or(path, digest, "open"));
     const std::uint64_t from = std::min<std::uint64_t>(offset, total);
-    Bytes bytes(static_cast<std::size_t>(std::min<std::uint64_t>(length, total - from)));
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t got = ::pread(file.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(from + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return fail(system_error(path, "read"));
-      if (got == 0) break;  // cut off meanwhile
-      done += static_cast<std::size_t>(got);
-    }
-    bytes.resize(done);
-    return bytes;
+    return file.read_at(from, static_cast<std::size_t>(std::min<std::uint64_t>(length, total - from)));
   }
 
   Result<bool> exists(std::string_view digest) override {
@@ -170,7 +126,7 @@ class DiskBlobs final : public BlobStore {
 
   Status remove(std::string_view digest) override {
     STOA_TRY(path, path_of(digest));
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(system_error(path, "remove"));
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(file_error(path, "remove"));
     return {};
   }
 
@@ -199,7 +155,7 @@ class DiskBlobs final : public BlobStore {
     return root_ / hex.substr(0, 2) / hex.substr(2);
   }
   static Error missing_or(const fs::path& path, std::string_view digest, std::string_view doing) {
-    return errno == ENOENT ? error(ErrorCode::kNotFound, "there is no blob {}", digest) : system_error(path, doing);
+    return errno == ENOENT ? error(ErrorCode::kNotFound, "there is no blob {}", digest) : file_error(path, doing);
   }
 
   const fs::path root_;

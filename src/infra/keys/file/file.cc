@@ -3,16 +3,15 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <mutex>
 #include <utility>
 
 #include "base/log.h"
 #include "infra/crypto/encoding.h"
+#include "infra/files/files.h"
 #include "infra/keys/master_keys.h"
 
 namespace stoa::infra {
@@ -27,26 +26,13 @@ constexpr std::string_view kPreface =
     "# Master keys of Stoa. They open the data keys in the data folder: keep this file apart from that folder and from its backups,\n"
     "# readable by nobody else, and keep a copy in a safe place. Without it the data cannot be read again, by anyone.\n";
 
-Error system_error(const fs::path& path, std::string_view doing) {
-  const int number = errno;
-  return error(number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kUnavailable, "the key file {}: {}: {}", path.string(), doing, std::strerror(number))
-      .with_hint("set kms.file to a place outside of the data folder that the server's user can read and write");
+// Says which file it was, and where it is set.
+Error of_key_file(Error problem) {
+  problem.hint = "set kms.file to a place outside of the data folder that the server's user can read and write";
+  problem.message = "the key file " + problem.message;
+  return problem;
 }
-
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  bool open() const { return descriptor_ >= 0; }
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
+Error key_file_error(const fs::path& path, std::string_view doing) { return of_key_file(file_error(path, doing)); }
 
 Error damaged(const fs::path& path, int line, std::string_view what) {
   return error(ErrorCode::kDataLoss, "the key file {}, line {}: {}", path.string(), line, what).with_hint("restore it from your copy");
@@ -80,24 +66,18 @@ Result<MasterKeys> parse(const fs::path& path, std::string_view text) {
   return keys;
 }
 
-Result<MasterKeys> read_keys(const fs::path& path, int descriptor) {
+Result<MasterKeys> read_keys(const File& file) {
+  const fs::path& path = file.path();
   struct stat info {};
-  if (::fstat(descriptor, &info) != 0) return fail(system_error(path, "look at"));
+  if (::fstat(file.descriptor(), &info) != 0) return fail(key_file_error(path, "look at"));
   if ((info.st_mode & 077) != 0)
     return fail(error(ErrorCode::kPermissionDenied, "the key file {} can be read by others than its owner", path.string())
                     .with_hint(fmt::format("chmod 600 {}; if others may have read it, 'stoa kms rotate' and 'stoa kms rewrap' replace the keys", path.string())));
   if (!S_ISREG(info.st_mode) || static_cast<std::size_t>(info.st_size) > kMaxFile) return fail(damaged(path, 1, "this is no key file"));
-  Bytes bytes(static_cast<std::size_t>(info.st_size));
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = ::pread(descriptor, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(system_error(path, "read"));
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  auto keys = parse(path, as_text(ByteSpan(bytes).first(done)));
-  wipe(bytes);
+  auto bytes = file.read_at(0, static_cast<std::size_t>(info.st_size));
+  if (!bytes) return fail(of_key_file(std::move(bytes).error()));
+  auto keys = parse(path, as_text(*bytes));
+  wipe(*bytes);
   return keys;
 }
 
@@ -113,23 +93,12 @@ Bytes text_of(const MasterKeys& keys) {
   return bytes;
 }
 
-// Whole or not at all; `replace` false: fails with EEXIST when there is a file already.
-Status write_keys(const fs::path& path, const MasterKeys& keys, bool replace) {
-  const fs::path temporary = path.string() + fmt::format(".{}.new", ::getpid());
-  ::unlink(temporary.c_str());
-  const File file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.open()) return fail(system_error(temporary, "create"));
+Result<bool> write_keys(const fs::path& path, const MasterKeys& keys, IfExists if_exists) {
   Bytes text = text_of(keys);
-  const bool written = ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file.get()) == 0;
+  auto written = write_whole(path, text, if_exists);
   wipe(text);
-  const bool placed = written && (replace ? ::rename(temporary.c_str(), path.c_str()) : ::link(temporary.c_str(), path.c_str())) == 0;
-  const int problem = errno;
-  ::unlink(temporary.c_str());
-  errno = problem;
-  if (!placed) return fail(system_error(path, "write"));
-  const File folder(::open(path.has_parent_path() ? path.parent_path().c_str() : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.open() || ::fsync(folder.get()) != 0) return fail(system_error(path, "sync"));
-  return {};
+  if (!written) return fail(of_key_file(std::move(written).error()));
+  return written;
 }
 
 class FileKeys final : public KeyManagement {
@@ -141,8 +110,7 @@ class FileKeys final : public KeyManagement {
     if (!keys && keys.error().code == ErrorCode::kNotFound && create) {
       MasterKeys fresh;
       STOA_CHECK(add_master_key(fresh, clock_.now()));
-      const auto made = write_keys(path_, fresh, false);
-      if (!made && errno != EEXIST) return fail(made.error());  // otherwise another process made it just now
+      STOA_TRY(made, write_keys(path_, fresh, IfExists::kKeep));
       if (made)
         log(LogLevel::kWarning, "made a new master key: keep a copy of this file apart from the data folder, without it the data cannot be read",
             {{"file", path_.string()}});
@@ -176,14 +144,14 @@ class FileKeys final : public KeyManagement {
   Status rotate() override {
     std::lock_guard lock(mutex_);
     for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
-      const File file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!file.open() || ::flock(file.get(), LOCK_EX) != 0) return fail(system_error(path_, "lock"));
+      const File file(path_, O_RDONLY);
+      if (!file.is_open() || ::flock(file.descriptor(), LOCK_EX) != 0) return fail(key_file_error(path_, "lock"));
       struct stat held {}, named {};
-      if (::fstat(file.get(), &held) != 0 || ::stat(path_.c_str(), &named) != 0) return fail(system_error(path_, "look at"));
+      if (::fstat(file.descriptor(), &held) != 0 || ::stat(path_.c_str(), &named) != 0) return fail(key_file_error(path_, "look at"));
       if (held.st_ino != named.st_ino) continue;  // replaced while we waited: lock the new one
-      STOA_TRY(fresh, read_keys(path_, file.get()));
+      STOA_TRY(fresh, read_keys(file));
       STOA_CHECK(add_master_key(fresh, clock_.now()));
-      STOA_CHECK(write_keys(path_, fresh, true));
+      STOA_CHECK(write_keys(path_, fresh, IfExists::kReplace));
       keys_ = std::move(fresh);
       return {};
     }
@@ -199,9 +167,12 @@ class FileKeys final : public KeyManagement {
 
  private:
   Result<MasterKeys> load() const {
-    const File file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.open()) return fail(system_error(path_, "open"));
-    return read_keys(path_, file.get());
+    const File file(path_, O_RDONLY);
+    if (file.is_open()) return read_keys(file);
+    const bool missing = errno == ENOENT;
+    Error problem = key_file_error(path_, "open");
+    if (missing) problem.code = ErrorCode::kNotFound;
+    return fail(std::move(problem));
   }
 
   const fs::path path_;

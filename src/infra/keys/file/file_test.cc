@@ -82,7 +82,7 @@ TEST(FileKeys, BadFilesAreNamedAndExplained) {
   ASSERT_TRUE(open_file_keys(file, true));
   ::chmod(file.c_str(), 0640);
   EXPECT_EQ(open_file_keys(file, true).error().code, ErrorCode::kPermissionDenied);
-  EXPECT_EQ(open_file_keys(folder.path / "absent" / "keys", true).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(open_file_keys(folder.path / "absent" / "keys", true).error().code, ErrorCode::kUnavailable);
 }
 
 }  // namespace
