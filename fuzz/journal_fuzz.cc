@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "infra/journal/group.h"
 #include "infra/journal/packing.h"
 #include "infra/journal/segment.h"
 
@@ -30,6 +31,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(read->offset == 0 || text.substr(0, read->offset) == again);  // what is read is what was written
     require(torn || read->offset == size);
   }
+  infra::JournalGroup group;
+  const auto whole = infra::JournalGroup::read(as_bytes(text), [&](std::uint8_t kind, ByteSpan record) -> Status {
+    group.add(kind, as_text(record));
+    return {};
+  });
+  require(text.starts_with(group.bytes()) && (!whole || group.bytes() == text));
   std::int64_t number = 0;
   std::string word;
   infra::Unpacker unpacker(as_bytes(text));

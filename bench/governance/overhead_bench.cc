@@ -24,6 +24,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/metrics.h"
+#include "base/scheduling.h"
 #include "feedback/telemetry/request_metrics.h"
 #include "feedback/traces/trace_store.h"
 #include "gateway/api/admin/trace_observer.h"
@@ -279,7 +280,7 @@ void measure_path(const infra::Router& router, const World& world, int times, Js
 
 void measure_requests(World& world, const Options& options, JsonObject& out) {
   const governance::Authenticator authenticator(*world.identity);
-  gateway::Pipeline pipeline({*world.access, authenticator, *world.audit, *world.ledger, *world.events, world.metrics, gateway::admin::record_traces(*world.traces, "USD")});
+  gateway::Pipeline pipeline({*world.access, authenticator, *world.audit, *world.ledger, *world.events, world.metrics, gateway::admin::record_traces(*world.traces, "USD"), Clock::system(), std::chrono::minutes(10), nullptr, nullptr, world.behind.get()});
   infra::Router router;
   must(router.add("GET", "/bare", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(answer()); }));
   const auto error_body = [](const Error& error) {
@@ -360,6 +361,7 @@ void measure_parts(World& world, const Options& options, JsonObject& out) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  run_promptly("client");  // the client stands for many on other machines
   Options options;
   CLI::App app("What governance adds to a request");
   app.add_option("--home", options.home, "Folder of the installation that is made and measured")->required();

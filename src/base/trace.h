@@ -56,17 +56,23 @@ class Trace {
  public:
   static constexpr std::size_t kMaxSpans = 256;
 
-  explicit Trace(std::string id, const Clock& clock = Clock::system()) : id_(std::move(id)), clock_(clock) {}
+  explicit Trace(std::string id, const Clock& clock = Clock::system()) : id_(std::move(id)), clock_(clock) { records_.reserve(kUsualSpans); }
   const std::string& id() const { return id_; }  // 32 hex digits (W3C trace id)
 
   // A child of the innermost span that is still open on this trace, or the root.
   Span start(std::string_view name);
   std::vector<SpanRecord> records() const;
+  // The same, when nothing is recorded any more.
+  std::vector<SpanRecord> take_records();
 
   static std::string new_trace_id();
 
  private:
   friend class Span;
+  static constexpr std::size_t kUsualSpans = 12;
+
+  SpanRecord* record(std::size_t index) { return index < records_.size() ? &records_[index] : nullptr; }  // null when it was taken
+
   const std::string id_;
   const Clock& clock_;
   mutable std::mutex mutex_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/json.h"
+
 namespace stoa {
 namespace {
 
@@ -14,14 +16,17 @@ TEST(Events, ARequestComesBackAsItWas) {
   event.model = "m";
   event.status = 429;
   event.error = "resource_exhausted";
+  event.answer = "{\"id\":\"a\\\\b\\n\"}\n\x01";
   event.usage.prompt_tokens = 12;
   event.usage.first_token_micros = 34;
   event.cost = INT64_MAX;
+  event.duration_micros = INT64_MIN;
   event.started = 1'700'000'000'000'000;
   const auto back = RequestFinished::parse(event.to_json());
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->to_json(), event.to_json());
   EXPECT_EQ(back->principal, event.principal);
+  EXPECT_EQ(dump_json(*parse_json(event.to_json())), event.to_json()) << "as the library writes it";
   EXPECT_EQ(back->cost, INT64_MAX);
   EXPECT_EQ(back->usage.first_token_micros, 34);
 }

@@ -183,7 +183,7 @@ Status Node::Parts::open_gateway() {
     backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
   pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *installation.audit, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
-                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get()});
+                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get(), installation.behind.get()});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{

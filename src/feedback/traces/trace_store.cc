@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/scheduling.h"
 #include "base/bounded_queue.h"
 #include "base/log.h"
 #include "base/utf8.h"
@@ -171,6 +172,7 @@ class SqlTraceStore : public TraceStore {
 
  private:
   void run() {
+    run_in_background("traces");
     auto next_purge = Deadline{};
     if (options_.retention_days > 0) next_purge = Deadline::after(std::chrono::seconds(0));
     while (true) {
@@ -184,13 +186,13 @@ class SqlTraceStore : public TraceStore {
     }
   }
 
-  // Records that come within the linger share one commit.
+  // Records that come within the linger share one commit. Nobody wakes the thread meanwhile: that takes longer than to leave a record.
   std::vector<TraceRecord> collect(TraceRecord first) {
     std::vector<TraceRecord> batch;
     batch.push_back(std::move(first));
-    const auto until = Deadline::after(options_.linger);
+    if (!queue_.closed()) std::this_thread::sleep_for(options_.linger);
     while (batch.size() < options_.batch) {
-      auto next = queue_.pop(until);
+      auto next = queue_.try_pop();
       if (!next) break;
       batch.push_back(std::move(*next));
     }

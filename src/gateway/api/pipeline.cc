@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/redact.h"
 #include "governance/identity/authenticator.h"
+#include "infra/journal/write_behind.h"
 
 namespace stoa::gateway {
 namespace {
@@ -82,7 +83,6 @@ RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, 
   finished_.method = request.method;
   finished_.route = request.route;
   finished_.started = pipeline.parts_.clock.now();
-  answer_.salt = governance::new_salt();
 }
 
 Result<governance::Permit> RequestScope::allow(governance::Action action, const governance::Resource& resource) {
@@ -90,6 +90,11 @@ Result<governance::Permit> RequestScope::allow(governance::Action action, const 
   if (permit && answer_.decisions.size() < kMostDecisions)
     answer_.decisions.push_back({std::string(governance::action_name(action)), resource.text(), permit->decision().rule, permit->decision().where});
   return permit;
+}
+
+governance::AnswerRecord& RequestScope::answer() {
+  if (answer_.salt.empty()) answer_.salt = governance::new_salt();
+  return answer_;
 }
 
 bool RequestScope::may(governance::Action action, const governance::Resource& resource) const {
@@ -109,7 +114,7 @@ Status RequestScope::reserve(std::string_view kind, std::string_view model, cons
 Result<governance::Money> RequestScope::settle(const Usage& usage) {
   Span span = call_.span("cost settle");
   finished_.usage = usage;
-  STOA_TRY(cost, pipeline_.parts_.ledger.settle(reservation_, usage));
+  STOA_TRY(cost, concluded_ ? pipeline_.parts_.ledger.settle(reservation_, usage) : pipeline_.parts_.ledger.settle(reservation_, usage, group_));
   finished_.cost = cost;
   return cost;
 }
@@ -144,22 +149,23 @@ void RequestScope::end_stream() {
 // The record of the answer as text; empty when there was none.
 std::string RequestScope::answer_record() {
   if (finished_.answer_id.empty() || finished_.kind.empty() || (finished_.error && !streaming())) return {};
-  answer_.id = finished_.answer_id;
-  answer_.kind = finished_.kind;
-  answer_.request_id = finished_.request_id;
-  answer_.trace_id = trace_.id();
-  answer_.principal = call_.principal;
-  answer_.address = call_.origin.address;
-  answer_.purpose = call_.origin.purpose;
-  answer_.usage = finished_.usage;
-  answer_.cost = finished_.cost;
-  answer_.currency = pipeline_.parts_.ledger.prices().currency();
-  answer_.started = finished_.started;
-  answer_.duration_micros = micros_since(start_);
-  if (finished_.error) answer_.error = error_info(finished_.error->code).name;
-  answer_.question = governance::salted_digest(answer_.salt, finished_.input);
-  answer_.answer = governance::salted_digest(answer_.salt, finished_.output);
-  return governance::record_text(answer_);
+  governance::AnswerRecord& record = answer();
+  record.id = finished_.answer_id;
+  record.kind = finished_.kind;
+  record.request_id = finished_.request_id;
+  record.trace_id = trace_.id();
+  record.principal = call_.principal;
+  record.address = call_.origin.address;
+  record.purpose = call_.origin.purpose;
+  record.usage = finished_.usage;
+  record.cost = finished_.cost;
+  record.currency = pipeline_.parts_.ledger.prices().currency();
+  record.started = finished_.started;
+  record.duration_micros = micros_since(start_);
+  if (finished_.error) record.error = error_info(finished_.error->code).name;
+  record.question = governance::salted_digest(record.salt, finished_.input);
+  record.answer = governance::salted_digest(record.salt, finished_.output);
+  return governance::record_text(record);
 }
 
 governance::AuditEntry RequestScope::entry() const {
@@ -225,7 +231,7 @@ Status RequestScope::conclude() {
     entry.outcome = finished_.error->code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
     if (const auto rule = governance::rule_of(*finished_.error); !rule.empty()) entry.rule = rule;
   }
-  return concluded_.emplace(pipeline_.publish(std::move(entry), event));
+  return concluded_.emplace(pipeline_.publish(std::move(entry), event, group_));
 }
 
 Status add_public_route(infra::Router& router, std::string method, std::string pattern, std::string_view reason, infra::HttpHandler handler, infra::RouteOptions options) {
@@ -330,33 +336,41 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     }
     root.set("http.response.status_code", static_cast<std::int64_t>(scope.finished_.status));
   }
-  record(scope);
+  record(endpoint, scope);
 }
 
-void Pipeline::record(RequestScope& scope) const {
+void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
   // Of a stream that was cut off. Nothing is left to be held back.
   if (const auto recorded = scope.conclude(); !recorded) log_error("a request is missing in the audit log, and was not answered", recorded.error(), {{"request_id", scope.call_.request_id}});
   FinishedRequest& finished = scope.finished_;
   finished.principal = scope.call_.principal;
   finished.duration_micros = micros_since(scope.start_);
-  count(scope);
+  count(endpoint, finished);
   if (parts_.observer) parts_.observer(finished, scope.trace_);
 }
 
-Status Pipeline::publish(governance::AuditEntry entry, const RequestFinished& event) const {
-  STOA_CHECK(parts_.audit.append(std::move(entry)));
-  auto told = parts_.events.publish(RequestFinished::kTopic, event.request_id, event.to_json());
-  if (told || !event.answer.empty()) return told;  // an answer without its record would have no passport
-  log_error("a finished request was not published: the metrics of use lack it", told.error(), {{"request_id", event.request_id}});
-  return {};
+Status Pipeline::publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const {
+  STOA_CHECK(parts_.audit.append(group, std::move(entry)));
+  if (const auto told = parts_.events.publish(group, RequestFinished::kTopic, event.request_id, event.to_json()); !told) {
+    if (!event.answer.empty()) return told;  // an answer without its record would have no passport
+    log_error("a finished request was not published: the metrics of use lack it", told.error(), {{"request_id", event.request_id}});
+  }
+  if (parts_.behind != nullptr) return parts_.behind->append(group);
+  if (group.empty()) return {};
+  return fail(ErrorCode::kInternal, "a request was recorded for a journal that the pipeline does not have");
 }
 
-void Pipeline::count(const RequestScope& scope) const {
-  const FinishedRequest& finished = scope.finished_;
-  parts_.metrics.counter("stoa_http_requests_total", "Requests answered, by route and status.",
-                         {{"method", finished.method}, {"route", finished.route}, {"status", std::to_string(finished.status)}}).add();
-  parts_.metrics.histogram("stoa_http_request_seconds", "Time from the start of the handler to its end.", kSeconds, {{"route", finished.route}})
-      .observe(static_cast<double>(finished.duration_micros) / 1e6);
+void Pipeline::count(const Endpoint& endpoint, const FinishedRequest& finished) const {
+  Endpoint::Counted& counted = *endpoint.counted;
+  std::lock_guard lock(counted.mutex);
+  if (counted.seconds == nullptr)
+    counted.seconds = &parts_.metrics.histogram("stoa_http_request_seconds", "Time from the start of the handler to its end.", kSeconds, {{"route", finished.route}});
+  Counter*& requests = counted.statuses[finished.status];
+  if (requests == nullptr)
+    requests = &parts_.metrics.counter("stoa_http_requests_total", "Requests answered, by route and status.",
+                                       {{"method", finished.method}, {"route", finished.route}, {"status", std::to_string(finished.status)}});
+  requests->add();
+  counted.seconds->observe(static_cast<double>(finished.duration_micros) / 1e6);
 }
 
 }  // namespace stoa::gateway

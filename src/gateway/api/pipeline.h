@@ -4,6 +4,9 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,9 +25,13 @@
 #include "governance/passport/answer_record.h"
 #include "infra/bus/bus.h"
 #include "infra/http/router.h"
+#include "infra/journal/group.h"
 
 namespace stoa::governance {
 class Authenticator;
+}
+namespace stoa::infra {
+class WriteBehind;
 }
 
 namespace stoa::gateway {
@@ -45,8 +52,8 @@ struct FinishedRequest {
   std::int64_t duration_micros = 0;
 };
 
-// Called after the response is out, on the handler's thread. The trace's spans are complete.
-using RequestObserver = std::function<void(const FinishedRequest&, const Trace&)>;
+// Called after the response is out, on the handler's thread. The trace's spans are complete, and may be taken.
+using RequestObserver = std::function<void(const FinishedRequest&, Trace&)>;
 // An error as the body of one dialect. The pipeline adds the headers that all responses carry.
 using ErrorBody = std::function<infra::HttpResponse(const Error&)>;
 
@@ -71,7 +78,7 @@ class RequestScope {
 
   void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
   // What is recorded of the answer, for its passport: routes that give answers note the model and the grounds; the rest comes from the scope.
-  governance::AnswerRecord& answer() { return answer_; }
+  governance::AnswerRecord& answer();
   void set_content(std::string input, std::string output);
   // An error that came after the stream began: recorded like one that came before.
   void set_error(const Error& error) { finished_.error = error; }
@@ -110,6 +117,7 @@ class RequestScope {
   FinishedRequest finished_;
   governance::AnswerRecord answer_;
   governance::Reservation reservation_;
+  infra::JournalGroup group_;        // what is recorded of the request, with one write
   governance::Action action_;
   SteadyTime start_;
   std::string rule_;                 // that allowed the route's action
@@ -133,15 +141,16 @@ struct PipelineParts {
   milliseconds timeout{600'000};  // of one request; the caller may ask for less
   governance::StrangerLog* strangers = nullptr;  // counts attempts without a credential that works; may be null
   AuthBackoff* backoff = nullptr;  // null: failed attempts cost no time
+  infra::WriteBehind* behind = nullptr;  // that audit, ledger and events write to; null when they write at once
 };
 
 class Pipeline {
  public:
   explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {}
 
-  // Enters a request into the audit log, and tells the subscribers of it; before the last of its answer is out. An error means that it is not
-  // recorded. That subscribers were not told of a request without an answer is logged.
-  Status publish(governance::AuditEntry entry, const RequestFinished& event) const;
+  // Enters a request into the audit log, and tells the subscribers of it, together with what is in `group` already; before the last of its answer is
+  // out. An error means that nothing is recorded. That subscribers were not told of a request without an answer is logged.
+  Status publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const;
 
   // Adds a route whose caller must be allowed `action` in its project. `resource` is the kind of thing ("document"), for the decision.
   Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
@@ -154,13 +163,20 @@ class Pipeline {
     std::string resource;
     ErrorBody error_body;
     ApiHandler handler;
+    // Of the route, made by its first request: finding them by their labels takes longer than counting.
+    struct Counted {
+      std::mutex mutex;
+      Histogram* seconds = nullptr;
+      std::map<int, Counter*> statuses;
+    };
+    std::shared_ptr<Counted> counted = std::make_shared<Counted>();
   };
   void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
   Result<Principal> authenticate(const infra::HttpRequest& request) const;
   static governance::Resource thing_of(const Endpoint& endpoint, const RequestScope& scope);
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
-  void record(RequestScope& scope) const;
-  void count(const RequestScope& scope) const;
+  void record(const Endpoint& endpoint, RequestScope& scope) const;
+  void count(const Endpoint& endpoint, const FinishedRequest& finished) const;
 
   PipelineParts parts_;
 };

@@ -183,10 +183,18 @@ Status AuditLog::catch_up() { return behind_ == nullptr ? Status{} : behind_->ca
 
 Status AuditLog::append(AuditEntry entry) {
   if (behind_ != nullptr) {
-    if (entry.time == 0) entry.time = clock_.now();
-    return behind_->append(kJournalKind, pack_entry(entry));
+    infra::JournalGroup alone;
+    STOA_CHECK(append(alone, std::move(entry)));
+    return behind_->append(alone);
   }
   return database_.transaction([&](infra::SqlTransaction& transaction) { return append(transaction, std::move(entry)); });
+}
+
+Status AuditLog::append(infra::JournalGroup& group, AuditEntry entry) {
+  if (behind_ == nullptr) return append(std::move(entry));
+  if (entry.time == 0) entry.time = clock_.now();
+  group.add(kJournalKind, pack_entry(entry));
+  return {};
 }
 
 Status AuditLog::append(infra::SqlTransaction& transaction, AuditEntry entry) {

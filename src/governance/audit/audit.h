@@ -19,6 +19,7 @@
 #include "infra/sql/sql.h"
 
 namespace stoa::infra {
+class JournalGroup;
 class WriteBehind;
 }
 
@@ -92,6 +93,8 @@ class AuditLog {
   Status append(AuditEntry entry);
   // Commits with the change that it records.
   Status append(infra::SqlTransaction& transaction, AuditEntry entry);
+  // Kept when the group is, which the same `behind` takes. Without one, kept when it returns.
+  Status append(infra::JournalGroup& group, AuditEntry entry);
   Result<std::vector<AuditEntry>> query(const AuditQuery& query);  // oldest first
 
   Result<AuditTree> tree();                          // of all entries

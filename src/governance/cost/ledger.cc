@@ -133,8 +133,7 @@ Result<std::unique_ptr<Ledger>> Ledger::open(infra::SqlDatabase& database, const
 
 Status Ledger::catch_up() { return behind_ == nullptr ? Status{} : behind_->catch_up(); }
 
-Status Ledger::record(const UsageRow& row) {
-  if (behind_ != nullptr) return behind_->append(kJournalKind, pack(row));
+Status Ledger::store(const UsageRow& row) {
   return database_.transaction([&](infra::SqlTransaction& transaction) { return insert(transaction, row); });
 }
 
@@ -213,6 +212,18 @@ Result<Reservation> Ledger::reserve(const Call& call, std::string_view kind, std
 }
 
 Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage) {
+  return settle(reservation, usage, [this](const UsageRow& row) { return behind_ == nullptr ? store(row) : behind_->append(kJournalKind, pack(row)); });
+}
+
+Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage, infra::JournalGroup& group) {
+  return settle(reservation, usage, [&](const UsageRow& row) -> Status {
+    if (behind_ == nullptr) return store(row);
+    group.add(kJournalKind, pack(row));
+    return {};
+  });
+}
+
+Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage, const Record& record) {
   if (!reservation.open()) return fail(ErrorCode::kInternal, "a reservation is settled once");
   STOA_TRY(cost, prices_.cost(reservation.model_, usage));
   const UsageRow row{reservation.request_, reservation.kind_, reservation.model_, reservation.principal_, reservation.tenant_, reservation.project_,

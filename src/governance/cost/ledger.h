@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include "infra/sql/sql.h"
 
 namespace stoa::infra {
+class JournalGroup;
 class WriteBehind;
 }
 
@@ -86,6 +88,8 @@ class Ledger {
   // Records the usage row and gives back the reservation; gives the cost. Kept when it returns, whatever becomes of the process. Settling the
   // same request and kind again gives the first cost and changes nothing. On an error the reservation stays open.
   Result<Money> settle(Reservation& reservation, const Usage& usage);
+  // The same, but the row is kept when the group is, which the same `behind` takes. Without one, kept when it returns.
+  Result<Money> settle(Reservation& reservation, const Usage& usage, infra::JournalGroup& group);
 
   Status set_budget(std::string_view project, std::optional<Money> monthly_limit);
   Result<Budget> budget(std::string_view project);
@@ -108,7 +112,9 @@ class Ledger {
 
   Ledger(infra::SqlDatabase& database, const PriceBook& prices, const Clock& clock, infra::WriteBehind* behind);
   void release(const Reservation& reservation);
-  Status record(const UsageRow& row);
+  using Record = std::function<Status(const UsageRow& row)>;
+  Result<Money> settle(Reservation& reservation, const Usage& usage, const Record& record);
+  Status store(const UsageRow& row);
   Status catch_up();
   // Under the mutex.
   Result<Account*> account(const std::string& project, Micros now);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/scheduling.h"
 #include "base/json.h"
 #include "base/log.h"
 
@@ -146,6 +147,7 @@ std::int64_t DecisionLog::dropped() const {
 
 // Sleeps while nothing is asked; then gathers for a while and writes at once.
 void DecisionLog::run() {
+  run_in_background("decisions");
   bool stopping = false;
   while (!stopping) {
     {

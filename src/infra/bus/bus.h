@@ -15,6 +15,8 @@
 
 namespace stoa::infra {
 
+class JournalGroup;
+
 struct Event {
   std::int64_t sequence = 0;  // rises along the stream, with gaps
   std::string topic;          // "request.finished"
@@ -60,6 +62,8 @@ class EventBus {
   virtual Status publish(std::string_view topic, std::string_view key, std::string_view payload) = 0;
   // The same, committed or rolled back with the caller's other changes.
   virtual Status publish(SqlTransaction& transaction, std::string_view topic, std::string_view key, std::string_view payload) = 0;
+  // The same, kept when the group is. Of a bus without a journal, kept when it returns.
+  virtual Status publish(JournalGroup& group, std::string_view topic, std::string_view key, std::string_view payload) = 0;
 
   // Before start(). A new name begins with the events published from now on; a known one goes on at its cursor.
   virtual Status subscribe(Subscription subscription, EventHandler handler) = 0;

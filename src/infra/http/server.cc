@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.h"
+#include "base/scheduling.h"
 #include "infra/http/connection.h"
 
 namespace stoa::infra {
@@ -147,7 +148,11 @@ awaitable<void> HttpServer::Impl::watch_certificates(Impl* self) {
 void HttpServer::Impl::run() {
   asio::co_spawn(loops.front()->context, accept_all(this), asio::detached);
   if (shared.tls) asio::co_spawn(loops.front()->context, watch_certificates(this), asio::detached);
-  for (auto& loop : loops) loop->thread = std::thread([&context = loop->context] { context.run(); });
+  for (auto& loop : loops)
+    loop->thread = std::thread([&context = loop->context] {
+    run_promptly("http");
+    context.run();
+  });
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options, Router router) {

@@ -1,5 +1,7 @@
 #include "infra/http/worker_pool.h"
 
+#include "base/scheduling.h"
+
 namespace stoa::infra {
 
 bool WorkerPool::submit(Job job) {
@@ -24,6 +26,7 @@ void WorkerPool::stop() {
 }
 
 void WorkerPool::work() {
+  run_promptly("http-worker");
   while (auto job = queue_.pop()) {
     running_.fetch_add(1);
     (*job)();

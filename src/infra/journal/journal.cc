@@ -12,6 +12,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/scheduling.h"
 #include "base/log.h"
 #include "infra/files/files.h"
 #include "infra/journal/segment.h"
@@ -268,6 +269,7 @@ class FileJournal final : public Journal {
   }
 
   void keep_syncing() {
+    run_in_background("journal-sync");
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       wake_.wait(lock, [&] { return stopping_ || dirty_; });

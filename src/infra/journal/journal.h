@@ -16,7 +16,7 @@
 namespace stoa::infra {
 
 struct JournalOptions {
-  std::size_t max_record = 1u << 20;
+  std::size_t max_record = 2u << 20;
   std::size_t segment_bytes = 4u << 20;   // of one file; reserved when it is begun, so that a disk that fills up is noticed with room left
   std::uint64_t max_bytes = 256u << 20;   // of all files not released; then appending is refused
   milliseconds sync_interval{20};

@@ -1,10 +1,8 @@
 #include "infra/journal/write_behind.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <vector>
 
+#include "base/scheduling.h"
 #include "base/log.h"
 
 namespace stoa::infra {
@@ -12,7 +10,7 @@ namespace {
 
 constexpr Migration kMigrations[] = {{1, "CREATE TABLE journal_carried (name TEXT PRIMARY KEY, position INTEGER NOT NULL)"}};
 constexpr const char* kName = "write-behind";
-constexpr int kNice = 5;
+constexpr std::uint8_t kGroup = 0;  // stored: must not change
 
 }  // namespace
 
@@ -28,7 +26,7 @@ Result<std::unique_ptr<WriteBehind>> WriteBehind::open(SqlDatabase& database, co
 WriteBehind::~WriteBehind() { stop(); }
 
 Status WriteBehind::add(std::uint8_t kind, Take take) {
-  if (takers_.emplace(kind, std::move(take)).second) return {};
+  if (kind != kGroup && takers_.emplace(kind, std::move(take)).second) return {};
   return fail(ErrorCode::kConflict, "records of kind {} have a taker already", kind);
 }
 
@@ -50,7 +48,11 @@ void WriteBehind::stop() {
   if (const auto done = catch_up(); !done) log_error("the journal was not carried over; the next start does", done.error());
 }
 
-Status WriteBehind::append(std::uint8_t kind, std::string_view record) {
+Status WriteBehind::append(std::uint8_t kind, std::string_view record) { return write(kind, record); }
+
+Status WriteBehind::append(const JournalGroup& group) { return group.empty() ? Status{} : write(kGroup, group.bytes()); }
+
+Status WriteBehind::write(std::uint8_t kind, std::string_view record) {
   std::string bytes;
   bytes.reserve(record.size() + 1);
   bytes += static_cast<char>(kind);
@@ -76,10 +78,15 @@ Status WriteBehind::carry_batch() {
   STOA_TRY(batch, journal_->next(options_.batch_bytes));
   if (batch.records.empty()) return {};
   std::map<std::uint8_t, std::vector<ByteSpan>> by_kind;
-  for (const ByteSpan record : batch.records) {
-    const auto kind = record.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(record[0]);
+  const auto sort = [&](std::uint8_t kind, ByteSpan record) -> Status {
     if (!takers_.contains(kind)) return fail(ErrorCode::kUnsupported, "the journal has a record of kind {}, which this release does not know: use the release that wrote it", kind);
-    by_kind[kind].push_back(record.subspan(1));
+    by_kind[kind].push_back(record);
+    return {};
+  };
+  for (const ByteSpan record : batch.records) {
+    if (record.empty()) return fail(ErrorCode::kDataLoss, "the journal has an empty record");
+    const auto kind = static_cast<std::uint8_t>(record[0]);
+    STOA_CHECK(kind == kGroup ? JournalGroup::read(record.subspan(1), sort) : sort(kind, record.subspan(1)));
   }
   STOA_CHECK(database_.transaction([&](SqlTransaction& transaction) -> Status {
     for (const auto& [kind, records] : by_kind) STOA_CHECK(takers_.at(kind)(transaction, records));
@@ -92,8 +99,7 @@ Status WriteBehind::carry_batch() {
 }
 
 void WriteBehind::run() {
-  // Whoever waits for an answer comes first. (On Linux this is of the thread alone.)
-  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice) != 0) log(LogLevel::kDebug, "the thread of the journal keeps its priority");
+  run_in_background("write-behind");
   const auto sleep = [this](milliseconds duration) {
     std::unique_lock lock(mutex_);
     return !wake_.wait_until(lock, std::chrono::steady_clock::now() + duration, [this] { return stopping_; });

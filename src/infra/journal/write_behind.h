@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "infra/journal/group.h"
 #include "infra/journal/journal.h"
 #include "infra/sql/sql.h"
 
@@ -37,7 +38,7 @@ class WriteBehind {
   static Result<std::unique_ptr<WriteBehind>> open(SqlDatabase& database, const std::filesystem::path& folder, const WriteBehindOptions& options = {});
   ~WriteBehind();  // stop()
 
-  // Before start(). `kind` is stored with the records: it must not change. kConflict when it is taken.
+  // Before start(). `kind` is stored with the records: it must not change; 0 is that of groups. kConflict when it is taken.
   Status add(std::uint8_t kind, Take take);
   // Called on the thread after batches, outside of transactions. Before start().
   void after(std::function<void()> action) { after_ = std::move(action); }
@@ -48,6 +49,7 @@ class WriteBehind {
 
   // Acknowledged as the journal's options say. kResourceExhausted: the disk is full, or too much is waiting; nothing was written.
   Status append(std::uint8_t kind, std::string_view record);
+  Status append(const JournalGroup& group);  // an empty one is nothing
   // Carries over all that was appended before the call. Not inside a transaction.
   Status catch_up();
   std::uint64_t appended() const { return journal_->last(); }     // records, from the beginning of all time
@@ -56,6 +58,7 @@ class WriteBehind {
 
  private:
   WriteBehind(SqlDatabase& database, std::unique_ptr<Journal> journal, const WriteBehindOptions& options) : database_(database), options_(options), journal_(std::move(journal)) {}
+  Status write(std::uint8_t kind, std::string_view record);
   Status carry_batch();
   void run();
 

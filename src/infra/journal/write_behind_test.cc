@@ -92,7 +92,50 @@ TEST_F(WriteBehindTest, TheThreadTellsWhenItHasDoneSomething) {
   check(1);
 }
 
+TEST_F(WriteBehindTest, AGroupIsOneRecord) {
+  std::vector<std::string> words;
+  ASSERT_TRUE(behind_->add(8, [&](SqlTransaction&, std::span<const ByteSpan> records) -> Status {
+    for (const auto record : records) words.emplace_back(as_text(record));
+    return {};
+  }));
+  JournalGroup group;
+  ASSERT_TRUE(behind_->append(group));
+  EXPECT_EQ(behind_->appended(), 0U) << "an empty group is nothing";
+  group.add(7, "0");
+  group.add(8, "a");
+  group.add(8, "");
+  group.add(7, "1");
+  ASSERT_TRUE(behind_->append(group));
+  EXPECT_EQ(behind_->appended(), 1U);
+  append(2, 3);
+  ASSERT_TRUE(behind_->start());
+  check(3);
+  EXPECT_EQ(words, (std::vector<std::string>{"a", ""}));
+}
+
+TEST_F(WriteBehindTest, AGroupThatIsTooLargeIsNotKept) {
+  JournalGroup group;
+  group.add(7, "1");
+  group.add(7, std::string(100, '0'));
+  EXPECT_EQ(behind_->append(group).error().code, ErrorCode::kTooLarge);
+  ASSERT_TRUE(behind_->start());
+  check(0);
+}
+
+TEST(JournalGroupTest, OtherBytesAreNoGroup) {
+  const auto check = [](std::string_view bytes, bool group) {
+    EXPECT_EQ(JournalGroup::read(as_bytes(bytes), [](std::uint8_t, ByteSpan) { return Status{}; }).has_value(), group);
+  };
+  JournalGroup group;
+  group.add(1, "ab");
+  group.add(2, "");
+  const std::string& bytes = group.bytes();
+  for (std::size_t size = 0; size <= bytes.size(); ++size) check(std::string_view(bytes).substr(0, size), size == 0 || size == 7 || size == 12);
+  check("\x01\xff\xff\xff\xff", false);
+}
+
 TEST_F(WriteBehindTest, AKindThatNobodyTakesIsSaid) {
+  EXPECT_EQ(behind_->add(0, {}).error().code, ErrorCode::kConflict) << "that of groups";
   ASSERT_TRUE(behind_->append(9, "x"));
   EXPECT_EQ(behind_->start().error().code, ErrorCode::kUnsupported);
   EXPECT_EQ(behind_->add(7, {}).error().code, ErrorCode::kConflict);

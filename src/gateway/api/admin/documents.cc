@@ -205,7 +205,8 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
     event.resource = entry.resource;
     event.error = entry.reason;
     event.duration_micros = parts.clock.now() - event.started;
-    if (const auto recorded = parts.pipeline.publish(std::move(entry), event); !recorded) out = openai::error_response(recorded.error());
+    infra::JournalGroup group;
+    if (const auto recorded = parts.pipeline.publish(std::move(entry), event, group); !recorded) out = openai::error_response(recorded.error());
   }
   out.headers.set("x-request-id", call.request_id);
   responder.send(std::move(out));

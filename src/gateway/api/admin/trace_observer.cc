@@ -5,7 +5,7 @@
 namespace stoa::gateway::admin {
 namespace {
 
-feedback::TraceRecord record_of(const FinishedRequest& finished, const Trace& trace, const std::string& currency) {
+feedback::TraceRecord record_of(const FinishedRequest& finished, Trace& trace, const std::string& currency) {
   feedback::TraceRecord record;
   record.trace_id = trace.id();
   record.request_id = finished.request_id;
@@ -23,7 +23,7 @@ feedback::TraceRecord record_of(const FinishedRequest& finished, const Trace& tr
   record.usage = finished.usage;
   record.cost = finished.cost;
   record.currency = currency;
-  record.spans = trace.records();
+  record.spans = trace.take_records();
   record.input = finished.input;  // kept by the store only where the configuration says so
   record.output = finished.output;
   return record;
@@ -32,7 +32,7 @@ feedback::TraceRecord record_of(const FinishedRequest& finished, const Trace& tr
 }  // namespace
 
 RequestObserver record_traces(feedback::TraceStore& store, std::string currency) {
-  return [&store, currency = std::move(currency)](const FinishedRequest& finished, const Trace& trace) {
+  return [&store, currency = std::move(currency)](const FinishedRequest& finished, Trace& trace) {
     // Requests without a key belong to no project: nobody could look at their traces, and strangers could fill the store.
     if (!finished.principal.id.empty()) store.record(record_of(finished, trace, currency));
   };

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/scheduling.h"
 #include "base/log.h"
 #include "infra/journal/packing.h"
 
@@ -59,11 +60,19 @@ class LocalBus final : public EventBus {
 
   Status publish(std::string_view topic, std::string_view key, std::string_view payload) override {
     if (behind_ == nullptr) return database_.transaction([&](SqlTransaction& transaction) { return publish(transaction, topic, key, payload); });
+    JournalGroup alone;
+    STOA_CHECK(publish(alone, topic, key, payload));
+    return behind_->append(alone);
+  }
+
+  Status publish(JournalGroup& group, std::string_view topic, std::string_view key, std::string_view payload) override {
+    if (behind_ == nullptr) return publish(topic, key, payload);
     STOA_CHECK(check_event(topic, payload));
     STOA_CHECK(check_backlog(backlog_.load(), "a subscriber"));
     Packer packer;
     packer.add(topic).add(key).add(payload).add(clock_.now());
-    return behind_->append(kJournalKind, packer.text());
+    group.add(kJournalKind, packer.text());
+    return {};
   }
 
   Status publish(SqlTransaction& transaction, std::string_view topic, std::string_view key, std::string_view payload) override {
@@ -71,6 +80,7 @@ class LocalBus final : public EventBus {
     STOA_TRY(standing, read_standing(transaction));
     if (!has_topic(standing.topics, topic)) return {};
     STOA_CHECK(check_backlog(standing.backlog, fmt::format("subscriber '{}'", standing.slowest)));
+    transaction.on_commit([this] { wake(); });
     return insert(transaction, std::string(topic), std::string(key), std::string(payload), clock_.now());
   }
 
@@ -83,6 +93,7 @@ class LocalBus final : public EventBus {
       STOA_CHECK(Unpacker(record).take(topic).take(key).take(payload).take(time).finish("event"));
       if (has_topic(standing.topics, topic)) STOA_CHECK(insert(transaction, std::move(topic), std::move(key), std::move(payload), time));
     }
+    transaction.on_commit([this] { wake(); });
     backlog_ = standing.backlog + static_cast<std::int64_t>(records.size());
     return {};
   }
@@ -126,6 +137,7 @@ class LocalBus final : public EventBus {
     if (running_) return fail(ErrorCode::kConflict, "the event bus has started already");
     running_ = true;
     for (const auto& subscriber : subscribers_) subscriber->thread = std::jthread([this, &subscriber = *subscriber] {
+      run_in_background("events");
       deliver(subscriber);
       store_skipped(subscriber);
     });
@@ -226,10 +238,9 @@ class LocalBus final : public EventBus {
                     .with_hint("find out why it fails or stalls; unsubscribe the name if it will not come back"));
   }
 
-  Status insert(SqlTransaction& transaction, std::string topic, std::string key, std::string payload, Micros time) {
+  static Status insert(SqlTransaction& transaction, std::string topic, std::string key, std::string payload, Micros time) {
     STOA_CHECK(transaction.execute("INSERT INTO bus_events (topic, key, payload, time) VALUES (?, ?, ?, ?)",
                                    {std::move(topic), std::move(key), std::move(payload), time}));
-    transaction.on_commit([this] { wake(); });
     return {};
   }
 

@@ -8,6 +8,8 @@
 namespace stoa::infra {
 namespace {
 
+constexpr int kWriterCache = 16 << 10, kReaderCache = 8 << 10, kCheckpointPages = 4000;
+
 constexpr std::size_t kSqlShown = 120;
 
 // SQLite's result codes (sqlite.org/rescode.html) as the few kinds of the port. A full disk (ENOSPC) comes as SQLITE_FULL.
@@ -119,6 +121,9 @@ Status SqliteConnection::configure() {
   sqlite3_extended_result_codes(handle_, 1);
   sqlite3_busy_timeout(handle_, options_.busy_milliseconds);
   STOA_CHECK(execute_script("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;"));
+  // Pages kept (KiB, taken as they are used), and pages that wait in the write-ahead log: both spare reading and writing the inner pages of large indexes
+  // over and over.
+  STOA_CHECK(execute_script(fmt::format("PRAGMA cache_size = -{}; PRAGMA wal_autocheckpoint = {}", options_.read_only ? kReaderCache : kWriterCache, kCheckpointPages)));
   std::string journal;
   STOA_CHECK(for_each("PRAGMA journal_mode = WAL", {}, true, [&](const SqlRow& row) -> Result<bool> {
     STOA_CHECK(row.read(journal));

@@ -1,0 +1,14 @@
+// What a thread asks of the system's scheduler. Both are requests: where the system does not grant them (an older kernel, a sandbox) the thread stays as
+// it was. Each concerns the calling thread alone, and gives it a name of at most 15 characters that `top -H` and debuggers show.
+#pragma once
+
+namespace stoa {
+
+// For threads that answer callers and mostly wait: short turns, so that one that wakes runs before those with long ones.
+void run_promptly(const char* name);
+
+// For threads that do what nobody waits for (write behind, flush, purge): a smaller share of a busy processor, and one that wakes interrupts nobody.
+// It is never starved, since now and then somebody does wait for it.
+void run_in_background(const char* name);
+
+}  // namespace stoa
