@@ -69,6 +69,7 @@ struct Options {
   std::string home, roles;
   int requests = 5000, parts = 20'000, keys = 1, rules = 0;
   std::int64_t entries = 0;
+  bool strange_keys = false;
 };
 
 // ---- The installation
@@ -187,6 +188,7 @@ void open_world(World& world, const Options& options) {
   make_keys(world, options.keys, must(world.identity->local_operator()).project);
   must(world.ledger->set_budget(must(world.identity->authenticate(world.keys.front())).project, governance::Money{1} << 60));
   grow_audit(world, options.entries);
+  if (!options.strange_keys) must(world.identity->remember_keys());  // as a server does when it starts
 }
 
 // ---- End to end
@@ -371,6 +373,7 @@ int main(int argc, char** argv) {
   app.add_option("--keys", options.keys, "API keys, used at random")->check(CLI::Range(1, 1'000'000));
   app.add_option("--rules", options.rules, "Policies besides the roles")->check(CLI::Range(0, 100'000));
   app.add_option("--entries", options.entries, "Entries of the audit log")->check(CLI::Range(0, 100'000'000));
+  app.add_flag("--strange-keys", options.strange_keys, "Know no key when it begins: the first use of each is looked up in the store");
   CLI11_PARSE(app, argc, argv);
   World world;
   open_world(world, options);

@@ -1,7 +1,10 @@
 #include "wiring/node.h"
 
+#include <thread>
+
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/scheduling.h"
 #include "data/index/index.h"
 #include "data/lake/lake.h"
 #include "data/retrieve/retriever.h"
@@ -105,10 +108,12 @@ struct Node::Parts {
   std::unique_ptr<api::admin::AdminParts> admin;
   std::unique_ptr<Listeners> listeners;
   std::unique_ptr<ProtectionWorker> protection_worker;
+  std::thread remembering;  // what the first use of each key would have to look up
   std::string url;
 
   // The carrying over uses what is destroyed before it.
   ~Parts() {
+    if (remembering.joinable()) remembering.join();
     if (installation.behind) installation.behind->stop();
   }
   Status open_stores();
@@ -276,6 +281,10 @@ Result<std::unique_ptr<Node>> Node::start(const infra::Config& config) {
   STOA_CHECK(parts->subscribe());
   STOA_CHECK(parts->ingest->start_worker());
   STOA_CHECK(parts->listen());
+  parts->remembering = std::thread([&identity = *parts->installation.identity] {
+    run_in_background("remember-keys");
+    if (const auto done = identity.remember_keys(); !done) log_error("the keys that were used last are not remembered", done.error());
+  });
   log(LogLevel::kInfo, "ready",
       {{"url", parts->url},
        {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count()},

@@ -78,6 +78,7 @@ class SqlIdentity final : public Identity {
       : database_(database), audit_(audit), access_(access), secret_(std::move(secret)), clock_(clock), behind_(behind), cache_(std::move(cache)) {}
 
   Result<Principal> authenticate(std::string_view key) override;
+  Status remember_keys() override;
   Result<Principal> holder(std::string_view key_id) override;
   Result<Place> ensure_default() override;
   Result<Place> place(const Call& actor) override;
@@ -170,6 +171,17 @@ Result<Principal> SqlIdentity::authenticate(std::string_view key) {
   if (!infra::constant_time_equal(digest, holder->hash) || !holder->works(now)) return refused();
   note_use(*holder, now);
   return holder->principal;
+}
+
+Status SqlIdentity::remember_keys() {
+  STOA_TRY(generation, cache_->generation());
+  return database_.for_each(fmt::format("{}k.rowid IN (SELECT rowid FROM api_keys WHERE revoked IS NULL ORDER BY last_used DESC LIMIT ?)", kHolder),
+                            {static_cast<std::int64_t>(KeyCache::kMaxKeys)}, [&](const infra::SqlRow& row) -> Result<bool> {
+                              STOA_TRY(holder, read_holder(row));
+                              STOA_TRY(prefix, row.get<std::string>("prefix"));
+                              cache_->put(prefix, generation, std::move(holder));
+                              return true;
+                            });
 }
 
 Result<Principal> SqlIdentity::holder(std::string_view key_id) {

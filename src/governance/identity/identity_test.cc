@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <random>
 #include <set>
 
 #include "governance/access/test_access.h"
@@ -141,6 +142,45 @@ TEST_P(IdentityContract, WhatIsKnownOfKeysEndsWithEveryChangeAnywhere) {
   EXPECT_EQ(code_of(identity_->authenticate(wrong)), ErrorCode::kUnauthenticated) << "that the prefix is known helps nobody";
   ASSERT_TRUE(elsewhere->rotate_key(operator_, other.key.id, 0));
   EXPECT_EQ(code_of(identity_->authenticate(other.secret)), ErrorCode::kUnauthenticated);
+}
+
+// Random changes elsewhere: what is remembered says what a look-up would.
+TEST_P(IdentityContract, WhatIsRememberedIsWhatTheStoreSays) {
+  const auto elsewhere = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
+  std::vector<IssuedKey> keys;
+  for (const std::string user : {"ann", "bob", "cay"}) {
+    ASSERT_TRUE(identity_->create_user(operator_, user, {"g0"}));
+    for (int i = 0; i < 3; ++i) keys.push_back(issue({"default", user, "", "viewer", {}}));
+  }
+  for (int i = 0; i < 3; ++i) keys.push_back(issue());
+  ASSERT_TRUE(identity_->remember_keys());
+  std::mt19937 random(7);
+  const auto any = [&](auto& list) -> auto& { return list[random() % list.size()]; };
+  std::vector<std::string> users{"ann", "bob", "cay"};
+  for (int step = 0; step < 60; ++step) {
+    for (std::size_t changes = random() % 3; changes > 0; --changes) {
+      switch (random() % 6) {
+        case 0: ASSERT_TRUE(elsewhere->set_groups(operator_, any(users), {fmt::format("g{}", random() % 5), "all"})); break;
+        case 1: ASSERT_TRUE(elsewhere->disable_user(operator_, any(users), random() % 2 == 0)); break;
+        case 2: ASSERT_TRUE(elsewhere->revoke_key(operator_, any(keys).key.id)); break;
+        case 3: ASSERT_TRUE(elsewhere->change_group(operator_, "extra", any(users), random() % 2 == 0)); break;
+        case 4: keys.push_back(issue({"default", any(users), "", "developer", {}})); break;
+        default:
+          if (const auto next = elsewhere->rotate_key(operator_, any(keys).key.id, 0)) {
+            keys.push_back(*next);
+          }
+      }
+    }
+    if (step % 20 == 19) {
+      ASSERT_TRUE(database_->execute("DELETE FROM identity_changes WHERE generation % 2 = 0")) << "what is not told is not trusted";
+    }
+    const auto fresh = *Identity::open(*database_, *audit_, *access_, secret_of('s'), clock_);
+    for (const auto& key : keys) {
+      const auto known = identity_->authenticate(key.secret), looked_up = fresh->authenticate(key.secret);
+      ASSERT_EQ(known.has_value(), looked_up.has_value()) << step;
+      ASSERT_EQ(known ? known->groups : std::vector<std::string>{}, looked_up ? looked_up->groups : std::vector<std::string>{}) << step;
+    }
+  }
 }
 
 using IdentityAttacks = IdentityContract;

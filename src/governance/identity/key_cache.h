@@ -1,5 +1,6 @@
-// What the store says of keys that were shown lately. It holds as long as nothing about keys and their holders has changed, which the store itself
-// counts (triggers), so that a change by any process ends it at once: whoever looks up reads that count first.
+// What the store says of keys that were shown lately. It holds as long as nothing about the keys and their holders has changed, which the store itself
+// counts (triggers), so that a change by any process is seen at once: whoever looks up reads that count first. The store also tells which keys or
+// users its last changes were of, and only those are forgotten.
 #pragma once
 
 #include <atomic>
@@ -36,16 +37,19 @@ class KeyCache {
 
   Result<std::int64_t> generation() const;
   // Null when it is not known as of `generation`.
-  std::shared_ptr<const Holder> find(std::string_view prefix, std::int64_t generation) const;
+  std::shared_ptr<const Holder> find(std::string_view prefix, std::int64_t generation);
   // `holder` was read after `generation`.
   void put(std::string_view prefix, std::int64_t generation, std::shared_ptr<const Holder> holder);
 
- private:
   static constexpr std::size_t kMaxKeys = 131'072;  // some 60 MB, were all of them in use
+
+ private:
   explicit KeyCache(infra::SqlDatabase& database) : database_(database) {}
 
+  void forget_changed(std::int64_t generation);
+
   infra::SqlDatabase& database_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::int64_t generation_ = -1;
   std::unordered_map<std::string, std::shared_ptr<const Holder>> holders_;  // by prefix, as of generation_
 };

@@ -58,7 +58,7 @@ inline constexpr std::string_view kKeyColumns =
     " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id ";
 inline constexpr const char* kHolder =
     "SELECT k.id, k.hash, k.role, k.expires, k.revoked, k.last_used, p.tenant, p.id, u.id, COALESCE(u.name, ''), COALESCE(u.disabled, 0),"
-    " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), ''), k.scopes"
+    " COALESCE((SELECT group_concat(g.name) FROM user_groups g WHERE g.user_id = u.id), ''), k.scopes, k.prefix"
     " FROM api_keys k JOIN projects p ON p.id = k.project LEFT JOIN users u ON u.id = k.user_id WHERE ";
 
 // A list as one text, and back: sorted.

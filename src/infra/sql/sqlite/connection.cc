@@ -79,28 +79,27 @@ SqlValue column_value(sqlite3_stmt* statement, int index) {
 // Resets the statement and puts it back into the cache, however the execution ends.
 class SqliteConnection::Use {
  public:
-  Use(SqliteConnection& connection, std::string_view sql, sqlite3_stmt* statement) : connection_(connection), sql_(sql), statement_(statement) {}
+  Use(SqliteConnection& connection, Cached& taken) : connection_(connection), taken_(taken) {}
   Use(const Use&) = delete;
   Use& operator=(const Use&) = delete;
   ~Use() {
-    sqlite3_reset(statement_);
-    sqlite3_clear_bindings(statement_);
+    sqlite3_reset(taken_.statement);
+    sqlite3_clear_bindings(taken_.statement);
     auto& cache = connection_.cache_;
     if (cache.size() >= connection_.options_.statements) {
       if (cache.empty()) {
-        sqlite3_finalize(statement_);
+        sqlite3_finalize(taken_.statement);
         return;
       }
       sqlite3_finalize(cache.front().statement);
       cache.erase(cache.begin());
     }
-    cache.push_back({std::string(sql_), statement_});
+    cache.push_back(std::move(taken_));
   }
 
  private:
   SqliteConnection& connection_;
-  std::string_view sql_;
-  sqlite3_stmt* statement_;
+  Cached& taken_;
 };
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const ConnectionOptions& options) {
@@ -158,12 +157,12 @@ Error SqliteConnection::last_error(std::string_view sql) const {
   return result;
 }
 
-Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
+Result<SqliteConnection::Cached> SqliteConnection::prepare(std::string_view sql) {
   const auto cached = std::ranges::find(cache_, sql, &Cached::sql);
   if (cached != cache_.end()) {
-    sqlite3_stmt* statement = cached->statement;
+    Cached taken = std::move(*cached);
     cache_.erase(cached);
-    return statement;
+    return taken;
   }
   if (sql.size() > INT_MAX) return fail(ErrorCode::kInternal, "an SQL statement of {} bytes", sql.size());
   sqlite3_stmt* statement = nullptr;
@@ -175,7 +174,7 @@ Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
     sqlite3_finalize(statement);
     return fail(ErrorCode::kInternal, "exactly one SQL statement is expected: {}", sql.substr(0, kSqlShown));
   }
-  return statement;
+  return Cached{std::string(sql), statement, nullptr};
 }
 
 Status SqliteConnection::bind(sqlite3_stmt* statement, std::string_view sql, const SqlParams& params) {
@@ -188,18 +187,19 @@ Status SqliteConnection::bind(sqlite3_stmt* statement, std::string_view sql, con
 }
 
 Status SqliteConnection::for_each(std::string_view sql, const SqlParams& params, bool may_write, const SqlVisitor& visit) {
-  STOA_TRY(statement, prepare(sql));
-  const Use use(*this, sql, statement);
+  STOA_TRY(taken, prepare(sql));
+  sqlite3_stmt* const statement = taken.statement;
+  SqlRow::Columns& columns = taken.columns;
+  const Use use(*this, taken);
   if (!may_write && sqlite3_stmt_readonly(statement) == 0)
     return fail(ErrorCode::kInternal, "a statement that writes must run in execute or a transaction: {}", sql.substr(0, kSqlShown));
   STOA_CHECK(bind(statement, sql, params));
-  SqlRow::Columns columns;
   for (;;) {
     const int code = sqlite3_step(statement);
     if (code == SQLITE_DONE) return {};
     if (code != SQLITE_ROW) return fail(last_error(sql));
     const int count = sqlite3_column_count(statement);
-    if (columns == nullptr) {
+    if (columns == nullptr || columns->size() != static_cast<std::size_t>(count)) {
       auto names = std::make_shared<std::vector<std::string>>();
       for (int i = 0; i < count; ++i) names->emplace_back(sqlite3_column_name(statement, i));
       columns = std::move(names);

@@ -38,11 +38,12 @@ class SqliteConnection {
   struct Cached {
     std::string sql;
     sqlite3_stmt* statement;
+    SqlRow::Columns columns;  // null until its first row
   };
 
   explicit SqliteConnection(const ConnectionOptions& options) : options_(options) {}
   Status configure();
-  Result<sqlite3_stmt*> prepare(std::string_view sql);
+  Result<Cached> prepare(std::string_view sql);
   Status bind(sqlite3_stmt* statement, std::string_view sql, const SqlParams& params);
   Error last_error(std::string_view sql) const;
 
