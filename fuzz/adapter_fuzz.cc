@@ -3,19 +3,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "models/compute/cpu/cpu_backend.h"
 #include "models/engine/adapter.h"
+#include "require.h"
 
 namespace {
 
 using namespace stoa::models;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 DecoderConfig small_model() {
   DecoderConfig config;

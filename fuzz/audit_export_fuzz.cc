@@ -1,19 +1,11 @@
 // Exports of the audit log, checkpoints and keys: what an auditor is handed.
 #include <cstdint>
-#include <cstdlib>
 #include <sstream>
 #include <string>
 
 #include "governance/audit/entry_line.h"
 #include "governance/audit/export.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stoa::governance;

@@ -1,21 +1,13 @@
 // Small readers that requests pass through: base64, hexadecimal, UTF-8, times, access lists. What they accept has one meaning.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "base/time.h"
 #include "base/utf8.h"
 #include "contracts/access_list.h"
 #include "infra/crypto/encoding.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stoa;

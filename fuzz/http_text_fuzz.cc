@@ -1,21 +1,17 @@
 // URLs, queries, form uploads and server-sent events: no crash, and what is accepted keeps its promises.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "infra/http/multipart.h"
 #include "infra/http/router.h"
 #include "infra/http/sse.h"
 #include "infra/http/url.h"
+#include "require.h"
 
 namespace {
 
 using namespace stoa;
 using namespace stoa::infra;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 void urls(std::string_view text) {
   if (const auto url = parse_url(text)) {

@@ -1,19 +1,11 @@
 // Files of the journal as a disk may give them back, and the records in them.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "infra/journal/group.h"
 #include "infra/journal/packing.h"
 #include "infra/journal/segment.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stoa;

@@ -1,19 +1,11 @@
 // Tokens, key sets and descriptions of issuers, and the file of identity providers.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "governance/identity/jwks.h"
 #include "governance/identity/jwt.h"
 #include "governance/identity/oidc_provider.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stoa::governance;

@@ -1,17 +1,9 @@
 // Passports of answers: what an auditor is handed.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "governance/passport/passport.h"
-
-namespace {
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-}  // namespace
+#include "require.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace stoa::governance;

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from attacker import raw
 from routes import pattern_of
 from stoa_server import BINARY, wait_until
 from test_transport import INJECTED
@@ -57,6 +58,33 @@ def test_attempts_of_strangers_are_counted(world):
         world.stranger.call("GET", "/v1/files")
         wait_until(minutes, 10, "an attempt without a credential is counted")
         assert minutes() < 20, "they cannot fill the store"
+
+
+def test_requests_that_are_refused_before_anybody_is_known_are_counted(world):
+    """What the other files have sent, and one of each kind more: by address, status and minute, with what the first of them was."""
+    key = f"Authorization: Bearer {world.olga.key}\r\n".encode()
+    raw(world.server.port, b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n" + key + b"\r\n0\r\n\r\nGET /", seconds=3)
+    raw(world.server.port, b"DELETE /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    raw(world.server.port, b"GET /nowhere-at-all?token=x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    raw(world.server.port, b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n")
+    raw(world.server.port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n")
+
+    def counted():
+        """Status -> how many, in the log and in the minutes that are not over."""
+        counts = {}
+        for entry in world.adam.ok("GET", "/v1/stoa/audit?action=http.refuse&limit=1000")["data"]:
+            assert entry["outcome"] == "denied" and entry["count"] >= 1 and entry["principal"] == "", entry
+            status = int(entry["reason"].partition(":")[0])
+            counts[status] = counts.get(status, 0) + entry["count"]
+        with sqlite3.connect(f"file:{world.server.home}/stoa.db?mode=ro", uri=True, timeout=30) as database:
+            rows = database.execute("SELECT status, count, address, resource, reason FROM audit_strangers WHERE status <> 401").fetchall()
+        assert len(rows) < 50, "they cannot fill the store"
+        for status, count, address, resource, reason in rows:
+            assert address == "127.0.0.1" and secrets_in(world, resource + reason) == [] and "token=x" not in resource, resource
+            counts[status] = counts.get(status, 0) + count
+        return counts
+
+    wait_until(lambda: {400, 404, 405, 413, 431} <= set(counted()), 10, "each kind of refusal is counted")
 
 
 def test_the_audit_log_holds_no_secrets(world, entries):

@@ -1,4 +1,7 @@
 """Policies from the command line: tried out, set, explained, rolled back; from a folder; and every verb is decided on."""
+import contextlib
+import hashlib
+import sqlite3
 import subprocess
 
 import pytest
@@ -134,9 +137,9 @@ BY_SERVER = {
     "break-glass list": [], "break-glass end": ["glass_x"], "nodes add": ["x", "--identity", "x.internal"], "nodes list": [], "nodes revoke": ["x"], "whoami": [],
 }
 # What acts on the data folder does so as the local operator, whom the walls hold: see test_the_local_operator_is_decided_on.
-BY_LOCAL_OPERATOR = {"tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "eval retrieval"}
+BY_LOCAL_OPERATOR = {"pull", "models remove", "tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "eval retrieval"}
 # What touches no tenant's data.
-WITHOUT_DATA = {"serve", "pull", "models list", "models verify", "models remove", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "passport verify", "login", "logout"}
+WITHOUT_DATA = {"serve", "models list", "models verify", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "passport verify", "login", "logout"}
 
 
 def test_every_verb_is_decided_on(server, tmp_path):
@@ -161,3 +164,36 @@ def test_the_local_operator_is_decided_on(server):
     entries = server.json("audit", "list", "--action", "identity.key.revoke", key=server.admin)["data"]
     assert [(entry["principal"], entry["resource"]) for entry in entries][-1] == ("local-operator", "key " + made["id"])
     assert server.cli("policies", "list", "--local", "--tenant", "nowhere", check=False).returncode == 5
+
+
+# Verbs that change something on the data folder, in this order, and the entry that each makes. Those that change through a server are its requests.
+CHANGES = [
+    (["pull", "file://MODEL", "--unpinned"], "model.pull", "model tiny"), (["models", "remove", "tiny"], "model.remove", "model tiny"),
+    (["tenants", "create", "acme"], "identity.tenant.create", "tenant"), (["projects", "create", "lab"], "identity.project.create", "project"),
+    (["users", "create", "una"], "identity.user.create", "user una"), (["users", "disable", "una"], "identity.user.disable", "user una"), (["users", "enable", "una"], "identity.user.enable", "user una"),
+    (["groups", "add", "crew", "una"], "identity.user.groups", "user una"), (["groups", "remove", "crew", "una"], "identity.user.groups", "user una"),
+    (["keys", "create", "--user", "una", "--role", "viewer"], "identity.key.create", "key "), (["keys", "rotate", "KEY"], "identity.key.rotate", "key "), (["keys", "revoke", "KEY"], "identity.key.revoke", "key "),
+    (["policies", "set", "p", "FILE", "--local"], "policy.set", "policy p"), (["policies", "rollback", "p", "1", "--local"], "policy.rollback", "policy p"), (["policies", "remove", "p", "--local"], "policy.remove", "policy p"),
+    (["kms", "rotate"], "protection.master.rotate", "master key"), (["kms", "keep", "default", "none"], "protection.keep.none", "project "), (["kms", "rotate", "default"], "protection.rotate", "project "),
+    (["kms", "rewrap"], "protection.rewrap", "master key"), (["kms", "revoke", "default"], "protection.revoke", "project "), (["kms", "restore", "default"], "protection.restore", "project "),
+]
+
+
+def test_every_change_on_the_data_folder_is_in_the_audit_log(tmp_path_factory):
+    files = tmp_path_factory.mktemp("files")
+    (files / "tiny.gguf").write_bytes(b"GGUF" + bytes(20))
+    (files / "p.policy").write_text('role "helper" { system.read }')
+    own = Stoa(tmp_path_factory.mktemp("changes"), models=False)
+    words = {"file://MODEL": f"file://{files}/tiny.gguf", "FILE": str(files / "p.policy")}
+    seen = 0
+    for arguments, action, resource in CHANGES:
+        done = own.json(*(words.get(word, word) for word in arguments))
+        if arguments[0] == "keys":
+            words["KEY"] = done["id"]
+        with contextlib.closing(sqlite3.connect(own.home / "stoa.db")) as database:
+            entries = database.execute("SELECT sequence, principal, action, resource, outcome, reason FROM audit_log WHERE sequence > ? ORDER BY sequence", (seen,)).fetchall()
+        fitting = [entry for entry in entries if entry[1] == "local-operator" and entry[2].startswith(action) and entry[3].startswith(resource)]
+        assert fitting and fitting[-1][4] == "allowed", (arguments, entries)
+        if arguments[0] in ("pull", "models"):
+            assert "sha256:" + hashlib.sha256((files / "tiny.gguf").read_bytes()).hexdigest() in fitting[-1][5], fitting
+        seen = entries[-1][0]

@@ -3,9 +3,13 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <functional>
+#include <ranges>
 
+#include "base/error_table.h"
 #include "base/json.h"
 #include "commands/connect.h"
+#include "commands/local.h"
 #include "commands/terminal.h"
 #include "models/registry/package_index.h"
 #include "models/registry/pull.h"
@@ -20,21 +24,21 @@ std::string from_environment(const char* name, std::string fallback = {}) {
   return value == nullptr || *value == '\0' ? std::move(fallback) : std::string(value);
 }
 
-struct Local {
+struct ModelFolder {
   infra::Config config;
   models::Catalog catalog;
   models::ModelStore store;
 };
 
-Result<Local> open_local(const Global& global) {
+Result<ModelFolder> open_models(const Global& global) {
   STOA_TRY(config, load_config(global));
   STOA_TRY(file, wiring::data_file(config.models.catalog, "models.yaml"));
   STOA_TRY(catalog, models::parse_catalog(file.text, file.name));
-  return Local{config, std::move(catalog), models::ModelStore(config.home)};
+  return ModelFolder{config, std::move(catalog), models::ModelStore(config.home)};
 }
 
 // A name of the catalog, or a source by itself.
-Result<models::CatalogModel> wanted(const Local& local, const std::string& name, const PullOptions& options) {
+Result<models::CatalogModel> wanted(const ModelFolder& local, const std::string& name, const PullOptions& options) {
   if (name.contains("://")) {
     if (options.sha256.empty() && !options.unpinned)
       return fail(error(ErrorCode::kInvalidArgument, "{} is not in the catalog, so nothing says what its bytes should be", name)
@@ -76,7 +80,7 @@ Result<wiring::NamedPlaces> named_places(const std::vector<models::CatalogModel>
   return places;
 }
 
-Result<models::StoredModel> pull_one(const Local& local, const models::CatalogModel& model, models::PullOptions pull, infra::HttpSender& http) {
+Result<models::StoredModel> pull_one(const ModelFolder& local, const models::CatalogModel& model, models::PullOptions pull, infra::HttpSender& http) {
   Progress progress;
   const auto start = std::chrono::steady_clock::now();
   pull.progress = [&](const models::PullProgress& state) {
@@ -88,10 +92,32 @@ Result<models::StoredModel> pull_one(const Local& local, const models::CatalogMo
   return models::pull_model(model, local.store, http, pull);
 }
 
+// What stands in the audit log of an artifact, as an answer's passport names it.
+std::string digests(const models::StoredModel& model) {
+  constexpr std::size_t kMost = 8;
+  std::string text;
+  for (const auto& file : model.files | std::views::take(kMost)) text += fmt::format("{}{} sha256:{}", text.empty() ? "" : ", ", file.name, file.sha256);
+  return model.files.size() > kMost ? fmt::format("{} and {} more", text, model.files.size() - kMost) : text;
+}
+
+// Changes the models of this machine as its operator, and enters that into the audit log with what `work` returns, or with why it failed.
+Status change_models(const Local& local, std::string_view action, const std::string& model, const std::function<Result<std::string>()>& work) {
+  const Call& actor = local.actor;
+  STOA_TRY(permit, local.installation.access->check(actor, governance::Action::kModelManage, governance::Resource::of(actor.principal, "model", model)));
+  auto entry = governance::AuditEntry::of(actor, action, "model " + model);
+  entry.rule = permit.decision().rule;
+  auto done = work();
+  entry.outcome = done ? governance::Outcome::kAllowed : governance::Outcome::kFailed;
+  entry.reason = done ? std::move(*done) : std::string(error_info(done.error().code).name);
+  STOA_CHECK(local.installation.audit->append(std::move(entry)));
+  if (!done) return fail(std::move(done).error());
+  return {};
+}
+
 }  // namespace
 
 int pull(const Global& global, const PullOptions& options) {
-  auto local = open_local(global);
+  auto local = open_models(global);
   if (!local) return report(local.error(), global.json);
   std::vector<models::CatalogModel> wanted_models;
   for (const auto& name : options.models) {
@@ -104,19 +130,24 @@ int pull(const Global& global, const PullOptions& options) {
   if (!places) return report(places.error(), global.json);
   const auto egress = wiring::open_egress(local->config, *places, {});
   if (!egress) return report(egress.error(), global.json);
+  const auto operating = open_local(global, "");
+  if (!operating) return report(operating.error(), global.json);
   JsonArray pulled;
   for (const auto& each : wanted_models) {
-    const auto model = pull_one(*local, each, settings, (*egress)->sender(infra::EgressPurpose::kPulls));
-    if (!model) return report(model.error(), global.json);
-    pulled.push_back(to_json(*model));
-    if (!global.json) fmt::print("{} {} in {}\n", bold(model->name), human_bytes(static_cast<std::int64_t>(model->bytes())), model->folder.string());
+    const Status changed = change_models(*operating, "model.pull", each.name, [&]() -> Result<std::string> {
+      STOA_TRY(model, pull_one(*local, each, settings, (*egress)->sender(infra::EgressPurpose::kPulls)));
+      pulled.push_back(to_json(model));
+      if (!global.json) fmt::print("{} {} in {}\n", bold(model.name), human_bytes(static_cast<std::int64_t>(model.bytes())), model.folder.string());
+      return digests(model);
+    });
+    if (!changed) return report(changed.error(), global.json);
   }
   if (global.json) fmt::print("{}\n", dump_json_pretty(JsonObject{{"data", pulled}}));
   return kExitOk;
 }
 
 int models_list(const Global& global) {
-  const auto local = open_local(global);
+  const auto local = open_models(global);
   if (!local) return report(local.error(), global.json);
   const auto stored = local->store.list();
   if (!stored) return report(stored.error(), global.json);
@@ -140,7 +171,7 @@ int models_list(const Global& global) {
 }
 
 int models_verify(const Global& global, const std::string& name) {
-  const auto local = open_local(global);
+  const auto local = open_models(global);
   if (!local) return report(local.error(), global.json);
   if (const Status verified = local->store.verify(name); !verified) return report(verified.error(), global.json);
   fmt::print("{}\n", global.json ? dump_json(JsonObject{{"id", name}, {"verified", true}}) : name + ": " + good("ok"));
@@ -148,9 +179,16 @@ int models_verify(const Global& global, const std::string& name) {
 }
 
 int models_remove(const Global& global, const std::string& name) {
-  const auto local = open_local(global);
+  const auto local = open_models(global);
   if (!local) return report(local.error(), global.json);
-  if (const Status removed = local->store.remove(name); !removed) return report(removed.error(), global.json);
+  const auto operating = open_local(global, "");
+  if (!operating) return report(operating.error(), global.json);
+  const Status removed = change_models(*operating, "model.remove", name, [&]() -> Result<std::string> {
+    STOA_TRY(model, local->store.find(name));
+    STOA_CHECK(local->store.remove(name));
+    return digests(model);
+  });
+  if (!removed) return report(removed.error(), global.json);
   fmt::print("{}\n", global.json ? dump_json(JsonObject{{"id", name}, {"removed", true}}) : name + " is removed");
   return kExitOk;
 }

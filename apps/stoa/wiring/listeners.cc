@@ -43,7 +43,7 @@ Result<std::vector<infra::IpRange>> exempt_addresses(const infra::Config& config
   return ranges;
 }
 
-Result<std::unique_ptr<Listeners>> Listeners::start(const infra::Config& config, const infra::Router& router, Metrics& metrics) {
+Result<std::unique_ptr<Listeners>> Listeners::start(const infra::Config& config, const infra::Router& router, Metrics& metrics, governance::RefusalLog& refusals) {
   auto listeners = std::make_unique<Listeners>();
   STOA_TRY(exempt, exempt_addresses(config));
   const auto rate = static_cast<double>(config.limits.address_requests_per_second);
@@ -54,6 +54,9 @@ Result<std::unique_ptr<Listeners>> Listeners::start(const infra::Config& config,
     options.roles = roles;
     options.per_address = listeners->limits_.get();
     options.on_certificate = observe(metrics, roles.names());
+    options.on_refusal = [&refusals](const infra::HttpRefusal& refusal) {
+      refusals.add(infra::peer_address(refusal.peer).text(), refusal.status, refusal.request, refusal.reason);
+    };
     STOA_TRY(server, infra::HttpServer::start(std::move(options), router));
     listeners->listeners_.push_back({roles, std::move(server)});
     return {};

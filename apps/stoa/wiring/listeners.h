@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/metrics.h"
+#include "governance/audit/refusals.h"
 #include "infra/config/config.h"
 #include "infra/http/server.h"
 
@@ -14,8 +15,8 @@ namespace stoa::wiring {
 
 class Listeners {
  public:
-  // Listens with the routes by their roles. `metrics` outlives the listeners. Errors: those of HttpServer::start.
-  static Result<std::unique_ptr<Listeners>> start(const infra::Config& config, const infra::Router& router, Metrics& metrics);
+  // Listens with the routes by their roles. `metrics` and `refusals` outlive the listeners. Errors: those of HttpServer::start.
+  static Result<std::unique_ptr<Listeners>> start(const infra::Config& config, const infra::Router& router, Metrics& metrics, governance::RefusalLog& refusals);
 
   struct Listener {
     infra::ListenerRoles roles;

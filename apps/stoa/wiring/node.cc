@@ -106,6 +106,7 @@ struct Node::Parts {
   std::unique_ptr<api::Pipeline> pipeline;
   std::unique_ptr<api::openai::Dependencies> openai;
   std::unique_ptr<api::admin::AdminParts> admin;
+  std::unique_ptr<governance::RefusalLog> refusals;
   std::unique_ptr<Listeners> listeners;
   std::unique_ptr<ProtectionWorker> protection_worker;
   std::thread remembering;  // what the first use of each key would have to look up
@@ -257,7 +258,8 @@ Status Node::Parts::listen() {
   STOA_TRY(routes, api::check_routes(router));
   admin->routes = std::move(routes);
   router.assign_roles(api::listener_roles);
-  STOA_TRY(started, Listeners::start(config, router, metrics));
+  refusals = std::make_unique<governance::RefusalLog>(*installation.strangers);
+  STOA_TRY(started, Listeners::start(config, router, metrics, *refusals));
   listeners = std::move(started);
   url = listeners->url();
   return {};

@@ -1,5 +1,5 @@
-// Attempts without a credential that works. Strangers make them, as many as they like: each is counted, and the audit log gets one entry for an address
-// and minute, so that they cannot fill the store.
+// What strangers attempt: requests without a credential that works, and those that the server refused before anybody could know who asks (refusals.h).
+// They make as many as they like: each is counted, and the audit log gets one entry for an address, kind and minute, so that they cannot fill the store.
 #pragma once
 
 #include <memory>
@@ -14,17 +14,31 @@
 
 namespace stoa::governance {
 
+// Attempts of one kind from one address.
+struct StrangerAttempts {
+  static constexpr std::int64_t kNoCredential = 401;
+
+  std::string address;   // IPv4, or IPv6, of which the first 64 bits count (one stranger has all of them)
+  std::int64_t status = kNoCredential;  // of the answer, which tells kinds apart; 0: there was none
+  std::string resource;  // of the first: "POST /v1/responses"
+  std::string reason;    // of the first
+  std::int64_t count = 1;
+  Micros time = 0;       // of the first; 0: now
+};
+
 // Thread-safe. What is passed by reference or pointer outlives it, and `behind` is stopped before it ends.
 class StrangerLog {
  public:
-  static constexpr std::string_view kAction = "identity.authenticate";
-  static constexpr int kMaxAddresses = 256;  // told apart in a minute; further ones are counted together, without an address
+  static constexpr std::string_view kAuthenticate = "identity.authenticate", kRefuse = "http.refuse";  // the entries' actions
+  static constexpr int kMaxAddresses = 256;  // told apart in a minute for each kind; further ones are counted together, without an address
 
   // `tenant`: whose auditors see the entries, since strangers belong to none. `behind` as for the audit log.
   static Result<std::unique_ptr<StrangerLog>> open(infra::SqlDatabase& database, AuditLog& audit, std::string tenant, const Clock& clock = Clock::system(),
                                                    infra::WriteBehind* behind = nullptr);
 
-  // Counted when it returns. `address`: IPv4, or IPv6, of which the first 64 bits count (one stranger has all of them); `resource`: "POST /v1/responses".
+  // Counted when it returns.
+  Status add(const StrangerAttempts& attempts);
+  // One without a credential that works.
   Status add(std::string_view address, std::string_view resource);
   // Enters the minutes that have passed into the audit log. Cheap when there is nothing; call it now and then.
   Status close();

@@ -5,7 +5,7 @@
 #include "governance/access/test_access.h"
 #include "governance/identity/authenticator.h"
 #include "infra/bus/local/local.h"
-#include "infra/sql/sqlite/sqlite.h"
+#include "infra/sql/sqlite/backends.h"
 
 namespace stoa::governance {
 namespace {
@@ -19,7 +19,7 @@ class TestClock final : public Clock {
 };
 
 // An installation with everything that recognises callers, and a developer ann with a key.
-class LentRightsTest : public testing::Test {
+class LentRightsContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
     ASSERT_TRUE(identity_->ensure_default());
@@ -49,7 +49,7 @@ class LentRightsTest : public testing::Test {
 
   TestClock clock_;
   Metrics metrics_;
-  std::unique_ptr<infra::SqlDatabase> database_ = *infra::open_memory();
+  std::unique_ptr<infra::SqlDatabase> database_ = GetParam().open();
   std::unique_ptr<infra::EventBus> events_ = *infra::open_local_bus(*database_);
   std::unique_ptr<AuditLog> audit_ = *AuditLog::open(*database_, clock_);
   std::unique_ptr<Access> access_ = access_for_tests(STOA_SOURCE_DIR);
@@ -63,8 +63,9 @@ class LentRightsTest : public testing::Test {
   Authenticator authenticator_{*identity_, nullptr, delegated_.get(), elevations_.get(), nodes_.get()};
   Call operator_, ann_;
 };
+INSTANTIATE_TEST_SUITE_P(, LentRightsContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
 
-TEST_F(LentRightsTest, AJobMayWhatItsTokenNamesAndNothingElse) {
+TEST_P(LentRightsContract, AJobMayWhatItsTokenNamesAndNothingElse) {
   const auto issued = delegated_->issue(ann_, {"nightly", {{"dataset.read", "dataset", "support@1"}}});
   ASSERT_TRUE(issued) << issued.error().message;
   const auto job = show(issued->secret);
@@ -92,7 +93,7 @@ TEST_F(LentRightsTest, AJobMayWhatItsTokenNamesAndNothingElse) {
   EXPECT_EQ(access_->decide(Call::of(*job), Action::kDatasetRead, elsewhere).rule, "access.project");
 }
 
-TEST_F(LentRightsTest, AJobEndsWithItsTimeItsTokenAndItsHolder) {
+TEST_P(LentRightsContract, AJobEndsWithItsTimeItsTokenAndItsHolder) {
   const NewDelegatedToken wanted{"nightly", {{"dataset.read", "dataset", "support@1"}}, 10 * kMinute};
   const auto first = delegated_->issue(ann_, wanted);
   ASSERT_TRUE(first && show(first->secret));
@@ -117,7 +118,7 @@ TEST_F(LentRightsTest, AJobEndsWithItsTimeItsTokenAndItsHolder) {
   EXPECT_EQ(audited("identity.token.revoke").size(), 1u);
 }
 
-TEST_F(LentRightsTest, NobodyLendsWhatTheyMayNotDo) {
+TEST_P(LentRightsContract, NobodyLendsWhatTheyMayNotDo) {
   const auto refused = [&](const Call& actor, std::vector<Grant> grants) { return code_of(delegated_->issue(actor, {"x", std::move(grants)})); };
   const Grant read{"dataset.read", "dataset", "support@1"};
   EXPECT_EQ(refused(ann_, {{"key.manage", "key", ""}}), ErrorCode::kPermissionDenied);
@@ -138,7 +139,7 @@ TEST_F(LentRightsTest, NobodyLendsWhatTheyMayNotDo) {
   for (const Micros length : {Micros{0}, Micros{-1}, 61 * kMinute}) EXPECT_EQ(code_of(delegated_->issue(ann_, {"x", {read}, length})), ErrorCode::kInvalidArgument);
 }
 
-TEST_F(LentRightsTest, TheirTokensCannotBeMadeOrChanged) {
+TEST_P(LentRightsContract, TheirTokensCannotBeMadeOrChanged) {
   const auto issued = delegated_->issue(ann_, {"x", {{"dataset.read", "dataset", "a"}}});
   ASSERT_TRUE(issued);
   const ServerTokens other = *ServerTokens::from_seed(Bytes(32, std::byte{8}));
@@ -155,7 +156,7 @@ TEST_F(LentRightsTest, TheirTokensCannotBeMadeOrChanged) {
   EXPECT_TRUE(show(issued->secret));
 }
 
-TEST_F(LentRightsTest, GrantsAreReadStrictly) {
+TEST_P(LentRightsContract, GrantsAreReadStrictly) {
   const auto grant = parse_grant("dataset.read dataset a name with spaces");
   ASSERT_TRUE(grant);
   EXPECT_EQ(grant->name, "a name with spaces");
@@ -167,7 +168,7 @@ TEST_F(LentRightsTest, GrantsAreReadStrictly) {
 
 constexpr std::string_view kReason = "INC-7: answers fail, reading traces";
 
-TEST_F(LentRightsTest, BreakGlassIsLoudShortAndBounded) {
+TEST_P(LentRightsContract, BreakGlassIsLoudShortAndBounded) {
   const Call olga = Call::of(with_key("", "operator"));
   const auto begun = elevations_->begin(olga, kReason, 30 * kMinute);
   ASSERT_TRUE(begun) << begun.error().message;
@@ -201,7 +202,7 @@ TEST_F(LentRightsTest, BreakGlassIsLoudShortAndBounded) {
   EXPECT_EQ(code_of(show(last->secret)), ErrorCode::kUnauthenticated);
 }
 
-TEST_F(LentRightsTest, BreakGlassIsNotForEverybody) {
+TEST_P(LentRightsContract, BreakGlassIsNotForEverybody) {
   EXPECT_EQ(code_of(elevations_->begin(ann_, kReason, kMinute)), ErrorCode::kPermissionDenied);
   EXPECT_EQ(audited("identity.breakglass.begin").at(0).outcome, Outcome::kDenied);
   EXPECT_EQ(code_of(elevations_->begin(operator_, kReason, kMinute)), ErrorCode::kPermissionDenied);
@@ -217,7 +218,7 @@ TEST_F(LentRightsTest, BreakGlassIsNotForEverybody) {
   EXPECT_EQ(code_of(elevations_->end(olga, "glass_none")), ErrorCode::kNotFound);
 }
 
-TEST_F(LentRightsTest, NodesAreKnownByTheirCertificates) {
+TEST_P(LentRightsContract, NodesAreKnownByTheirCertificates) {
   const std::string digest(64, 'a');
   ASSERT_TRUE(nodes_->add(operator_, {"gpu-1", "", "gpu-1.internal"}));
   std::string printed;
@@ -251,7 +252,7 @@ TEST_F(LentRightsTest, NodesAreKnownByTheirCertificates) {
   EXPECT_EQ(audited("identity.node.add").size(), 4u);  // three, and a refusal
 }
 
-TEST_F(LentRightsTest, KeysAndStrangers) {
+TEST_P(LentRightsContract, KeysAndStrangers) {
   const auto issued = identity_->issue_key(operator_, {"default", "ann", "", "viewer"});
   const auto ann = show(issued->secret);
   ASSERT_TRUE(ann);

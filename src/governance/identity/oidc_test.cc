@@ -7,7 +7,7 @@
 #include "governance/access/test_access.h"
 #include "governance/identity/identity.h"
 #include "infra/crypto/encoding.h"
-#include "infra/sql/sqlite/sqlite.h"
+#include "infra/sql/sqlite/backends.h"
 
 namespace stoa::governance {
 namespace {
@@ -160,7 +160,7 @@ TEST(Providers, ClaimsBecomeNames) {
   EXPECT_FALSE(map_claims(strict, *parse_jwt(sign_jwt(key_of(1), "k", "JWT", {{"sub", "1"}, {"preferred_username", "bob"}}))));
 }
 
-class OidcTest : public testing::Test {
+class OidcContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
     ASSERT_TRUE(identity_->ensure_default());
@@ -195,15 +195,16 @@ class OidcTest : public testing::Test {
 
   TestClock clock_;
   Issuer issuer_;
-  std::unique_ptr<infra::SqlDatabase> database_ = *infra::open_memory();
+  std::unique_ptr<infra::SqlDatabase> database_ = GetParam().open();
   std::unique_ptr<AuditLog> audit_ = *AuditLog::open(*database_, clock_);
   std::unique_ptr<Access> access_ = access_for_tests(STOA_SOURCE_DIR);
   std::unique_ptr<Identity> identity_ = *Identity::open(*database_, *audit_, *access_, Bytes(32, std::byte{7}), clock_);
   std::unique_ptr<ExternalUsers> external_ = *ExternalUsers::open(*database_, *audit_, clock_);
   std::unique_ptr<OidcUsers> oidc_;
 };
+INSTANTIATE_TEST_SUITE_P(, OidcContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
 
-TEST_F(OidcTest, UsersAreMadeOnceAndRecognised) {
+TEST_P(OidcContract, UsersAreMadeOnceAndRecognised) {
   const auto first = sign_in(ann());
   ASSERT_TRUE(first) << first.error().message;
   EXPECT_TRUE(first->id.starts_with("user_"));
@@ -222,7 +223,7 @@ TEST_F(OidcTest, UsersAreMadeOnceAndRecognised) {
   EXPECT_NE(robot->id, first->id);
 }
 
-TEST_F(OidcTest, ADisabledUserIsOutAtOnce) {
+TEST_P(OidcContract, ADisabledUserIsOutAtOnce) {
   const std::string text = ann();
   ASSERT_TRUE(sign_in(text));
   ASSERT_TRUE(database_->execute("UPDATE users SET disabled = 1 WHERE name = 'ann'"));
@@ -232,7 +233,7 @@ TEST_F(OidcTest, ADisabledUserIsOutAtOnce) {
   EXPECT_TRUE(sign_in(text));
 }
 
-TEST_F(OidcTest, NobodyBecomesAnotherByTheirName) {
+TEST_P(OidcContract, NobodyBecomesAnotherByTheirName) {
   const std::string tenant = identity_->ensure_default()->tenant.id;
   ASSERT_TRUE(database_->execute("INSERT INTO users (id, tenant, name, created) VALUES ('user_local', ?, 'ann', 0)", {tenant}));
   EXPECT_EQ(refused(ann()), ErrorCode::kPermissionDenied);
@@ -244,14 +245,14 @@ TEST_F(OidcTest, NobodyBecomesAnotherByTheirName) {
   EXPECT_EQ(refused(token({{"sub", "2"}, {"preferred_username", "ann"}})), ErrorCode::kPermissionDenied);  // who renamed themselves
 }
 
-TEST_F(OidcTest, ProvisioningCanBeOff) {
+TEST_P(OidcContract, ProvisioningCanBeOff) {
   open(std::string(kProviders) + "    provision: false\n");
   EXPECT_EQ(refused(ann()), ErrorCode::kPermissionDenied);
   open(std::string(kProviders) + "    tenant: nowhere\n");
   EXPECT_EQ(refused(ann()), ErrorCode::kUnavailable);
 }
 
-TEST_F(OidcTest, RefusesTokensOfOthers) {
+TEST_P(OidcContract, RefusesTokensOfOthers) {
   ASSERT_TRUE(sign_in(ann()));
   const int fetched = issuer_.fetched;
   const JsonObject claims{{"sub", "1"}, {"preferred_username", "ann"}};
@@ -272,7 +273,7 @@ TEST_F(OidcTest, RefusesTokensOfOthers) {
   EXPECT_EQ(refused(text), ErrorCode::kUnauthenticated);
 }
 
-TEST_F(OidcTest, AnExpiredTokenIsForgotten) {
+TEST_P(OidcContract, AnExpiredTokenIsForgotten) {
   const std::string text = ann();
   ASSERT_TRUE(sign_in(text));
   issuer_.reachable = false;

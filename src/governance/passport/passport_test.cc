@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "governance/passport/passport_store.h"
-#include "infra/sql/sqlite/sqlite.h"
+#include "infra/sql/sqlite/backends.h"
 
 namespace stoa::governance {
 namespace {
@@ -33,7 +33,7 @@ AnswerRecord record(const std::string& id, const std::string& principal = "user_
   return r;
 }
 
-class PassportTest : public testing::Test {
+class PassportContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
     for (int i = 0; i < 5; ++i) ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_b"}));
@@ -49,14 +49,15 @@ class PassportTest : public testing::Test {
   std::string made() { return dump_json(store_->passport(call("user_ann"), "resp_1", false).value()); }
   Result<PassportCheck> verified(const std::string& text) { return verify_passport(text, checkpoints_->key()); }
 
-  std::unique_ptr<infra::SqlDatabase> database_ = std::move(*infra::open_memory());
+  std::unique_ptr<infra::SqlDatabase> database_ = GetParam().open();
   std::unique_ptr<AuditLog> log_ = std::move(*AuditLog::open(*database_));
   infra::SigningKey key_ = *infra::SigningKey::from_seed(as_bytes(std::string(32, 'k')));
   std::unique_ptr<AuditCheckpoints> checkpoints_ = std::move(*AuditCheckpoints::open(*database_, *log_, key_, {}));
   std::unique_ptr<PassportStore> store_ = std::move(*PassportStore::open(*database_, *log_, *checkpoints_));
 };
+INSTANTIATE_TEST_SUITE_P(, PassportContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
 
-TEST_F(PassportTest, HoldsAndSaysWhatWasRecorded) {
+TEST_P(PassportContract, HoldsAndSaysWhatWasRecorded) {
   const auto text = made();
   const auto found = verified(text);
   ASSERT_TRUE(found) << found.error().message;
@@ -67,7 +68,7 @@ TEST_F(PassportTest, HoldsAndSaysWhatWasRecorded) {
   EXPECT_TRUE(verified(dump_json_pretty(parse_json(text).value()))) << "white space between members says nothing";
 }
 
-TEST_F(PassportTest, NoFlippedBitStaysUnseen) {
+TEST_P(PassportContract, NoFlippedBitStaysUnseen) {
   const auto text = made();
   for (std::size_t at = 0; at < text.size(); ++at) {
     for (int bit = 0; bit < 8; ++bit) {
@@ -80,7 +81,7 @@ TEST_F(PassportTest, NoFlippedBitStaysUnseen) {
 }
 
 // A record that was exchanged together with its entry's digest is not in the signed tree.
-TEST_F(PassportTest, NothingFromElsewhereFits) {
+TEST_P(PassportContract, NothingFromElsewhereFits) {
   ASSERT_TRUE(store_->keep(StoredRecord::of(record("resp_2", "user_bob"))));
   const auto first = parse_json(made()).value().as_object();
   const auto second = store_->passport(call("user_bob"), "resp_2", false).value();
@@ -95,12 +96,12 @@ TEST_F(PassportTest, NothingFromElsewhereFits) {
   EXPECT_EQ(verify_passport(made(), CheckpointKey::of(other->public_key())).error().code, ErrorCode::kDataLoss);
 }
 
-TEST_F(PassportTest, OtherTextsAreNoPassports) {
+TEST_P(PassportContract, OtherTextsAreNoPassports) {
   for (const char* text : {"", "{}", "[]", "null", R"({"format":"stoa-passport/2","record":{},"audit":{},"key":""})", R"({"format":1,"record":{},"audit":{},"key":""})"})
     EXPECT_EQ(verified(text).error().code, ErrorCode::kInvalidArgument) << text;
 }
 
-TEST_F(PassportTest, IsFoundByWhoMaySeeIt) {
+TEST_P(PassportContract, IsFoundByWhoMaySeeIt) {
   const struct { const char *id, *principal, *tenant; bool everyones, found; } cases[] = {
       {"resp_1", "user_ann", "tenant_a", false, true},      {"req_resp_1", "user_ann", "tenant_a", false, true}, {"trace_resp_1", "user_ann", "tenant_a", false, true},
       {"resp_1", "user_bob", "tenant_a", false, false},     {"resp_1", "user_bob", "tenant_a", true, true},      {"resp_1", "user_ann", "tenant_b", true, false},
@@ -112,7 +113,7 @@ TEST_F(PassportTest, IsFoundByWhoMaySeeIt) {
   }
 }
 
-TEST_F(PassportTest, KeepingAgainChangesNothing) {
+TEST_P(PassportContract, KeepingAgainChangesNothing) {
   auto changed = record("resp_1");
   changed.cost = 99;
   ASSERT_TRUE(store_->keep(StoredRecord::of(changed)));

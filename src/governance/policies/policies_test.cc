@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "infra/sql/sqlite/sqlite.h"
+#include "infra/sql/sqlite/backends.h"
 
 namespace stoa::governance {
 namespace {
@@ -34,9 +34,9 @@ struct Process {
   std::unique_ptr<Policies> policies;
 };
 
-class PoliciesTest : public testing::Test {
+class PoliciesContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
-  PoliciesTest() { local_.principal.id = kLocalOperator; }
+  PoliciesContract() { local_.principal.id = kLocalOperator; }
   static Call someone(std::string role, std::string tenant = "t1") {
     Call call;
     call.principal = {.id = "user_" + role, .tenant = std::move(tenant), .project = "p1", .user = role, .groups = {}, .role = role};
@@ -57,15 +57,16 @@ class PoliciesTest : public testing::Test {
   bool may(const Call& call, Action action) const { return may(*process_.access, call, action); }
 
   TestClock clock_;
-  std::unique_ptr<infra::SqlDatabase> database_ = *infra::open_memory();
+  std::unique_ptr<infra::SqlDatabase> database_ = GetParam().open();
   std::unique_ptr<AuditLog> audit_ = *AuditLog::open(*database_, clock_);
   std::unique_ptr<DecisionLog> decisions_ = *DecisionLog::open(*database_, {.clock = &clock_});
   Process process_{*database_, *audit_, clock_, {}, decisions_.get()};
   const Call admin_ = someone("admin");
   Call local_ = someone("admin");
 };
+INSTANTIATE_TEST_SUITE_P(, PoliciesContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
 
-TEST_F(PoliciesTest, WhatIsSetHoldsAtOnceAndCanBeTakenBack) {
+TEST_P(PoliciesContract, WhatIsSetHoldsAtOnceAndCanBeTakenBack) {
   const Call developer = someone("developer");
   EXPECT_TRUE(may(developer, Action::kModelUse));
   const PolicyVersion first = set(admin_, "rules", "policy \"no\" { forbid model.use when principal.role == \"developer\" }");
@@ -105,7 +106,7 @@ TEST_F(PoliciesTest, WhatIsSetHoldsAtOnceAndCanBeTakenBack) {
   EXPECT_EQ(entries[0].reason, first.digest);
 }
 
-TEST_F(PoliciesTest, AChangeThatIsWrongIsRefusedAndNothingOfItHolds) {
+TEST_P(PoliciesContract, AChangeThatIsWrongIsRefusedAndNothingOfItHolds) {
   refused(admin_, "policy \"x\" { forbid modle.use }", ErrorCode::kInvalidArgument, "rules:1:21: there is no action 'modle.use'");
   refused(admin_, "policy \"x\" { permit model.use }\ntest \"viewers do not\" { principal { role: \"viewer\" } action model.use expect deny }", ErrorCode::kInvalidArgument,
           "rules:2: the test \"viewers do not\" fails: deny was expected, but it is permitted");
@@ -125,7 +126,7 @@ TEST_F(PoliciesTest, AChangeThatIsWrongIsRefusedAndNothingOfItHolds) {
   EXPECT_EQ(process_.policies->set(admin_, {"t1"}, {.name = "more", .text = "#", .comment = {}, .expected = {}}).error().code, ErrorCode::kTooLarge);
 }
 
-TEST_F(PoliciesTest, NobodyLocksEverybodyOut) {
+TEST_P(PoliciesContract, NobodyLocksEverybodyOut) {
   refused(admin_, "policy \"freeze\" { forbid policy.manage }", ErrorCode::kInvalidArgument, "with this you could not change policies any more: the policy \"freeze\"");
   refused(admin_, "boundary \"cap\" { at most model.* }", ErrorCode::kInvalidArgument, "with this you could not change policies any more");
   refused(local_, "policy \"freeze\" { forbid policy.manage }", ErrorCode::kInvalidArgument, "nobody could change policies any more");
@@ -134,9 +135,10 @@ TEST_F(PoliciesTest, NobodyLocksEverybodyOut) {
   EXPECT_TRUE(may(admin_, Action::kPolicyManage));
 }
 
-using PoliciesAttacks = PoliciesTest;
+using PoliciesAttacks = PoliciesContract;
+INSTANTIATE_TEST_SUITE_P(, PoliciesAttacks, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
 
-TEST_F(PoliciesAttacks, OnlyWhoMayChangesAndATenantStaysInItself) {
+TEST_P(PoliciesAttacks, OnlyWhoMayChangesAndATenantStaysInItself) {
   for (const char* role : {"viewer", "developer", "operator", "auditor", "curator"}) refused(someone(role), "# x", ErrorCode::kPermissionDenied, "policy.manage");
   refused(someone("admin", "t2"), "# x", ErrorCode::kPermissionDenied, "another tenant");
   refused(admin_, "# x", ErrorCode::kPermissionDenied, "only the local operator", "");
@@ -154,7 +156,7 @@ TEST_F(PoliciesAttacks, OnlyWhoMayChangesAndATenantStaysInItself) {
   EXPECT_EQ(denied, 7);
 }
 
-TEST_F(PoliciesAttacks, WhatTheInstallationForbidsStaysForbidden) {
+TEST_P(PoliciesAttacks, WhatTheInstallationForbidsStaysForbidden) {
   set(local_, "base", "policy \"no-datasets\" { forbid dataset.write } role \"pilot\" { model.use }", "");
   set(admin_, "mine", "policy \"all\" { permit * }");
   EXPECT_TRUE(may(someone("viewer"), Action::kKeyManage));
@@ -169,7 +171,7 @@ TEST_F(PoliciesAttacks, WhatTheInstallationForbidsStaysForbidden) {
   EXPECT_TRUE(may(admin_, Action::kDatasetWrite));
 }
 
-TEST_F(PoliciesTest, OtherProcessesTakeChangesOver) {
+TEST_P(PoliciesContract, OtherProcessesTakeChangesOver) {
   Process other(*database_, *audit_, clock_);
   const std::string before = other.access->state()->version;
   set(admin_, "rules", "policy \"no\" { forbid model.use }");
@@ -181,7 +183,7 @@ TEST_F(PoliciesTest, OtherProcessesTakeChangesOver) {
   EXPECT_FALSE(later.access->check(admin_, Action::kModelUse, Resource::of(admin_.principal, "model")));
 }
 
-TEST_F(PoliciesTest, AFolderOfFilesIsReadAgainWhenItChanges) {
+TEST_P(PoliciesContract, AFolderOfFilesIsReadAgainWhenItChanges) {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("policies_test_{}", getpid());
   std::filesystem::create_directories(folder);
   const auto write = [&](const char* name, const std::string& text) { std::ofstream(folder / name) << text; };
@@ -211,7 +213,7 @@ TEST_F(PoliciesTest, AFolderOfFilesIsReadAgainWhenItChanges) {
 }
 
 // What somebody wrote into the store behind the program's back, or another release did.
-TEST_F(PoliciesAttacks, ATenantWhosePoliciesCannotBeReadIsClosed) {
+TEST_P(PoliciesAttacks, ATenantWhosePoliciesCannotBeReadIsClosed) {
   ASSERT_TRUE(database_->execute("INSERT INTO policies (tenant, name, version, removed, text, digest, author, comment, time) VALUES ('t1', 'x', 1, 0, 'polcy', '', '', '', 0)"));
   process_.policies->refresh();
   EXPECT_EQ(process_.access->decide(admin_, Action::kModelList, Resource::of(admin_.principal, "model")).rule, "access.policies");
@@ -220,7 +222,7 @@ TEST_F(PoliciesAttacks, ATenantWhosePoliciesCannotBeReadIsClosed) {
   EXPECT_TRUE(may(admin_, Action::kModelList));
 }
 
-TEST_F(PoliciesTest, ADryRunShowsWhatWouldChange) {
+TEST_P(PoliciesContract, ADryRunShowsWhatWouldChange) {
   Call ann = someone("developer");
   ann.origin = {.address = "10.0.0.1", .tls = true, .purpose = "research"};
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(may(ann, Action::kModelUse));
@@ -244,7 +246,7 @@ TEST_F(PoliciesTest, ADryRunShowsWhatWouldChange) {
   EXPECT_EQ(process_.policies->dry_run(admin_, {"t1"}, "rules", "polcy").error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST_F(PoliciesTest, RecordedDecisionsAreCountedAndBounded) {
+TEST_P(PoliciesContract, RecordedDecisionsAreCountedAndBounded) {
   const auto log = *DecisionLog::open(*database_, {.max_rows = 5, .max_pending = 8, .linger = milliseconds(600'000), .clock = &clock_});
   const Decision decision{.allowed = true, .rule = "role \"x\"", .where = {}, .reason = {}, .version = {}};
   const auto note = [&](const std::string& user, std::int64_t hour) {

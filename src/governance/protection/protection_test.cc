@@ -13,6 +13,7 @@
 #include "governance/protection/memory_protection.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/crypto/hash.h"
+#include "infra/sql/sqlite/backends.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::governance {
@@ -53,9 +54,9 @@ class TestClock final : public Clock {
 constexpr std::string_view kNotes =
     "CREATE TABLE notes (id TEXT PRIMARY KEY, project TEXT NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL, blob TEXT NOT NULL, sealed BLOB)";
 
-class ProtectionTest : public testing::Test {
+class ProtectionContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
-  ProtectionTest() {
+  ProtectionContract() {
     EXPECT_TRUE(sql->execute(kNotes));
     admin.add_tables({notes()});
     admin.on_change([this](const std::string& project, bool readable) { told.emplace_back(project, readable); });
@@ -87,7 +88,7 @@ class ProtectionTest : public testing::Test {
   }
   Status run() { return admin.run_pending(blobs, [] { return false; }); }
 
-  std::unique_ptr<infra::SqlDatabase> sql = *infra::open_memory();
+  std::unique_ptr<infra::SqlDatabase> sql = GetParam().open();
   FragileKeys keys;
   TestClock clock;
   std::unique_ptr<infra::BlobStore> store = infra::open_memory_blobs();
@@ -101,8 +102,9 @@ class ProtectionTest : public testing::Test {
   Permit master_permit() { return access->check(Call::of({.id = std::string(kLocalOperator), .tenant = "tenant_1", .project = "proj_a", .role = "admin"}), Action::kKmsManage, {}).value(); }
   std::vector<std::pair<std::string, bool>> told;
 };
+INSTANTIATE_TEST_SUITE_P(, ProtectionContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
 
-TEST_F(ProtectionTest, ValuesOpenWhereTheyWereSealed) {
+TEST_P(ProtectionContract, ValuesOpenWhereTheyWereSealed) {
   const auto sealed = sealer->seal("proj_a", "notes:1", as_bytes("secret"));
   ASSERT_TRUE(sealed);
   EXPECT_EQ(as_text(*sealed).find("secret"), std::string_view::npos);
@@ -118,7 +120,7 @@ TEST_F(ProtectionTest, ValuesOpenWhereTheyWereSealed) {
   EXPECT_NE(a.tag("pa", "thx"), a.tag("path", "x"));
 }
 
-TEST_F(ProtectionTest, RecordsAreReadWithinTheirBounds) {
+TEST_P(ProtectionContract, RecordsAreReadWithinTheirBounds) {
   const Bytes record = pack_record({"one", "", std::string_view("t\0wo", 4)});
   EXPECT_EQ(*unpack_record(record, 3), (std::vector<std::string_view>{"one", "", std::string_view("t\0wo", 4)}));
   EXPECT_EQ(unpack_record(record, 4).error().code, ErrorCode::kDataLoss);
@@ -126,7 +128,7 @@ TEST_F(ProtectionTest, RecordsAreReadWithinTheirBounds) {
   EXPECT_FALSE(unpack_record(as_bytes(std::string_view("\xff\xff\xff\xff", 4)), 1));
 }
 
-TEST_F(ProtectionTest, KeysAreKeptForAWhileAndLimited) {
+TEST_P(ProtectionContract, KeysAreKeptForAWhileAndLimited) {
   const auto small = *Sealer::open(*sql, keys, {.max_projects = 2, .keep = milliseconds(60'000), .look = milliseconds(0), .pause = milliseconds(0)}, clock);
   for (const std::string project : {"p1", "p2", "p1", "p2"}) EXPECT_TRUE(small->project(project));
   EXPECT_EQ(keys.unwrapped, 4) << "two keys for each project, once";
@@ -145,7 +147,7 @@ TEST_F(ProtectionTest, KeysAreKeptForAWhileAndLimited) {
   EXPECT_TRUE(small->project("p4"));
 }
 
-TEST_F(ProtectionTest, RotationSealsAnewAndErasesWhatIsReplaced) {
+TEST_P(ProtectionContract, RotationSealsAnewAndErasesWhatIsReplaced) {
   for (int i = 0; i < 450; ++i) add("a" + std::to_string(i), "proj_a", "text " + std::to_string(i));
   add("b", "proj_b", "other");
   ASSERT_TRUE(admin.rotate(who, permit("proj_a")));
@@ -168,7 +170,7 @@ TEST_F(ProtectionTest, RotationSealsAnewAndErasesWhatIsReplaced) {
   EXPECT_EQ(as_text(*blobs.get(project, "sha256:" + infra::sha256_hex("blob of text 3"), 100)), "blob of text 3");
 }
 
-TEST_F(ProtectionTest, ARotationThatIsCutOffLosesNothing) {
+TEST_P(ProtectionContract, ARotationThatIsCutOffLosesNothing) {
   for (int i = 0; i < 300; ++i) add("a" + std::to_string(i), "proj_a", "text " + std::to_string(i));
   ASSERT_TRUE(admin.rotate(who, permit("proj_a")));
   for (int stops = 1; stops < 6; ++stops) {
@@ -181,7 +183,7 @@ TEST_F(ProtectionTest, ARotationThatIsCutOffLosesNothing) {
   EXPECT_EQ(version("a299"), 2u);
 }
 
-TEST_F(ProtectionTest, RevokedIsUnreadableAtOnceAndCanBeGivenBack) {
+TEST_P(ProtectionContract, RevokedIsUnreadableAtOnceAndCanBeGivenBack) {
   add("a", "proj_a", "mine");
   add("b", "proj_b", "other");
   const auto elsewhere = *Sealer::open(*sql, keys, {.look = milliseconds(0)}, clock);  // another process
@@ -205,7 +207,7 @@ TEST_F(ProtectionTest, RevokedIsUnreadableAtOnceAndCanBeGivenBack) {
   EXPECT_EQ(actions, (std::vector<std::string>{"protection.revoke project proj_a", "protection.restore project proj_a"}));
 }
 
-TEST_F(ProtectionTest, ProjectsSayWhatTheyKeep) {
+TEST_P(ProtectionContract, ProjectsSayWhatTheyKeep) {
   EXPECT_EQ(sealer->project("proj_a")->keep(), (ContentKeep{true, false}));
   for (const std::string_view name : {"none", "responses", "traces", "all"}) {
     ASSERT_TRUE(admin.set_keep(who, permit("proj_a"), *parse_keep(name)));
@@ -218,7 +220,7 @@ TEST_F(ProtectionTest, ProjectsSayWhatTheyKeep) {
   EXPECT_EQ(parse_keep("some").error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST_F(ProtectionTest, DestroyedIsGone) {
+TEST_P(ProtectionContract, DestroyedIsGone) {
   add("a", "proj_a", "mine");
   ASSERT_TRUE(admin.revoke(who, permit("proj_a"), false));
   ASSERT_TRUE(admin.revoke(who, permit("proj_a"), true));
@@ -228,7 +230,7 @@ TEST_F(ProtectionTest, DestroyedIsGone) {
   EXPECT_TRUE(admin.project(permit("proj_a"))->versions.empty());
 }
 
-TEST_F(ProtectionTest, ChangesOfOtherProcessesAreTold) {
+TEST_P(ProtectionContract, ChangesOfOtherProcessesAreTold) {
   add("a", "proj_a", "mine");
   ASSERT_TRUE(run());
   KeyAdmin other{*sql, keys, *sealer, *audit, clock};
@@ -240,7 +242,7 @@ TEST_F(ProtectionTest, ChangesOfOtherProcessesAreTold) {
   EXPECT_EQ(told, (std::vector<std::pair<std::string, bool>>{{"proj_a", false}, {"proj_a", true}}));
 }
 
-TEST_F(ProtectionTest, RewrapsUnderANewMasterKey) {
+TEST_P(ProtectionContract, RewrapsUnderANewMasterKey) {
   add("a", "proj_a", "mine");
   add("b", "proj_b", "other");
   EXPECT_EQ(*admin.rewrap(who, master_permit()), 0);
@@ -252,7 +254,7 @@ TEST_F(ProtectionTest, RewrapsUnderANewMasterKey) {
   EXPECT_EQ(*read("a"), "mine");
 }
 
-TEST_F(ProtectionTest, OldRowsAreTakenOver) {
+TEST_P(ProtectionContract, OldRowsAreTakenOver) {
   for (int i = 0; i < 500; ++i)
     ASSERT_TRUE(sql->execute("INSERT INTO notes (id, project, text, author, blob) VALUES (?, ?, ?, 'me', ?)",
                              {fmt::format("n{:03}", i), i % 2 == 0 ? "proj_a" : "proj_b", "old " + std::to_string(i), *store->put(as_bytes("plain " + std::to_string(i)))}));
@@ -280,7 +282,7 @@ TEST_F(ProtectionTest, OldRowsAreTakenOver) {
   EXPECT_EQ(as_text(*blobs.get(project, "sha256:" + infra::sha256_hex("plain 499"), 100)), "plain 499");
 }
 
-TEST_F(ProtectionTest, BlobsOfAllSizesReadInParts) {
+TEST_P(ProtectionContract, BlobsOfAllSizesReadInParts) {
   const auto a = *sealer->project("proj_a"), b = *sealer->project("proj_b");
   std::mt19937 random(3);
   for (const std::size_t size : {0, 1, 65'535, 65'536, 65'537, 131'072, 5'000'000}) {
@@ -308,7 +310,7 @@ TEST_F(ProtectionTest, BlobsOfAllSizesReadInParts) {
   EXPECT_EQ(blobs.get(a, "../etc", 9).error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST_F(ProtectionTest, ChangedBlobsAreNoticed) {
+TEST_P(ProtectionContract, ChangedBlobsAreNoticed) {
   const auto project = *sealer->project("proj_a");
   const auto stored = *blobs.put(project, Bytes(200'000, std::byte{7})), other = *blobs.put(project, as_bytes("another"));
   const Bytes sealed = *store->read(stored.address, 0, SIZE_MAX);

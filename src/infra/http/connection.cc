@@ -26,17 +26,23 @@ constexpr std::size_t kKeptBuffer = 256u << 10;            // larger send buffer
 
 }  // namespace
 
+std::string peer_name(const tcp::socket& socket) {
+  error_code ec;
+  const auto remote = socket.remote_endpoint(ec);
+  if (ec) return {};
+  // A socket that listens for IPv6 shows IPv4 clients as mapped addresses; limits and policies are about the address itself.
+  auto from = remote.address();
+  if (from.is_v6() && from.to_v6().is_v4_mapped()) from = asio::ip::make_address_v4(asio::ip::v4_mapped, from.to_v6());
+  return fmt::format("{}:{}", from.to_string(), remote.port());
+}
+
 Connection::Connection(Shared& shared, Loop& loop, tcp::socket socket)
     : shared_(shared), loop_(loop), socket_(std::move(socket)), wake_(loop.context) {
   place_ = loop_.connections.insert(loop_.connections.end(), this);
   error_code ec;
   socket_.set_option(tcp::no_delay(true), ec);
   ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsent, sizeof kUnsent);  // where it fails, buffers are larger
-  const auto remote = socket_.remote_endpoint(ec);
-  // A socket that listens for IPv6 shows IPv4 clients as mapped addresses; limits and policies are about the address itself.
-  auto from = remote.address();
-  if (from.is_v6() && from.to_v6().is_v4_mapped()) from = asio::ip::make_address_v4(asio::ip::v4_mapped, from.to_v6());
-  if (!ec) peer_ = fmt::format("{}:{}", from.to_string(), remote.port());
+  peer_ = peer_name(socket_);
   address_ = peer_address(peer_);
   if (shared_.tls) tls_context_ = shared_.tls->current();
   if (tls_context_) tls_.emplace(socket_, *tls_context_);
@@ -98,10 +104,10 @@ bool Connection::admit(const HttpRequest& request) {
   const int wait = shared_.options.per_address->admit(address_, std::chrono::steady_clock::now());
   if (wait == 0) return true;
   ++shared_.refused;
-  HttpResponse response = shared_.router.render_error(
-      request, 429, error(ErrorCode::kResourceExhausted, "too many requests from this address").with_hint(fmt::format("try again in {} s", wait)).with_retry_after(wait));
+  const Error problem = error(ErrorCode::kResourceExhausted, "too many requests from this address").with_hint(fmt::format("try again in {} s", wait)).with_retry_after(wait);
+  HttpResponse response = shared_.router.render_error(request, 429, problem);
   response.headers.set("Retry-After", std::to_string(wait));
-  refuse_with(request, std::move(response));
+  refuse_with(request, std::move(response), problem.message);
   return false;
 }
 
@@ -151,7 +157,7 @@ awaitable<bool> Connection::receive(RequestParser& parser, Router::Match& match)
 awaitable<bool> Connection::receive_body(RequestParser& parser, const Router::Match& match) {
   if (parser.done()) co_return true;
   if (match.route == nullptr) {
-    refuse_with(parser.request(), match.refusal);
+    refuse_with(parser.request(), match.refusal, match.reason);
     co_return false;
   }
   const RouteOptions options = match.route->options;
@@ -218,6 +224,7 @@ awaitable<void> Connection::answer(RequestParser& parser, const Router::Match& m
   options.on_io_thread = match.route != nullptr && match.route->options.inline_on_io;
   begin(options);
   if (match.route == nullptr) {
+    tell(parser.request(), match.refusal.status, match.reason);
     exchange_->send(match.refusal);
   } else if (match.route->options.inline_on_io) {
     shared_.router.run(*match.route, parser.request(), *exchange_);
@@ -231,8 +238,10 @@ awaitable<void> Connection::answer(RequestParser& parser, const Router::Match& m
     };
     if (!shared_.workers.submit(job)) {
       ++shared_.refused;
-      HttpResponse busy = shared_.router.render_error(*request, 503, error(ErrorCode::kUnavailable, "the server is busy").with_hint("try again in a second"));
+      const Error problem = error(ErrorCode::kUnavailable, "the server is busy").with_hint("try again in a second");
+      HttpResponse busy = shared_.router.render_error(*request, 503, problem);
       if (!busy.headers.has("Retry-After")) busy.headers.set("Retry-After", "1");
+      tell(*request, 503, problem.message);
       exchange_->send(std::move(busy));
     }
   }
@@ -240,12 +249,18 @@ awaitable<void> Connection::answer(RequestParser& parser, const Router::Match& m
   co_await wait_for_answer(true);
 }
 
-// Answers a request that was not received whole: the rest of the connection cannot be understood, so it ends after that.
-void Connection::refuse(const HttpRequest& request, int status, const Error& error) {
-  refuse_with(request, shared_.router.render_error(request, status, error));
+void Connection::tell(const HttpRequest& request, int status, std::string_view reason) const {
+  if (!shared_.options.on_refusal) return;
+  shared_.options.on_refusal({peer_, status, request.path.empty() ? request.method : request.method + " " + request.path, reason});
 }
 
-void Connection::refuse_with(const HttpRequest& request, HttpResponse response) {
+// Answers a request that was not received whole: the rest of the connection cannot be understood, so it ends after that.
+void Connection::refuse(const HttpRequest& request, int status, const Error& error) {
+  refuse_with(request, shared_.router.render_error(request, status, error), error.message);
+}
+
+void Connection::refuse_with(const HttpRequest& request, HttpResponse response, std::string_view reason) {
+  tell(request, response.status, reason);
   timed_out_ = false;
   refused_ = true;
   ExchangeOptions options;
@@ -347,7 +362,11 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
     self->expect(Phase::kClosing, self->shared_.options.header_timeout);
     error_code ec;
     co_await self->tls_->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(use_awaitable, ec));
-    if (ec) co_return;
+    if (ec) {
+      // Others have merely gone, as probes do that look whether anybody listens.
+      if (ec.category() == asio::error::get_ssl_category()) self->tell({}, 0, "TLS handshake: " + ec.message());
+      co_return;
+    }
     self->certificate_ = verified_peer(self->tls_->native_handle());
   }
   while (!self->closed_) {

@@ -27,6 +27,9 @@ namespace stoa::infra {
 
 class Connection;
 
+// "192.0.2.1:40222"; empty for a socket that has lost its peer.
+std::string peer_name(const boost::asio::ip::tcp::socket& socket);
+
 // What the connections of one server have in common.
 struct Shared {
   HttpServerOptions options;
@@ -81,8 +84,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<bool> receive(RequestParser& parser, Router::Match& match);
   boost::asio::awaitable<bool> receive_body(RequestParser& parser, const Router::Match& match);
   boost::asio::awaitable<void> answer(RequestParser& parser, const Router::Match& match);
+  void tell(const HttpRequest& request, int status, std::string_view reason) const;
   void refuse(const HttpRequest& request, int status, const Error& error);
-  void refuse_with(const HttpRequest& request, HttpResponse response);
+  void refuse_with(const HttpRequest& request, HttpResponse response, std::string_view reason);
   boost::asio::awaitable<void> wait_for_answer(bool watch);
   boost::asio::awaitable<void> linger();
   void begin(ExchangeOptions options);

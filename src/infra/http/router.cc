@@ -71,10 +71,7 @@ Router::Match Router::match(HttpRequest& request) const {
   std::vector<std::string> parts;
   for (const auto part : split_path(request.path)) {
     auto decoded = percent_decode(part);
-    if (!decoded) {
-      result.refusal = render_error(request, 400, decoded.error());
-      return result;
-    }
+    if (!decoded) return refused(request, 400, decoded.error());
     parts.push_back(std::move(*decoded));
   }
 
@@ -114,17 +111,15 @@ Router::Match Router::match(HttpRequest& request) const {
     }
     return result;
   }
-  if (allowed.empty()) {
-    result.refusal = render_error(request, 404, error(ErrorCode::kNotFound, "nothing is served at {}", request.path));
-    return result;
-  }
+  if (allowed.empty()) return refused(request, 404, error(ErrorCode::kNotFound, "nothing is served at {}", request.path));
   if (std::find(allowed.begin(), allowed.end(), "GET") != allowed.end()) allowed.push_back("HEAD");
   const std::string list = fmt::format("{}", fmt::join(allowed, ", "));
-  result.refusal = render_error(request, 405,
-                                error(ErrorCode::kInvalidArgument, "{} is not allowed at {}", request.method, request.path).with_hint("use " + list));
+  result = refused(request, 405, error(ErrorCode::kInvalidArgument, "{} is not allowed at {}", request.method, request.path).with_hint("use " + list));
   result.refusal.headers.set("Allow", list);
   return result;
 }
+
+Router::Match Router::refused(const HttpRequest& request, int status, const Error& error) const { return {nullptr, render_error(request, status, error), error.message}; }
 
 void Router::dispatch(HttpRequest request, Responder& responder) const {
   Match found = match(request);

@@ -49,7 +49,8 @@ class Router {
   // that share no role with request.listener do not exist for it.
   struct Match {
     const Route* route = nullptr;
-    HttpResponse refusal;  // meaningful when route is null
+    HttpResponse refusal;  // meaningful when route is null, as is the next
+    std::string reason;    // of the refusal
   };
   Match match(HttpRequest& request) const;
 
@@ -68,6 +69,7 @@ class Router {
     std::string text;  // literal text (decoded), or the parameter's name
   };
   static Result<std::vector<Segment>> parse_pattern(std::string_view pattern);
+  Match refused(const HttpRequest& request, int status, const Error& error) const;
 
   std::vector<Route> routes_;
   std::vector<std::vector<Segment>> segments_;  // parallel to routes_

@@ -26,9 +26,6 @@ constexpr auto kAcceptPause = std::chrono::milliseconds(100);
 constexpr auto kCertificateCheck = std::chrono::milliseconds(1000);
 constexpr auto kCloseTime = std::chrono::milliseconds(2000);  // for connections to notice that their socket was closed
 
-// As the connection will know its peer.
-IpAddress limits_address(const tcp::endpoint& endpoint) { return peer_address(fmt::format("{}:{}", endpoint.address().to_string(), endpoint.port())); }
-
 Error bind_error(const HttpServerOptions& options, const error_code& ec) {
   Error result = error(ErrorCode::kUnavailable, "cannot listen on {}:{}: {}", options.address, options.port, ec.message());
   if (ec == asio::error::address_in_use) result.hint = "another program (perhaps another stoa) has this port: stop it or choose another port";
@@ -86,19 +83,21 @@ Status HttpServer::Impl::open() {
 void HttpServer::Impl::take(Loop& loop, tcp::socket socket) {
   ++shared.accepted;
   AddressLimits* const limits = shared.options.per_address;
-  error_code ec;
-  if (limits != nullptr && !limits->open(limits_address(socket.remote_endpoint(ec)))) {
+  const std::string peer = peer_name(socket);
+  const auto turn_away = [&](std::string_view reason) {
     ++shared.refused;
-    return;
-  }
+    if (shared.options.on_refusal) shared.options.on_refusal({peer, 0, {}, reason});
+  };
+  if (limits != nullptr && !limits->open(peer_address(peer))) return turn_away("too many connections from this address");
+  bool full = false;
   {
     std::lock_guard lock(shared.mutex);
-    if (shared.connections >= shared.options.max_connections) {
-      ++shared.refused;
-      if (limits != nullptr) limits->close(limits_address(socket.remote_endpoint(ec)));
-      return;
-    }
-    ++shared.connections;
+    full = shared.connections >= shared.options.max_connections;
+    if (!full) ++shared.connections;
+  }
+  if (full) {
+    if (limits != nullptr) limits->close(peer_address(peer));
+    return turn_away("too many connections");
   }
   auto moved = std::make_shared<tcp::socket>(std::move(socket));
   asio::post(loop.context, [this, &loop, moved] {

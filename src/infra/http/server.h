@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "infra/http/address_limits.h"
 #include "infra/http/router.h"
@@ -13,11 +15,22 @@
 
 namespace stoa::infra {
 
+// A request that the server refused itself, before any handler saw it, or a connection that it ended.
+struct HttpRefusal {
+  std::string_view peer;    // as HttpRequest has it
+  int status = 0;           // of the answer; 0: there was none, as when a handshake failed
+  std::string request;      // "POST /v1/files", as far as it could be read; without the query
+  std::string_view reason;  // may repeat what the client sent
+};
+// Called before the answer goes out, on the threads of all connections: it must not wait for anything.
+using RefusalObserver = std::function<void(const HttpRefusal&)>;
+
 struct HttpServerOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6 literal
   std::uint16_t port = 0;             // 0 = let the system pick; HttpServer::port() tells
   TlsOptions tls{};                   // files that change are taken up within seconds; connections that exist keep what they have
   CertificateObserver on_certificate{};  // told of every certificate loaded or refused
+  RefusalObserver on_refusal{};        // told of every refusal; may be empty
   ListenerRoles roles = ListenerRoles::all();  // only routes of these are served
 
   int io_threads = 1;

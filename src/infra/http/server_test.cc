@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <thread>
 
 namespace stoa::infra {
@@ -99,6 +100,23 @@ Router plain_routes() {
   return router;
 }
 
+// What servers tell of refusals: by status, how often, and the last one of each.
+struct Refusals {
+  struct Told { int times = 0; std::string peer, request, reason; };
+  RefusalObserver observer() {
+    return [this](const HttpRefusal& refusal) {
+      std::lock_guard lock(mutex);
+      by_status[refusal.status] = {by_status[refusal.status].times + 1, std::string(refusal.peer), refusal.request, std::string(refusal.reason)};
+    };
+  }
+  Told of(int status) {
+    std::lock_guard lock(mutex);
+    return by_status[status];
+  }
+  std::mutex mutex;
+  std::map<int, Told> by_status;
+};
+
 std::unique_ptr<HttpServer> serve(Router router, HttpServerOptions options = {}) {
   options.max_body = std::min<std::uint64_t>(options.max_body, 1u << 20);
   auto server = HttpServer::start(options, std::move(router));
@@ -116,6 +134,8 @@ std::string ask(const HttpServer& server, std::string_view request) {
 TEST(HttpServer, AnswersOneRequest) {
   HttpServerOptions options;
   options.idle_timeout = milliseconds(250);  // so that every connection ends by itself
+  Refusals refusals;
+  options.on_refusal = refusals.observer();
   const auto server = serve(plain_routes(), options);
   struct Case {
     std::string request, status, contains, lacks;
@@ -157,6 +177,17 @@ TEST(HttpServer, AnswersOneRequest) {
     if (!c.lacks.empty()) { EXPECT_EQ(answer.find(c.lacks), std::string::npos) << c.request.substr(0, 80) << "\n" << answer; }
   }
   EXPECT_GE(server->stats().requests, 15u);
+
+  const struct { int status; std::string request, reason; } told[] = {
+      {400, "", ""}, {404, "POST /nope", "nothing is served at /nope"}, {405, "PUT /hello", "PUT is not allowed at /hello"}, {413, "POST /echo", "the limit of 1048576 bytes"}, {431, "", "exceed the limit"}};
+  for (const auto& [status, request, reason] : told) {
+    const auto found = refusals.of(status);
+    EXPECT_EQ(found.times, std::ranges::count(cases, std::to_string(status), &Case::status)) << status;
+    EXPECT_TRUE(found.peer.starts_with("127.0.0.1:")) << found.peer;
+    EXPECT_EQ(request.empty() ? request : found.request, request);
+    EXPECT_NE(found.reason.find(reason), std::string::npos) << status << " " << found.reason;
+  }
+  EXPECT_EQ(refusals.of(200).times + refusals.of(204).times, 0);
 }
 
 TEST(HttpServer, KeepsConnectionsAliveAndInOrder) {
@@ -208,6 +239,8 @@ TEST(HttpServer, TimesOutSlowClients) {
   HttpServerOptions options;
   options.header_timeout = options.body_timeout = milliseconds(150);
   options.idle_timeout = milliseconds(500);
+  Refusals refusals;
+  options.on_refusal = refusals.observer();
   const auto server = serve(plain_routes(), options);
   Socket slow_header(server->port());
   slow_header.send("GET /hello HTTP/1.1\r\nHost:");
@@ -216,6 +249,7 @@ TEST(HttpServer, TimesOutSlowClients) {
   EXPECT_TRUE(slow_header.read_all().starts_with("HTTP/1.1 408"));
   EXPECT_TRUE(slow_body.read_all().starts_with("HTTP/1.1 408"));
   EXPECT_EQ(silent.read_all(), "");
+  EXPECT_EQ(refusals.of(408).times, 2);
 }
 
 TEST(HttpServer, TimesOutBodiesThatDrip) {
@@ -241,6 +275,8 @@ TEST(HttpServer, LimitsWhatOneAddressTakes) {
   AddressLimits limits({.connections = 3, .requests_per_second = 0.001, .burst = 2});
   HttpServerOptions options;
   options.per_address = &limits;
+  Refusals refusals;
+  options.on_refusal = refusals.observer();
   const auto server = serve(plain_routes(), options);
   {
     Socket first(server->port()), second(server->port()), third(server->port());
@@ -254,6 +290,8 @@ TEST(HttpServer, LimitsWhatOneAddressTakes) {
     EXPECT_NE(refused.find("Retry-After: "), std::string::npos) << refused;
     Socket beyond(server->port());
     EXPECT_EQ(beyond.read_all(), "");
+    EXPECT_EQ(refusals.of(429).request, "GET /hello");
+    EXPECT_EQ(refusals.of(0).reason, "too many connections from this address");
   }
   const auto soon = Deadline::after(kPatience);
   while (server->stats().connections > 0 && !soon.passed()) std::this_thread::sleep_for(milliseconds(1));
@@ -349,6 +387,8 @@ TEST(HttpServer, ShedsLoadWhenEveryWorkerIsBusy) {
   HttpServerOptions options;
   options.workers = 2;
   options.queue = 1;
+  Refusals refusals;
+  options.on_refusal = refusals.observer();
   const auto server = serve(std::move(router), options);
   const std::string request = "GET /block HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
   std::vector<Socket> busy;
@@ -361,6 +401,7 @@ TEST(HttpServer, ShedsLoadWhenEveryWorkerIsBusy) {
   const std::string shed = ask(*server, request);
   EXPECT_TRUE(shed.starts_with("HTTP/1.1 503")) << shed;
   EXPECT_NE(shed.find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_EQ(refusals.of(503).times, 1);
   EXPECT_TRUE(ask(*server, "GET /hello HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200"));  // inline routes still answer
   release.set();
   for (auto& socket : busy) EXPECT_TRUE(socket.read_all().ends_with("done"));

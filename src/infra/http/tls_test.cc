@@ -21,7 +21,7 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-std::unique_ptr<HttpServer> serve(const TlsOptions& tls, CertificateObserver observer = {}) {
+std::unique_ptr<HttpServer> serve(const TlsOptions& tls, CertificateObserver observer = {}, RefusalObserver on_refusal = {}) {
   Router router;
   EXPECT_TRUE(router.add("GET", "/who", [](const HttpRequest& q, Responder& r) {
     const auto& peer = q.peer_certificate;
@@ -35,6 +35,7 @@ std::unique_ptr<HttpServer> serve(const TlsOptions& tls, CertificateObserver obs
   }));
   HttpServerOptions options;
   options.tls = tls;
+  options.on_refusal = std::move(on_refusal);
   options.on_certificate = std::move(observer);
   auto server = HttpServer::start(options, std::move(router));
   EXPECT_TRUE(server) << server.error().message;
@@ -175,7 +176,12 @@ TEST(Tls, NamesTheClientsThatItsAuthorityVouchesFor) {
   const std::string known = node.sha256() + " dns=node-a.test uri=spiffe://house/node/a";
   const auto open = serve({house.certificate(), house.key()});
   const auto optional = serve({house.certificate(), house.key(), authority.certificate()});
-  const auto required = serve({house.certificate(), house.key(), authority.certificate(), true});
+  std::mutex mutex;
+  std::vector<std::string> handshakes;
+  const auto required = serve({house.certificate(), house.key(), authority.certificate(), true}, {}, [&](const HttpRefusal& refusal) {
+    std::lock_guard lock(mutex);
+    handshakes.push_back(fmt::format("{} {}", refusal.status, refusal.reason));
+  });
   const struct { const char* name; const HttpServer& server; const TestCertificate* shown; std::string answer; } cases[] = {
       {"not asked", *open, &node, "nobody"},          {"optional, none", *optional, nullptr, "nobody"},
       {"optional, known", *optional, &node, known},   {"optional, impostor", *optional, &impostor, "refused"},
@@ -184,6 +190,9 @@ TEST(Tls, NamesTheClientsThatItsAuthorityVouchesFor) {
       {"required, itself", *required, &authority, authority.sha256() + " dns=authority.test uri="},
   };
   for (const auto& [name, server, shown, answer] : cases) EXPECT_EQ(ask(server, shown), answer) << name;
+  std::lock_guard lock(mutex);
+  ASSERT_EQ(handshakes.size(), 2u) << "of the one without a certificate and the impostor";
+  for (const std::string& told : handshakes) EXPECT_TRUE(told.starts_with("0 TLS handshake: ")) << told;
 }
 
 TEST(Tls, NamesTheFileThatIsWrong) {
