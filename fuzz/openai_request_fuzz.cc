@@ -15,6 +15,7 @@
 
 namespace {
 
+using namespace stoa::gateway;
 using namespace stoa::gateway::openai;
 
 template <class Parsed>

@@ -311,7 +311,7 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     infra::HttpResponse response;
     const auto refuse = [&](const Error& error) {
       scope.finished_.error = error;
-      response = endpoint.error_body(error);
+      response = endpoint.error_body(error, scope.call_.request_id);
       response.headers.set("x-should-retry", error_info(error.code).retryable ? "true" : "false");
       if (error.code == ErrorCode::kResourceExhausted || error.code == ErrorCode::kUnavailable) response.headers.set("retry-after", std::to_string(std::max(1, error.retry_after)));
       if (error.code == ErrorCode::kInternal || error.code == ErrorCode::kDataLoss)

@@ -54,8 +54,8 @@ struct FinishedRequest {
 
 // Called after the response is out, on the handler's thread. The trace's spans are complete, and may be taken.
 using RequestObserver = std::function<void(const FinishedRequest&, Trace&)>;
-// An error as the body of one dialect. The pipeline adds the headers that all responses carry.
-using ErrorBody = std::function<infra::HttpResponse(const Error&)>;
+// An error of a request as the body of one dialect. The pipeline adds the headers that all responses carry.
+using ErrorBody = std::function<infra::HttpResponse(const Error&, std::string_view request_id)>;
 
 // One request on its way. Made by Pipeline; lives on the handler's stack.
 class RequestScope {

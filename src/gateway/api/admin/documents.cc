@@ -89,7 +89,7 @@ JsonObject passage_json(const AdminParts& parts, const Principal& reader, const 
 }
 
 Reply search(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(search, parse_search(body));
   STOA_CHECK(scope.reserve("search", parts.search_model, {}));
   const auto begin = std::chrono::steady_clock::now();

@@ -99,7 +99,7 @@ Status complete(const AdminParts& parts, const Call& call, Rating& rating) {
 
 Reply rate(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(permit, permit_for(scope, Action::kRatingWrite, "rating"));
-  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(rating, parse_rating(body));
   STOA_CHECK(complete(parts, scope.call(), rating));
   STOA_TRY(stored, parts.ratings.rate(permit, std::move(rating)));
@@ -157,7 +157,7 @@ JsonObject version_json(const data::DatasetVersion& version) {
 
 Reply from_ratings(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(permit, permit_for(scope, Action::kDatasetWrite, "dataset"));
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(name, body.required_text("name"));
   STOA_TRY(only, body.text_or("only", "all"));

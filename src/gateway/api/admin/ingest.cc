@@ -67,7 +67,7 @@ Reply show(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply create(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(spec, parse_job(body));
   STOA_TRY(created, parts.ingest.create_job(scope.call(), spec));
   return infra::HttpResponse::json(201, dump_json(JsonObject{{"id", created.id}, {"missing", JsonArray(created.missing.begin(), created.missing.end())}}));

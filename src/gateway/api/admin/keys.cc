@@ -52,7 +52,7 @@ Result<governance::NewKey> parse_key(const JsonObject& object, const Principal& 
 }
 
 Reply create(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(wanted, parse_key(body, scope.principal()));
   STOA_TRY(issued, parts.identity.issue_key(scope.call(), wanted));
   JsonObject out = key_json(issued.key);
@@ -61,7 +61,7 @@ Reply create(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply rotate(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   STOA_TRY(overlap, Fields(object).integer("overlap_seconds", 0, 30 * kDay));
   STOA_TRY(issued, parts.identity.rotate_key(scope.call(), scope.request().path_param("id"), overlap.value_or(kDay) * 1'000'000));
   JsonObject out = key_json(issued.key);

@@ -20,7 +20,7 @@ JsonObject token_json(const governance::DelegatedToken& token) {
 }
 
 Reply create_token(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   governance::NewDelegatedToken wanted;
   STOA_TRY(name, body.required_text("name"));
@@ -58,7 +58,7 @@ JsonObject elevation_json(const governance::Elevation& e) {
 }
 
 Reply begin_elevation(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(reason, body.required_text("reason"));
   STOA_TRY(minutes, body.integer("minutes", 1, governance::Elevations::kMaxLength / (60 * kSecond)));
@@ -88,7 +88,7 @@ JsonObject node_json(const governance::Node& node) {
 }
 
 Reply add_node(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(name, body.required_text("name"));
   STOA_TRY(fingerprint, body.text_or("fingerprint", ""));

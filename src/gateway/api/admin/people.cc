@@ -50,7 +50,7 @@ Reply list_projects(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply create_project(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   STOA_TRY(name, Fields(object).required_text("name"));
   STOA_TRY(project, parts.identity.create_project(scope.call(), name));
   return infra::HttpResponse::json(201, dump_json(project_json(project)));
@@ -64,7 +64,7 @@ Reply list_users(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply create_user(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(name, body.required_text("name"));
   STOA_TRY(groups, body.texts("groups", kMaxGroups));
@@ -90,7 +90,7 @@ Reply list_groups(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply add_member(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   STOA_TRY(user, Fields(object).required_text("user"));
   STOA_TRY(changed, parts.identity.change_group(scope.call(), scope.request().path_param("group"), user, true));
   return ok_json(user_json(changed));

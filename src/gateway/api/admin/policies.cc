@@ -40,7 +40,7 @@ Reply diff(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply set(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   governance::NewPolicy policy;
   policy.name = name_of(scope);
@@ -55,7 +55,7 @@ Reply set(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply rollback(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(version, body.integer("version", 1, INT64_MAX));
   if (!version) return body.wrong("version", "the number of a version");
@@ -70,7 +70,7 @@ Reply remove(const AdminParts& parts, RequestScope& scope) {
 }
 
 Reply dry_run(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(name, body.text_or("name", "proposal"));
   STOA_TRY(text, body.text_or("text", ""));
@@ -132,7 +132,7 @@ Status read_origin(const JsonObject& object, Origin& origin) {
 }
 
 Reply explain(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, openai::parse_body(scope.request().body));
+  STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
   STOA_TRY(action_name, body.text_or("action", ""));
   STOA_TRY(action, governance::parse_action(action_name));

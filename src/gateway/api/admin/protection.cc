@@ -39,13 +39,13 @@ ApiHandler handler(const AdminParts& parts, Change change) {
 Status rotate(const AdminParts& parts, RequestScope& scope, const governance::Permit& permit) { return parts.protection.rotate(scope.call(), permit); }
 
 Status revoke(const AdminParts& parts, RequestScope& scope, const governance::Permit& permit) {
-  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(destroy, read_bool(body, "destroy"));
   return parts.protection.revoke(scope.call(), permit, destroy.value_or(false));
 }
 
 Status keep(const AdminParts& parts, RequestScope& scope, const governance::Permit& permit) {
-  STOA_TRY(body, openai::parse_body(scope.request().body));
+  STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(name, Fields(body).text_or("keep", ""));
   if (name == "default") return parts.protection.set_keep(scope.call(), permit, {});
   STOA_TRY(wanted, governance::parse_keep(name));

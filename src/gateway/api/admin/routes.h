@@ -6,12 +6,11 @@
 
 #include "base/json.h"
 #include "gateway/api/admin/admin.h"
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 #include "gateway/api/openai/reply.h"
 
 namespace stoa::gateway::admin {
 
-using openai::Fields;
 using openai::ok_json;
 using openai::Reply;
 

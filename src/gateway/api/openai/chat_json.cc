@@ -207,13 +207,6 @@ Result<ChatCall> parse_chat(const JsonObject& object) {
   return call;
 }
 
-void Choice::add(const ChatDelta& delta) {
-  text += delta.text;
-  reasoning += delta.reasoning;
-  append_calls(tool_calls, delta.tool_calls);
-  logprobs.insert(logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
-}
-
 std::string_view finish_name(FinishReason reason) {
   return reason == FinishReason::kLength ? "length" : reason == FinishReason::kToolCalls ? "tool_calls" : "stop";
 }

@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "contracts/chat.h"
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
+#include "gateway/api/generation.h"
 
 namespace stoa::gateway::openai {
 
@@ -32,25 +33,6 @@ Result<int> parse_tier(const Fields& body);
 std::string_view tier_name(int priority);
 // The text of a message: a string, or a list of parts whose types are all in `text_types`.
 Result<std::string> parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types);
-
-// What a request measured, in every dialect answer under "usage" and its extension "stoa".
-struct UsageReport {
-  Usage usage;
-  std::string request_id;
-  std::string trace_id;
-  std::int64_t cost_micro_usd = 0;
-};
-
-// One finished alternative of an answer.
-struct Choice {
-  std::string text;
-  std::string reasoning;
-  std::vector<ToolCall> tool_calls;
-  std::vector<TokenLogprob> logprobs;
-  FinishReason finish = FinishReason::kStop;
-
-  void add(const ChatDelta& delta);
-};
 
 struct AnswerHead {
   std::string id;

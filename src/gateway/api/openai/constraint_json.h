@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "contracts/chat.h"
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 
 namespace stoa::gateway::openai {
 

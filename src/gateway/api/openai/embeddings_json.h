@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 
 namespace stoa::gateway::openai {
 

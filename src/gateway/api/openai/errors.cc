@@ -54,11 +54,6 @@ WireError to_wire(const Error& error) {
   return wire;
 }
 
-Error context_overflow(Error engine_error, std::string_view param) {
-  if (engine_error.code == ErrorCode::kTooLarge) engine_error.param = param;
-  return engine_error;
-}
-
 Error unknown_model(std::string_view model) {
   return error(ErrorCode::kNotFound, "the model '{}' does not exist or you do not have access to it", model)
       .with_param("model")

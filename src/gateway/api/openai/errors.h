@@ -16,9 +16,6 @@ struct WireError {
 
 WireError to_wire(const Error& error);
 
-// A prompt that does not fit the model: clients expect 400 with the code context_length_exceeded, not 413.
-Error context_overflow(Error engine_error, std::string_view param);
-
 // No such model, or none that this principal may use.
 Error unknown_model(std::string_view model);
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "data/index/attributes.h"
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 
 namespace stoa::gateway::openai {
 

@@ -1,194 +1,9 @@
 #include "gateway/api/openai/generation.h"
 
-#include <algorithm>
-#include <atomic>
-#include <mutex>
-#include <ranges>
-#include <thread>
-
 #include "gateway/api/openai/errors.h"
-#include "gateway/api/openai/sse_stream.h"
+#include "gateway/api/sse_stream.h"
 
 namespace stoa::gateway::openai {
-namespace {
-
-constexpr std::size_t kParallel = 8;  // as many as the engine has slots by default; the rest of the alternatives follows
-// Tokens of all alternatives of an answer together, where one with log-probabilities counts as several.
-constexpr std::int64_t kMostTokens = 4 << 20, kLogprobTokens = 4;
-// For reservations only; the settlement is measured. Slow hardware, so that a budget is held rather than overrun.
-constexpr std::int64_t kMicrosPerPromptToken = 1'000, kMicrosPerToken = 20'000;
-constexpr std::int64_t kUnlimitedEstimate = 1024;  // tokens set aside when the caller names no limit
-
-void add_usage(Usage& sum, const Usage& usage, bool count_prompt) {
-  if (count_prompt) {
-    sum.prompt_tokens += usage.prompt_tokens;
-    sum.cached_tokens += usage.cached_tokens;
-  }
-  sum.completion_tokens += usage.completion_tokens;
-  sum.reasoning_tokens += usage.reasoning_tokens;
-  sum.compute_micros += usage.compute_micros;
-  sum.queue_micros = std::max(sum.queue_micros, usage.queue_micros);
-  sum.first_token_micros = sum.first_token_micros == 0 ? usage.first_token_micros : std::min(sum.first_token_micros, usage.first_token_micros);
-  sum.total_micros = std::max(sum.total_micros, usage.total_micros);
-}
-
-// The question, for whoever keeps content: the last message of the user, or the prompt.
-std::string question_of(const ChatRequest& request) {
-  for (const ChatMessage& message : std::views::reverse(request.messages))
-    if (message.role == "user") return message.content;
-  return request.prompt;
-}
-
-// What the threads of one generation share.
-class Run {
- public:
-  Run(const Call& call, models::Generator& generator, const Generation& generation, const GenerationSink& sink)
-      : call_(call), generator_(generator), generation_(generation), sink_(sink) {
-    outcome_.finishes.resize(generation.requests.size(), FinishReason::kCancelled);
-  }
-
-  void work() {
-    for (std::size_t i = next_++; i < generation_.requests.size() && !stopped_; i = next_++) one(i);
-  }
-
-  Result<GenerationOutcome> result() && {
-    if (error_) return fail(std::move(*error_));
-    return std::move(outcome_);
-  }
-
- private:
-  void one(std::size_t i) {
-    const int index = static_cast<int>(i);
-    auto outcome = generator_.generate(call_, generation_.requests[i], [&](const ChatDelta& delta) {
-      std::lock_guard lock(mutex_);
-      if (!stopped_ && !sink_.delta(index, delta)) stopped_ = true;
-      return !stopped_;
-    });
-    std::lock_guard lock(mutex_);
-    if (outcome && outcome->finish == FinishReason::kError) outcome = fail(ErrorCode::kInternal, "the model failed while generating");
-    if (!outcome) {
-      if (!error_ && !stopped_) error_ = outcome.error();
-      stopped_ = true;
-      return;
-    }
-    outcome_.finishes[i] = outcome->finish;
-    add_usage(outcome_.usage, outcome->usage, i % static_cast<std::size_t>(generation_.choices) == 0);
-    if (!stopped_ && !sink_.done(index, outcome->finish)) stopped_ = true;
-  }
-
-  const Call& call_;
-  models::Generator& generator_;
-  const Generation& generation_;
-  const GenerationSink& sink_;
-  std::atomic<std::size_t> next_ = 0;
-  std::atomic<bool> stopped_ = false;
-  std::mutex mutex_;
-  GenerationOutcome outcome_;
-  std::optional<Error> error_;
-};
-
-}  // namespace
-
-void add_choices(Generation& generation, const ChatRequest& request, int choices) {
-  generation.choices = choices;
-  for (int i = 0; i < choices; ++i) {
-    ChatRequest choice = request;
-    if (choice.sampling.seed) *choice.sampling.seed += static_cast<std::uint64_t>(i);
-    generation.requests.push_back(std::move(choice));
-  }
-}
-
-namespace {
-
-// Alternatives are kept until the last is complete.
-Status check_size(const Generation& generation, int context) {
-  const ChatRequest& request = generation.requests.front();
-  const auto alternatives = static_cast<std::int64_t>(generation.requests.size());
-  const std::int64_t tokens = request.max_tokens > 0 ? std::min(request.max_tokens, context) : context;
-  const std::int64_t weight = request.sampling.logprobs >= 0 ? kLogprobTokens * (1 + request.sampling.logprobs) : 1;
-  if (alternatives == 1 || alternatives * tokens * weight <= kMostTokens) return {};
-  return fail(error(ErrorCode::kInvalidArgument, "{} alternatives of up to {} tokens{} are more than one answer may have", alternatives, tokens,
-                    weight > 1 ? " with log-probabilities" : "")
-                  .with_param("n")
-                  .with_hint("Ask for fewer alternatives, or limit their tokens."));
-}
-
-}  // namespace
-
-Status allow_priority(RequestScope& scope, const ChatRequest& request) {
-  if (request.priority <= 0) return {};
-  auto allowed = scope.allow(governance::Action::kModelPriority, governance::Resource::of(scope.principal(), "model", request.model));
-  return allowed ? Status{} : std::unexpected(std::move(allowed).error().with_param("service_tier"));
-}
-
-Status reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
-                          std::string_view param) {
-  STOA_CHECK(allow_priority(scope, generation.requests.front()));
-  STOA_CHECK(check_size(generation, generator.context_length()));
-  Usage estimate;
-  for (std::size_t i = 0; i < generation.requests.size(); ++i) {
-    const ChatRequest& request = generation.requests[i];
-    if (i % static_cast<std::size_t>(generation.choices) == 0) {
-      auto tokens = generator.count_prompt_tokens(request);
-      if (!tokens) return fail(context_overflow(std::move(tokens).error(), param));
-      if (*tokens >= generator.context_length()) {
-        return fail(context_overflow(error(ErrorCode::kTooLarge, "the prompt has {} tokens, and the context of '{}' holds {}, answer included", *tokens,
-                                           request.model, generator.context_length()), param));
-      }
-      estimate.prompt_tokens += *tokens;
-    }
-    estimate.completion_tokens += request.max_tokens > 0 ? std::min<std::int64_t>(request.max_tokens, generator.context_length()) : kUnlimitedEstimate;
-  }
-  estimate.compute_micros = estimate.prompt_tokens * kMicrosPerPromptToken + estimate.completion_tokens * kMicrosPerToken;
-  return scope.reserve(kind, generation.requests.front().model, estimate);
-}
-
-Result<GenerationOutcome> run_generation(const Call& call, models::Generator& generator, const Generation& generation,
-                                         const GenerationSink& sink, std::string_view param) {
-  Span span = call.span("generate " + generation.requests.front().model);
-  Run run(call, generator, generation, sink);
-  {
-    std::vector<std::jthread> helpers;
-    const std::size_t threads = std::min(kParallel, generation.requests.size());
-    for (std::size_t i = 1; i < threads; ++i) helpers.emplace_back([&run] { run.work(); });
-    run.work();
-  }
-  auto outcome = std::move(run).result();
-  if (!outcome) {
-    span.fail(outcome.error().message);
-    return fail(context_overflow(std::move(outcome).error(), param));
-  }
-  const Usage& usage = outcome->usage;
-  span.set("gen_ai.request.model", generation.requests.front().model);
-  span.set("gen_ai.usage.input_tokens", usage.prompt_tokens);
-  span.set("gen_ai.usage.output_tokens", usage.completion_tokens);
-  span.set("stoa.queue_micros", usage.queue_micros);
-  span.set("stoa.first_token_micros", usage.first_token_micros);
-  span.set("stoa.compute_micros", usage.compute_micros);
-  return outcome;
-}
-
-UsageReport report_usage(const RequestScope& scope, const Usage& usage) {
-  return {.usage = usage, .request_id = scope.call().request_id, .trace_id = scope.trace().id(), .cost_micro_usd = scope.cost()};
-}
-
-Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view param) {
-  std::vector<Choice> choices(generation.requests.size());
-  const GenerationSink sink{
-      .delta = [&](int index, const ChatDelta& delta) {
-        choices[static_cast<std::size_t>(index)].add(delta);
-        return !scope.call().cancel.cancelled();
-      },
-      .done = [&](int index, FinishReason finish) {
-        choices[static_cast<std::size_t>(index)].finish = finish;
-        return true;
-      }};
-  STOA_TRY(outcome, run_generation(scope.call(), generator, generation, sink, param));
-  STOA_CHECK(scope.settle(outcome.usage));
-  if (scope.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "the client went away");
-  scope.set_content(question_of(generation.requests.front()), choices.front().text);
-  return CollectedAnswer{std::move(choices), report_usage(scope, outcome.usage)};
-}
 
 Status stream_answer(RequestScope& scope, models::Generator& generator, const Generation& generation, const AnswerEvents& events,
                      std::string_view param) {
@@ -206,23 +21,15 @@ Status stream_answer(RequestScope& scope, models::Generator& generator, const Ge
   };
   const GenerationSink sink{.delta = text,
                             .done = [&](int index, FinishReason finish) { return open(index) && stream.send(events.finish(index, finish)); }};
-  auto outcome = run_generation(scope.call(), generator, generation, sink, param);
-  Status status;
-  if (!outcome) {
-    status = std::unexpected(std::move(outcome).error());
-  } else if (auto cost = scope.settle(outcome->usage); !cost) {
-    status = std::unexpected(std::move(cost).error());
-  } else if (scope.call().cancel.cancelled()) {
-    status = fail(ErrorCode::kCancelled, "the client went away");
-  }
-  if (!status) {
-    if (!stream.begun()) return status;
-    stream.fail(status.error());
+  auto usage = run_settled(scope, generator, generation, sink, param);
+  if (!usage) {
+    if (!stream.begun()) return std::unexpected(std::move(usage).error());
+    stream.fail_with(usage.error(), to_wire(usage.error()).body);
     return {};
   }
-  scope.set_content(question_of(generation.requests.front()), std::move(first));
-  if (events.usage) stream.send(events.usage(report_usage(scope, outcome->usage)));
-  stream.done();
+  scope.set_content(question_of(generation), std::move(first));
+  if (events.usage) stream.send(events.usage(*usage));
+  stream.end_with("[DONE]");
   return {};
 }
 

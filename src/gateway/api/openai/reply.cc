@@ -7,7 +7,7 @@
 
 namespace stoa::gateway::openai {
 
-infra::HttpResponse error_response(const Error& error) {
+infra::HttpResponse error_response(const Error& error, std::string_view) {
   const WireError wire = to_wire(error);
   return infra::HttpResponse::json(wire.status, dump_json(wire.body));
 }

@@ -13,7 +13,8 @@ using Reply = Result<std::optional<infra::HttpResponse>>;
 
 inline Reply ok_json(const JsonObject& body) { return infra::HttpResponse::json(200, dump_json(body)); }
 
-infra::HttpResponse error_response(const Error& error);
+// The request is named in the header x-request-id alone.
+infra::HttpResponse error_response(const Error& error, std::string_view request_id = {});
 
 // For errors that arise before a handler runs (no such route, body too large): Router::set_error_renderer.
 infra::HttpResponse render_http_error(const infra::HttpRequest& request, int status, const Error& error);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gateway/api/openai/chat_json.h"
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 
 namespace stoa::gateway::openai {
 

@@ -7,7 +7,7 @@
 
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/responses_events.h"
-#include "gateway/api/openai/sse_stream.h"
+#include "gateway/api/sse_stream.h"
 #include "gateway/grounding/answerer.h"
 
 namespace stoa::gateway::openai {

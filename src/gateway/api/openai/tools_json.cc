@@ -173,11 +173,4 @@ JsonObject tool_call_delta_json(const ToolCallDelta& delta) {
   return out;
 }
 
-void append_calls(std::vector<ToolCall>& calls, const std::vector<ToolCallDelta>& deltas) {
-  for (const ToolCallDelta& delta : deltas) {
-    if (!delta.id.empty()) calls.push_back({delta.id, delta.name, {}});
-    if (!calls.empty()) calls.back().arguments += delta.arguments;
-  }
-}
-
 }  // namespace stoa::gateway::openai

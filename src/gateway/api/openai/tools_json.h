@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "contracts/chat.h"
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 
 namespace stoa::gateway::openai {
 
@@ -27,8 +27,5 @@ Result<std::vector<ChatMessage>> parse_messages(const Fields& body);
 // A call as chat completions show it, whole or the next piece of one.
 JsonObject tool_call_json(const ToolCall& call);
 JsonObject tool_call_delta_json(const ToolCallDelta& delta);
-
-// Appends a piece of a stream to the calls so far.
-void append_calls(std::vector<ToolCall>& calls, const std::vector<ToolCallDelta>& deltas);
 
 }  // namespace stoa::gateway::openai

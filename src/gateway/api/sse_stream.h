@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "gateway/api/pipeline.h"
 
-namespace stoa::gateway::openai {
+namespace stoa::gateway {
 
 // One thread at a time.
 class SseStream {
@@ -17,12 +17,13 @@ class SseStream {
   // False when the client has gone. `event` is the optional name of the event.
   bool send(const JsonObject& data, std::string_view event = "");
   bool begun() const { return begun_; }
-  // "data: [DONE]" and the proper end.
-  void done();
-  // The proper end without [DONE], for families whose last event says it.
+  // The last event, by which clients tell that the answer is whole or has failed, and the proper end. The event is sent only when the request has been
+  // recorded; else the stream is cut.
+  void end_with(std::string_view data, std::string_view event = "");
+  // The proper end, for families whose last event was sent before.
   void end();
-  // Mid-stream failure: data {"error": ...} without [DONE], which clients raise as an error.
-  void fail(const Error& error);
+  // The last event of an answer that fails in mid-stream.
+  void fail_with(const Error& error, const JsonObject& data, std::string_view event = "");
 
  private:
   bool write(std::string_view text);
@@ -31,4 +32,4 @@ class SseStream {
   bool begun_ = false;
 };
 
-}  // namespace stoa::gateway::openai
+}  // namespace stoa::gateway

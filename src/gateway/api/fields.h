@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 
-namespace stoa::gateway::openai {
+namespace stoa::gateway {
 
 using Metadata = std::map<std::string, std::string>;
 
@@ -52,4 +52,4 @@ Result<JsonObject> parse_body(std::string_view body);
 
 JsonObject metadata_json(const Metadata& metadata);
 
-}  // namespace stoa::gateway::openai
+}  // namespace stoa::gateway

@@ -1,9 +1,8 @@
-#include "gateway/api/openai/sse_stream.h"
+#include "gateway/api/sse_stream.h"
 
-#include "gateway/api/openai/errors.h"
 #include "infra/http/sse.h"
 
-namespace stoa::gateway::openai {
+namespace stoa::gateway {
 
 bool SseStream::write(std::string_view text) {
   if (!begun_) scope_.start_stream("text/event-stream; charset=utf-8");
@@ -13,17 +12,16 @@ bool SseStream::write(std::string_view text) {
 
 bool SseStream::send(const JsonObject& data, std::string_view event) { return write(infra::format_sse(dump_json(data), event)); }
 
-void SseStream::done() {
-  if (scope_.conclude()) write(infra::format_sse("[DONE]"));  // else the end is missing, and the stream is cut
+void SseStream::end_with(std::string_view data, std::string_view event) {
+  if (scope_.conclude()) write(infra::format_sse(data, event));
   scope_.end_stream();
 }
 
 void SseStream::end() { scope_.end_stream(); }
 
-void SseStream::fail(const Error& error) {
+void SseStream::fail_with(const Error& error, const JsonObject& data, std::string_view event) {
   scope_.set_error(error);
-  if (scope_.conclude()) send(to_wire(error).body);
-  scope_.end_stream();
+  end_with(dump_json(data), event);
 }
 
-}  // namespace stoa::gateway::openai
+}  // namespace stoa::gateway

@@ -1,6 +1,6 @@
-#include "gateway/api/openai/fields.h"
+#include "gateway/api/fields.h"
 
-namespace stoa::gateway::openai {
+namespace stoa::gateway {
 namespace {
 
 constexpr std::size_t kMaxMetadata = 16, kMaxMetadataKey = 64, kMaxMetadataValue = 512;
@@ -128,4 +128,4 @@ JsonObject metadata_json(const Metadata& metadata) {
   return out;
 }
 
-}  // namespace stoa::gateway::openai
+}  // namespace stoa::gateway

@@ -1,0 +1,85 @@
+// Running the generator for one request: several alternatives at once, one reservation, one sum of usage.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "contracts/chat.h"
+#include "gateway/api/pipeline.h"
+#include "models/engine/generator.h"
+
+namespace stoa::gateway {
+
+// Alternatives of the same prompt stand next to each other, `choices` of each.
+struct Generation {
+  std::vector<ChatRequest> requests;
+  int choices = 1;
+};
+
+struct GenerationOutcome {
+  std::vector<FinishReason> finishes;  // one a request
+  Usage usage;                         // a prompt counts once, however many alternatives it has
+};
+
+// `request` `choices` times; a seed is moved on for each, so that alternatives differ and can be reproduced.
+void add_choices(Generation& generation, const ChatRequest& request, int choices);
+
+// Calls never overlap, from whichever thread they come. False stops everything.
+struct GenerationSink {
+  std::function<bool(int index, const ChatDelta& delta)> delta;
+  std::function<bool(int index, FinishReason finish)> done;
+};
+
+// A prompt that does not fit the model: `param` tells the dialects that it was the prompt, which clients expect a 400 for, and no 413.
+Error context_overflow(Error engine_error, std::string_view param);
+
+// Requests before others need the right to be (governance: model.priority).
+Status allow_priority(RequestScope& scope, const ChatRequest& request);
+
+// Sets money aside for the prompts and for as much text as may come. `param` names the field of the prompt in the error of one that
+// does not fit (context_overflow). kInvalidArgument for `n` when the alternatives together may be longer than a server keeps.
+Status reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
+                          std::string_view param);
+
+// At most kParallel run at once. The first error stops the others.
+Result<GenerationOutcome> run_generation(const Call& call, models::Generator& generator, const Generation& generation,
+                                         const GenerationSink& sink, std::string_view param);
+
+// What a request measured, as each dialect words it.
+struct UsageReport {
+  Usage usage;
+  std::string request_id;
+  std::string trace_id;
+  std::int64_t cost_micro_usd = 0;
+};
+UsageReport report_usage(const RequestScope& scope, const Usage& usage);
+
+// Runs a reserved generation and settles it. kCancelled when the client has gone.
+Result<UsageReport> run_settled(RequestScope& scope, models::Generator& generator, const Generation& generation, const GenerationSink& sink,
+                                std::string_view param);
+
+// The question, for whoever keeps content: the last message of the user, or the prompt.
+std::string question_of(const Generation& generation);
+
+// One finished alternative of an answer.
+struct Choice {
+  std::string text;
+  std::string reasoning;
+  std::vector<ToolCall> tool_calls;
+  std::vector<TokenLogprob> logprobs;
+  FinishReason finish = FinishReason::kStop;
+
+  void add(const ChatDelta& delta);
+};
+
+// Runs a reserved generation, settles it, and gives its alternatives whole.
+struct CollectedAnswer {
+  std::vector<Choice> choices;
+  UsageReport usage;
+};
+Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view param);
+
+}  // namespace stoa::gateway
