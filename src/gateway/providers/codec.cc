@@ -1,0 +1,178 @@
+#include "gateway/providers/codec.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "base/utf8.h"
+#include "gateway/providers/anthropic_codec.h"
+#include "gateway/providers/openai_codec.h"
+
+namespace stoa::gateway {
+namespace {
+
+constexpr std::size_t kMaxMessage = 300;
+constexpr int kMaxRetryAfter = 3600;
+
+// One line, cut at a character.
+std::string readable(std::string_view text) {
+  std::string out = to_valid_utf8(text.substr(0, 4 * kMaxMessage));
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+  if (out.size() > kMaxMessage) out.resize(complete_utf8_prefix(std::string_view(out).substr(0, kMaxMessage)));
+  return out;
+}
+
+// Kinds of errors, by what their names contain: "rate_limit_error" and "rate_limit_exceeded" are one thing.
+struct KnownKind {
+  std::string_view part;
+  ErrorCode code;
+};
+constexpr std::array kKinds{
+    KnownKind{"context_length", ErrorCode::kTooLarge},     KnownKind{"exceed_context_size", ErrorCode::kTooLarge}, KnownKind{"too_large", ErrorCode::kTooLarge},
+    KnownKind{"rate_limit", ErrorCode::kResourceExhausted}, KnownKind{"resource_exhausted", ErrorCode::kResourceExhausted},
+    KnownKind{"insufficient_quota", ErrorCode::kUnavailable}, KnownKind{"overloaded", ErrorCode::kUnavailable},
+    KnownKind{"authentication", ErrorCode::kUnavailable},  KnownKind{"permission", ErrorCode::kUnavailable},
+    KnownKind{"not_found", ErrorCode::kNotFound},          KnownKind{"invalid_request", ErrorCode::kInvalidArgument},
+};
+
+std::optional<ErrorCode> code_of_kind(std::string_view kind) {
+  const auto found = std::ranges::find_if(kKinds, [&](const KnownKind& known) { return kind.contains(known.part); });
+  return found == kKinds.end() ? std::nullopt : std::optional(found->code);
+}
+
+ErrorCode code_of_status(int status, const UpstreamProblem& problem) {
+  switch (status) {
+    case 401: case 402: case 403: return ErrorCode::kUnavailable;
+    case 404: return ErrorCode::kNotFound;
+    case 408: case 504: return ErrorCode::kDeadlineExceeded;
+    case 413: return ErrorCode::kTooLarge;
+    case 429: return ErrorCode::kResourceExhausted;
+    default: break;
+  }
+  if (status < 400 || status >= 500) return ErrorCode::kUnavailable;
+  if (problem.message.starts_with("prompt is too long")) return ErrorCode::kTooLarge;  // anthropic has no kind of its own for it
+  const auto code = code_of_kind(problem.kind);
+  return code == ErrorCode::kTooLarge ? ErrorCode::kTooLarge : ErrorCode::kInvalidArgument;
+}
+
+std::string_view hint_of(int status) {
+  switch (status) {
+    case 401: case 403: return "an administrator sets the provider's credential with 'stoa providers set-key'";
+    case 402: return "the account at the provider has no money left";
+    case 404: return "'stoa providers check' says which models the provider has, and whether its URL is right";
+    default: return "";
+  }
+}
+
+int retry_after_of(const infra::HttpHeaders& headers) {
+  const auto number = [&](std::string_view name) {
+    const std::string_view text = headers.get(name);
+    double value = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return code == std::errc() && end == text.data() + text.size() && value > 0 ? std::min(value, 1000.0 * kMaxRetryAfter) : 0.0;
+  };
+  const double seconds = headers.has("retry-after-ms") ? number("retry-after-ms") / 1000 : number("retry-after");
+  return seconds <= 0 ? 0 : std::clamp(static_cast<int>(seconds + 0.999), 1, kMaxRetryAfter);
+}
+
+}  // namespace
+
+void UpstreamAnswer::give(const ChatDelta& delta) {
+  if (stopped) return;
+  ++deltas;
+  bytes += static_cast<std::int64_t>(delta.text.size() + delta.reasoning.size());
+  for (const ToolCallDelta& call : delta.tool_calls) bytes += static_cast<std::int64_t>(call.name.size() + call.arguments.size());
+  stopped = !sink(delta);
+}
+
+std::unique_ptr<ProviderCodec> make_codec(std::string_view family) {
+  if (family == "openai") return make_openai_codec();
+  if (family == "azure") return make_azure_codec();
+  if (family == "anthropic") return make_anthropic_codec();
+  return nullptr;
+}
+
+EventDecoder::EventDecoder()
+    : parser_([this](const infra::SseEvent& next) {
+        if (!answer_->complete) status_ = event(next, *answer_);
+        return status_.has_value() && !answer_->stopped;
+      }, kMaxEvent) {}
+
+Status EventDecoder::feed(std::string_view bytes, UpstreamAnswer& answer) {
+  answer_ = &answer;
+  if (const Status fed = parser_.feed(bytes); !fed) return fail(ErrorCode::kUnavailable, "an event of its stream has more than {} bytes", kMaxEvent);
+  return status_;
+}
+
+std::string_view upstream_text(const JsonObject& object, std::string_view key) {
+  const Json* value = find(object, key);
+  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
+}
+
+const JsonObject* upstream_object(const JsonObject& object, std::string_view key) {
+  const Json* value = find(object, key);
+  return value != nullptr && value->is_object() ? &value->get_object() : nullptr;
+}
+
+std::optional<std::int64_t> upstream_count(const JsonObject& object, std::string_view key) {
+  constexpr std::int64_t kMost = 1'000'000'000'000;
+  const auto value = read_int(object, key, 0, kMost);
+  return value ? *value : std::nullopt;
+}
+
+Result<JsonObject> upstream_event(std::string_view data) {
+  auto value = parse_json(data, {.max_bytes = EventDecoder::kMaxEvent});
+  if (!value || !value->is_object()) return fail(ErrorCode::kUnavailable, "its stream holds an event that is no JSON object: '{}'", readable(data.substr(0, 80)));
+  return std::move(value->get_object());
+}
+
+UpstreamProblem read_problem(const JsonObject& object) {
+  const Json* value = find(object, "error");
+  if (value != nullptr && value->is_string()) return {std::string(upstream_text(object, "error_type").substr(0, 64)), readable(value->get_string())};
+  const JsonObject& inner = value != nullptr && value->is_object() ? value->get_object() : object;
+  UpstreamProblem problem;
+  for (const std::string_view key : {"code", "type", "status"})  // a code is more exact than a type, where it is a word
+    if (const auto text = upstream_text(inner, key); problem.kind.empty() && text != "error") problem.kind = readable(text.substr(0, 64));
+  for (const std::string_view key : {"message", "Message", "detail"})
+    if (problem.message.empty()) problem.message = readable(upstream_text(inner, key));
+  return problem;
+}
+
+Error stream_error(const UpstreamProblem& problem) {
+  return error(code_of_kind(problem.kind).value_or(ErrorCode::kUnavailable), "the stream ended with an error{}{}", problem.kind.empty() ? "" : " " + problem.kind,
+               problem.message.empty() ? "" : ": " + problem.message);
+}
+
+Error status_error(int status, const infra::HttpHeaders& headers, std::string_view body) {
+  UpstreamProblem problem;
+  if (const auto json = parse_json(body); json && json->is_object())
+    problem = read_problem(json->get_object());
+  else
+    problem.message = readable(body);
+  if (status == 401 || status == 403) problem.message.clear();  // upstreams repeat parts of the credential here
+  return error(code_of_status(status, problem), "answered {}{}{}", status, problem.kind.empty() ? "" : " " + problem.kind,
+               status == 401 || status == 403 ? ": it refused the credential" : problem.message.empty() ? "" : ": " + problem.message)
+      .with_hint(std::string(hint_of(status)))
+      .with_retry_after(retry_after_of(headers));
+}
+
+std::unexpected<Error> cannot_express(std::string_view family, std::string_view field) {
+  return fail(error(ErrorCode::kUnsupported, "'{}' cannot be expressed in the protocol of {}", field, family)
+                  .with_hint("leave it out, or name a model that is served by another provider")
+                  .with_param(std::string(field)));
+}
+
+std::string base_url(const ProviderTarget& target) {
+  std::string url = target.url;
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+Result<Json> parse_part(std::string_view json, std::string_view param) {
+  auto value = parse_json(json);
+  if (!value) return fail(std::move(value).error().in(param).with_param(std::string(param)));
+  return value;
+}
+
+}  // namespace stoa::gateway

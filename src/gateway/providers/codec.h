@@ -1,0 +1,98 @@
+// What differs between families of providers: how a request is written, and how the stream of its answer is read. Codecs are pure: they do no
+// I/O, look at no clock, and keep nothing but a decoder's place in its stream. What they read comes from outside and is bounded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "contracts/chat.h"
+#include "gateway/providers/provider.h"
+#include "infra/http/sender.h"
+#include "infra/http/sse.h"
+
+namespace stoa::gateway {
+
+// An answer as far as it was read.
+struct UpstreamAnswer {
+  explicit UpstreamAnswer(const models::DeltaSink& to) : sink(to) {}
+  void give(const ChatDelta& delta);
+
+  const models::DeltaSink& sink;
+  Usage usage;
+  bool prompt_counted = false, completion_counted = false;  // by the upstream, for good
+  std::optional<FinishReason> finish;
+  bool complete = false;   // the family's end marker was read
+  bool stopped = false;    // the sink wants no more
+  std::int64_t deltas = 0;
+  std::int64_t bytes = 0;  // of text, reasoning and arguments
+};
+
+// Reads one answer. One thread.
+class AnswerDecoder {
+ public:
+  virtual ~AnswerDecoder() = default;
+  // Bytes of the body as they come. Errors: what the upstream says in its stream, kUnavailable for bytes that are not the family's.
+  virtual Status feed(std::string_view bytes, UpstreamAnswer& answer) = 0;
+};
+
+// Thread-safe.
+class ProviderCodec {
+ public:
+  virtual ~ProviderCodec() = default;
+  // URL, headers and body. kUnsupported names in `param` what the family cannot express; kInvalidArgument what it could not in any family.
+  virtual Result<infra::HttpClientRequest> encode(const ProviderTarget& target, const std::string& credential, const ChatRequest& request) const = 0;
+  virtual std::unique_ptr<AnswerDecoder> decoder(const ChatRequest& request) const = 0;
+  // Asks which models there are.
+  virtual infra::HttpClientRequest model_list(const ProviderTarget& target, const std::string& credential) const = 0;
+};
+
+// Null for a family that is not known. The codecs are stateless.
+std::unique_ptr<ProviderCodec> make_codec(std::string_view family);
+
+// A stream of server-sent events, each at most kMaxEvent bytes.
+class EventDecoder : public AnswerDecoder {
+ public:
+  static constexpr std::size_t kMaxEvent = 1u << 20;
+  EventDecoder();
+  Status feed(std::string_view bytes, UpstreamAnswer& answer) final;
+
+ protected:
+  virtual Status event(const infra::SseEvent& event, UpstreamAnswer& answer) = 0;
+
+ private:
+  infra::SseParser parser_;
+  UpstreamAnswer* answer_ = nullptr;
+  Status status_;
+};
+
+inline constexpr int kMaxUpstreamCalls = 128;  // calls of tools in one answer
+
+// Lenient reading of what an upstream sends: what is absent or of another type reads as empty.
+std::string_view upstream_text(const JsonObject& object, std::string_view key);
+const JsonObject* upstream_object(const JsonObject& object, std::string_view key);
+// A count that makes sense: 0 to 10^12.
+std::optional<std::int64_t> upstream_count(const JsonObject& object, std::string_view key);
+// kUnavailable for what is no JSON object.
+Result<JsonObject> upstream_event(std::string_view data);
+
+// What an upstream calls its error, in the shapes that servers use: {"error": {"type", "code", "message"}}, {"error": "text"}, {"message"}, {"detail"}.
+struct UpstreamProblem {
+  std::string kind;     // "rate_limit_error", "context_length_exceeded"; may be empty
+  std::string message;  // at most 300 characters of one line
+};
+UpstreamProblem read_problem(const JsonObject& object);
+// Of an error inside a stream, and of a whole response. The credential is not in them unless the upstream repeats it.
+Error stream_error(const UpstreamProblem& problem);
+Error status_error(int status, const infra::HttpHeaders& headers, std::string_view body);
+
+std::unexpected<Error> cannot_express(std::string_view family, std::string_view field);
+// The URL of a target without slashes at its end.
+std::string base_url(const ProviderTarget& target);
+Result<Json> parse_part(std::string_view json, std::string_view param);  // a schema or arguments that the caller gave
+
+}  // namespace stoa::gateway

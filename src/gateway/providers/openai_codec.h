@@ -1,0 +1,13 @@
+// Chat Completions as OpenAI publishes it, and as servers that follow it extend it; the same body on Azure's paths.
+#pragma once
+
+#include <memory>
+
+#include "gateway/providers/codec.h"
+
+namespace stoa::gateway {
+
+std::unique_ptr<ProviderCodec> make_openai_codec();
+std::unique_ptr<ProviderCodec> make_azure_codec();
+
+}  // namespace stoa::gateway

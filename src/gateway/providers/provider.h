@@ -1,0 +1,64 @@
+// Providers: places that serve models over HTTP. A target, one model of one provider, stands behind the port models::Generator, so that
+// whoever asks for text does not know whether it is made here or elsewhere.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "infra/http/sender.h"
+#include "models/engine/generator.h"
+
+namespace stoa::gateway {
+
+inline constexpr int kDefaultContext = 131'072;
+
+struct ProviderTarget {
+  std::string provider;  // name of the provider: in errors
+  std::string family;    // "openai", "azure", "anthropic"
+  std::string url;       // what the family's paths are appended to: "https://api.openai.com/v1"
+  std::string model;     // as the upstream calls it
+  int context_length = kDefaultContext;
+  std::function<Result<std::string>()> credential{};  // asked for each request, so that a new one is used at once; empty: none is sent
+  infra::HttpTimeouts timeouts{};
+  std::map<std::string, std::string> options{};  // of the family: provider_families() says which
+};
+
+struct ProviderOption {
+  std::string_view name, meaning;
+  std::string_view choices{};  // "a|b"; empty: any text of at most 128 printable characters
+};
+struct ProviderFamily {
+  std::string_view name;
+  std::string_view serves;                   // for people
+  std::string_view example;                  // of a URL
+  std::span<const ProviderOption> options;
+};
+std::span<const ProviderFamily> provider_families();
+
+// Whether family, URL and options can be used. kInvalidArgument with `param` family, url or options says what there is.
+Status check_provider(std::string_view family, std::string_view url, const std::map<std::string, std::string>& options);
+
+// A generator that asks the target; `sender` outlives it. Thread-safe. Answers are always streamed. Usage is the upstream's own count; what it
+// does not tell (a stream that was stopped, a server without counts) and count_prompt_tokens are estimates: a token for 4 bytes.
+// Errors of generate, by code: kUnavailable (cannot connect, 5xx, credential refused, stream broken or not of the family's format),
+// kResourceExhausted (429, with retry_after), kDeadlineExceeded; kInvalidArgument, kTooLarge, kNotFound (model unknown upstream),
+// kPermissionDenied (the rule egress.providers), kUnsupported (`param` names what the family cannot express). A stream without the family's
+// end marker is an error, however much of it came. Messages name the provider and never hold the credential.
+Result<std::unique_ptr<models::Generator>> open_provider(ProviderTarget target, infra::HttpSender& sender);
+
+// What the upstream says when it is asked which models it has.
+struct ProviderCheck {
+  bool usable = false;
+  std::string said;                 // for people: "reached, 12 models", or what went wrong and the next step
+  milliseconds took{0};
+  std::vector<std::string> models;  // at most 1000, sorted
+};
+ProviderCheck check_target(const ProviderTarget& target, infra::HttpSender& sender, const CancelToken& cancel = {});
+
+}  // namespace stoa::gateway
