@@ -36,6 +36,7 @@ struct Parsed {
   EvalOptions eval;
   AccessOptions access;
   PolicyOptions policy;
+  RouteOptions route;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
   PassportOptions passport;
@@ -154,6 +155,30 @@ void add_bench(CLI::App& app, Parsed& p) {
   engine->footer("Other work on the machine slows everything down: the bandwidth is probed beside each run, and a decoded token reads all weights\n"
                  "once, so the share of the bandwidth says how well the engine uses what the machine gave it.\n\n" +
                  help_footer("bench engine"));
+}
+
+void add_routes(CLI::App& app, Parsed& p) {
+  auto* routes = verb(app, p, "routes", "Routes of the project: names that callers use as models, and what answers for them, here or at providers", {});
+  routes->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, int (*run)(const Global&, const RouteOptions&), bool named = true) {
+    auto* made = verb(*routes, p, name, help, [&p, run] { return run(p.global, p.route); });
+    if (named) made->add_option("name", p.route.name, "Name of the route")->required();
+    return made;
+  };
+  add("list", "All routes, with their targets", routes_list, false);
+  add("show", "The text", routes_show)->add_option("--version", p.route.version, "An earlier version")->check(CLI::PositiveNumber);
+  auto* set = add("set", "Put a file in force under a name, at once", routes_set);
+  set->add_option("file", p.route.file, "YAML file with targets; - for standard input")->required();
+  set->add_option("--comment", p.route.comment, "Why, for the history");
+  set->add_option("--expect", p.route.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
+  add("history", "All versions: who, when, why", routes_history);
+  auto* diff = add("diff", "What changed between two versions", routes_diff);
+  diff->add_option("from", p.route.from, "Version")->required()->check(CLI::PositiveNumber);
+  diff->add_option("to", p.route.to, "Version")->required()->check(CLI::PositiveNumber);
+  auto* rollback = add("rollback", "Put an earlier version in force again, as a new one", routes_rollback);
+  rollback->add_option("version", p.route.version, "Version")->required()->check(CLI::PositiveNumber);
+  rollback->add_option("--comment", p.route.comment, "Why, for the history");
+  add("remove", "Take a route away; its versions stay", routes_remove)->add_option("--comment", p.route.comment, "Why, for the history");
 }
 
 void add_policies(CLI::App& app, Parsed& p) {
@@ -321,6 +346,7 @@ void add_governance(CLI::App& app, Parsed& p) {
   explain->add_option("--of", p.access.key, "With --live: id of the key of whom it is asked (default: your own)");
 
   add_policies(app, p);
+  add_routes(app, p);
 
   auto* config = verb(app, p, "config", "The configuration", {});
   config->require_subcommand(1);

@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 94> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 102> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -83,6 +83,17 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 94> kExample
     {"access explain", "  stoa access explain --action document.write --principal 'role: \"viewer\"'    the roles that come with Stoa\n"
                        "  stoa access explain rules.policy --action document.read --principal 'role: \"admin\", groups: [\"hr\"]' --resource 'class: \"restricted\"'\n"
                        "  stoa access explain --live --of key_... --action document.read --resource 'kind: \"document\", class: \"restricted\"'"},
+    {"routes", "  printf 'targets: [{model: smollm2-135m-instruct, weight: 9}, {provider: openai, model: gpt-4o-mini}]' | stoa routes set chat -\n"
+               "  stoa chat --model chat\n"
+               "  stoa routes rollback chat 1                the version before"},
+    {"routes list", "  stoa routes list --json"},
+    {"routes show", "  stoa routes show chat > chat.yaml\n  stoa routes show chat --version 1"},
+    {"routes set", "  stoa routes set chat chat.yaml --comment \"ten percent to the new model\"\n"
+                   "  stoa routes set chat chat.yaml --expect 3      refused when somebody was faster"},
+    {"routes history", "  stoa routes history chat"},
+    {"routes diff", "  stoa routes diff chat 3 4"},
+    {"routes rollback", "  stoa routes rollback chat 3 --comment \"slow answers\""},
+    {"routes remove", "  stoa routes remove chat --comment \"not needed\""},
     {"policies", "  stoa policies dry-run rules.policy         who would notice\n"
                  "  stoa policies set rules rules.policy --comment \"ticket 4711\"\n"
                  "  stoa policies rollback rules 3             the version before"},

@@ -115,6 +115,7 @@ struct ChatDelta {
 struct ChatOutcome {
   FinishReason finish = FinishReason::kStop;
   Usage usage;
+  std::string target = {};  // which one answered, where a route chose: "provider/model", or the model of this server; empty otherwise
 };
 
 }  // namespace stoa

@@ -172,6 +172,19 @@ int policies_diff(const Global& global, const PolicyOptions& options);
 int policies_rollback(const Global& global, const PolicyOptions& options);
 int policies_remove(const Global& global, const PolicyOptions& options);
 int policies_dry_run(const Global& global, const PolicyOptions& options);
+
+struct RouteOptions {
+  std::string name, file, comment;
+  std::int64_t version = 0, from = 0, to = 0, expected = -1;
+};
+int routes_list(const Global& global, const RouteOptions& options);
+int routes_show(const Global& global, const RouteOptions& options);
+int routes_set(const Global& global, const RouteOptions& options);
+int routes_history(const Global& global, const RouteOptions& options);
+int routes_diff(const Global& global, const RouteOptions& options);
+int routes_rollback(const Global& global, const RouteOptions& options);
+int routes_remove(const Global& global, const RouteOptions& options);
+
 int roles_list(const Global& global);
 int roles_show(const Global& global, const std::string& name);
 

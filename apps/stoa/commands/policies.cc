@@ -2,12 +2,10 @@
 // on the data folder of this machine: for what holds for all tenants, and for when nobody else can get in.
 #include "commands/commands.h"
 
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 #include "commands/connect.h"
+#include "commands/input.h"
 #include "commands/json_read.h"
 #include "commands/terminal.h"
 #include "gateway/api/admin/policy_json.h"
@@ -113,15 +111,6 @@ Result<std::unique_ptr<PolicyPlace>> place_of(const Global& global, const Policy
     return fail(error(ErrorCode::kInvalidArgument, "what holds for all tenants is set on the server's machine").with_hint("add --local there, or put files into the folder that policies.folder names"));
   if (options.local) return FolderPlace::open(global, options);
   return std::make_unique<ServerPlace>(connect(global));
-}
-
-Result<std::string> read_text(const std::string& file) {
-  std::ifstream in;
-  if (file != "-") in.open(file, std::ios::binary);
-  std::istream& from = file == "-" ? std::cin : in;
-  std::string text((std::istreambuf_iterator<char>(from)), {});
-  if (file != "-" && !in) return fail(ErrorCode::kNotFound, "cannot read {}", file);
-  return text;
 }
 
 // "./rules/office-hours.policy" names office-hours.

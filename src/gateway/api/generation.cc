@@ -69,6 +69,7 @@ class Run {
       return;
     }
     outcome_.finishes[i] = outcome->finish;
+    if (!outcome->target.empty()) outcome_.target = outcome->target;
     add_usage(outcome_.usage, outcome->usage, i % static_cast<std::size_t>(generation_.choices) == 0);
     if (!stopped_ && !sink_.done(index, outcome->finish)) stopped_ = true;
   }
@@ -142,7 +143,7 @@ Status reserve_generation(RequestScope& scope, models::Generator& generator, con
     estimate.completion_tokens += request.max_tokens > 0 ? std::min<std::int64_t>(request.max_tokens, generator.context_length()) : kUnlimitedEstimate;
   }
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerPromptToken + estimate.completion_tokens * kMicrosPerToken;
-  return scope.reserve(kind, generation.requests.front().model, estimate);
+  return scope.reserve(kind, generation.requests.front().model, estimate, generator.targets());
 }
 
 Result<GenerationOutcome> run_generation(const Call& call, models::Generator& generator, const Generation& generation,
@@ -177,7 +178,7 @@ UsageReport report_usage(const RequestScope& scope, const Usage& usage) {
 Result<UsageReport> run_settled(RequestScope& scope, models::Generator& generator, const Generation& generation, const GenerationSink& sink,
                                 std::string_view param) {
   STOA_TRY(outcome, run_generation(scope.call(), generator, generation, sink, param));
-  STOA_CHECK(scope.settle(outcome.usage));
+  STOA_CHECK(scope.settle(outcome.usage, outcome.target));
   if (scope.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "the client went away");
   return report_usage(scope, outcome.usage);
 }

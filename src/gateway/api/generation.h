@@ -22,6 +22,7 @@ struct Generation {
 struct GenerationOutcome {
   std::vector<FinishReason> finishes;  // one a request
   Usage usage;                         // a prompt counts once, however many alternatives it has
+  std::string target;                  // which target of a route answered; of alternatives that several answered, one of these. Empty without a route
 };
 
 // `request` `choices` times; a seed is moved on for each, so that alternatives differ and can be reproduced.

@@ -101,9 +101,17 @@ bool RequestScope::may(governance::Action action, const governance::Resource& re
   return pipeline_.parts_.access.decide(call_, action, resource).allowed;
 }
 
-Status RequestScope::reserve(std::string_view kind, std::string_view model, const Usage& estimate) {
+Status RequestScope::reserve(std::string_view kind, std::string_view model, const Usage& estimate, std::span<const std::string> targets) {
   Span span = call_.span("cost reserve");
-  STOA_TRY(cost, pipeline_.parts_.ledger.prices().cost(model, estimate));
+  governance::Money cost = 0;
+  for (const std::string& target : targets) {
+    STOA_TRY(one, pipeline_.parts_.ledger.prices().cost(target, estimate));
+    cost = std::max(cost, one);
+  }
+  if (targets.empty()) {
+    STOA_TRY(own, pipeline_.parts_.ledger.prices().cost(model, estimate));
+    cost = own;
+  }
   STOA_TRY(reservation, pipeline_.parts_.ledger.reserve(call_, kind, model, cost));
   reservation_ = std::move(reservation);
   finished_.kind = kind;
@@ -111,9 +119,13 @@ Status RequestScope::reserve(std::string_view kind, std::string_view model, cons
   return {};
 }
 
-Result<governance::Money> RequestScope::settle(const Usage& usage) {
+Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_view target) {
   Span span = call_.span("cost settle");
   finished_.usage = usage;
+  if (!target.empty()) {
+    reservation_.done_by(std::string(target));
+    finished_.model = target;
+  }
   STOA_TRY(cost, concluded_ ? pipeline_.parts_.ledger.settle(reservation_, usage) : pipeline_.parts_.ledger.settle(reservation_, usage, group_));
   finished_.cost = cost;
   return cost;

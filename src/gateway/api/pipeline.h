@@ -71,10 +71,12 @@ class RequestScope {
   // What allow() would say, for choosing what to ask for.
   bool may(governance::Action action, const governance::Resource& resource) const;
 
-  // Sets aside what `estimate` would cost; kResourceExhausted when the budget does not hold it. One reservation at a time.
-  Status reserve(std::string_view kind, std::string_view model, const Usage& estimate);
+  // Sets aside what `estimate` would cost; kResourceExhausted when the budget does not hold it. One reservation at a time. `targets`: what may do the
+  // work in the model's place, if anything; the dearest of them counts.
+  Status reserve(std::string_view kind, std::string_view model, const Usage& estimate, std::span<const std::string> targets = {});
   // Writes the usage row and gives the cost, also for work that ended early: what was computed is paid.
-  Result<governance::Money> settle(const Usage& usage);
+  // `target`: which of the targets did it; empty: the model that was named.
+  Result<governance::Money> settle(const Usage& usage, std::string_view target = {});
 
   void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
   // What is recorded of the answer, for its passport: routes that give answers note the model and the grounds; the rest comes from the scope.

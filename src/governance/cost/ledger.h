@@ -37,6 +37,8 @@ class Reservation {
   ~Reservation() { release(); }
 
   bool open() const { return ledger_ != nullptr; }
+  // Who did the work in the end, where that was chosen after the reservation: it is priced and recorded as this model's.
+  void done_by(std::string model) { model_ = std::move(model); }
   void release();
 
  private:

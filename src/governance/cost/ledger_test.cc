@@ -23,6 +23,8 @@ as_of: "2026-01-01"
 source: test
 prices:
   - {model: local, per_compute_second: 1000000}
+  - {model: "far/*", per_million_output_tokens: 2000000}
+  - {model: far/best, per_million_output_tokens: 9000000}
   - {model: tokens, per_million_input_tokens: 3000000, per_million_cached_tokens: 300000, per_million_output_tokens: 15000000}
 )";
 
@@ -52,6 +54,9 @@ TEST(PriceBook, PricesEachPartRoundedUp) {
   check_cost("tokens", {.prompt_tokens = 1}, 3);
   check_cost("tokens", {.prompt_tokens = 100, .cached_tokens = 90, .completion_tokens = 10}, 30 + 27 + 150);
   check_cost("other", {}, std::nullopt);
+  check_cost("far/best", {.completion_tokens = 1}, 9);
+  check_cost("far/other", {.completion_tokens = 1}, 2);
+  check_cost("near/other", {.completion_tokens = 1}, std::nullopt);
   check_cost("tokens", {.prompt_tokens = -1}, std::nullopt);
   check_cost("tokens", {.prompt_tokens = 1, .cached_tokens = 2}, std::nullopt);
   check_cost("tokens", {.prompt_tokens = INT64_MAX}, std::nullopt);
@@ -109,6 +114,14 @@ TEST_P(LedgerContract, SettlesOnce) {
   EXPECT_EQ(ledger_->budget("p1")->reserved, 0);
   EXPECT_EQ(spend("req_1", 1).error().code, ErrorCode::kConflict);
   EXPECT_FALSE(database_->execute("UPDATE usage_ledger SET cost = 0"));
+}
+
+TEST_P(LedgerContract, WhoDidTheWorkIsPricedAndRecorded) {
+  auto reserved = ledger_->reserve(call_of("req_1"), "chat", "route", 10);
+  ASSERT_TRUE(reserved);
+  reserved->done_by("far/best");
+  EXPECT_EQ(*ledger_->settle(*reserved, {.completion_tokens = 3}), 27);
+  EXPECT_EQ(ledger_->rows("req_1")->front().model, "far/best");
 }
 
 TEST_P(LedgerContract, GivesBackWhatIsNotSettled) {

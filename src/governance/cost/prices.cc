@@ -85,9 +85,11 @@ Result<PriceBook> PriceBook::from_yaml(const infra::YamlNode& root) {
 }
 
 Result<Price> PriceBook::price(std::string_view model) const {
-  for (const std::string_view name : {model, std::string_view("*")})
+  const std::size_t slash = model.find('/');
+  const std::string others = slash == std::string_view::npos ? "*" : fmt::format("{}/*", model.substr(0, slash));
+  for (const std::string_view name : {model, std::string_view(others)})
     if (const auto found = std::ranges::find(prices_, name, &Price::model); found != prices_.end()) return *found;
-  return fail(error(ErrorCode::kNotFound, "model '{}' has no price", model).with_hint("add it, or an entry for \"*\", to the price file"));
+  return fail(error(ErrorCode::kNotFound, "model '{}' has no price", model).with_hint(fmt::format("add it, or an entry for \"{}\", to the price file (cost.prices)", others)));
 }
 
 Result<Money> PriceBook::cost(std::string_view model, const Usage& usage) const {

@@ -21,7 +21,8 @@ using Money = std::int64_t;
 std::string format_money(Money amount, std::string_view currency);  // "0.001234 USD"
 
 struct Price {
-  std::string model;                      // exact name, or "*" for every other local model
+  // The exact name of a model, "*" for every other one of this server, "provider/model" for one of a provider, or "provider/*" for its others.
+  std::string model;
   Money per_compute_second = 0;
   Money per_million_input_tokens = 0;
   Money per_million_cached_tokens = 0;    // cached ones instead of the input price
@@ -36,7 +37,7 @@ class PriceBook {
   const std::string& currency() const { return currency_; }
   const std::string& as_of() const { return as_of_; }    // date of the prices, as in the file
   const std::string& source() const { return source_; }
-  // The model's price, else that of "*"; kNotFound when neither is there.
+  // The model's price, else that of "*", or of "provider/*" for a model of a provider; kNotFound when there is none.
   Result<Price> price(std::string_view model) const;
   // Each part rounded up to a whole micro-unit, then added. Negative counts are kInvalidArgument.
   Result<Money> cost(std::string_view model, const Usage& usage) const;

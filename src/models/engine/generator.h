@@ -28,6 +28,8 @@ class Generator {
   // Tokens that `request` would put into the prompt; used for reservations and limits.
   virtual Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const = 0;
   virtual int context_length() const = 0;
+  // What may answer in its place, by the names that prices and the ledger know; empty: it answers itself, under the name that was asked.
+  virtual std::vector<std::string> targets() const { return {}; }
   // Adapters that answer under names of their own beside the model's: "<model>:<adapter>", or the adapter's name alone.
   virtual std::vector<std::string> adapters() const { return {}; }
 };

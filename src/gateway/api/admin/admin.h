@@ -35,6 +35,10 @@ class Nodes;
 class OidcUsers;
 }
 
+namespace stoa::gateway {
+class RouteStore;
+}
+
 namespace stoa::gateway::admin {
 
 // A model that was loaded, as /v1/stoa/status shows it.
@@ -99,6 +103,7 @@ struct AdminParts {
   governance::DelegatedTokens* delegated = nullptr;     // null: the routes of what is missing are not there
   governance::Elevations* elevations = nullptr;
   governance::Nodes* nodes = nullptr;
+  RouteStore* model_routes = nullptr;
 
   std::string version;                            // of the program
   std::string passport_page;                      // share/passport.html

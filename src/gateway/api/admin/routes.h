@@ -27,6 +27,7 @@ Status add_protection_routes(infra::Router& router, const AdminParts& parts);  /
 Status add_people_routes(infra::Router& router, const AdminParts& parts);       // who is who: sign-in, projects, users, groups
 Status add_lent_rights_routes(infra::Router& router, const AdminParts& parts);  // tokens of jobs, break-glass, nodes
 Status add_adapter_routes(infra::Router& router, const AdminParts& parts);
+Status add_model_route_routes(infra::Router& router, const AdminParts& parts);  // names that answer as models
 
 // Adds routes of one kind of thing whose errors have the common shape.
 class Routes {

@@ -242,11 +242,11 @@ Status ResponseRun::answer_from_model() {
     record_.status = ResponseStatus::kIncomplete;  // the call was cut off, and is shown so
     events_.call_end();
   }
-  return finish(outcome.usage, finish_reason);
+  return finish(outcome.usage, finish_reason, outcome.target);
 }
 
-Status ResponseRun::finish(const Usage& usage, FinishReason reason) {
-  STOA_CHECK(scope_.settle(usage));
+Status ResponseRun::finish(const Usage& usage, FinishReason reason, std::string_view target) {
+  STOA_CHECK(scope_.settle(usage, target));
   record_.usage = report_usage(scope_, usage);
   if (record_.calls.empty() && !record_.message_after) record_.message_after = 0;  // an empty answer is a message, too
   record_.message_done = record_.message_after.has_value();
