@@ -231,8 +231,7 @@ Status RequestScope::show(std::span<const Passage> passages) {
 Status RequestScope::conclude() {
   if (concluded_) return *concluded_;
   finished_.principal = call_.principal;
-  if (finished_.principal.id.empty() && finished_.error && finished_.error->code == ErrorCode::kUnauthenticated && pipeline_.parts_.strangers != nullptr)
-    if (const auto counted = pipeline_.parts_.strangers->add(call_.origin.address, entry().resource); !counted) log_error("an attempt of a stranger was not counted", counted.error());
+  if (finished_.principal.id.empty() && finished_.error) pipeline_.count_stranger(call_.origin.address, entry().resource, *finished_.error);
   if (!is_told(finished_, action_)) return concluded_.emplace();
   Span span = call_.span("record");
   const RequestFinished event = this->event();
@@ -359,6 +358,13 @@ void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
   finished.duration_micros = micros_since(scope.start_);
   count(endpoint, finished);
   if (parts_.observer) parts_.observer(finished, scope.trace_);
+}
+
+void Pipeline::count_stranger(std::string_view address, std::string_view resource, const Error& error) const {
+  if (parts_.strangers == nullptr) return;
+  const auto& info = error_info(error.code);
+  const auto counted = parts_.strangers->add({.address = std::string(address), .status = info.http_status, .resource = std::string(resource), .reason = std::string(info.name)});
+  if (!counted) log_error("an attempt of a stranger was not counted", counted.error());
 }
 
 Status Pipeline::publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const {

@@ -154,6 +154,9 @@ class Pipeline {
   // out. An error means that nothing is recorded. That subscribers were not told of a request without an answer is logged.
   Status publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const;
 
+  // Counts a request that was refused before anybody knew who asks, for the audit log.
+  void count_stranger(std::string_view address, std::string_view resource, const Error& error) const;
+
   // Adds a route whose caller must be allowed `action` in its project. `resource` is the kind of thing ("document"), for the decision.
   Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
                const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options = {}) const;

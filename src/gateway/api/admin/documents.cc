@@ -166,11 +166,11 @@ infra::HttpResponse original(data::DocumentContent content) {
 // `entry` gets what the audit log has to say.
 Result<infra::HttpResponse> follow_link(const AdminParts& parts, const infra::HttpRequest& request, Call& call, governance::AuditEntry& entry) {
   const std::string id(request.path_param("id"));
+  STOA_TRY(origin, origin_of(request));
+  call.origin = std::move(origin);
   STOA_TRY(key, parts.links.open(id, request.query_param("token").value_or("")));
   STOA_TRY(reader, parts.oidc != nullptr && key.starts_with("user_") ? parts.oidc->holder(key) : parts.identity.holder(key));
   call.principal = std::move(reader);
-  STOA_TRY(origin, origin_of(request));
-  call.origin = std::move(origin);
   STOA_TRY(permit, parts.access.check(call, Action::kDocumentRead, governance::Resource::of(call.principal, "document", id)));
   entry.rule = permit.decision().rule;
   call.principal.scopes = {std::string(governance::action_name(Action::kDocumentRead))};  // a link opens one document and gives no other right
@@ -191,7 +191,9 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
   auto response = follow_link(parts, request, call, details);
   infra::HttpResponse out = response ? std::move(*response) : openai::error_response(response.error());
   event.status = out.status;
-  if (!call.principal.id.empty()) {
+  if (call.principal.id.empty()) {
+    if (!response) parts.pipeline.count_stranger(call.origin.address, "GET " + request.path, response.error());
+  } else {
     auto entry = governance::AuditEntry::of(call, governance::action_name(Action::kDocumentRead), "GET " + request.path);
     entry.rule = std::move(details.rule);
     entry.documents = std::move(details.documents);
