@@ -58,7 +58,6 @@ WITH_IDS = [
     ("DELETE", "/v1/stoa/keys/{prefix}", None, TENANT),
     ("DELETE", "/v1/stoa/tokens/{token}", None, OWN),
     ("DELETE", "/v1/stoa/break-glass/{glass}", None, TENANT),
-    ("DELETE", "/v1/stoa/nodes/{node}", None, TENANT),
     ("POST", "/v1/stoa/users/{user}/disable", {}, TENANT),
     ("POST", "/v1/stoa/users/{user}/enable", {}, TENANT),
     ("POST", "/v1/stoa/groups/staff/users", {"user": "{user}"}, TENANT),
@@ -92,7 +91,7 @@ LISTS = [
     "/v1/stoa/usage", "/v1/stoa/usage?by=principal", "/v1/stoa/usage?by=project", "/v1/stoa/usage?principal={olga}",
     "/v1/stoa/ratings", "/v1/stoa/ratings?limit=1000&only=good", "/v1/stoa/datasets", "/v1/stoa/keys",
     "/v1/stoa/audit?principal={olga}", "/v1/stoa/audit?trace={trace}", "/v1/stoa/status", "/v1/models",
-    "/v1/stoa/whoami", "/v1/stoa/projects", "/v1/stoa/users", "/v1/stoa/groups", "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/nodes",
+    "/v1/stoa/whoami", "/v1/stoa/projects", "/v1/stoa/users", "/v1/stoa/groups", "/v1/stoa/tokens", "/v1/stoa/break-glass",
 ]
 
 # Without ids of a tenant's things; roles and tokens are tried on them as well (test_escalation.py, test_tokens.py).
@@ -100,7 +99,7 @@ OTHERS = {
     "GET": ["/v1/models/{model...}", "/v1/stoa/audit", "/v1/stoa/audit/export", "/v1/stoa/audit/check", "/v1/stoa/audit/checkpoint", "/v1/stoa/audit/proof", "/v1/stoa/audit/consistency", "/metrics", "/v1/stoa/routes", "/v1/stoa/protection",
             "/v1/stoa/policies", "/v1/stoa/policies/{name}", "/v1/stoa/policies/{name}/history", "/v1/stoa/policies/{name}/diff", "/v1/stoa/roles", "/v1/stoa/roles/{name}"],
     "POST": ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/files", "/v1/stoa/datasets/from-ratings", "/v1/stoa/keys",
-             "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/nodes", "/v1/stoa/users", "/v1/stoa/projects", "/v1/stoa/policies/dry-run", "/v1/stoa/policies/{name}/rollback", "/v1/stoa/access/explain",
+             "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/users", "/v1/stoa/projects", "/v1/stoa/policies/dry-run", "/v1/stoa/policies/{name}/rollback", "/v1/stoa/access/explain",
              "/v1/stoa/protection/rotate", "/v1/stoa/protection/revoke", "/v1/stoa/protection/restore", "/v1/stoa/protection/keep"],
     "PUT": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/policies/{name}"],
     "DELETE": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/policies/{name}"],

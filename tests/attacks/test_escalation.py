@@ -38,9 +38,6 @@ MANAGED = [
     ("POST", "/v1/stoa/groups/admins/users", {"user": "olga"}),
     ("DELETE", "/v1/stoa/groups/admins/users/adam", None),
     ("POST", "/v1/stoa/break-glass", {"reason": "INC-9: a developer is curious", "minutes": 5}),
-    ("GET", "/v1/stoa/nodes", None),
-    ("POST", "/v1/stoa/nodes", {"name": "mine", "fingerprint": "0" * 64}),
-    ("DELETE", "/v1/stoa/nodes/mine", None),
     ("POST", "/v1/stoa/access/explain", {"action": "model.use"}),
 ]
 WRITES = [

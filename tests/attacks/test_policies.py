@@ -70,6 +70,38 @@ def test_a_policy_of_others_is_neither_seen_nor_changed(world):
         world.adam.ok("GET", "/v1/stoa/policies/ours")
 
 
+def test_what_policies_forbid_does_not_show_in_counts(world):
+    """A low role of the same project counts the same documents before and after one is added that a policy keeps from it."""
+    olga, vera = world.olga, world.vera
+    store = olga.ok("POST", "/v1/vector_stores", {"name": "counted"})["id"]
+
+    def add(name, attributes):
+        file = olga.upload(name, f"# {name}\n\nThe gate is painted every other year.\n".encode(), access="public").json["id"]
+        return olga.ok("POST", f"/v1/vector_stores/{store}/file_batches", {"files": [{"file_id": file, "attributes": attributes}]})["id"]
+
+    def counted(caller):
+        one = caller.ok("GET", f"/v1/vector_stores/{store}")
+        [listed] = [each for each in caller.ok("GET", "/v1/vector_stores?limit=100")["data"] if each["id"] == store]
+        return (one["file_counts"], one["usage_bytes"], listed["file_counts"], listed["usage_bytes"], caller.ok("GET", "/v1/stoa/status")["documents"],
+                len(caller.ok("GET", f"/v1/vector_stores/{store}/files")["data"]))
+
+    for what in ('resource.class == "restricted"', 'resource.labels has "secret"', 'resource.residency == "mars"'):
+        add("open.md", {"class": "public"})
+        world.wait_indexed(olga, store)
+        name = what.partition(" ")[0]
+        with policies(world.adam, f'policy "kept" {{ forbid document.read when exists {name} and {what} and principal.role == "viewer" }}'):
+            before, whole = counted(vera), counted(olga)
+            assert before[0]["completed"] == whole[0]["completed"] > 0 and before[1] > 0
+            batch = add("kept.md", {"class": "restricted", "labels": "other, secret", "residency": "mars"})
+            assert world.wait_indexed(olga, store)["completed"] == whole[0]["completed"] + 1
+            assert counted(vera) == before, what
+            assert vera.ok("GET", f"/v1/vector_stores/{store}/file_batches/{batch}")["file_counts"]["total"] == 0
+        after = counted(vera)
+        assert after[:4] == counted(olga)[:4] != before[:4] and after[4]["documents"] == before[4]["documents"] + 1, "it is the policy that hides it"
+        olga.ok("DELETE", f"/v1/vector_stores/{store}")
+        store = olga.ok("POST", "/v1/vector_stores", {"name": "counted"})["id"]
+
+
 def test_nobody_locks_everybody_out(world):
     for text in ('policy "freeze" { forbid * }', 'policy "freeze" { forbid policy.* }', 'boundary "cap" { at most model.use }', 'policy "odd" { forbid policy.manage when exists principal.id }'):
         refused = world.adam.call("PUT", "/v1/stoa/policies/freeze", {"text": text})

@@ -96,7 +96,6 @@ def plant(world):
     world.add_thing("project", key["project"])
     world.add_thing("token", olga.ok("POST", "/v1/stoa/tokens", {"name": SECRET, "grants": [f"dataset.read dataset {name}"], "seconds": 3000})["id"])
     world.add_thing("glass", world.adam.ok("POST", "/v1/stoa/break-glass", {"reason": f"{SECRET} is on fire", "minutes": 60})["id"])
-    world.add_thing("node", world.adam.ok("POST", "/v1/stoa/nodes", {"name": f"{SECRET}-node", "identity": f"{SECRET}.internal"})["name"], "a" * len(f"{SECRET}-node"))
     world.add_thing("user", "olga", "olgz")
     listed = world.adam.ok("GET", "/v1/stoa/audit?limit=1000")["data"]
     world.add_thing("olga", next(entry["principal"] for entry in listed if "/v1/stoa/ratings" in entry["resource"]))

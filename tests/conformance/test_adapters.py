@@ -1,7 +1,10 @@
-"""LoRA adapters of the default model: loaded and unloaded by an operator while the server runs, chosen by callers as MODEL:ADAPTER."""
+"""LoRA adapters of the default model: a project's own are loaded and unloaded by its operators while the server runs, and chosen by callers as
+MODEL:ADAPTER; those of the installation are there for all."""
+import hashlib
 import json
 import os
 import pathlib
+import sqlite3
 import struct
 import sys
 
@@ -71,7 +74,7 @@ def break_adapters(folder):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A server whose model has a folder of adapters of its own: one that is there from the start, and some for later."""
+    """A server whose model has adapters: one of the installation's from the start, and some of the project's for later."""
     need_models()
     server = Stoa(tmp_path_factory.mktemp("adapters"), models=False)
     adapters = server.home / "models" / CHAT / "adapters"
@@ -80,6 +83,10 @@ def house(tmp_path_factory):
         os.symlink(file, server.home / "models" / CHAT / file.name)
     random_model.write_adapter(adapters / "early.gguf", "llama", pairs(seed=2), ALPHA)
     server.start()
+    with sqlite3.connect(server.home / "stoa.db") as connection:
+        project, = connection.execute("SELECT id FROM projects").fetchone()
+    adapters = server.home / "models" / CHAT / "project-adapters" / project
+    adapters.mkdir(parents=True)
     random_model.write_adapter(adapters / "late.gguf", "llama", pairs(), ALPHA)
     write_peft(adapters / "peft", pairs())
     random_model.write_adapter(adapters / "wider.gguf", "llama", pairs(width=960), ALPHA)
@@ -202,6 +209,25 @@ def test_names_with_a_way_up_are_refused(operator, adapter):
     for change in (load, unload):
         with pytest.raises(openai.BadRequestError):
             change(operator, adapter, CHAT)
+
+
+def test_the_passport_names_model_and_adapter(house, developer, operator):
+    adapters = house.home / "models" / CHAT / "adapters"
+    answer = developer.chat.completions.create(model=f"{CHAT}:early", **ASKED)
+    model = house.json("passport", answer.id, key=developer.api_key)["record"]["model"]
+    assert model["name"] == f"{CHAT}:early" and model["adapter"]["base"] == CHAT
+    assert model["adapter"]["artifact"] == "sha256:" + hashlib.sha256((adapters / "early.gguf").read_bytes()).hexdigest()
+    plain = developer.chat.completions.create(model=CHAT, **ASKED)
+    alone = house.json("passport", plain.id, key=developer.api_key)["record"]["model"]
+    assert alone["adapter"] == {"base": "", "artifact": ""} and alone["artifact"] == model["artifact"] != ""
+
+
+def test_the_installations_own_are_not_changed_over_http(developer, operator):
+    for change in (load, unload):
+        with pytest.raises(openai.PermissionDeniedError) as caught:
+            change(operator, "early")
+        assert "access.installation" in caught.value.message
+    assert say(developer, f"{CHAT}:early")
 
 
 def test_only_operators_change_what_is_served(house, developer):

@@ -1,6 +1,7 @@
 """What a thief of the data folder finds, and what remains readable when a project's key is taken away."""
 import base64
 import hashlib
+import hmac
 import http.client
 import json
 import re
@@ -97,12 +98,15 @@ def words_in(replies):
 
 
 def traces_of(words):
-    """Every spelling a word could have in a file."""
+    """Every spelling a word, or bytes, could have in a file."""
     for word in words:
-        plain = word.encode()
-        yield from (plain, plain.upper(), word.encode("utf-16-le"), word.encode("utf-16-be"), plain.hex().encode(), plain.hex().upper().encode())
+        plain = word if isinstance(word, bytes) else word.encode()
+        if plain is not word:
+            yield from (plain.upper(), word.encode("utf-16-le"), word.encode("utf-16-be"))
+        yield from (plain, plain.hex().encode(), plain.hex().upper().encode())
         for shift in range(3):  # base64 of it inside a longer text
-            yield base64.b64encode(b"\0" * shift + plain)[4 if shift else 0:-4]
+            text = base64.b64encode(b"\0" * shift + plain)[4 if shift else 0:-4]
+            yield from {text, text.translate(bytes.maketrans(b"+/", b"-_"))}
 
 
 def found_in(folder, words):
@@ -199,9 +203,76 @@ def test_rotation_survives_being_killed(server):
         assert words_in(everything(ann, things)) == words_in(before)
     status = server.json("kms", "status")
     assert status["provider"] == "file" and status["current"] == "3"
-    assert {key["master"] for project in status["projects"] for key in project["versions"]} == {"3"}
+    assert {key["master"] for project in status["projects"] for key in project["versions"]} | {each["master"] for each in status["secrets"]} == {"3"}
     wait_until(lambda: "sealed anew" in server.log_text(), 10, "the rest is sealed anew behind")
     assert words_in(everything(ann, things)) == words_in(before)
+
+
+SECRETS = ("api-keys", "audit-signing", "token-signing")
+
+
+def plant_secrets(home):
+    """The secrets of an installation as releases before wrapping kept them."""
+    (home / "secrets").mkdir(mode=0o700, exist_ok=True)
+    plain = {name: secrets.token_bytes(32) for name in SECRETS}
+    for name, each in plain.items():
+        (home / "secrets" / name).write_text(each.hex() + "\n")
+        (home / "secrets" / name).chmod(0o600)
+    return plain
+
+
+def hashed_with(server, key):
+    """Whether the stored hash of an API key was made with the secret."""
+    with sqlite3.connect(server.home / "stoa.db") as connection:
+        hashes = [value for row in connection.execute("SELECT * FROM api_keys") for value in row]
+    return lambda secret: any(value in hashes for digest in [hmac.new(secret, key.encode(), "sha256")] for value in (digest.digest(), digest.hexdigest()))
+
+
+def test_secrets_of_the_installation_are_wrapped(tmp_path):
+    made = Stoa(tmp_path / "home", models=False)
+    plain = plant_secrets(made.home)
+    made.start()
+    try:
+        key = made.key("ann")
+        Client(made.port, key).ok("GET", "/v1/models")
+        assert hashed_with(made, key)(plain["api-keys"]), "the secrets are the ones that were there"
+        assert not hashed_with(made, key)(plain["audit-signing"])
+        assert not found_in(made.home, plain.values()), "neither while it runs"
+        made.cli("kms", "rotate")
+        status = made.json("kms", "status")
+        assert sorted(each["name"] for each in status["secrets"]) == sorted(SECRETS) and {each["master"] for each in status["secrets"]} == {"2"}
+    finally:
+        made.stop()
+    assert not found_in(made.home, plain.values()), "nor after it"
+    assert sorted(each.name for each in (made.home / "secrets").iterdir()) == sorted(SECRETS)
+
+    # Another installation's master key, and none.
+    key_file = tmp_path / "home.keys"
+    Stoa(tmp_path / "other", models=False).cli("keys", "list")
+    ours = key_file.read_text()
+    key_file.write_text((tmp_path / "other.keys").read_text())
+    for refused in (made.cli("keys", "list", check=False), made.cli("serve", "--port", "0", check=False)):
+        assert refused.returncode != 0 and "home/secrets/" in refused.stderr and "bring back the master key" in refused.stderr, refused.stderr
+    key_file.unlink()
+    refused = made.cli("keys", "list", check=False)
+    assert refused.returncode != 0 and "home.keys" in refused.stderr and not key_file.exists(), refused.stderr
+    key_file.touch(mode=0o600)
+    key_file.write_text(ours)
+    made.cli("keys", "list")
+
+
+def test_wrapping_secrets_survives_being_killed(tmp_path):
+    made = Stoa(tmp_path / "home", models=False)
+    made.cli("keys", "list")
+    for delay in range(12):
+        plain = plant_secrets(made.home)
+        running = subprocess.Popen([BINARY, "keys", "list"], env=made.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay * 0.002)
+        running.kill()
+        running.wait()
+        key = made.key(f"user{delay}")
+        assert hashed_with(made, key)(plain["api-keys"])
+        assert not found_in(made.home / "secrets", plain.values())
 
 
 def test_keys_of_other_tenants_are_named_by_their_tenant(tmp_path):

@@ -1,5 +1,6 @@
 """People, programs and jobs against a real OpenID Connect provider (tests/e2e/issuer) on the loopback, which can rotate its keys and go away."""
 import datetime
+import http.server
 import ipaddress
 import json
 import pathlib
@@ -8,6 +9,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -289,6 +291,45 @@ def test_break_glass_is_recorded(server):
     assert [entry["reason"] for entry in entries() if entry["action"] == "identity.breakglass.begin" and entry["outcome"] == "allowed"] == ["INC-7: answers fail, reading the log"]
 
 
+def test_break_glass_raises_an_alarm(tmp_path):
+    """The receiver is away at first, and refuses once: it hears of it all the same, of the beginning and of the end."""
+    port, heard, refuse = free_port(), [], [500]
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            status = refuse.pop() if refuse else 200
+            if status == 200:
+                heard.append(body)
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = Stoa(tmp_path / "home", models=False, environment={"STOA_ALARMS_WEBHOOK": f"http://127.0.0.1:{port}/alarms"}).start()
+    try:
+        operator, admin = key_of(server, "olga", "operator"), key_of(server, "root", "admin")
+        active = lambda: next(line for line in urllib.request.urlopen(server.url + "/metrics").read().decode().splitlines() if line.startswith("stoa_break_glass_active")).split()[1]
+        made = server.json("break-glass", "INC-9: the receiver of alarms is away", "--minutes", "5", key=operator)
+        assert active() == "1"
+        receiver = http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver)
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        wait_until(lambda: heard, 20, "the alarm arrives")
+        server.cli("break-glass", "end", made["id"], key=operator)
+        wait_until(lambda: len(heard) == 2, 20, "its end does too")
+        receiver.shutdown()
+        receiver.server_close()
+        assert [(alarm["event"], alarm["id"], alarm["data"]["state"]) for alarm in heard] == [("breakglass.changed", made["id"], state) for state in ("begun", "ended")]
+        assert heard[0]["data"]["reason"].startswith("INC-9") and heard[0]["data"]["user"] == "olga"
+        assert made["token"] not in json.dumps(heard)
+        assert active() == "0"
+        assert server.json("audit", "list", "--action", "identity.breakglass.begin", key=admin)["data"]
+    finally:
+        server.stop()
+
+
 def test_keys_rotate_and_the_issuer_goes_away(server, issuer, tmp_path_factory):
     old = issuer.sign(claims={"jti": "old"})
     assert whoami(server, old)[0] == 200
@@ -368,15 +409,15 @@ def test_a_node_is_known_by_its_certificate(tmp_path):
         server.process = subprocess.Popen([BINARY, "serve", "--port", str(server.port)], env=server.env, stdout=log, stderr=log)
     try:
         wait_until(up, 30, "the server is ready")
-        admin = key_of(server, "root", "admin")
-        server.cli("nodes", "add", "gpu-1", "--identity", "gpu-1.internal", key=admin)
-        server.cli("nodes", "add", "gpu-2", "--fingerprint", by_print, key=admin)
+        server.cli("nodes", "add", "gpu-1", "--identity", "gpu-1.internal")
+        server.cli("nodes", "add", "gpu-2", "--fingerprint", by_print)
         whoami_path = "/v1/stoa/whoami"
         assert [ask_as(node, whoami_path) for node in ("gpu-1", "gpu-2", "gpu-9", None)] == [200, 200, 401, 401]
         assert ask_as("forged", whoami_path) is None  # the right name, from an authority of nobody
         assert ask_as("gpu-1", "/v1/models") == 200 and ask_as("gpu-1", "/v1/stoa/users") == 403
-        assert {node["name"] for node in server.json("nodes", "list", key=admin)["data"]} == {"gpu-1", "gpu-2"}
-        server.cli("nodes", "revoke", "gpu-1", key=admin)
+        assert {node["name"] for node in server.json("nodes", "list")["data"]} == {"gpu-1", "gpu-2"}
+        server.cli("nodes", "revoke", "gpu-1")
         assert ask_as("gpu-1", whoami_path) == 401
+        assert ask_as("gpu-2", "/v1/stoa/nodes") == 404, "nobody manages nodes over HTTP"
     finally:
         server.stop()

@@ -134,10 +134,10 @@ BY_SERVER = {
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],
     "keys create": [], "keys list": [], "keys rotate": ["key_x"], "keys revoke": ["key_x"], "projects list": [], "projects create": ["x"], "users list": [], "users create": ["x"], "users disable": ["x"],
     "users enable": ["x"], "groups list": [], "groups add": ["g", "x"], "groups remove": ["g", "x"], "tokens create": ["x", "--allow", "dataset.read dataset x@1"], "tokens list": [], "tokens revoke": ["job_x"],
-    "break-glass list": [], "break-glass end": ["glass_x"], "nodes add": ["x", "--identity", "x.internal"], "nodes list": [], "nodes revoke": ["x"], "whoami": [],
+    "break-glass list": [], "break-glass end": ["glass_x"], "whoami": [],
 }
 # What acts on the data folder does so as the local operator, whom the walls hold: see test_the_local_operator_is_decided_on.
-BY_LOCAL_OPERATOR = {"pull", "models remove", "tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "eval retrieval"}
+BY_LOCAL_OPERATOR = {"pull", "models remove", "tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "nodes add", "nodes list", "nodes revoke", "eval retrieval"}
 # What touches no tenant's data.
 WITHOUT_DATA = {"serve", "models list", "models verify", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "passport verify", "login", "logout"}
 

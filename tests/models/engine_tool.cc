@@ -160,7 +160,7 @@ Status serve(const std::map<std::string, std::string>& options) {
     engine.context_length = std::atoi(option("--context", "0").c_str());
     STOA_TRY(loaded, LocalGenerator::load(path, "generator", engine, backend, metrics));
     generator = std::move(loaded);
-    if (const auto adapter = option("--adapter", ""); !adapter.empty()) STOA_CHECK(generator->load_adapter("adapter", adapter));
+    if (const auto adapter = option("--adapter", ""); !adapter.empty()) STOA_CHECK(generator->load_adapter({.name = "adapter", .owner = {}, .path = adapter, .artifact = {}}));
   }
   if (const auto path = option("--embedder", ""); !path.empty()) {
     EncoderOptions engine;

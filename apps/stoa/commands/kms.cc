@@ -50,6 +50,7 @@ JsonObject to_json(const governance::ProjectKeyStatus& status, const std::string
 
 struct Overview {
   infra::MasterKeyStatus master;
+  std::vector<governance::ServerSecretStatus> secrets;
   std::vector<std::pair<std::string, governance::ProjectKeyStatus>> projects;  // those with a key, by name
 };
 
@@ -58,6 +59,8 @@ Result<Overview> overview(Local& local) {
   STOA_TRY(permit, local.installation_permit());
   STOA_TRY(master, local.keys().master(permit));
   all.master = std::move(master);
+  STOA_TRY(secrets, local.keys().secrets(permit));
+  all.secrets = std::move(secrets);
   STOA_TRY(projects, local.installation.identity->projects(local.actor));
   for (const auto& project : projects) {
     STOA_TRY(allowed, local.project_permit(project.id));
@@ -97,7 +100,7 @@ int with_project(const Global& global, const KmsOptions& options, std::string_vi
 int report_count(const Global& global, const Result<std::int64_t>& count, std::string_view done) {
   if (!count) return report(count.error(), global.json);
   if (global.json) fmt::print("{}\n", dump_json(JsonObject{{"rewrapped", *count}}));
-  else fmt::print("{} {} keys of projects were wrapped anew.\n", done, *count);
+  else fmt::print("{} {} keys were wrapped anew.\n", done, *count);
   return kExitOk;
 }
 
@@ -109,11 +112,12 @@ int kms_status(const Global& global, const KmsOptions& options) {
   const auto all = overview(*local);
   if (!all) return report(all.error(), global.json);
   if (global.json) {
-    JsonArray projects, versions;
+    JsonArray projects, versions, secrets;
+    for (const auto& secret : all->secrets) secrets.push_back(JsonObject{{"name", secret.name}, {"provider", secret.provider}, {"master", secret.master}});
     for (const auto& [name, status] : all->projects) projects.push_back(to_json(status, name));
     for (const auto& version : all->master.versions) versions.push_back(Json(version));
     fmt::print("{}\n", dump_json_pretty(JsonObject{{"provider", all->master.provider}, {"key", all->master.key}, {"current", all->master.current},
-                                                   {"versions", std::move(versions)}, {"projects", std::move(projects)}}));
+                                                   {"versions", std::move(versions)}, {"secrets", std::move(secrets)}, {"projects", std::move(projects)}}));
     return kExitOk;
   }
   fmt::print("master key  {}: {}{}\n\n", all->master.provider, all->master.key, all->master.current.empty() ? "" : ", version " + all->master.current);
@@ -122,6 +126,7 @@ int kms_status(const Global& global, const KmsOptions& options) {
     const auto replaced = std::ranges::count_if(status.versions, [](const auto& key) { return key.retired.has_value(); });
     rows.push_back({name, std::string(governance::state_name(status.state)), std::to_string(status.current), masters_text(status), replaced == 0 ? "-" : std::to_string(replaced)});
   }
+  for (const auto& secret : all->secrets) rows.push_back({fmt::format("(secrets/{})", secret.name), "active", "-", secret.provider + " " + secret.master, "-"});
   fmt::print("{}", table(rows));
   return kExitOk;
 }

@@ -1,7 +1,8 @@
-// stoa tokens, break-glass, nodes: rights lent for minutes, and the machines of the installation. All through a server.
+// stoa tokens, break-glass: rights lent for minutes, through a server. stoa nodes: the machines of the installation, on its data folder.
 #include "commands/commands.h"
 
 #include <functional>
+#include <memory>
 
 #include <fmt/ranges.h>
 
@@ -10,6 +11,7 @@
 #include "commands/json_read.h"
 #include "commands/local.h"
 #include "commands/terminal.h"
+#include "governance/identity/nodes.h"
 #include "infra/http/url.h"
 
 namespace stoa::cli {
@@ -50,6 +52,26 @@ int secret(const Result<JsonObject>& reply, const Global& global, const std::fun
     return kExitOk;
   }
   return done(reply, global, "");
+}
+
+// Nodes are the installation's: managed on its data folder, beside a running server too.
+struct LocalNodes {
+  Local local;
+  std::unique_ptr<governance::Nodes> nodes;
+  Call actor;
+};
+
+Result<LocalNodes> open_nodes(const Global& global) {
+  STOA_TRY(local, open_local(global, ""));
+  auto& installation = local.installation;
+  STOA_TRY(nodes, governance::Nodes::open(*installation.database, *installation.audit, *installation.access));
+  Call actor = local.actor;
+  return LocalNodes{std::move(local), std::move(nodes), std::move(actor)};
+}
+
+JsonObject node_json(const governance::Node& node) {
+  return {{"id", node.id}, {"object", "stoa.node"}, {"name", node.name}, {"fingerprint", node.fingerprint}, {"identity", node.identity},
+          {"created", to_rfc3339(node.created)}, {"revoked", node.revoked ? Json(to_rfc3339(*node.revoked)) : Json(nullptr)}};
 }
 
 }  // namespace
@@ -100,21 +122,30 @@ int break_glass_end(const Global& global, const std::string& id) {
 }
 
 int nodes_add(const Global& global, const NodeOptions& options) {
-  auto api = connect(global);
-  const auto made = api.post("/v1/stoa/nodes", JsonObject{{"name", options.name}, {"fingerprint", options.fingerprint}, {"identity", options.identity}});
-  return done(made, global, made ? fmt::format("{} {}", options.name, text_of(*made, "id")) : "");
+  auto local = open_nodes(global);
+  if (!local) return report(local.error(), global.json);
+  const auto made = local->nodes->add(local->actor, {options.name, options.fingerprint, options.identity});
+  if (!made) return report(made.error(), global.json);
+  return done(node_json(*made), global, fmt::format("{} {}", made->name, made->id));
 }
 
 int nodes_list(const Global& global) {
-  auto api = connect(global);
-  return show(api.get("/v1/stoa/nodes"), global, {"name", "id", "known by", "added", "revoked"}, [](const JsonObject& item) -> std::vector<std::string> {
+  auto local = open_nodes(global);
+  if (!local) return report(local.error(), global.json);
+  const auto nodes = local->nodes->list(local->actor);
+  if (!nodes) return report(nodes.error(), global.json);
+  JsonArray items;
+  for (const auto& node : *nodes) items.push_back(node_json(node));
+  return show(JsonObject{{"object", "list"}, {"data", std::move(items)}}, global, {"name", "id", "known by", "added", "revoked"}, [](const JsonObject& item) -> std::vector<std::string> {
     return {text_of(item, "name"), text_of(item, "id"), text_of(item, "identity").empty() ? text_of(item, "fingerprint").substr(0, 16) + "..." : text_of(item, "identity"), minute_of(item, "created"), minute_of(item, "revoked")};
   });
 }
 
 int nodes_revoke(const Global& global, const std::string& name) {
-  auto api = connect(global);
-  return done(api.remove("/v1/stoa/nodes/" + infra::percent_encode(name)), global, name + " is revoked");
+  auto local = open_nodes(global);
+  if (!local) return report(local.error(), global.json);
+  if (const Status revoked = local->nodes->revoke(local->actor, name); !revoked) return report(revoked.error(), global.json);
+  return done(JsonObject{{"name", name}, {"revoked", true}}, global, name + " is revoked");
 }
 
 }  // namespace stoa::cli

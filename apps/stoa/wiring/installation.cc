@@ -32,9 +32,22 @@ Status open_policies(Installation& installation, const infra::Config& config) {
   return {};
 }
 
+// The folder may come from a release that kept secrets in plain: all are asked for, so that none stays so.
+Status open_secrets(Installation& installation, const infra::Config& config, std::unique_ptr<infra::KeyManagement> keys) {
+  if (keys) {
+    installation.master.keys = std::move(keys);
+  } else {
+    STOA_TRY(master, MasterKeyAccess::open(config, *installation.database, *installation.audit));
+    installation.master = std::move(master);
+  }
+  installation.secrets = std::make_unique<governance::ServerSecrets>(installation.home, *installation.master.keys);
+  for (const auto secret : governance::kServerSecrets) STOA_CHECK(installation.secrets->load(secret));
+  return {};
+}
+
 }  // namespace
 
-Result<Installation> Installation::open(const infra::Config& config, bool serves) {
+Result<Installation> Installation::open(const infra::Config& config, bool serves, std::unique_ptr<infra::KeyManagement> keys) {
   const std::filesystem::path home = config.home, witness = config.audit.witness;
   std::error_code problem;
   const bool made = std::filesystem::create_directories(home, problem);
@@ -55,18 +68,24 @@ Result<Installation> Installation::open(const infra::Config& config, bool serves
   }
   STOA_TRY(audit, governance::AuditLog::open(*installation.database, Clock::system(), installation.behind.get()));
   installation.audit = std::move(audit);
-  STOA_TRY(seed, governance::load_audit_secret(home));
-  STOA_TRY(key, infra::SigningKey::from_seed(seed));
+  STOA_CHECK(open_secrets(installation, config, std::move(keys)));
+  STOA_TRY(seed, installation.secrets->load(governance::ServerSecret::kAuditSigning));
+  STOA_TRY(key, infra::SigningKey::from_seed(seed.bytes()));
   STOA_TRY(checkpoints, governance::AuditCheckpoints::open(*installation.database, *installation.audit, key, witness));
   installation.checkpoints = std::move(checkpoints);
   STOA_CHECK(open_policies(installation, config));
-  STOA_TRY(secret, governance::load_server_secret(home));
+  STOA_TRY(secret, installation.secret(governance::ServerSecret::kApiKeys));
   STOA_TRY(identity, governance::Identity::open(*installation.database, *installation.audit, *installation.access, std::move(secret), Clock::system(), installation.behind.get()));
   installation.identity = std::move(identity);
   STOA_TRY(own, installation.identity->ensure_default());
   STOA_TRY(strangers, governance::StrangerLog::open(*installation.database, *installation.audit, own.tenant.id, Clock::system(), installation.behind.get()));
   installation.strangers = std::move(strangers);
   return installation;
+}
+
+Result<Bytes> Installation::secret(governance::ServerSecret which) const {
+  STOA_TRY(key, secrets->load(which));
+  return Bytes(key.bytes().begin(), key.bytes().end());
 }
 
 }  // namespace stoa::wiring

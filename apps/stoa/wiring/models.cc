@@ -44,17 +44,38 @@ Status check_served(const Models& models, const std::string& model) {
   return fail(error(ErrorCode::kNotFound, "the model '{}' is not served, so it takes no adapters", model).with_param("model"));
 }
 
-// All that lie in the folder. One that cannot be used is told and left out: the model itself is whole.
-void load_adapters(const Models& models) {
+std::filesystem::path adapters_of(const Models& models, const std::string& owner) {
+  return owner.empty() ? models.folder / "adapters" : models.folder / "project-adapters" / owner;
+}
+
+// The file or folder of an adapter, where there is one.
+std::optional<std::filesystem::path> adapter_path(const Models& models, const std::string& adapter, const std::string& owner) {
+  // The name becomes part of a path: nothing that leaves the folder.
+  if (adapter.empty() || adapter.front() == '.' || adapter.find_first_of("/\\") != std::string::npos) return std::nullopt;
+  std::error_code problem;
+  const auto file = adapters_of(models, owner) / (adapter + ".gguf"), folder = adapters_of(models, owner) / adapter;
+  if (std::filesystem::is_regular_file(file, problem)) return file;
+  if (std::filesystem::is_directory(folder, problem)) return folder;
+  return std::nullopt;
+}
+
+std::unexpected<Error> no_adapter(const Models& models, const std::string& adapter, const std::string& project) {
+  return fail(error(ErrorCode::kNotFound, "there is no adapter '{}' for '{}'", adapter, models.generator->report().name)
+                  .with_hint(fmt::format("Put {}.gguf or a PEFT folder of that name into {}.", adapter, adapters_of(models, project).string()))
+                  .with_param("adapter"));
+}
+
+void load_adapters_of(const Models& models, const std::string& owner) {
   std::error_code problem;
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(models.adapters, problem)) {
+  for (const auto& entry : std::filesystem::directory_iterator(adapters_of(models, owner), problem)) {
     const bool file = entry.path().extension() == ".gguf";
     if (file || entry.is_directory(problem)) names.insert((file ? entry.path().stem() : entry.path().filename()).string());
   }
   for (const auto& name : names) {
-    const auto loaded = load_adapter(models, models.generator->report().name, name);
-    if (!loaded) log_error("adapter not loaded", loaded.error(), {{"adapter", name}});
+    if (models.generator->has_adapter(name, owner)) continue;
+    const auto loaded = load_adapter(models, name, owner);
+    if (!loaded) log_error("adapter not loaded", loaded.error(), {{"adapter", name}, {"owner", owner}});
   }
 }
 
@@ -75,22 +96,31 @@ std::shared_future<std::string> artifact_digest(const models::StoredModel& model
 
 }  // namespace
 
-Status load_adapter(const Models& models, const std::string& model, const std::string& adapter) {
-  STOA_CHECK(check_served(models, model));
-  // The name becomes part of a path: nothing that leaves the folder.
-  const bool plain = !adapter.empty() && adapter.front() != '.' && adapter.find_first_of("/\\") == std::string::npos;
+void load_adapters(const Models& models) {
+  load_adapters_of(models, "");
   std::error_code problem;
-  const auto file = models.adapters / (adapter + ".gguf"), folder = models.adapters / adapter;
-  if (plain && std::filesystem::is_regular_file(file, problem)) return models.generator->load_adapter(adapter, file);
-  if (plain && std::filesystem::is_directory(folder, problem)) return models.generator->load_adapter(adapter, folder);
-  return fail(error(ErrorCode::kNotFound, "there is no adapter '{}' for '{}'", adapter, model)
-                  .with_hint(fmt::format("Put {}.gguf or a PEFT folder of that name into {}.", adapter, models.adapters.string()))
-                  .with_param("adapter"));
+  std::set<std::string> projects;
+  for (const auto& entry : std::filesystem::directory_iterator(models.folder / "project-adapters", problem))
+    if (entry.is_directory(problem)) projects.insert(entry.path().filename().string());
+  for (const auto& project : projects) load_adapters_of(models, project);
 }
 
-Status unload_adapter(const Models& models, const std::string& model, const std::string& adapter) {
+Result<std::string> adapter_owner(const Models& models, const std::string& model, const std::string& adapter, const std::string& project, bool loaded) {
   STOA_CHECK(check_served(models, model));
-  return models.generator->unload_adapter(adapter);
+  const auto has = [&](const std::string& owner) { return loaded ? models.generator->has_adapter(adapter, owner) : adapter_path(models, adapter, owner).has_value(); };
+  if (!project.empty() && has(project)) return project;
+  if (has("")) return std::string();
+  return no_adapter(models, adapter, project);
+}
+
+Status load_adapter(const Models& models, const std::string& adapter, const std::string& owner) {
+  const auto path = adapter_path(models, adapter, owner);
+  if (!path) return no_adapter(models, adapter, owner);
+  std::error_code problem;
+  const bool folder = std::filesystem::is_directory(*path, problem);
+  // Without a digest it is not what it should be; who reads it says why.
+  const auto digest = models::file_sha256(folder ? *path / "adapter_model.safetensors" : *path);
+  return models.generator->load_adapter({.name = adapter, .owner = owner, .path = *path, .artifact = digest ? "sha256:" + *digest : ""});
 }
 
 Result<std::unique_ptr<models::Backend>> make_backend(models::ThreadPool& threads, std::string_view kernels) {
@@ -121,7 +151,7 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     options.scheduler.guess_rows = static_cast<int>(config.engine.guess_rows);
     STOA_TRY(generator, models::LocalGenerator::load(weights, model->name, options, *loaded.backend, metrics));
     loaded.generator = std::move(generator);
-    loaded.adapters = model->folder / "adapters";
+    loaded.folder = model->folder;
     loaded.generator_artifact = artifact_digest(*model, weights);
     load_adapters(loaded);
   }

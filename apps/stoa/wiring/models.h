@@ -21,7 +21,8 @@ struct Models {
   std::unique_ptr<models::Backend> backend;
   std::unique_ptr<models::LocalGenerator> generator;  // null: answers quote
   std::shared_future<std::string> generator_artifact; // digest of its weights, "sha256:..."; computed behind where they came without one
-  std::filesystem::path adapters;                     // the folder of its adapters: NAME.gguf files and PEFT folders NAME
+  std::filesystem::path folder;                       // of the generator; its adapters are NAME.gguf files and PEFT folders NAME in there:
+                                                      // adapters/ for the installation's, project-adapters/PROJECT_ID/ for a project's own
   std::unique_ptr<models::LocalEmbedder> embedder;    // null: search is by text only
   std::unique_ptr<models::LocalReranker> reranker;    // null: nothing is reranked
 };
@@ -32,9 +33,13 @@ Result<std::unique_ptr<models::Backend>> make_backend(models::ThreadPool& thread
 // Errors only for a model that is there and cannot be used. `metrics` outlives the models.
 Result<Models> load_models(const infra::Config& config, Metrics& metrics);
 
-// Takes the adapter of that name from the folder into use, or out of it. kNotFound says where it was looked for, or that the model is not
-// the one that is served.
-Status load_adapter(const Models& models, const std::string& model, const std::string& adapter);
-Status unload_adapter(const Models& models, const std::string& model, const std::string& adapter);
+// Of `models` with a generator. Takes all adapters into use that lie in its folders and are not yet. One that cannot be used is told and left
+// out: the model itself is whole.
+void load_adapters(const Models& models);
+// Whose the adapter is that a caller of `project` means: the project's own, or the installation's (empty). `loaded`: of those in use, otherwise
+// of the files. kNotFound says where it was looked for, or that the model is not the one that is served.
+Result<std::string> adapter_owner(const Models& models, const std::string& model, const std::string& adapter, const std::string& project, bool loaded);
+// Takes the adapter of that name and owner into use.
+Status load_adapter(const Models& models, const std::string& adapter, const std::string& owner);
 
 }  // namespace stoa::wiring

@@ -27,6 +27,7 @@
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/bus/local/local.h"
+#include "wiring/alarms.h"
 #include "wiring/answers.h"
 #include "wiring/defaults.h"
 #include "wiring/egress.h"
@@ -154,12 +155,11 @@ Status Node::Parts::open_stores() {
   traces = std::move(trace_store);
   STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database, *protection.sealer));
   ratings = std::move(rating_store);
-  STOA_TRY(providers, identity_providers(config));
   NamedPlaces places;
-  for (const auto& provider : providers) places.emplace_back(infra::EgressPurpose::kIssuers, provider.issuer);
+  if (!config.alarms.webhook.empty()) places.emplace_back(infra::EgressPurpose::kWebhooks, config.alarms.webhook);
   STOA_TRY(way_out, open_egress(config, places, audit_egress(*installation.audit)));
   egress = std::move(way_out);
-  STOA_TRY(recognised, Recognition::open(std::move(providers), egress->sender(infra::EgressPurpose::kIssuers), installation, *events, metrics));
+  STOA_TRY(recognised, Recognition::open(config, installation, *events, metrics));
   recognition = std::move(recognised);
   process = std::make_unique<feedback::ProcessMetrics>(metrics, feedback::BuildInfo{STOA_VERSION, "g++ " __VERSION__});
   return {};
@@ -177,7 +177,7 @@ Status Node::Parts::open_data() {
 }
 
 Status Node::Parts::open_gateway() {
-  STOA_TRY(secret, governance::load_server_secret(installation.home));
+  STOA_TRY(secret, installation.secret(governance::ServerSecret::kApiKeys));
   links = std::make_unique<api::DocumentLinks>(secret);
   files = std::make_unique<api::openai::FileStore>(*installation.database, *blobs, events.get());
   STOA_CHECK(files->open());
@@ -200,15 +200,17 @@ Status Node::Parts::open_gateway() {
   admin->oidc = recognition.oidc.get();
   admin->delegated = recognition.delegated.get();
   admin->elevations = recognition.elevations.get();
-  admin->nodes = recognition.nodes.get();
   admin->version = STOA_VERSION;
   STOA_TRY(passport_page, data_file("", "passport.html"));
   admin->passport_page = std::move(passport_page.text);
   admin->public_url = url;
   admin->models = model_status(models);
   if (models.embedder) admin->search_model = models.embedder->model();
-  admin->load_adapter = [this](const std::string& model, const std::string& adapter) { return load_adapter(models, model, adapter); };
-  admin->unload_adapter = [this](const std::string& model, const std::string& adapter) { return unload_adapter(models, model, adapter); };
+  if (models.generator) {
+    admin->adapters = {.owner = [this](const std::string& model, const std::string& adapter, const std::string& project, bool loaded) { return adapter_owner(models, model, adapter, project, loaded); },
+                       .load = [this](const std::string& adapter, const std::string& owner) { return load_adapter(models, adapter, owner); },
+                       .unload = [this](const std::string& adapter, const std::string& owner) { return models.generator->unload_adapter(adapter, owner); }};
+  }
   if (models.generator) admin->engine = [this] { return engine_status(metrics, models.generator->report().name, config.engine.slots); };
   admin->answered = [this](const Call& call, const std::string& id) { return answered_question(*responses, call, id); };
   if (config.metrics.router_names) admin->metric_names = feedback::MetricNames::kRouters;
@@ -246,6 +248,10 @@ Status Node::Parts::subscribe() {
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
                                data::collect_blobs(*installation.database, *store, {api::openai::FileStore::uses, data::Lake::uses})));
+  if (config.alarms.webhook.empty())
+    static_cast<void>(events->unsubscribe(alarms_subscription().name));  // of an earlier start; it would hold the stream
+  else
+    STOA_CHECK(events->subscribe(alarms_subscription(), post_alarms(config.alarms.webhook, egress->sender(infra::EgressPurpose::kWebhooks))));
   return events->start();
 }
 
@@ -298,7 +304,11 @@ Result<std::unique_ptr<Node>> Node::start(const infra::Config& config) {
 }
 
 const std::string& Node::url() const { return parts_->url; }
-void Node::reload() { parts_->listeners->reload_certificates(); }
+void Node::reload() {
+  parts_->listeners->reload_certificates();
+  parts_->recognition.oidc->hurry();
+  if (parts_->models.generator) load_adapters(parts_->models);
+}
 
 void Node::stop(std::chrono::milliseconds drain) {
   if (parts_->listeners) parts_->listeners->stop(drain);

@@ -16,7 +16,7 @@ class Node {
   ~Node();
 
   const std::string& url() const;
-  // Takes up certificates that were replaced, at once. What cannot be used is logged, and what was in use stays.
+  // Takes up certificates that were replaced, adapters that were added and another file of identity providers, at once. What cannot be used is logged, and what was in use stays.
   void reload();
   // Stops taking requests, lets running ones end within `drain`, then stops all parts.
   void stop(std::chrono::milliseconds drain);

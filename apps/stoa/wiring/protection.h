@@ -1,4 +1,4 @@
-// The keys of an installation: the configured key management, the sealer over it, and the thread that works behind.
+// The keys of an installation's projects: the sealer over its key management, and the thread that works behind.
 #pragma once
 
 #include <condition_variable>
@@ -9,20 +9,16 @@
 #include "governance/protection/key_admin.h"
 #include "governance/protection/sealer.h"
 #include "infra/config/config.h"
-#include "infra/http/egress.h"
-#include "infra/keys/keys.h"
 #include "wiring/installation.h"
 
 namespace stoa::wiring {
 
 // Members are destroyed in reverse: nothing outlives what it refers to.
 struct Protection {
-  std::unique_ptr<infra::Egress> egress;  // to key management services alone
-  std::unique_ptr<infra::KeyManagement> keys;
   std::unique_ptr<governance::Sealer> sealer;
   std::unique_ptr<governance::KeyAdmin> admin;
 
-  // `installation` outlives it. A key file is made only for a data folder that has nothing sealed yet.
+  // `installation` outlives it.
   static Result<Protection> open(const infra::Config& config, const Installation& installation);
 };
 

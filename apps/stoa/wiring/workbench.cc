@@ -22,11 +22,11 @@ class LocalWorkbench final : public Workbench {
     own.home = folder;
     own.audit.witness.clear();
     own.policies.folder.clear();
-    STOA_TRY(installation, Installation::open(own));
+    STOA_TRY(installation, Installation::open(own, false, infra::open_memory_keys()));  // as short-lived as the folder
     installation_ = std::move(installation);
     STOA_TRY(blobs, infra::open_disk_blobs(folder / "blobs"));
     store_ = std::move(blobs);
-    STOA_TRY(sealer, governance::Sealer::open(*installation_.database, *keys_));
+    STOA_TRY(sealer, governance::Sealer::open(*installation_.database, *installation_.master.keys));
     sealer_ = std::move(sealer);
     blobs_ = std::make_unique<governance::SealedBlobs>(*store_, *sealer_);
     STOA_TRY(actor, installation_.identity->local_operator());
@@ -48,7 +48,6 @@ class LocalWorkbench final : public Workbench {
   Metrics metrics_;
   Models models_;
   Installation installation_;
-  std::unique_ptr<infra::KeyManagement> keys_ = infra::open_memory_keys();  // as short-lived as the folder
   std::unique_ptr<governance::Sealer> sealer_;
   std::unique_ptr<infra::BlobStore> store_;
   std::unique_ptr<governance::SealedBlobs> blobs_;

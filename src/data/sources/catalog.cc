@@ -49,6 +49,20 @@ std::string page_clause(const PageRequest& page, std::string_view column) {
   return fmt::format("{} ORDER BY {} {}", after, column, page.ascending ? "ASC" : "DESC");
 }
 
+void add(DocumentCounts& counts, DocumentStatus status, std::int64_t number, std::int64_t bytes, std::int64_t chunks) {
+  counts.total += number;
+  switch (status) {
+    case DocumentStatus::kInProgress: counts.in_progress += number; break;
+    case DocumentStatus::kFailed: counts.failed += number; break;
+    case DocumentStatus::kCancelled: counts.cancelled += number; break;
+    case DocumentStatus::kCompleted:
+      counts.completed += number;
+      counts.bytes += bytes;
+      counts.chunks += chunks;
+      break;
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(DocumentStatus status) {
@@ -166,14 +180,23 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
 
 Result<Collection> Catalog::with_counts(const Call& call, const governance::ProjectKeys& keys, const SqlRow& row) {
   STOA_TRY(found, read_collection(row, keys, clock_.now()));
-  STOA_TRY(counts, count(call, found.id));
+  STOA_TRY(counts, count(call, keys, found.id));
   found.counts = counts;
   await_index();
   return std::move(found);
 }
 
-Result<DocumentCounts> Catalog::count(const Call& call, const std::string& collection) {
+// Where policies tell documents apart each is looked at, as in lists; otherwise those with the same readers are counted together.
+Result<DocumentCounts> Catalog::count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection) {
   DocumentCounts counts;
+  if (access_ != nullptr && access_->tells_apart(call, governance::Action::kDocumentRead)) {
+    STOA_CHECK(sql_.for_each(select_documents("d.collection = ?"), {call.principal.project, collection}, [&](const SqlRow& row) -> Result<bool> {
+      STOA_TRY(stored, read_document(row, keys));
+      if (may_see(call.principal, stored) && permitted(call, stored)) add(counts, stored.document.status, 1, stored.document.bytes, stored.document.chunks);
+      return true;
+    }));
+    return counts;
+  }
   STOA_CHECK(sql_.for_each(
       "SELECT access, owner, status, COUNT(*), SUM(bytes), SUM(chunks) FROM documents WHERE collection = ? GROUP BY access, owner, status",
       {collection}, [&](const SqlRow& row) -> Result<bool> {
@@ -185,17 +208,7 @@ Result<DocumentCounts> Catalog::count(const Call& call, const std::string& colle
         STOA_TRY(list, AccessList::parse(access));
         group.document.access = std::move(list);
         if (!may_see(call.principal, group)) return true;
-        counts.total += number;
-        switch (static_cast<DocumentStatus>(status)) {
-          case DocumentStatus::kInProgress: counts.in_progress += number; break;
-          case DocumentStatus::kFailed: counts.failed += number; break;
-          case DocumentStatus::kCancelled: counts.cancelled += number; break;
-          case DocumentStatus::kCompleted:
-            counts.completed += number;
-            counts.bytes += bytes;
-            counts.chunks += chunks;
-            break;
-        }
+        add(counts, static_cast<DocumentStatus>(status), number, bytes, chunks);
         return true;
       }));
   return counts;

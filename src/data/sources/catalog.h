@@ -3,7 +3,7 @@
 // (governance/protection): while it is revoked every call that needs them is kPermissionDenied.
 //
 // Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever
-// brought a document in may also see it in lists and remove it (not search it). What may not be seen is kNotFound, and no count
+// brought a document in may also see it in lists and remove it (not search it). Policies may take documents away by what they say of themselves. What may not be seen is kNotFound, and no count
 // or size includes it.
 #pragma once
 
@@ -54,7 +54,7 @@ struct Collection {
   Micros last_active = 0;
   std::optional<Micros> expires;
   bool expired = false;
-  DocumentCounts counts;  // of the documents the caller sees
+  DocumentCounts counts;  // of the documents the caller sees in lists
 };
 
 struct CollectionChange {
@@ -159,7 +159,7 @@ class Catalog {
   void await_index() { std::lock_guard lock(writes_); }
   Status load_project(const governance::ProjectKeys& keys);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
-  Result<DocumentCounts> count(const Call& call, const std::string& collection);
+  Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
   // False when the chunk has gone.
   Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);

@@ -30,9 +30,12 @@ std::optional<Decision> walls(const Principal& principal, const ActionInfo& acti
   return {};
 }
 
-// Whether a job's token names this action on this thing.
+// Whether a job's token names this action on this thing. Compared as texts, the way grants are written: kinds may hold spaces ("ingest job"), and none
+// is the first word of another whose things could be named with a space.
 bool granted(const Principal& principal, std::string_view action, const Resource& resource) {
-  return std::ranges::any_of(principal.grants, [&](const Grant& grant) { return grant.action == action && grant.kind == resource.kind && grant.name == (resource.name.empty() ? resource.path : resource.name); });
+  const auto text = [](const std::string& kind, const std::string& name) { return name.empty() ? kind : kind + " " + name; };
+  const std::string wanted = text(resource.kind, resource.name.empty() ? resource.path : resource.name);
+  return std::ranges::any_of(principal.grants, [&](const Grant& grant) { return grant.action == action && text(grant.kind, grant.name) == wanted; });
 }
 
 // What is left of the walls where policies have to be asked: `reach` answers for project.manage.
@@ -159,6 +162,13 @@ bool Access::permits(const Call& call, Action action, const Resource& resource) 
   if (const auto own = state->tenants.find(call.principal.tenant); own != state->tenants.end() && !own->second.broken.empty()) return false;
   const PolicyLayers layers = state->layers(call.principal.tenant);
   return layers.decide(request(call, action, resource, layers.asked(action))).allowed;
+}
+
+bool Access::tells_apart(const Call& call, Action action) const {
+  constexpr std::array kOfThings{Attribute::kResourceName, Attribute::kResourceOwner, Attribute::kResourceClass, Attribute::kResourceLabels, Attribute::kResourceResidency};
+  if (is_local_operator(call.principal)) return false;
+  const std::uint64_t asked = state()->layers(call.principal.tenant).asked(action);
+  return std::ranges::any_of(kOfThings, [&](Attribute attribute) { return (asked & attribute_bit(attribute)) != 0; });
 }
 
 AccessExplanation Access::explain(const Call& call, Action action, const Resource& resource) const {

@@ -113,6 +113,8 @@ class Access {
   // What the policies alone say of one thing among those that check() let the caller through to, by what the thing says of itself (class, labels,
   // residency, owner): for leaving out of lists and search what policies forbid.
   bool permits(const Call& call, Action action, const Resource& resource) const;
+  // Whether that depends on what the thing says of itself: otherwise it is the same for all of them.
+  bool tells_apart(const Call& call, Action action) const;
   AccessExplanation explain(const Call& call, Action action, const Resource& resource) const;
 
   // kInvalidArgument when neither installation nor tenant defines it; says which there are.

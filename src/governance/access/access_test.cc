@@ -51,8 +51,22 @@ TEST(AccessAttacks, RolesGiveActionsAndProjectsAreWalls) {
   check(someone("admin"), Action::kDocumentRead, thing("t1", ""), true, "role \"admin\"");
   check(someone("auditor"), Action::kAuditRead, thing("t1", ""), true, "role \"auditor\"");  // it reaches the tenant by its nature
   check(someone("admin"), Action::kDocumentRead, thing("t2", "p1"), false, "access.tenant");
-  check(someone("admin"), Action::kTenantManage, thing(), false, "access.installation");
+  for (const Action action : {Action::kTenantManage, Action::kNodeManage, Action::kKmsManage}) check(someone("admin"), action, thing(), false, "access.installation");
+  check(someone("operator"), Action::kModelManage, {.tenant = {}, .project = {}, .kind = "adapter", .name = "a"}, false, "access.installation");
   check(someone("admin"), Action::kSystemRead, {.tenant = {}, .project = {}, .kind = "installation"}, false, "access.installation");
+}
+
+TEST(AccessAttacks, GrantsNameKindsWithSpacesToo) {
+  Call job = someone("developer");
+  const auto may = [&](std::string kind, std::string name) { return roles().decide(job, Action::kDocumentWrite, Resource::of(job.principal, std::move(kind), std::move(name))).allowed; };
+  job.principal.grants = {{"document.write", "ingest", "job job_1"}};  // as "document.write ingest job job_1" is read
+  EXPECT_TRUE(may("ingest job", "job_1"));
+  EXPECT_FALSE(may("ingest job", "job_2"));
+  EXPECT_FALSE(may("ingest job", ""));
+  EXPECT_FALSE(may("document", "job_1"));
+  job.principal.grants = {{"document.write", "ingest", "job"}};
+  EXPECT_TRUE(may("ingest job", ""));
+  EXPECT_FALSE(may("ingest job", "job_1"));
 }
 
 TEST(AccessAttacks, NobodyMayNothing) {

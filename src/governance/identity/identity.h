@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,7 +66,7 @@ struct IssuedKey {
 // Thread-safe. Errors besides those of the store: kInvalidArgument, kNotFound, kConflict (name taken), kPermissionDenied.
 class Identity {
  public:
-  // `secret` keys the hashes of the API keys (load_server_secret). What is passed by reference or pointer outlives the object. With `behind`, which is
+  // `secret` keys the hashes of the API keys (ServerSecret::kApiKeys). What is passed by reference or pointer outlives the object. With `behind`, which is
   // stopped before it ends, the last use of keys is written behind the requests that use them.
   static Result<std::unique_ptr<Identity>> open(infra::SqlDatabase& database, AuditLog& audit, const Access& access, Bytes secret,
                                                 const Clock& clock = Clock::system(), infra::WriteBehind* behind = nullptr);
@@ -117,12 +116,5 @@ class Identity {
   // Revoking again changes nothing.
   virtual Status revoke_key(const Call& actor, std::string_view id_or_prefix) = 0;
 };
-
-// The installation's secrets, 32 bytes each, in <home>/secrets/ (hexadecimal): made once with mode 0600 in a folder of mode 0700; `home`
-// exists. kUnavailable when one cannot be read or is damaged, or when others may read it or put another in its place: a new one would
-// make every issued key useless, or part the audit log from the key that its checkpoints were given out with.
-Result<Bytes> load_server_secret(const std::filesystem::path& home);  // api-keys: keys the hashes of the API keys
-Result<Bytes> load_token_secret(const std::filesystem::path& home);   // token-signing: the seed of the key that signs tokens of our own
-Result<Bytes> load_audit_secret(const std::filesystem::path& home);   // audit-signing: the seed of the key that signs checkpoints
 
 }  // namespace stoa::governance

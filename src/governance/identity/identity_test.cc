@@ -1,11 +1,8 @@
 #include "governance/identity/identity.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <random>
 #include <set>
 
@@ -16,7 +13,6 @@
 namespace stoa::governance {
 namespace {
 
-namespace fs = std::filesystem;
 constexpr Micros kSecond = 1'000'000, kMinute = 60 * kSecond;
 
 class TestClock final : public Clock {
@@ -402,59 +398,6 @@ TEST_P(IdentityContract, RefusesWhatCannotBe) {
   EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "nobody", "", "viewer", {}})), ErrorCode::kNotFound);
   EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", std::string(129, 'x'), "viewer", {}})), ErrorCode::kInvalidArgument);
   EXPECT_EQ(code_of(identity_->issue_key(operator_, {"", "", "", "viewer", clock_.time})), ErrorCode::kInvalidArgument);
-}
-
-class ServerSecret : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "stoa-secret-XXXXXX").string();
-    home_ = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { fs::remove_all(home_); }
-  static unsigned mode(const fs::path& path) {
-    struct stat info {};
-    EXPECT_EQ(::stat(path.c_str(), &info), 0);
-    return info.st_mode & 07777u;
-  }
-  fs::path file() const { return home_ / "secrets" / "api-keys"; }
-
-  fs::path home_;
-};
-
-TEST_F(ServerSecret, IsMadeOnceForItsOwnerOnly) {
-  const Bytes first = *load_server_secret(home_);
-  EXPECT_EQ(first.size(), 32u);
-  EXPECT_EQ(*load_server_secret(home_), first);
-  EXPECT_EQ(mode(file()), 0600u);
-  EXPECT_EQ(mode(home_ / "secrets"), 0700u);
-  EXPECT_EQ(std::distance(fs::directory_iterator(home_ / "secrets"), fs::directory_iterator()), 1);  // nothing is left beside it
-  fs::remove(file());
-  EXPECT_NE(*load_server_secret(home_), first);
-}
-
-TEST_F(ServerSecret, RefusesWhatOthersCouldHaveSeenOrDamaged) {
-  const Bytes secret = *load_server_secret(home_);
-  const struct { unsigned file, folder; bool works; } modes[] = {
-      {0600, 0700, true}, {0400, 0700, true}, {0640, 0700, false}, {0604, 0700, false}, {0620, 0700, false}, {0600, 0755, true}, {0600, 0777, false}, {0600, 0770, false}};
-  for (const auto& [of_file, of_folder, works] : modes) {
-    ASSERT_EQ(::chmod(file().c_str(), of_file), 0);
-    ASSERT_EQ(::chmod((home_ / "secrets").c_str(), of_folder), 0);
-    const auto loaded = load_server_secret(home_);
-    ASSERT_EQ(loaded.has_value(), works) << fmt::format("{:o} {:o}", of_file, of_folder);
-    if (!works) {
-      EXPECT_EQ(loaded.error().code, ErrorCode::kUnavailable);
-    }
-  }
-  ASSERT_EQ(::chmod((home_ / "secrets").c_str(), 0700), 0);
-  ASSERT_EQ(::chmod(file().c_str(), 0600), 0);
-  for (const std::string& text : {std::string(), std::string("abc"), std::string(62, 'a'), std::string(66, 'a'), std::string(5000, 'a'), std::string(64, 'g')}) {
-    std::ofstream(file(), std::ios::trunc) << text;
-    EXPECT_EQ(code_of(load_server_secret(home_)), ErrorCode::kUnavailable) << text.size();
-  }
-  EXPECT_EQ(code_of(load_server_secret(home_ / "nowhere")), ErrorCode::kUnavailable);
-  fs::remove(file());
-  fs::create_directory(file());
-  EXPECT_EQ(code_of(load_server_secret(home_)), ErrorCode::kUnavailable);
 }
 
 }  // namespace

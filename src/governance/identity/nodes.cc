@@ -54,7 +54,7 @@ Result<std::unique_ptr<Nodes>> Nodes::open(infra::SqlDatabase& database, AuditLo
 }
 
 Status Nodes::allow(const Call& actor, std::string_view change, const std::string& name) {
-  const auto permit = access_.check(actor, Action::kNodeManage, {.tenant = actor.principal.tenant, .project = {}, .kind = "node", .name = name});
+  const auto permit = access_.check(actor, Action::kNodeManage, {.tenant = {}, .project = {}, .kind = "node", .name = name});
   if (permit) return {};
   AuditEntry entry = AuditEntry::of(actor, change, "node " + name);
   entry.outcome = Outcome::kDenied;
@@ -88,8 +88,8 @@ Result<Node> Nodes::add(const Call& actor, const NewNode& wanted) {
 }
 
 Result<std::vector<Node>> Nodes::list(const Call& actor) {
-  STOA_CHECK(access_.check(actor, Action::kNodeManage, {.tenant = actor.principal.tenant, .project = {}, .kind = "node"}));
-  STOA_TRY(rows, database_.query("SELECT id, name, COALESCE(fingerprint, ''), COALESCE(identity, ''), created, revoked FROM nodes WHERE tenant = ? ORDER BY name", {actor.principal.tenant}));
+  STOA_CHECK(access_.check(actor, Action::kNodeManage, {.tenant = {}, .project = {}, .kind = "node"}));
+  STOA_TRY(rows, database_.query("SELECT id, name, COALESCE(fingerprint, ''), COALESCE(identity, ''), created, revoked FROM nodes ORDER BY name, id"));
   std::vector<Node> nodes;
   for (const auto& row : rows) {
     STOA_TRY(node, read_node(row));
@@ -102,7 +102,7 @@ Status Nodes::revoke(const Call& actor, std::string_view name_or_id) {
   const std::string asked(name_or_id.substr(0, kMaxIdentity));
   STOA_CHECK(allow(actor, kRevoke, asked));
   return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(row, transaction.query_one("SELECT id, name, revoked FROM nodes WHERE tenant = ? AND (id = ? OR name = ?) ORDER BY id = ? DESC LIMIT 1", {actor.principal.tenant, asked, asked, asked}));
+    STOA_TRY(row, transaction.query_one("SELECT id, name, revoked FROM nodes WHERE id = ? OR name = ? ORDER BY id = ? DESC, revoked IS NULL DESC, id LIMIT 1", {asked, asked, asked}));
     if (!row) return fail(error(ErrorCode::kNotFound, "there is no such node").with_hint("`stoa nodes list` shows them"));
     std::string id, name;
     std::optional<Micros> revoked;

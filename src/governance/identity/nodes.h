@@ -1,4 +1,4 @@
-// Machines that belong to the installation: known by the certificate that they show (mTLS), which the listener has verified.
+// Machines that belong to the installation, and are managed by its local operator alone: known by the certificate that they show (mTLS), which the listener has verified.
 #pragma once
 
 #include <memory>
@@ -20,7 +20,7 @@ namespace stoa::governance {
 inline constexpr std::string_view kNodeRole = "node";
 
 struct NewNode {
-  std::string name;         // unique in the tenant; letters, digits and ._@+-
+  std::string name;         // unique; letters, digits and ._@+-
   std::string fingerprint;  // SHA-256 of the certificate (hexadecimal, colons allowed); or empty
   std::string identity;     // a subject alternative name, "node-a.internal" or "spiffe://house/node/a", whose certificate may change; or empty
 };
@@ -38,7 +38,7 @@ class Nodes {
 
   // Needs exactly one of fingerprint and identity. kConflict when the name is taken, or a node that is not revoked shows the same.
   Result<Node> add(const Call& actor, const NewNode& wanted);
-  Result<std::vector<Node>> list(const Call& actor);                  // of the tenant, by name
+  Result<std::vector<Node>> list(const Call& actor);                  // by name
   Status revoke(const Call& actor, std::string_view name_or_id);      // works at once; again changes nothing
 
   // The node that shows this certificate. kUnauthenticated when none does.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -39,31 +40,42 @@ class OidcUsers {
   std::optional<Result<Principal>> known(std::string_view token);
   // Who a user of theirs is now, for what acts later in their name (ExternalUsers::holder).
   Result<Principal> holder(std::string_view user_id) { return users_.holder(user_id); }
-  const std::vector<OidcProvider>& providers() const { return providers_; }
+  std::shared_ptr<const std::vector<OidcProvider>> providers() const;
+  // Other providers from now on, or the same with other rules. Keys of issuers that stay are kept; no token is remembered any more. On an error,
+  // which is open()'s, everything stays as it was.
+  Status replace(std::vector<OidcProvider> providers, FetchDocument fetch);
 
-  // Keeps the keys of all issuers fresh from a thread of its own, at once and then every `period`, until the object ends.
-  void start(milliseconds period = milliseconds(30'000));
+  // Keeps the keys of all issuers fresh from a thread of its own, at once and then every `period`, until the object ends. The thread calls
+  // `before` each time, which may replace() the providers.
+  void start(std::function<void()> before = {}, milliseconds period = milliseconds(30'000));
+  // Has that thread do so now.
+  void hurry();
 
  private:
+  struct Providers {
+    std::vector<OidcProvider> list;
+    std::vector<std::shared_ptr<IssuerKeys>> keys;  // parallel to list
+  };
   struct Remembered {
     Principal principal;
     Micros until;
   };
-  OidcUsers(std::vector<OidcProvider> providers, ExternalUsers& users, const FetchDocument& fetch, const Clock& clock);
-  void remember(const infra::Sha256Digest& digest, const Principal& principal, Micros until);
-  void keep_fresh(milliseconds period);
+  OidcUsers(ExternalUsers& users, const Clock& clock) : users_(users), clock_(clock) {}
+  std::shared_ptr<const Providers> now() const;
+  // Unless the providers were replaced since `by` were asked.
+  void remember(const infra::Sha256Digest& digest, const Principal& principal, Micros until, const std::shared_ptr<const Providers>& by);
+  void keep_fresh(const std::function<void()>& before, milliseconds period);
 
-  const std::vector<OidcProvider> providers_;
-  std::vector<std::unique_ptr<IssuerKeys>> keys_;  // parallel to providers_
   ExternalUsers& users_;
   const Clock& clock_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Providers> providers_ = std::make_shared<const Providers>();
   std::map<infra::Sha256Digest, Remembered> remembered_;
 
   std::mutex stop_mutex_;
   std::condition_variable stop_;
-  bool stopping_ = false;
+  bool stopping_ = false, hurry_ = false;
   std::thread refresher_;
 };
 

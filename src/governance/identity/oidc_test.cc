@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <map>
 
 #include "governance/access/test_access.h"
@@ -203,6 +204,44 @@ class OidcContract : public testing::TestWithParam<infra::SqlBackend> {
   std::unique_ptr<OidcUsers> oidc_;
 };
 INSTANTIATE_TEST_SUITE_P(, OidcContract, testing::ValuesIn(infra::sqlite_backends()), [](const auto& info) { return info.param.name; });
+
+TEST_P(OidcContract, ProvidersAreReplacedWhileItRuns) {
+  ASSERT_TRUE(sign_in(ann()));
+  const std::string text = ann();
+  EXPECT_EQ(sign_in(text)->role, "developer");
+  // Other rules: also for a token that is remembered, and with the keys that are known.
+  std::string changed(kProviders);
+  changed.replace(changed.find("eng: developer"), 14, "eng: auditor");
+  const FetchDocument nowhere = [](const std::string&) -> Result<std::string> { return fail(ErrorCode::kUnavailable, "the network is down"); };
+  ASSERT_TRUE(oidc_->replace(*parse_providers(changed, "x"), nowhere));
+  EXPECT_EQ(sign_in(text)->role, "auditor");
+  // What is wrong changes nothing.
+  std::string wrong(kProviders);
+  wrong.replace(wrong.find("[dataset.read]"), 14, "[data.read]");
+  EXPECT_EQ(oidc_->replace(*parse_providers(wrong, "x"), nowhere).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(sign_in(text)->role, "auditor");
+  // The provider is gone, and comes back: its keys are fetched anew.
+  ASSERT_TRUE(oidc_->replace({}, nowhere));
+  EXPECT_TRUE(oidc_->providers()->empty());
+  EXPECT_EQ(refused(text), ErrorCode::kUnauthenticated);
+  ASSERT_TRUE(oidc_->replace(*parse_providers(kProviders, "x"), issuer_.fetcher()));
+  EXPECT_EQ(sign_in(text)->role, "developer");
+}
+
+TEST_P(OidcContract, TheThreadAsksForProvidersBeforeKeys) {
+  std::promise<void> asked_again;
+  int asked = 0;
+  ASSERT_TRUE(oidc_->replace({}, issuer_.fetcher()));
+  oidc_->start([&] {
+    if (++asked == 1) static_cast<void>(oidc_->replace(*parse_providers(kProviders, "x"), issuer_.fetcher()));
+    if (asked == 2) asked_again.set_value();
+  }, milliseconds(3'600'000));
+  oidc_->hurry();
+  auto done = asked_again.get_future();
+  while (done.wait_for(milliseconds(1)) != std::future_status::ready) oidc_->hurry();
+  EXPECT_EQ(sign_in(ann())->role, "developer");
+  oidc_.reset();
+}
 
 TEST_P(OidcContract, UsersAreMadeOnceAndRecognised) {
   const auto first = sign_in(ann());

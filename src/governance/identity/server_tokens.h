@@ -21,7 +21,7 @@ inline constexpr std::string_view kElevationType = "stoa-elevation+jwt";  // ele
 // Immutable, so thread-safe.
 class ServerTokens {
  public:
-  // `seed`: load_token_secret().
+  // `seed`: ServerSecret::kTokenSigning.
   static Result<ServerTokens> from_seed(ByteSpan seed);
 
   // `claims` are for whoever reads the token; nobody believes them.

@@ -43,6 +43,7 @@ struct AnswerModel {
   std::string artifact;          // "sha256:..." of the weights; empty: not known
   std::string prompt, prompt_version;                           // template that worded the prompt, and its digest; empty: the caller's own words
   std::vector<std::pair<std::string, std::string>> parameters;  // "temperature": "0.7"; in the order they are shown
+  std::string base, adapter_artifact;  // of an adapter: the model it adapts, whose weights `artifact` is of, and "sha256:..." of its own; else empty
 };
 
 struct AnswerRecord {

@@ -60,6 +60,12 @@ Result<ProjectKeyStatus> KeyAdmin::project(const Permit& permit) {
   return status(permit.project());
 }
 
+Result<std::vector<ServerSecretStatus>> KeyAdmin::secrets(const Permit& permit) {
+  STOA_CHECK(check(permit, Action::kKmsManage));
+  if (secrets_ == nullptr) return std::vector<ServerSecretStatus>();
+  return secrets_->status();
+}
+
 Result<ProjectKeyStatus> KeyAdmin::status(const std::string& project) {
   STOA_TRY(row, sql_.query_one("SELECT state, current, changed, keep FROM project_protection WHERE project = ?", {project}));
   if (!row) return fail(no_key(project));
@@ -112,6 +118,11 @@ Result<std::int64_t> KeyAdmin::rewrap(const Call& call, const Permit& permit) {
     STOA_TRY(changed, sql_.execute("UPDATE project_keys SET provider = ?, master = ?, wrapped = ? WHERE project = ? AND version = ? AND wrapped = ?",
                                    {fresh.provider, fresh.master, fresh.blob, row.project, row.version, row.wrapped.blob}));
     count += changed;
+  }
+  if (secrets_ != nullptr) {
+    auto secrets = secrets_->rewrap(master);
+    if (!secrets) return fail(std::move(secrets).error().in(fmt::format("{} keys of projects were wrapped anew, then", count)));
+    count += *secrets;
   }
   STOA_CHECK(change(call, "protection.rewrap", "", [](infra::SqlTransaction&) { return Status{}; }));
   return count;

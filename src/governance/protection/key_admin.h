@@ -20,6 +20,7 @@
 #include "governance/protection/sealed_blobs.h"
 #include "governance/protection/sealed_table.h"
 #include "governance/protection/sealer.h"
+#include "governance/protection/server_secrets.h"
 #include "infra/keys/keys.h"
 #include "infra/sql/sql.h"
 
@@ -44,8 +45,9 @@ struct ProjectKeyStatus {
 // Thread-safe. What is passed by reference outlives it. Permits are for kProtectionManage of a project, or for kKmsManage.
 class KeyAdmin {
  public:
-  KeyAdmin(infra::SqlDatabase& sql, infra::KeyManagement& keys, Sealer& sealer, AuditLog& audit, const Clock& clock = Clock::system())
-      : sql_(sql), keys_(keys), sealer_(sealer), audit_(audit), clock_(clock) {}
+  // `secrets`: what else the master key wraps; may be null.
+  KeyAdmin(infra::SqlDatabase& sql, infra::KeyManagement& keys, Sealer& sealer, AuditLog& audit, const Clock& clock = Clock::system(), ServerSecrets* secrets = nullptr)
+      : sql_(sql), keys_(keys), sealer_(sealer), audit_(audit), clock_(clock), secrets_(secrets) {}
 
   // What holds content; before anything else is called.
   void add_tables(std::vector<SealedTable> tables);
@@ -55,10 +57,11 @@ class KeyAdmin {
 
   Result<infra::MasterKeyStatus> master(const Permit& permit);
   Result<ProjectKeyStatus> project(const Permit& permit);  // kNotFound when it has no key yet
+  Result<std::vector<ServerSecretStatus>> secrets(const Permit& permit);  // for kKmsManage
 
-  // A new version of the master key, and all data keys wrapped by it.
+  // A new version of the master key; all data keys and the installation's secrets wrapped by it.
   Result<std::int64_t> rotate_master(const Call& call, const Permit& permit);
-  // Wraps all data keys anew by the provider and master key that are configured now; gives the number of those that were not.
+  // Wraps all of them anew by the provider and master key that are configured now; gives the number of those that were not.
   Result<std::int64_t> rewrap(const Call& call, const Permit& permit);
   // A new data key for the project.
   Status rotate(const Call& call, const Permit& permit);
@@ -89,6 +92,7 @@ class KeyAdmin {
   Sealer& sealer_;
   AuditLog& audit_;
   const Clock& clock_;
+  ServerSecrets* const secrets_;
   std::mutex mutex_;
   std::vector<SealedTable> tables_;
   std::vector<Listener> listeners_;

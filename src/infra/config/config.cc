@@ -71,6 +71,8 @@ constexpr std::array kRows{
     Row{"egress.ca_file", Type::kPath, [](Config& c) -> Field { return &c.egress.ca_file; }, 0, 0, "",
         "Certificates (PEM) trusted for outgoing requests, beside the system's."},
     Row{"egress.tls_minimum", Type::kText, [](Config& c) -> Field { return &c.egress.tls_minimum; }, 0, 0, "1.3 | 1.2", "Oldest TLS version for outgoing requests."},
+    Row{"alarms.webhook", Type::kText, [](Config& c) -> Field { return &c.alarms.webhook; }, 0, 0, "",
+        "URL that alarms are posted to, as JSON: break-glass access that begins or ends. Empty: log, metrics and audit log alone tell."},
     Row{"limits.body_bytes", Type::kBytes, [](Config& c) -> Field { return &c.limits.body_bytes; }, 1024, kGiB, "", "Largest request body, uploads excepted."},
     Row{"limits.upload_bytes", Type::kBytes, [](Config& c) -> Field { return &c.limits.upload_bytes; }, 1024, kMaxBytes, "", "Largest uploaded file."},
     Row{"limits.request_seconds", Type::kInteger, [](Config& c) -> Field { return &c.limits.request_seconds; }, 1, 86'400, "",

@@ -50,6 +50,9 @@ struct Config {
     std::string ca_file;
     std::string tls_minimum = "1.3";
   } egress;
+  struct Alarms {
+    std::string webhook;
+  } alarms;
   struct Limits {
     std::int64_t body_bytes = 8 << 20;
     std::int64_t upload_bytes = 512 << 20;

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "models/engine/adapter.h"
+#include "models/engine/generator.h"
 
 namespace stoa::models {
 
@@ -19,6 +20,13 @@ namespace stoa::models {
 struct ChosenAdapter {
   std::shared_ptr<const Adapter> weights;  // null: the model as it is
   std::uint64_t serial = 0;                // of this loading, never used twice: what was computed with another of that name is not mistaken for its
+};
+
+// One to load. Adapters belong to a project, which alone sees and uses them, or to the installation (an empty `owner`): then all do.
+struct AdapterFile {
+  std::string name, owner;
+  std::filesystem::path path;
+  std::string artifact;  // digest of its weights, "sha256:..."; told on to who asks
 };
 
 // Thread-safe.
@@ -30,22 +38,31 @@ class AdapterSet {
   explicit AdapterSet(std::string model) : model_(std::move(model)) {}
 
   // Reads and checks the files on the caller's thread; requests go on meanwhile. Errors: kInvalidArgument (a name of other than 1 to 128
-  // letters, digits and "._-"), kConflict (the name is taken), kResourceExhausted (too many, or not enough memory), those of Adapter::load.
-  Status load(const std::string& name, const std::filesystem::path& path, const DecoderConfig& config, Backend& backend);
-  // kNotFound names those there are.
-  Status unload(const std::string& name);
-  std::vector<std::string> names() const;
+  // letters, digits and "._-"), kConflict (the owner has one of that name), kResourceExhausted (too many, or not enough memory), those of Adapter::load.
+  Status load(const AdapterFile& file, const DecoderConfig& config, Backend& backend);
+  // kNotFound names those that the owner has.
+  Status unload(const std::string& name, std::string_view owner);
+  bool has(std::string_view name, std::string_view owner) const;
+  // Those that `project` sees. Its own comes before one of the installation's of the same name.
+  std::vector<NamedAdapter> visible(std::string_view project) const;
 
   // What a request for `model` wants: "<model>:<adapter>" or an adapter's own name choose that; any other name none.
-  // Error: kNotFound for an adapter that is not there.
-  Result<ChosenAdapter> choose(std::string_view model) const;
+  // Error: kNotFound for an adapter that is not there, or not for `project`.
+  Result<ChosenAdapter> choose(std::string_view model, std::string_view project) const;
 
  private:
-  std::unexpected<Error> unknown(std::string_view name) const;
+  struct Entry {
+    ChosenAdapter chosen;
+    std::string artifact;
+  };
+  using Owned = std::map<std::string, Entry, std::less<>>;  // by name
+  std::unexpected<Error> unknown(std::string_view name, std::string_view project) const;
+  const Owned* of(std::string_view owner) const;
 
   const std::string model_;
   mutable std::mutex mutex_;
-  std::map<std::string, ChosenAdapter, std::less<>> adapters_;  // guarded
+  std::map<std::string, Owned, std::less<>> adapters_;          // guarded; by owner
+  std::size_t count_ = 0;                                       // guarded; of all owners
   std::uint64_t serials_ = 0;                                   // guarded
 };
 

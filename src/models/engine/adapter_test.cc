@@ -313,7 +313,9 @@ TEST_F(AdapterTest, GeneratorChoosesByNameAndKeepsPrefixesApart) {
   auto same = LocalGenerator::load(folder_ / "merged.gguf", "merged", {}, backend_, other_metrics);
   ASSERT_TRUE(base);
   ASSERT_TRUE(same);
-  const auto ask = [](Generator& generator, const std::string& name) {
+  const auto ask = [](Generator& generator, const std::string& name, const std::string& project = "") {
+    Call call;
+    call.principal.project = project;
     ChatRequest request;
     request.model = name;
     request.prompt = std::string(80, 'a') + "once";
@@ -322,7 +324,7 @@ TEST_F(AdapterTest, GeneratorChoosesByNameAndKeepsPrefixesApart) {
     request.sampling.temperature = 0;
     request.sampling.logprobs = 0;
     std::pair<Result<ChatOutcome>, std::vector<std::int32_t>> answer;
-    answer.first = generator.generate({}, request, [&](const ChatDelta& delta) {
+    answer.first = generator.generate(call, request, [&](const ChatDelta& delta) {
       for (const auto& token : delta.logprobs) answer.second.push_back(token.token);
       return true;
     });
@@ -331,8 +333,10 @@ TEST_F(AdapterTest, GeneratorChoosesByNameAndKeepsPrefixesApart) {
   const auto path = write_gguf(folder_ / "a.gguf", model, {});
   const auto plain = ask(**base, "tiny").second, expected = ask(**same, "merged").second;
   ASSERT_NE(plain, expected);
-  ASSERT_TRUE((*base)->load_adapter("polite", path));
-  EXPECT_EQ((*base)->adapters(), std::vector<std::string>{"polite"});
+  ASSERT_TRUE((*base)->load_adapter({"polite", "", path, "sha256:a"}));
+  ASSERT_EQ((*base)->adapters("").size(), 1u);
+  EXPECT_EQ((*base)->adapters("")[0].name, "polite");
+  EXPECT_EQ((*base)->adapters("")[0].artifact, "sha256:a");
   const auto first = ask(**base, "tiny:polite"), again = ask(**base, "polite");
   EXPECT_EQ(first.second, expected);
   EXPECT_EQ(first.first->usage.cached_tokens, 0);
@@ -340,18 +344,33 @@ TEST_F(AdapterTest, GeneratorChoosesByNameAndKeepsPrefixesApart) {
   EXPECT_EQ(again.first->usage.cached_tokens, 64);
   EXPECT_EQ(ask(**base, "tiny").second, plain);
 
-  const auto taken = (*base)->load_adapter("polite", path), bad = (*base)->load_adapter("a:b", path);
+  const auto taken = (*base)->load_adapter({"polite", "", path, ""}), bad = (*base)->load_adapter({"a:b", "", path, ""});
   EXPECT_EQ(taken.error().code, ErrorCode::kConflict);
   EXPECT_EQ(bad.error().code, ErrorCode::kInvalidArgument);
-  ASSERT_TRUE((*base)->unload_adapter("polite"));
-  EXPECT_EQ((*base)->unload_adapter("polite").error().code, ErrorCode::kNotFound);
+  ASSERT_TRUE((*base)->unload_adapter("polite", ""));
+  EXPECT_EQ((*base)->unload_adapter("polite", "").error().code, ErrorCode::kNotFound);
   EXPECT_EQ(ask(**base, "tiny:polite").first.error().code, ErrorCode::kNotFound);
 
   // Another under the same name: nothing of the first one's is found.
-  ASSERT_TRUE((*base)->load_adapter("polite", write_gguf(folder_ / "b.gguf", model, {.seed = 9})));
+  ASSERT_TRUE((*base)->load_adapter({"polite", "", write_gguf(folder_ / "b.gguf", model, {.seed = 9}), ""}));
   const auto renewed = ask(**base, "polite");
   EXPECT_EQ(renewed.first->usage.cached_tokens, 0);
   EXPECT_NE(renewed.second, expected);
+
+  // A project's own: for it alone, before the installation's of that name, and without a word of it to others.
+  ASSERT_TRUE((*base)->load_adapter({"polite", "proj_a", path, "sha256:own"}));
+  ASSERT_TRUE((*base)->load_adapter({"secret", "proj_a", path, ""}));
+  EXPECT_EQ(ask(**base, "tiny:polite", "proj_a").second, expected);
+  EXPECT_EQ(ask(**base, "tiny:polite", "proj_b").second, renewed.second);
+  EXPECT_EQ(ask(**base, "secret", "proj_a").second, expected);
+  EXPECT_EQ(ask(**base, "secret", "proj_b").second, plain) << "no adapter, as any other name";
+  const auto hidden = ask(**base, "tiny:secret", "proj_b").first;
+  ASSERT_EQ(hidden.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(hidden.error().hint, "There are: polite.");
+  EXPECT_EQ((*base)->adapters("proj_a").size(), 2u);
+  EXPECT_EQ((*base)->adapters("proj_a")[0].artifact, "sha256:own");
+  EXPECT_EQ((*base)->adapters("proj_b").size(), 1u);
+  for (const char* other : {"", "proj_b"}) EXPECT_EQ((*base)->unload_adapter("secret", other).error().code, ErrorCode::kNotFound);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -13,6 +14,12 @@ namespace stoa::models {
 
 // Receives the stream of one request on the calling thread. Return false to stop generating.
 using DeltaSink = std::function<bool(const ChatDelta&)>;
+
+// An adapter that answers under a name of its own beside the model's: "<model>:<name>", or the name alone.
+struct NamedAdapter {
+  std::string name;
+  std::string artifact;  // digest of its weights, "sha256:..."; empty: not known
+};
 
 // Thread-safe: many calls at once. A call blocks until the answer is complete, the sink stops it, call.cancel is set or
 // call.deadline passes. Failures before the first delta and after it both come back as the Error.
@@ -30,8 +37,8 @@ class Generator {
   virtual int context_length() const = 0;
   // What may answer in its place, by the names that prices and the ledger know; empty: it answers itself, under the name that was asked.
   virtual std::vector<std::string> targets() const { return {}; }
-  // Adapters that answer under names of their own beside the model's: "<model>:<adapter>", or the adapter's name alone.
-  virtual std::vector<std::string> adapters() const { return {}; }
+  // Those that callers of `project` may choose: its own and the installation's. generate() finds no others, whatever a request names.
+  virtual std::vector<NamedAdapter> adapters(std::string_view /*project*/) const { return {}; }
 };
 
 }  // namespace stoa::models

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "models/engine/adapter_set.h"
 #include "models/engine/answer_reader.h"
 #include "models/engine/constraint_cache.h"
 #include "models/tools/answer_grammar.h"
@@ -180,17 +179,19 @@ const ModelReport& LocalGenerator::report() const { return loaded_->report; }
 int LocalGenerator::context_length() const { return loaded_->report.context_length; }
 void LocalGenerator::stop(std::chrono::milliseconds drain) { loaded_->scheduler->stop(drain); }
 
-std::vector<std::string> LocalGenerator::adapters() const { return loaded_->adapters.names(); }
+std::vector<NamedAdapter> LocalGenerator::adapters(std::string_view project) const { return loaded_->adapters.visible(project); }
 
-Status LocalGenerator::load_adapter(const std::string& name, const std::filesystem::path& path) {
-  STOA_CHECK(loaded_->adapters.load(name, path, loaded_->decoder->config(), loaded_->backend));
-  log(LogLevel::kInfo, "adapter loaded", {{"model", loaded_->report.name}, {"adapter", name}, {"path", path.string()}});
+bool LocalGenerator::has_adapter(std::string_view name, std::string_view owner) const { return loaded_->adapters.has(name, owner); }
+
+Status LocalGenerator::load_adapter(const AdapterFile& file) {
+  STOA_CHECK(loaded_->adapters.load(file, loaded_->decoder->config(), loaded_->backend));
+  log(LogLevel::kInfo, "adapter loaded", {{"model", loaded_->report.name}, {"adapter", file.name}, {"owner", file.owner}, {"path", file.path.string()}});
   return {};
 }
 
-Status LocalGenerator::unload_adapter(const std::string& name) {
-  STOA_CHECK(loaded_->adapters.unload(name));
-  log(LogLevel::kInfo, "adapter unloaded", {{"model", loaded_->report.name}, {"adapter", name}});
+Status LocalGenerator::unload_adapter(const std::string& name, std::string_view owner) {
+  STOA_CHECK(loaded_->adapters.unload(name, owner));
+  log(LogLevel::kInfo, "adapter unloaded", {{"model", loaded_->report.name}, {"adapter", name}, {"owner", std::string(owner)}});
   return {};
 }
 
@@ -205,7 +206,7 @@ Result<Generation> LocalGenerator::prepare(const Call& call, const ChatRequest& 
   if (request.max_tokens < 0) {
     return fail(error(ErrorCode::kInvalidArgument, "max_tokens is {}, but has to be at least 1", request.max_tokens).with_param("max_tokens"));
   }
-  STOA_TRY(adapter, loaded_->adapters.choose(request.model));
+  STOA_TRY(adapter, loaded_->adapters.choose(request.model, call.principal.project));
   const int size = static_cast<int>(std::min<std::size_t>(prompt.tokens.size(), 1u << 30));
   const int room = context_length() - size;
   if (room < 1) {

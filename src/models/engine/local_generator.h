@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "base/result.h"
 #include "models/compute/backend.h"
+#include "models/engine/adapter_set.h"
 #include "models/engine/generator.h"
 #include "models/engine/model_report.h"
 #include "models/engine/prompt.h"
@@ -43,11 +44,12 @@ class LocalGenerator final : public Generator {
   Result<ChatOutcome> generate(const Call& call, const ChatRequest& request, const DeltaSink& sink) override;
   Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override;
   int context_length() const override;
-  std::vector<std::string> adapters() const override;
+  std::vector<NamedAdapter> adapters(std::string_view project) const override;
 
   // LoRA adapters, while requests run: AdapterSet says which files, names and errors. Requests that use one that is unloaded end with it.
-  Status load_adapter(const std::string& name, const std::filesystem::path& path);
-  Status unload_adapter(const std::string& name);
+  Status load_adapter(const AdapterFile& file);
+  Status unload_adapter(const std::string& name, std::string_view owner);
+  bool has_adapter(std::string_view name, std::string_view owner) const;
 
   const ModelReport& report() const;
   // Takes no more requests, waits up to `drain` for running ones, then ends them with kUnavailable.

@@ -31,7 +31,6 @@
 namespace stoa::governance {
 class DelegatedTokens;
 class Elevations;
-class Nodes;
 class OidcUsers;
 }
 
@@ -77,6 +76,14 @@ struct AnsweredQuestion {
   std::vector<std::string> citations;
 };
 
+// Adapters of the generator; empty: there is none.
+struct AdapterHooks {
+  // Whose the adapter is that a caller of `project` means: the project's own, or, with an empty answer, the installation's. `loaded`: among
+  // those in use, otherwise among the files. kNotFound for another model, or when neither has one.
+  std::function<Result<std::string>(const std::string& model, const std::string& adapter, const std::string& project, bool loaded)> owner{};
+  std::function<Status(const std::string& adapter, const std::string& owner)> load{}, unload{};
+};
+
 // References outlive the server; so does this struct, which the routes refer to.
 struct AdminParts {
   const Pipeline& pipeline;
@@ -102,7 +109,6 @@ struct AdminParts {
   governance::OidcUsers* oidc = nullptr;                // null: there are no identity providers
   governance::DelegatedTokens* delegated = nullptr;     // null: the routes of what is missing are not there
   governance::Elevations* elevations = nullptr;
-  governance::Nodes* nodes = nullptr;
   RouteStore* model_routes = nullptr;
 
   std::string version;                            // of the program
@@ -112,7 +118,7 @@ struct AdminParts {
   std::vector<RouteInfo> routes{};                // of the assembled server, for /v1/stoa/routes
   std::vector<ModelStatus> models{};              // empty: no model is on this machine
   std::function<EngineStatus()> engine{};         // empty: no generator
-  std::function<Status(const std::string& model, const std::string& adapter)> load_adapter{}, unload_adapter{};  // empty: no generator
+  AdapterHooks adapters{};
   std::function<Status()> ready{};                // empty: always
   std::function<Result<AnsweredQuestion>(const Call&, const std::string& answer_id)> answered{};  // empty: ratings must bring theirs
   std::function<std::vector<ListenerStatus>()> listeners{};  // empty: not told

@@ -1,9 +1,8 @@
-// Rights that are lent for minutes, to jobs and in emergencies, and the nodes of the installation.
+// Rights that are lent for minutes, to jobs and in emergencies.
 #include "gateway/api/admin/routes.h"
 
 #include "governance/identity/delegated_tokens.h"
 #include "governance/identity/elevations.h"
-#include "governance/identity/nodes.h"
 
 namespace stoa::gateway::admin {
 namespace {
@@ -82,34 +81,6 @@ Reply end_elevation(const AdminParts& parts, RequestScope& scope) {
   return ok_json({{"id", id}, {"ended", true}});
 }
 
-JsonObject node_json(const governance::Node& node) {
-  return {{"id", node.id}, {"object", "stoa.node"}, {"name", node.name}, {"fingerprint", node.fingerprint}, {"identity", node.identity},
-          {"created", to_rfc3339(node.created)}, {"revoked", time_json(node.revoked)}};
-}
-
-Reply add_node(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, parse_body(scope.request().body));
-  const Fields body(object);
-  STOA_TRY(name, body.required_text("name"));
-  STOA_TRY(fingerprint, body.text_or("fingerprint", ""));
-  STOA_TRY(identity, body.text_or("identity", ""));
-  STOA_TRY(node, parts.nodes->add(scope.call(), {std::move(name), std::move(fingerprint), std::move(identity)}));
-  return infra::HttpResponse::json(201, dump_json(node_json(node)));
-}
-
-Reply list_nodes(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(nodes, parts.nodes->list(scope.call()));
-  JsonArray items;
-  for (const auto& node : nodes) items.push_back(node_json(node));
-  return ok_json(list_json(std::move(items)));
-}
-
-Reply revoke_node(const AdminParts& parts, RequestScope& scope) {
-  const std::string name(scope.request().path_param("name"));
-  STOA_CHECK(parts.nodes->revoke(scope.call(), name));
-  return ok_json({{"name", name}, {"revoked", true}});
-}
-
 using Handler = Reply (*)(const AdminParts&, RequestScope&);
 
 }  // namespace
@@ -130,11 +101,7 @@ Status add_lent_rights_routes(infra::Router& router, const AdminParts& parts) {
     STOA_CHECK(add(routes, "GET", "/v1/stoa/break-glass", Action::kSystemRead, list_elevations));  // the service asks for more
     STOA_CHECK(add(routes, "DELETE", "/v1/stoa/break-glass/{id}", Action::kSystemRead, end_elevation));
   }
-  if (parts.nodes == nullptr) return {};
-  Routes routes(router, parts, "node");
-  STOA_CHECK(add(routes, "POST", "/v1/stoa/nodes", Action::kNodeManage, add_node));
-  STOA_CHECK(add(routes, "GET", "/v1/stoa/nodes", Action::kNodeManage, list_nodes));
-  return add(routes, "DELETE", "/v1/stoa/nodes/{name}", Action::kNodeManage, revoke_node);
+  return {};
 }
 
 }  // namespace stoa::gateway::admin

@@ -36,8 +36,9 @@ Reply whoami(const AdminParts& parts, RequestScope& scope) {
 // For people who have no key yet: only what a browser needs to sign in, which every client of the provider knows.
 infra::HttpResponse sign_in(const governance::OidcUsers* oidc) {
   JsonArray providers;
-  if (oidc != nullptr)
-    for (const auto& provider : oidc->providers())
+  const auto known = oidc == nullptr ? nullptr : oidc->providers();
+  if (known != nullptr)
+    for (const auto& provider : *known)
       providers.push_back(JsonObject{{"name", provider.name}, {"issuer", provider.issuer}, {"client_id", provider.client_id}, {"scopes", provider.login_scopes}, {"resource", provider.resource}});
   return infra::HttpResponse::json(200, dump_json(JsonObject{{"object", "stoa.login"}, {"providers", std::move(providers)}}));
 }

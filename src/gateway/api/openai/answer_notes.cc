@@ -14,11 +14,13 @@ std::int64_t code_points(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
-governance::AnswerModel answer_model(const ServedModels& models, const ChatRequest& request) {
+governance::AnswerModel answer_model(const ServedModels& models, const Principal& asker, const ChatRequest& request) {
   governance::AnswerModel out;
   out.name = request.model;
-  if (const auto served = models.find(request.model)) {
+  if (const auto served = models.find(request.model, asker.project)) {
     out.name = served->id;
+    out.base = served->base;
+    out.adapter_artifact = served->adapter_artifact;
     const auto& artifact = served->artifact;
     if (artifact.valid() && artifact.wait_for(kPatience) == std::future_status::ready) out.artifact = artifact.get();
   }

@@ -12,7 +12,7 @@ namespace stoa::gateway::openai {
 std::int64_t code_points(std::string_view text);  // of valid UTF-8
 
 // `request.model` need not be one of `models`: quoting answers without one.
-governance::AnswerModel answer_model(const ServedModels& models, const ChatRequest& request);
+governance::AnswerModel answer_model(const ServedModels& models, const Principal& asker, const ChatRequest& request);
 
 // Passages, citations and how the answer was made from them; `annotations` stand for the answer's citations, in their order.
 void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer, const std::vector<Annotation>& annotations, const GroundingSettings& settings);

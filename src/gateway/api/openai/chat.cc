@@ -14,14 +14,14 @@ constexpr std::string_view kPrompt = "messages";
 Reply chat(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_chat(body));
-  STOA_TRY(generator, dependencies.models.generator(call.request.model));
+  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope.principal().project));
   Generation generation;
   add_choices(generation, call.request, call.choices);
   STOA_CHECK(reserve_generation(scope, *generator, generation, "chat", kPrompt));
   const AnswerHead head{.id = new_id("chatcmpl"), .created = scope.started() / 1'000'000, .model = call.request.model,
                         .logprobs = call.request.sampling.logprobs >= 0, .priority = call.request.priority};
   scope.set_answer_id(head.id);
-  scope.answer().model = answer_model(dependencies.models, call.request);
+  scope.answer().model = answer_model(dependencies.models, scope.principal(), call.request);
   if (!call.stream) {
     STOA_TRY(answer, collect_answer(scope, *generator, generation, kPrompt));
     return ok_json(chat_json(head, answer.choices, answer.usage));

@@ -16,7 +16,7 @@ constexpr std::string_view kPrompt = "prompt";
 Reply complete(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_completion(body));
-  STOA_TRY(generator, dependencies.models.generator(call.request.model));
+  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope.principal().project));
   Generation generation;
   for (const std::string& prompt : call.prompts) {
     call.request.prompt = prompt;
@@ -26,7 +26,7 @@ Reply complete(const Dependencies& dependencies, RequestScope& scope) {
   const AnswerHead head{.id = new_id("cmpl"), .created = scope.started() / 1'000'000, .model = call.request.model,
                         .logprobs = call.request.sampling.logprobs >= 0};
   scope.set_answer_id(head.id);
-  scope.answer().model = answer_model(dependencies.models, call.request);
+  scope.answer().model = answer_model(dependencies.models, scope.principal(), call.request);
   if (!call.stream) {
     STOA_TRY(answer, collect_answer(scope, *generator, generation, kPrompt));
     for (std::size_t i = 0; call.echo && i < answer.choices.size(); ++i)

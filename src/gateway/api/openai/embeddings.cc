@@ -32,7 +32,7 @@ Status check_lengths(const data::Embedder& embedder, const EmbeddingCall& call) 
 Reply embed(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_embeddings(body));
-  STOA_TRY(embedder, dependencies.models.embedder(call.model));
+  STOA_TRY(embedder, dependencies.models.embedder(call.model, scope.principal().project));
   if (call.dimensions && *call.dimensions != embedder->dimensions())
     return fail(error(ErrorCode::kInvalidArgument, "'dimensions' must be {}, the size of '{}', or left out", embedder->dimensions(), call.model).with_param("dimensions"));
   STOA_CHECK(check_lengths(*embedder, call));

@@ -20,17 +20,17 @@ JsonObject model_json(const ServedModel& model) {
   return out;
 }
 
-Reply list(const ServedModels& models) {
+Reply list(const ServedModels& models, const Principal& caller) {
   JsonArray data;
-  for (const ServedModel& model : models.all()) data.emplace_back(model_json(model));
+  for (const ServedModel& model : models.all(caller.project)) data.emplace_back(model_json(model));
   JsonObject out;
   out["object"] = "list";
   out["data"] = std::move(data);
   return ok_json(out);
 }
 
-Reply show(const ServedModels& models, std::string_view id) {
-  const auto model = models.find(id);
+Reply show(const ServedModels& models, const Principal& caller, std::string_view id) {
+  const auto model = models.find(id, caller.project);
   if (!model) return fail(unknown_model(id));
   return ok_json(model_json(*model));
 }
@@ -40,9 +40,9 @@ Reply show(const ServedModels& models, std::string_view id) {
 Status register_models(infra::Router& router, const Dependencies& dependencies) {
 
   STOA_CHECK(dependencies.pipeline.route(router, "GET", "/v1/models", governance::Action::kModelList, "model", error_response,
-                            [&models = dependencies.models](RequestScope&) { return list(models); }));
+                            [&models = dependencies.models](RequestScope& scope) { return list(models, scope.principal()); }));
   return dependencies.pipeline.route(router, "GET", "/v1/models/{model...}", governance::Action::kModelList, "model", error_response,
-                        [&models = dependencies.models](RequestScope& scope) { return show(models, scope.request().path_param("model")); });
+                        [&models = dependencies.models](RequestScope& scope) { return show(models, scope.principal(), scope.request().path_param("model")); });
 }
 
 }  // namespace stoa::gateway::openai

@@ -25,7 +25,7 @@ Usage estimate(const RerankCall& call, int max_tokens) {
 Reply rerank(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_rerank(body));
-  STOA_TRY(reranker, dependencies.models.reranker(call.model));
+  STOA_TRY(reranker, dependencies.models.reranker(call.model, scope.principal().project));
   STOA_CHECK(scope.reserve("rerank", call.model, estimate(call, reranker->max_tokens())));
 
   const auto start = std::chrono::steady_clock::now();

@@ -78,10 +78,10 @@ Status ResponseRun::prepare() {
   } else {
     if (!right) return fail(std::move(right).error());
     STOA_CHECK(allow_priority(scope_, call_.request));
-    STOA_TRY(generator, dependencies_.models.generator(call_.request.model));
+    STOA_TRY(generator, dependencies_.models.generator(call_.request.model, scope_.principal().project));
     generator_ = generator;
     if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;
-    scope_.answer().model = answer_model(dependencies_.models, call_.request);
+    scope_.answer().model = answer_model(dependencies_.models, scope_.principal(), call_.request);
   }
   if (!call_.previous_response_id.empty()) {
     STOA_TRY(messages, dependencies_.responses.history(scope_.principal(), call_.previous_response_id));

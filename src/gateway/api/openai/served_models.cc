@@ -17,9 +17,10 @@ Work work_of(std::string_view kind) {
   return {"scores of documents", "/v1/rerank"};
 }
 
-ServedModel adapted(const ServedModel& base, const std::string& adapter) {
+ServedModel adapted(const ServedModel& base, const models::NamedAdapter& adapter) {
   ServedModel model = base;
-  model.id = base.id + ":" + adapter;
+  model.id = base.id + ":" + adapter.name;
+  model.adapter_artifact = adapter.artifact;
   model.base = base.id;
   return model;
 }
@@ -28,24 +29,24 @@ ServedModel adapted(const ServedModel& base, const std::string& adapter) {
 
 std::string_view ServedModel::kind() const { return generator != nullptr ? "generator" : embedder != nullptr ? "embedder" : "reranker"; }
 
-std::vector<ServedModel> ServedModels::all() const {
+std::vector<ServedModel> ServedModels::all(std::string_view project) const {
   std::vector<ServedModel> all;
   for (const ServedModel& model : models_) {
     all.push_back(model);
     if (model.generator == nullptr) continue;
-    for (const std::string& adapter : model.generator->adapters()) all.push_back(adapted(model, adapter));
+    for (const auto& adapter : model.generator->adapters(project)) all.push_back(adapted(model, adapter));
   }
   return all;
 }
 
-std::optional<ServedModel> ServedModels::find(std::string_view id) const {
+std::optional<ServedModel> ServedModels::find(std::string_view id, std::string_view project) const {
   if (const auto found = std::ranges::find(models_, id, &ServedModel::id); found != models_.end()) return *found;
   for (const ServedModel& model : models_) {
     if (model.generator == nullptr) continue;
     const bool qualified = id.size() > model.id.size() && id.starts_with(model.id) && id[model.id.size()] == ':';
     const std::string_view wanted = qualified ? id.substr(model.id.size() + 1) : id;
-    for (const std::string& adapter : model.generator->adapters())
-      if (adapter == wanted) return adapted(model, adapter);
+    for (const auto& adapter : model.generator->adapters(project))
+      if (adapter.name == wanted) return adapted(model, adapter);
   }
   return std::nullopt;
 }
@@ -55,26 +56,26 @@ const ServedModel* ServedModels::default_generator() const {
   return found == models_.end() ? nullptr : &*found;
 }
 
-Result<ServedModel> ServedModels::need(std::string_view id, std::string_view kind) const {
-  auto model = find(id);
+Result<ServedModel> ServedModels::need(std::string_view id, std::string_view kind, std::string_view project) const {
+  auto model = find(id, project);
   if (!model) return fail(unknown_model(id));
   if (model->kind() == kind) return std::move(*model);
   const auto [makes, where] = work_of(model->kind());
   return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes {}, not {}", id, makes, work_of(kind).makes).with_param("model").with_hint(fmt::format("use it on {}", where)));
 }
 
-Result<models::Generator*> ServedModels::generator(std::string_view id) const {
-  STOA_TRY(model, need(id, "generator"));
+Result<models::Generator*> ServedModels::generator(std::string_view id, std::string_view project) const {
+  STOA_TRY(model, need(id, "generator", project));
   return model.generator;
 }
 
-Result<data::Embedder*> ServedModels::embedder(std::string_view id) const {
-  STOA_TRY(model, need(id, "embedder"));
+Result<data::Embedder*> ServedModels::embedder(std::string_view id, std::string_view project) const {
+  STOA_TRY(model, need(id, "embedder", project));
   return model.embedder;
 }
 
-Result<data::Reranker*> ServedModels::reranker(std::string_view id) const {
-  STOA_TRY(model, need(id, "reranker"));
+Result<data::Reranker*> ServedModels::reranker(std::string_view id, std::string_view project) const {
+  STOA_TRY(model, need(id, "reranker", project));
   return model.reranker;
 }
 

@@ -53,7 +53,11 @@ class Speaker : public models::Generator {
     return count;
   }
   int context_length() const override { return 4000; }
-  std::vector<std::string> adapters() const override { return {"polite"}; }
+  std::vector<models::NamedAdapter> adapters(std::string_view project) const override {
+    std::vector<models::NamedAdapter> all{{"polite", "sha256:polite"}};
+    if (project == "proj_of_others") all.push_back({"rude", ""});
+    return all;
+  }
 };
 
 class Letters : public data::Embedder {

@@ -34,7 +34,7 @@ constexpr std::array kActions{
     ActionInfo{Action::kSystemRead, "system.read", Reach::kProject},
     ActionInfo{Action::kTokenCreate, "token.create", Reach::kProject},
     ActionInfo{Action::kBreakGlassUse, "breakglass.use", Reach::kProject},
-    ActionInfo{Action::kNodeManage, "node.manage", Reach::kTenant},
+    ActionInfo{Action::kNodeManage, "node.manage", Reach::kInstallation},
     ActionInfo{Action::kProtectionManage, "protection.manage", Reach::kProject},
     ActionInfo{Action::kKmsManage, "kms.manage", Reach::kInstallation},
 };
