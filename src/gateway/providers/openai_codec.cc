@@ -189,10 +189,10 @@ class OpenAiDecoder final : public EventDecoder {
     if (completion) answer.usage.completion_tokens = *completion;
     answer.prompt_counted = answer.prompt_counted || prompt.has_value();
     answer.completion_counted = answer.completion_counted || completion.has_value();
-    if (const JsonObject* details = upstream_object(usage, "prompt_tokens_details"))
-      answer.usage.cached_tokens = std::min(upstream_count(*details, "cached_tokens").value_or(0), answer.usage.prompt_tokens);
-    if (const JsonObject* details = upstream_object(usage, "completion_tokens_details"))
-      answer.usage.reasoning_tokens = std::min(upstream_count(*details, "reasoning_tokens").value_or(0), answer.usage.completion_tokens);
+    if (const JsonObject* details = upstream_object(usage, "prompt_tokens_details")) answer.usage.cached_tokens = upstream_count(*details, "cached_tokens").value_or(0);
+    if (const JsonObject* details = upstream_object(usage, "completion_tokens_details")) answer.usage.reasoning_tokens = upstream_count(*details, "reasoning_tokens").value_or(0);
+    answer.usage.cached_tokens = std::min(answer.usage.cached_tokens, answer.usage.prompt_tokens);  // parts of the wholes
+    answer.usage.reasoning_tokens = std::min(answer.usage.reasoning_tokens, answer.usage.completion_tokens);
   }
 
   Status choice(const JsonObject& choice, UpstreamAnswer& answer) {
