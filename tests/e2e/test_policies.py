@@ -130,7 +130,8 @@ def test_documents_are_let_through_by_what_they_say_of_themselves(server, tmp_pa
 BY_SERVER = {
     "ask": ["x", "--store", "s"], "chat": [], "ingest": ["FILE", "--store", "s"], "search": ["x", "--store", "s"], "models show": ["x"], "status": [], "trace": ["x"], "traces": [], "usage": [], "rate": ["resp_x", "up"],
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
-    "passport": ["resp_x"], "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
+    "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
+    "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],
     "keys create": [], "keys list": [], "keys rotate": ["key_x"], "keys revoke": ["key_x"], "projects list": [], "projects create": ["x"], "users list": [], "users create": ["x"], "users disable": ["x"],
     "users enable": ["x"], "groups list": [], "groups add": ["g", "x"], "groups remove": ["g", "x"], "tokens create": ["x", "--allow", "dataset.read dataset x@1"], "tokens list": [], "tokens revoke": ["job_x"],

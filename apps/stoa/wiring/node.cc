@@ -23,6 +23,7 @@
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
+#include "gateway/routing/directory.h"
 #include "governance/passport/answer_events.h"
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
@@ -52,8 +53,8 @@ data::IngestLimits ingest_limits(const infra::Config& config) {
 std::vector<api::openai::ServedModel> served(const Models& models) {
   std::vector<api::openai::ServedModel> served;
   const std::int64_t now = Clock::system().now() / 1'000'000;
-  if (models.generator) served.push_back({models.generator->report().name, now, "stoa", models.generator.get(), nullptr, {}, nullptr, models.generator_artifact});
-  if (models.embedder) served.push_back({models.embedder->model(), now, "stoa", nullptr, models.embedder.get()});
+  if (models.generator) served.push_back({models.generator->report().name, now, "stoa", std::shared_ptr<models::Generator>(std::shared_ptr<void>(), models.generator.get()), nullptr, {}, nullptr, models.generator_artifact});
+  if (models.embedder) served.push_back({models.embedder->model(), now, "stoa", {}, models.embedder.get()});
   if (models.reranker) served.push_back({.id = models.reranker->model(), .created = now, .reranker = models.reranker.get()});
   return served;
 }
@@ -102,6 +103,8 @@ struct Node::Parts {
   std::unique_ptr<api::DocumentLinks> links;
   std::unique_ptr<api::openai::FileStore> files;
   std::unique_ptr<api::openai::ResponseStore> responses;
+  std::unique_ptr<api::RouteStore> model_routes;
+  std::unique_ptr<api::RouteDirectory> directory;
   std::unique_ptr<api::openai::ServedModels> served_models;
   std::unique_ptr<api::AuthBackoff> backoff;
   std::unique_ptr<api::Pipeline> pipeline;
@@ -121,6 +124,8 @@ struct Node::Parts {
   Status open_stores();
   Status open_data();
   Status open_gateway();
+  Result<std::shared_ptr<models::Generator>> open_target(std::string_view project, const api::RouteTarget& target);
+  Status permit_target(const Call& call, const api::RouteTarget& target);
   Status protect();
   Status subscribe();
   Status listen();
@@ -176,6 +181,22 @@ Status Node::Parts::open_data() {
   return lake->open();
 }
 
+Result<std::shared_ptr<models::Generator>> Node::Parts::open_target(std::string_view project, const api::RouteTarget& target) {
+  if (target.provider.empty()) return served_models->own_generator(target.model, project);
+  return fail(ErrorCode::kNotFound, "the project has no provider '{}'", target.provider);
+}
+
+// Policies may tell targets apart by their names, by where they keep what they are sent, and by the label "on_prem".
+Status Node::Parts::permit_target(const Call& call, const api::RouteTarget& target) {
+  auto resource = governance::Resource::of(call.principal, "target", target.id());
+  if (target.provider.empty()) {
+    resource.labels = std::vector<std::string>{"on_prem"};
+    resource.residency = config.server.region;
+  }
+  if (auto permit = installation.access->check(call, governance::Action::kModelUse, resource); !permit) return fail(std::move(permit).error());
+  return {};
+}
+
 Status Node::Parts::open_gateway() {
   STOA_TRY(secret, installation.secret(governance::ServerSecret::kApiKeys));
   links = std::make_unique<api::DocumentLinks>(secret);
@@ -183,7 +204,11 @@ Status Node::Parts::open_gateway() {
   STOA_CHECK(files->open());
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database, *protection.sealer);
   STOA_CHECK(responses->open());
-  served_models = std::make_unique<api::openai::ServedModels>(served(models));
+  STOA_TRY(route_store, api::RouteStore::open(*installation.database, *installation.audit, *installation.access));
+  model_routes = std::move(route_store);
+  directory = std::make_unique<api::RouteDirectory>(*model_routes, [this](std::string_view project, const api::RouteTarget& target) { return open_target(project, target); },
+                                                    [this](const Call& call, const api::RouteTarget& target) { return permit_target(call, target); });
+  served_models = std::make_unique<api::openai::ServedModels>(served(models), directory.get());
   STOA_TRY(exempt, exempt_addresses(config));
   if (config.limits.failed_attempts > 0)
     backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
@@ -198,6 +223,7 @@ Status Node::Parts::open_gateway() {
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->oidc = recognition.oidc.get();
+  admin->model_routes = model_routes.get();
   admin->delegated = recognition.delegated.get();
   admin->elevations = recognition.elevations.get();
   admin->version = STOA_VERSION;

@@ -41,6 +41,7 @@ struct GroundedAnswer {
   AnswerMode mode = AnswerMode::kExtractive;
   FinishReason finish = FinishReason::kStop;
   Usage usage;
+  std::string target{};  // which target of a route wrote it; empty without one
 };
 
 // Receives the text as it becomes certain: pieces in order, together equal to GroundedAnswer::text. False stops.

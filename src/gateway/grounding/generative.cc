@@ -176,6 +176,7 @@ Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const Ground
     answer.dropped_sentences = dropped;
   }
   answer.usage = outcome.usage;
+  answer.target = outcome.target;
   answer.usage.compute_micros += evidence.compute_micros();
   span.set("stoa.grounding.citations", static_cast<std::int64_t>(answer.citations.size()));
   span.set("stoa.grounding.dropped_sentences", static_cast<std::int64_t>(answer.dropped_sentences));

@@ -30,9 +30,8 @@ Reply list(const ServedModels& models, const Principal& caller) {
 }
 
 Reply show(const ServedModels& models, const Principal& caller, std::string_view id) {
-  const auto model = models.find(id, caller.project);
-  if (!model) return fail(unknown_model(id));
-  return ok_json(model_json(*model));
+  STOA_TRY(model, models.find(id, caller.project));
+  return ok_json(model_json(model));
 }
 
 }  // namespace

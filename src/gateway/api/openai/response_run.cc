@@ -172,7 +172,7 @@ Status ResponseRun::answer_from_documents() {
     estimate.completion_tokens = settings.answer_tokens;
     estimate.compute_micros = estimate.prompt_tokens * kMicrosPerPromptToken + estimate.completion_tokens * kMicrosPerToken;
   }
-  STOA_CHECK(scope_.reserve("response", generator_ != nullptr ? call_.request.model : "extractive", estimate));
+  STOA_CHECK(scope_.reserve("response", generator_ != nullptr ? call_.request.model : "extractive", estimate, generator_ != nullptr ? generator_->targets() : std::vector<std::string>{}));
   const auto start = std::chrono::steady_clock::now();
   GroundingRequest request{.question = last_question(call_.request.messages), .instructions = call_.instructions, .history = before_question(history_, call_.request.messages), .passages = {},
                            .options = call_.request};
@@ -189,7 +189,7 @@ Status ResponseRun::answer_from_documents() {
   note_grounds(scope_.answer(), *answer, record_.annotations, settings);
   answer->usage.compute_micros += searched;
   answer->usage.total_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  return finish(answer->usage, FinishReason::kStop);
+  return finish(answer->usage, FinishReason::kStop, answer->target);
 }
 
 void ResponseRun::cite(const GroundedAnswer& answer) {

@@ -38,7 +38,7 @@ class ResponseRun {
   const Dependencies& dependencies_;
   RequestScope& scope_;
   ResponseCall call_;
-  models::Generator* generator_ = nullptr;  // null: quote
+  std::shared_ptr<models::Generator> generator_;  // null: quote
   std::vector<ChatMessage> history_;
   ResponseRecord record_;
   std::vector<Passage> passages_;

@@ -46,7 +46,7 @@ struct House : testing::Test {
   Speaker speaker;
   Letters letters;
   Judge judge;
-  ServedModels models{{{.id = "talk", .created = 1, .generator = &speaker, .embedder = nullptr}, {.id = "letters", .created = 1, .generator = nullptr, .embedder = &letters}, {.id = "judge", .created = 1, .reranker = &judge}}};
+  ServedModels models{{{.id = "talk", .created = 1, .generator = std::shared_ptr<models::Generator>(std::shared_ptr<void>(), &speaker), .embedder = nullptr}, {.id = "letters", .created = 1, .embedder = &letters}, {.id = "judge", .created = 1, .reranker = &judge}}};
   data::Index index;
   data::Catalog catalog{*sql, protection.blobs, index, bus.get()};
   data::Ingest ingest{catalog, &letters, ledger.get()};

@@ -36,10 +36,32 @@ std::vector<ServedModel> ServedModels::all(std::string_view project) const {
     if (model.generator == nullptr) continue;
     for (const auto& adapter : model.generator->adapters(project)) all.push_back(adapted(model, adapter));
   }
+  if (directory_ == nullptr) return all;
+  for (const std::string& name : directory_->names(project)) {
+    const auto found = find(name, project);
+    if (!found) continue;  // nothing would answer
+    std::erase_if(all, [&](const ServedModel& model) { return model.id == name; });
+    all.push_back(*found);
+  }
   return all;
 }
 
-std::optional<ServedModel> ServedModels::find(std::string_view id, std::string_view project) const {
+Result<ServedModel> ServedModels::find(std::string_view id, std::string_view project) const {
+  if (directory_ != nullptr) {
+    STOA_TRY(routed, directory_->find(project, id));
+    if (routed != nullptr) return ServedModel{.id = std::string(id), .generator = std::move(routed)};
+  }
+  if (auto own = find_own(id, project)) return std::move(*own);
+  return fail(unknown_model(id));
+}
+
+Result<std::shared_ptr<models::Generator>> ServedModels::own_generator(std::string_view id, std::string_view project) const {
+  const auto own = find_own(id, project);
+  if (own && own->generator != nullptr) return own->generator;
+  return fail(ErrorCode::kNotFound, "this server has no model '{}' that makes text", id.substr(0, 200));
+}
+
+std::optional<ServedModel> ServedModels::find_own(std::string_view id, std::string_view project) const {
   if (const auto found = std::ranges::find(models_, id, &ServedModel::id); found != models_.end()) return *found;
   for (const ServedModel& model : models_) {
     if (model.generator == nullptr) continue;
@@ -57,14 +79,13 @@ const ServedModel* ServedModels::default_generator() const {
 }
 
 Result<ServedModel> ServedModels::need(std::string_view id, std::string_view kind, std::string_view project) const {
-  auto model = find(id, project);
-  if (!model) return fail(unknown_model(id));
-  if (model->kind() == kind) return std::move(*model);
-  const auto [makes, where] = work_of(model->kind());
+  STOA_TRY(model, find(id, project));
+  if (model.kind() == kind) return model;
+  const auto [makes, where] = work_of(model.kind());
   return fail(error(ErrorCode::kInvalidArgument, "the model '{}' makes {}, not {}", id, makes, work_of(kind).makes).with_param("model").with_hint(fmt::format("use it on {}", where)));
 }
 
-Result<models::Generator*> ServedModels::generator(std::string_view id, std::string_view project) const {
+Result<std::shared_ptr<models::Generator>> ServedModels::generator(std::string_view id, std::string_view project) const {
   STOA_TRY(model, need(id, "generator", project));
   return model.generator;
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,16 +11,17 @@
 
 #include "data/index/embedder.h"
 #include "data/index/reranker.h"
+#include "gateway/routing/directory.h"
 #include "models/engine/generator.h"
 
 namespace stoa::gateway::openai {
 
-// Exactly one of the ports is set; they outlive the server.
+// Exactly one of the ports is set; embedders and rerankers outlive the server.
 struct ServedModel {
   std::string id;                // "smollm2-135m-instruct"
   std::int64_t created = 0;      // seconds
   std::string owner = "stoa";
-  models::Generator* generator = nullptr;
+  std::shared_ptr<models::Generator> generator{};
   data::Embedder* embedder = nullptr;
   std::string base{};            // of an adapter: the model it adapts, whose generator answers
   data::Reranker* reranker = nullptr;
@@ -29,26 +31,33 @@ struct ServedModel {
   std::string_view kind() const;  // "generator", "embedder" or "reranker"
 };
 
-// Models are fixed once the server runs; adapters of their generators come and go. `project` is the caller's: it finds its own adapters and the
-// installation's; those of others are not there.
+// The server's own models are fixed once it runs; adapters of their generators, routes and providers come and go. `project` is the caller's: it finds its
+// own routes, models of its providers ("provider/model"), its own adapters and the installation's; those of others are not there. A route stands before
+// a model of its name.
 class ServedModels {
  public:
-  explicit ServedModels(std::vector<ServedModel> models) : models_(std::move(models)) {}
+  // `directory` (null: there are no routes and providers) outlives the object.
+  explicit ServedModels(std::vector<ServedModel> models, RouteDirectory* directory = nullptr) : models_(std::move(models)), directory_(directory) {}
 
-  std::vector<ServedModel> all(std::string_view project) const;  // each model, then its adapters as "<model>:<adapter>"
-  // Adapters are found under their own names as well.
-  std::optional<ServedModel> find(std::string_view id, std::string_view project) const;
+  std::vector<ServedModel> all(std::string_view project) const;  // each model, then its adapters as "<model>:<adapter>"; then the routes
+  // Adapters are found under their own names as well. kNotFound with the parameter "model" (code model_not_found).
+  Result<ServedModel> find(std::string_view id, std::string_view project) const;
+  // Of this server alone, for targets of routes. kNotFound.
+  Result<std::shared_ptr<models::Generator>> own_generator(std::string_view id, std::string_view project) const;
   // What answers when the caller names no model: the first generator; null when there is none.
   const ServedModel* default_generator() const;
   // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of another kind.
-  Result<models::Generator*> generator(std::string_view id, std::string_view project) const;
+  Result<std::shared_ptr<models::Generator>> generator(std::string_view id, std::string_view project) const;
   Result<data::Embedder*> embedder(std::string_view id, std::string_view project) const;
   Result<data::Reranker*> reranker(std::string_view id, std::string_view project) const;
 
  private:
   Result<ServedModel> need(std::string_view id, std::string_view kind, std::string_view project) const;
 
+  std::optional<ServedModel> find_own(std::string_view id, std::string_view project) const;
+
   std::vector<ServedModel> models_;
+  RouteDirectory* const directory_;
 };
 
 }  // namespace stoa::gateway::openai
