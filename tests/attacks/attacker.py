@@ -7,7 +7,7 @@ import secrets
 import socket
 
 # What differs between two requests whatever they ask for.
-PASSING = {"date", "x-request-id", "x-stoa-trace-id", "openai-processing-ms", "x-stoa-cost-micro-usd", "connection", "keep-alive"}
+PASSING = {"date", "x-request-id", "request-id", "x-stoa-trace-id", "openai-processing-ms", "x-stoa-cost-micro-usd", "connection", "keep-alive"}
 REFUSALS = (400, 401, 403, 404, 405, 409, 413, 422)
 
 Refused = collections.namedtuple("Refused", "caller method path status request_id")

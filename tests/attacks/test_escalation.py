@@ -115,7 +115,7 @@ def test_a_limited_key_gives_no_more_than_it_has(world):
 HEADERS = [
     {"X-Forwarded-User": "adam"}, {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1;by=localhost"}, {"X-Remote-User": "adam"}, {"X-Original-URL": "/v1/stoa/audit"},
     {"X-Rewrite-URL": "/v1/stoa/audit"}, {"X-HTTP-Method-Override": "DELETE"}, {"X-Method-Override": "GET"}, {"X-Stoa-Tenant": "default"}, {"X-Stoa-Role": "admin"}, {"X-Stoa-Principal": "local-operator"},
-    {"OpenAI-Organization": "default", "OpenAI-Project": "default"}, {"Cookie": "session=admin; role=admin"}, {"X-Api-Key": "sk-stoa-x"}, {"Api-Key": "sk-stoa-x"}, {"X-SSL-Client-Verify": "SUCCESS", "X-SSL-Client-S-DN": "CN=adam"},
+    {"OpenAI-Organization": "default", "OpenAI-Project": "default"}, {"Cookie": "session=admin; role=admin"}, {"Api-Key": "sk-stoa-x"}, {"X-SSL-Client-Verify": "SUCCESS", "X-SSL-Client-S-DN": "CN=adam"},
     {"X-Forwarded-Client-Cert": "Hash=0;Subject=CN=adam"}, {"Proxy-Authorization": "Basic YWRhbTo="}, {"X-Forwarded-Proto": "https"}, {"X-Forwarded-Host": "localhost"},
 ]
 

@@ -228,3 +228,8 @@ def test_two_credentials_are_none(world):
     for first, second in pairs:
         reply = raw(world.server.port, f"GET /v1/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {first}\r\nAuthorization: Bearer {second}\r\n\r\n".encode())
         assert statuses(reply) in ([400], [401]), reply[:300]
+    head = "GET /v1/files HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    for first, second in pairs:
+        assert statuses(raw(world.server.port, f"{head}X-Api-Key: {first}\r\nX-Api-Key: {second}\r\n\r\n".encode())) == [400]
+        if first != second:
+            assert statuses(raw(world.server.port, f"{head}Authorization: Bearer {first}\r\nX-Api-Key: {second}\r\n\r\n".encode())) == [401]

@@ -40,9 +40,7 @@ void append_calls(std::vector<ToolCall>& calls, const std::vector<ToolCallDelta>
 class Run {
  public:
   Run(const Call& call, models::Generator& generator, const Generation& generation, const GenerationSink& sink)
-      : call_(call), generator_(generator), generation_(generation), sink_(sink) {
-    outcome_.finishes.resize(generation.requests.size(), FinishReason::kCancelled);
-  }
+      : call_(call), generator_(generator), generation_(generation), sink_(sink) {}
 
   void work() {
     for (std::size_t i = next_++; i < generation_.requests.size() && !stopped_; i = next_++) one(i);
@@ -68,10 +66,9 @@ class Run {
       stopped_ = true;
       return;
     }
-    outcome_.finishes[i] = outcome->finish;
     if (!outcome->target.empty()) outcome_.target = outcome->target;
     add_usage(outcome_.usage, outcome->usage, i % static_cast<std::size_t>(generation_.choices) == 0);
-    if (!stopped_ && !sink_.done(index, outcome->finish)) stopped_ = true;
+    if (!stopped_ && !sink_.done(index, *outcome)) stopped_ = true;
   }
 
   const Call& call_;
@@ -118,14 +115,18 @@ Error context_overflow(Error engine_error, std::string_view param) {
   return engine_error;
 }
 
+bool is_context_overflow(const Error& error) {
+  return error.code == ErrorCode::kTooLarge && (error.param == "messages" || error.param == "prompt" || error.param == "input" || error.param == "query");
+}
+
 Status allow_priority(RequestScope& scope, const ChatRequest& request) {
   if (request.priority <= 0) return {};
   auto allowed = scope.allow(governance::Action::kModelPriority, governance::Resource::of(scope.principal(), "model", request.model));
   return allowed ? Status{} : std::unexpected(std::move(allowed).error().with_param("service_tier"));
 }
 
-Status reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
-                          std::string_view param) {
+Result<std::int64_t> reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
+                                        std::string_view param) {
   STOA_CHECK(allow_priority(scope, generation.requests.front()));
   STOA_CHECK(check_size(generation, generator.context_length()));
   Usage estimate;
@@ -143,7 +144,8 @@ Status reserve_generation(RequestScope& scope, models::Generator& generator, con
     estimate.completion_tokens += request.max_tokens > 0 ? std::min<std::int64_t>(request.max_tokens, generator.context_length()) : kUnlimitedEstimate;
   }
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerPromptToken + estimate.completion_tokens * kMicrosPerToken;
-  return scope.reserve(kind, generation.requests.front().model, estimate, generator.targets());
+  STOA_CHECK(scope.reserve(kind, generation.requests.front().model, estimate, generator.targets()));
+  return estimate.prompt_tokens;
 }
 
 Result<GenerationOutcome> run_generation(const Call& call, models::Generator& generator, const Generation& generation,
@@ -175,6 +177,20 @@ UsageReport report_usage(const RequestScope& scope, const Usage& usage) {
   return {.usage = usage, .request_id = scope.call().request_id, .trace_id = scope.trace().id(), .cost_micro_usd = scope.cost()};
 }
 
+JsonObject stoa_json(const UsageReport& report) {
+  const Usage& usage = report.usage;
+  const std::int64_t decode_micros = usage.total_micros - usage.first_token_micros;
+  const bool measurable = usage.completion_tokens > 1 && decode_micros > 0;
+  JsonObject out;
+  out["request_id"] = report.request_id;
+  out["trace_id"] = report.trace_id;
+  out["cost_micro_usd"] = report.cost_micro_usd;
+  out["time_to_first_token_ms"] = static_cast<double>(usage.first_token_micros) / 1e3;
+  out["tokens_per_second"] = measurable ? static_cast<double>(usage.completion_tokens - 1) * 1e6 / static_cast<double>(decode_micros) : 0.0;
+  out["queue_ms"] = static_cast<double>(usage.queue_micros) / 1e3;
+  return out;
+}
+
 Result<UsageReport> run_settled(RequestScope& scope, models::Generator& generator, const Generation& generation, const GenerationSink& sink,
                                 std::string_view param) {
   STOA_TRY(outcome, run_generation(scope.call(), generator, generation, sink, param));
@@ -204,8 +220,8 @@ Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& g
         choices[static_cast<std::size_t>(index)].add(delta);
         return !scope.call().cancel.cancelled();
       },
-      .done = [&](int index, FinishReason finish) {
-        choices[static_cast<std::size_t>(index)].finish = finish;
+      .done = [&](int index, const ChatOutcome& outcome) {
+        choices[static_cast<std::size_t>(index)].finish = outcome.finish;
         return true;
       }};
   STOA_TRY(usage, run_settled(scope, generator, generation, sink, param));

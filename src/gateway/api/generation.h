@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "contracts/chat.h"
 #include "gateway/api/pipeline.h"
 #include "models/engine/generator.h"
@@ -20,7 +21,6 @@ struct Generation {
 };
 
 struct GenerationOutcome {
-  std::vector<FinishReason> finishes;  // one a request
   Usage usage;                         // a prompt counts once, however many alternatives it has
   std::string target;                  // which target of a route answered; of alternatives that several answered, one of these. Empty without a route
 };
@@ -31,19 +31,21 @@ void add_choices(Generation& generation, const ChatRequest& request, int choices
 // Calls never overlap, from whichever thread they come. False stops everything.
 struct GenerationSink {
   std::function<bool(int index, const ChatDelta& delta)> delta;
-  std::function<bool(int index, FinishReason finish)> done;
+  std::function<bool(int index, const ChatOutcome& outcome)> done;
 };
 
 // A prompt that does not fit the model: `param` tells the dialects that it was the prompt, which clients expect a 400 for, and no 413.
 Error context_overflow(Error engine_error, std::string_view param);
+// Only a prompt is too large in one of these parameters; bodies and files carry none of them.
+bool is_context_overflow(const Error& error);
 
 // Requests before others need the right to be (governance: model.priority).
 Status allow_priority(RequestScope& scope, const ChatRequest& request);
 
-// Sets money aside for the prompts and for as much text as may come. `param` names the field of the prompt in the error of one that
+// Sets money aside for the prompts and for as much text as may come, and gives the tokens of the prompts. `param` names the field of the prompt in the error of one that
 // does not fit (context_overflow). kInvalidArgument for `n` when the alternatives together may be longer than a server keeps.
-Status reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
-                          std::string_view param);
+Result<std::int64_t> reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
+                                        std::string_view param);
 
 // At most kParallel run at once. The first error stops the others.
 Result<GenerationOutcome> run_generation(const Call& call, models::Generator& generator, const Generation& generation,
@@ -57,6 +59,7 @@ struct UsageReport {
   std::int64_t cost_micro_usd = 0;
 };
 UsageReport report_usage(const RequestScope& scope, const Usage& usage);
+JsonObject stoa_json(const UsageReport& report);  // what usage has under "stoa"
 
 // Runs a reserved generation and settles it. kCancelled when the client has gone.
 Result<UsageReport> run_settled(RequestScope& scope, models::Generator& generator, const Generation& generation, const GenerationSink& sink,

@@ -15,6 +15,7 @@ namespace stoa::gateway {
 namespace {
 
 constexpr std::size_t kMaxKey = governance::kMaxJwt;
+constexpr std::string_view kKeyHeader = "x-api-key";
 constexpr std::string_view kPublic = "public: ";
 constexpr std::size_t kMostDecisions = 16;  // that an answer's record lists
 constexpr std::string_view kRetrieve = "document.retrieve";  // in the audit log: text of documents was shown
@@ -31,18 +32,25 @@ bool is_told(const FinishedRequest& finished, governance::Action action) {
   return finished.error || !finished.kind.empty() || (action != governance::Action::kModelList && action != governance::Action::kSystemRead);
 }
 
+Result<std::string> checked_key(std::string_view key) {
+  if (key.size() > kMaxKey) return fail(ErrorCode::kUnauthenticated, "the API key is longer than any key of this server");
+  return std::string(key);
+}
+
 }  // namespace
 
 Result<std::string> bearer_key(const infra::HttpRequest& request) {
   constexpr std::string_view kScheme = "bearer ";
-  const std::string_view header = request.headers.get("authorization");
-  if (header.empty())
+  const std::string_view header = request.headers.get("authorization"), bare = request.headers.get(kKeyHeader);
+  if (header.empty() && bare.empty())
     return fail(error(ErrorCode::kUnauthenticated, "no API key was sent").with_hint("send it as 'Authorization: Bearer sk-stoa-...'"));
+  if (header.empty()) return checked_key(bare);
   if (header.size() <= kScheme.size() || !infra::equals_ignoring_case(header.substr(0, kScheme.size()), kScheme))
     return fail(error(ErrorCode::kUnauthenticated, "the Authorization header is not of the form 'Bearer <key>'"));
   const std::string_view key = header.substr(kScheme.size());
-  if (key.size() > kMaxKey) return fail(ErrorCode::kUnauthenticated, "the API key is longer than any key of this server");
-  return std::string(key);
+  // Which of two a proxy in front has looked at is not known.
+  if (!bare.empty() && bare != key) return fail(ErrorCode::kUnauthenticated, "the headers Authorization and {} hold different keys", kKeyHeader);
+  return checked_key(key);
 }
 
 Result<Origin> origin_of(const infra::HttpRequest& request) {
@@ -138,6 +146,7 @@ void RequestScope::set_content(std::string input, std::string output) {
 
 void RequestScope::add_headers(infra::HttpHeaders& headers) const {
   headers.set("x-request-id", call_.request_id);
+  headers.set("request-id", call_.request_id);  // as the Anthropic clients call it
   headers.set("x-stoa-trace-id", trace_.id());
   headers.set("openai-processing-ms", std::to_string(micros_since(start_) / 1000));
   if (finished_.cost > 0) headers.set("x-stoa-cost-micro-usd", std::to_string(finished_.cost));
@@ -274,7 +283,7 @@ Status Pipeline::route(infra::Router& router, std::string method, std::string pa
 
 Result<Principal> Pipeline::authenticate(const infra::HttpRequest& request) const {
   governance::Credentials credentials{.bearer = {}, .certificate = request.peer_certificate.get()};
-  if (credentials.certificate != nullptr && !request.headers.has("authorization")) return parts_.authenticator.authenticate(credentials);
+  if (credentials.certificate != nullptr && !request.headers.has("authorization") && !request.headers.has(kKeyHeader)) return parts_.authenticator.authenticate(credentials);
   STOA_TRY(key, bearer_key(request));
   credentials.bearer = key;
   if (parts_.backoff == nullptr) return parts_.authenticator.authenticate(credentials);

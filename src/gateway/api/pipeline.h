@@ -208,7 +208,8 @@ inline constexpr std::string_view kPurposeHeader = "x-stoa-purpose";
 // Where a request comes from. kInvalidArgument for a purpose of more than 128 bytes, or with other characters than those of printable ASCII.
 Result<Origin> origin_of(const infra::HttpRequest& request);
 
-// The key or token of "Authorization: Bearer <key>"; kUnauthenticated says what is missing.
+// The key or token of "Authorization: Bearer <key>" or of "x-api-key: <key>", as the Anthropic clients send it; both may be there when they hold the
+// same. kUnauthenticated says what is missing.
 Result<std::string> bearer_key(const infra::HttpRequest& request);
 
 }  // namespace stoa::gateway

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array<std::string_view, 7> kMethods{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 // A second one could be the one that whoever stands in front has looked at.
-constexpr std::array<std::string_view, 6> kOnce{"Host", "Authorization", "Content-Length", "Content-Type", "Content-Encoding", "Expect"};
+constexpr std::array<std::string_view, 7> kOnce{"Host", "Authorization", "X-Api-Key", "Content-Length", "Content-Type", "Content-Encoding", "Expect"};
 
 template <class... Args>
 HeadProblem problem(int status, ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {

@@ -211,20 +211,6 @@ std::string_view finish_name(FinishReason reason) {
   return reason == FinishReason::kLength ? "length" : reason == FinishReason::kToolCalls ? "tool_calls" : "stop";
 }
 
-JsonObject stoa_json(const UsageReport& report) {
-  const Usage& usage = report.usage;
-  const std::int64_t decode_micros = usage.total_micros - usage.first_token_micros;
-  const bool measurable = usage.completion_tokens > 1 && decode_micros > 0;
-  JsonObject out;
-  out["request_id"] = report.request_id;
-  out["trace_id"] = report.trace_id;
-  out["cost_micro_usd"] = report.cost_micro_usd;
-  out["time_to_first_token_ms"] = static_cast<double>(usage.first_token_micros) / 1e3;
-  out["tokens_per_second"] = measurable ? static_cast<double>(usage.completion_tokens - 1) * 1e6 / static_cast<double>(decode_micros) : 0.0;
-  out["queue_ms"] = static_cast<double>(usage.queue_micros) / 1e3;
-  return out;
-}
-
 JsonObject usage_json(const UsageReport& report) {
   const Usage& usage = report.usage;
   JsonObject prompt, completion, out;

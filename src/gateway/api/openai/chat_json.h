@@ -44,7 +44,6 @@ struct AnswerHead {
 
 std::string_view finish_name(FinishReason reason);  // "stop", "tool_calls" or "length"
 JsonObject usage_json(const UsageReport& report);   // chat and completions
-JsonObject stoa_json(const UsageReport& report);
 
 JsonObject chat_json(const AnswerHead& head, const std::vector<Choice>& choices, const UsageReport& usage);
 // Chunks of a stream, in the order role, text..., finish, and (when asked) usage.

@@ -2,6 +2,7 @@
 
 #include "base/error_table.h"
 #include "base/utf8.h"
+#include "gateway/api/generation.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -30,11 +31,6 @@ Names names_of(const Error& error) {
     case ErrorCode::kInternal: break;
   }
   return {"server_error", error_info(error.code).name};
-}
-
-// Only a prompt is too large in one of these parameters; bodies and files carry none of them.
-bool is_context_overflow(const Error& error) {
-  return error.code == ErrorCode::kTooLarge && (error.param == "messages" || error.param == "prompt" || error.param == "input" || error.param == "query");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ Status stream_answer(RequestScope& scope, models::Generator& generator, const Ge
     return open(index) && stream.send(events.text(index, delta));
   };
   const GenerationSink sink{.delta = text,
-                            .done = [&](int index, FinishReason finish) { return open(index) && stream.send(events.finish(index, finish)); }};
+                            .done = [&](int index, const ChatOutcome& outcome) { return open(index) && stream.send(events.finish(index, outcome.finish)); }};
   auto usage = run_settled(scope, generator, generation, sink, param);
   if (!usage) {
     if (!stream.begun()) return std::unexpected(std::move(usage).error());

@@ -231,8 +231,8 @@ Status ResponseRun::answer_from_model() {
   STOA_CHECK(reserve_generation(scope_, *generator_, generation, "response", kPrompt));
   FinishReason finish_reason = FinishReason::kStop;
   const GenerationSink sink{.delta = [this](int, const ChatDelta& delta) { return hear(delta); },
-                            .done = [&](int, FinishReason reason) {
-                              finish_reason = reason;
+                            .done = [&](int, const ChatOutcome& done) {
+                              finish_reason = done.finish;
                               return true;
                             }};
   STOA_TRY(outcome, run_generation(scope_.call(), *generator_, generation, sink, kPrompt));

@@ -1,0 +1,78 @@
+// The official Anthropic SDK for JavaScript against the real binary, as in conformance.test.mjs.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
+
+const CHAT = 'smollm2-135m-instruct';
+const QUESTION = [{ role: 'user', content: 'What is the capital of France? Answer in one word.' }];
+const WEATHER = { name: 'weather', description: 'The weather of a city.', strict: true,
+  input_schema: { type: 'object', properties: { city: { type: 'string', enum: ['Paris', 'Rome'] } }, required: ['city'], additionalProperties: false } };
+const here = dirname(fileURLToPath(import.meta.url));
+let process_, client, setup;
+
+const connect = (options = {}) => new Anthropic({ apiKey: setup.key, baseURL: setup.url, maxRetries: 0, ...options });
+const body = (options) => ({ model: CHAT, temperature: 0, max_tokens: 24, messages: QUESTION, ...options });
+const rejects = (promise, kind, type) => assert.rejects(promise, (error) => {
+  assert.ok(error instanceof kind, String(error));
+  assert.equal(error.error.error.type, type);
+  assert.equal(error.error.request_id, error.requestID);
+  return true;
+});
+
+before(async () => {
+  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const { value, done } = await createInterface({ input: process_.stdout })[Symbol.asyncIterator]().next();
+  assert.ok(!done, 'the server did not start');
+  setup = JSON.parse(value);
+  client = connect();
+}, { timeout: 90_000 });
+
+after(async () => {
+  process_?.stdin.end();
+  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
+});
+
+test('a message has text, usage and a request id', async () => {
+  const { data, response } = await client.messages.create(body()).withResponse();
+  assert.match(data.content[0].text, /Paris/);
+  assert.equal(data.stop_reason, 'end_turn');
+  assert.ok(data.usage.output_tokens > 0);
+  assert.equal(response.headers.get('request-id'), data._request_id);
+});
+
+test('a stream equals the plain answer', async () => {
+  const plain = await client.messages.create(body());
+  let text = '';
+  const stream = client.messages.stream(body()).on('text', (piece) => { text += piece; });
+  const final = await stream.finalMessage();
+  assert.equal(text, plain.content[0].text);
+  assert.equal(final.content[0].text, text);
+  assert.equal(final.usage.output_tokens, plain.usage.output_tokens);
+});
+
+test('tools go there and back', async () => {
+  const messages = [{ role: 'user', content: 'What is the weather in Paris?' }];
+  const answer = await client.messages.stream(body({ max_tokens: 60, messages, tools: [WEATHER], tool_choice: { type: 'tool', name: 'weather', disable_parallel_tool_use: true } })).finalMessage();
+  const call = answer.content.at(-1);
+  assert.equal(answer.stop_reason, 'tool_use');
+  assert.ok(['Paris', 'Rome'].includes(call.input.city));
+  messages.push({ role: 'assistant', content: answer.content }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: call.id, content: 'Sunny.' }] });
+  assert.ok((await client.messages.create(body({ messages, tools: [WEATHER], tool_choice: { type: 'none' } }))).content[0].text);
+});
+
+test('tokens are counted', async () => {
+  const { input_tokens } = await client.messages.countTokens({ model: CHAT, messages: QUESTION });
+  const { usage } = await client.messages.create(body());
+  assert.equal(input_tokens, usage.input_tokens + usage.cache_read_input_tokens);
+});
+
+test('errors are those of the SDK', async () => {
+  await rejects(client.messages.create(body({ model: 'gpt-99' })), Anthropic.NotFoundError, 'not_found_error');
+  await rejects(client.messages.create(body({ max_tokens: 0 })), Anthropic.BadRequestError, 'invalid_request_error');
+  await rejects(connect({ apiKey: 'sk-stoa-wrong' }).messages.create(body()), Anthropic.AuthenticationError, 'authentication_error');
+  assert.ok((await connect({ apiKey: null, authToken: setup.key }).messages.create(body())).content.length);
+});
