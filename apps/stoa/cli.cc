@@ -10,41 +10,11 @@
 #include "commands/commands.h"
 #include "commands/completion.h"
 #include "commands/terminal.h"
+#include "cli_verbs.h"
 #include "examples.h"
 #include "hardening.h"
 
 namespace stoa::cli {
-namespace {
-
-// Holds the options of all verbs while CLI11 fills them; `action` is what the chosen verb runs.
-struct Parsed {
-  Global global;
-  ServeOptions serve;
-  AskOptions ask;
-  ChatOptions chat;
-  IngestOptions ingest;
-  SearchOptions search;
-  PullOptions pull;
-  QuantizeArguments quantize;
-  BenchArguments bench;
-  KeyOptions key;
-  KmsOptions kms;
-  LoginOptions login;
-  PeopleOptions people;
-  TokenOptions token;
-  NodeOptions node;
-  EvalOptions eval;
-  AccessOptions access;
-  PolicyOptions policy;
-  RouteOptions route;
-  AuditListOptions audit_list;
-  AuditExportOptions audit_export;
-  PassportOptions passport;
-  std::string name, id, overlap = "24h", by = "day", verdict, comment, correction, shell, reason;
-  bool no_prune = false, all_traces = false;
-  int count = 20, minutes = 0;
-  std::function<int()> action;
-};
 
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action) {
   CLI::App* app = parent.add_subcommand(name, help);
@@ -56,6 +26,8 @@ CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* h
     });
   return app;
 }
+
+namespace {
 
 void add_serving(CLI::App& app, Parsed& p) {
   auto* serve = verb(app, p, "serve", "Start the server in the foreground (Ctrl-C drains and stops)", [&] { return cli::serve(p.global, p.serve); });
@@ -155,30 +127,6 @@ void add_bench(CLI::App& app, Parsed& p) {
   engine->footer("Other work on the machine slows everything down: the bandwidth is probed beside each run, and a decoded token reads all weights\n"
                  "once, so the share of the bandwidth says how well the engine uses what the machine gave it.\n\n" +
                  help_footer("bench engine"));
-}
-
-void add_routes(CLI::App& app, Parsed& p) {
-  auto* routes = verb(app, p, "routes", "Routes of the project: names that callers use as models, and what answers for them, here or at providers", {});
-  routes->require_subcommand(1);
-  const auto add = [&](const char* name, const char* help, int (*run)(const Global&, const RouteOptions&), bool named = true) {
-    auto* made = verb(*routes, p, name, help, [&p, run] { return run(p.global, p.route); });
-    if (named) made->add_option("name", p.route.name, "Name of the route")->required();
-    return made;
-  };
-  add("list", "All routes, with their targets", routes_list, false);
-  add("show", "The text", routes_show)->add_option("--version", p.route.version, "An earlier version")->check(CLI::PositiveNumber);
-  auto* set = add("set", "Put a file in force under a name, at once", routes_set);
-  set->add_option("file", p.route.file, "YAML file with targets; - for standard input")->required();
-  set->add_option("--comment", p.route.comment, "Why, for the history");
-  set->add_option("--expect", p.route.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
-  add("history", "All versions: who, when, why", routes_history);
-  auto* diff = add("diff", "What changed between two versions", routes_diff);
-  diff->add_option("from", p.route.from, "Version")->required()->check(CLI::PositiveNumber);
-  diff->add_option("to", p.route.to, "Version")->required()->check(CLI::PositiveNumber);
-  auto* rollback = add("rollback", "Put an earlier version in force again, as a new one", routes_rollback);
-  rollback->add_option("version", p.route.version, "Version")->required()->check(CLI::PositiveNumber);
-  rollback->add_option("--comment", p.route.comment, "Why, for the history");
-  add("remove", "Take a route away; its versions stay", routes_remove)->add_option("--comment", p.route.comment, "Why, for the history");
 }
 
 void add_policies(CLI::App& app, Parsed& p) {
@@ -346,7 +294,7 @@ void add_governance(CLI::App& app, Parsed& p) {
   explain->add_option("--of", p.access.key, "With --live: id of the key of whom it is asked (default: your own)");
 
   add_policies(app, p);
-  add_routes(app, p);
+  add_models_elsewhere(app, p);
 
   auto* config = verb(app, p, "config", "The configuration", {});
   config->require_subcommand(1);

@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 102> kExamples{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 109> kExamples{{
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -109,6 +109,17 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 102> kExampl
     {"policies remove", "  stoa policies remove rules --comment \"not needed\""},
     {"policies dry-run", "  stoa policies dry-run rules.policy --json | jq .changed\n"
                          "  stoa policies dry-run draft.policy --name rules"},
+    {"providers", "  stoa providers add openai --family openai --url https://api.openai.com/v1 --model gpt-4.1=1000000\n"
+                  "  stoa providers set-key openai < openai.key\n  stoa providers check openai"},
+    {"providers list", "  stoa providers list --json"},
+    {"providers show", "  stoa providers show openai"},
+    {"providers add", "  stoa providers add openai --family openai --url https://api.openai.com/v1 --model gpt-4.1=1000000 --key-file openai.key\n"
+                      "  stoa providers add claude --family anthropic --url https://api.anthropic.com --model claude-sonnet-4-5=200000\n"
+                      "  stoa providers add azure --family azure --url https://NAME.openai.azure.com --model my-deployment --residency westeurope\n"
+                      "  stoa providers add gpu --family openai --url http://gpu-1.internal:8000/v1 --model qwen3-32b=40960 --option server=vllm --on-prem"},
+    {"providers set-key", "  stoa providers set-key openai < openai.key\n  vault read -field=key secret/openai | stoa providers set-key openai"},
+    {"providers remove", "  stoa providers remove gpu"},
+    {"providers check", "  stoa providers check openai\n  stoa providers check openai --model gpt-4.1 --json"},
     {"roles", "  stoa roles list\n  stoa roles show auditor"},
     {"roles list", "  stoa roles list --json"},
     {"roles show", "  stoa roles show auditor"},

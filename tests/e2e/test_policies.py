@@ -132,6 +132,7 @@ BY_SERVER = {
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
     "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
     "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
+    "providers list": [], "providers show": ["x"], "providers add": ["x", "--family", "openai", "--url", "http://127.0.0.1:9/v1"], "providers set-key": ["x"], "providers remove": ["x"], "providers check": ["x"],
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],
     "keys create": [], "keys list": [], "keys rotate": ["key_x"], "keys revoke": ["key_x"], "projects list": [], "projects create": ["x"], "users list": [], "users create": ["x"], "users disable": ["x"],
     "users enable": ["x"], "groups list": [], "groups add": ["g", "x"], "groups remove": ["g", "x"], "tokens create": ["x", "--allow", "dataset.read dataset x@1"], "tokens list": [], "tokens revoke": ["job_x"],

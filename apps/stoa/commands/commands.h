@@ -185,6 +185,20 @@ int routes_diff(const Global& global, const RouteOptions& options);
 int routes_rollback(const Global& global, const RouteOptions& options);
 int routes_remove(const Global& global, const RouteOptions& options);
 
+struct ProviderOptions {
+  std::string name, family, url, residency, model;
+  std::vector<std::string> models, options;  // NAME or NAME=TOKENS; NAME=VALUE
+  bool on_prem = false, replace = false;
+  std::string key_file;  // that holds the credential; "-": standard input; empty: none is set, or for set-key standard input
+};
+int providers_list(const Global& global);
+int providers_show(const Global& global, const std::string& name);
+int providers_add(const Global& global, const ProviderOptions& options);
+int providers_set_key(const Global& global, const ProviderOptions& options);
+int providers_remove(const Global& global, const std::string& name);
+int providers_check(const Global& global, const ProviderOptions& options);
+std::string provider_families_text();  // for help
+
 int roles_list(const Global& global);
 int roles_show(const Global& global, const std::string& name);
 

@@ -1,5 +1,6 @@
 #include "wiring/node.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "base/log.h"
@@ -25,6 +26,7 @@
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
+#include "gateway/providers/provider_store.h"
 #include "gateway/routing/directory.h"
 #include "governance/passport/answer_events.h"
 #include "governance/cost/ledger.h"
@@ -105,6 +107,7 @@ struct Node::Parts {
   std::unique_ptr<api::DocumentLinks> links;
   std::unique_ptr<api::openai::FileStore> files;
   std::unique_ptr<api::openai::ResponseStore> responses;
+  std::unique_ptr<api::ProviderStore> providers;
   std::unique_ptr<api::RouteStore> model_routes;
   std::unique_ptr<api::RouteDirectory> directory;
   std::unique_ptr<api::openai::ServedModels> served_models;
@@ -127,6 +130,7 @@ struct Node::Parts {
   Status open_stores();
   Status open_data();
   Status open_gateway();
+  Result<api::Provider> find_provider(std::string_view project, const std::string& name);
   Result<std::shared_ptr<models::Generator>> open_target(std::string_view project, const api::RouteTarget& target);
   Status permit_target(const Call& call, const api::RouteTarget& target);
   Status protect();
@@ -184,9 +188,21 @@ Status Node::Parts::open_data() {
   return lake->open();
 }
 
+Result<api::Provider> Node::Parts::find_provider(std::string_view project, const std::string& name) {
+  STOA_TRY(all, providers->of_project(std::string(project)));
+  const auto found = std::ranges::find(*all, name, &api::Provider::name);
+  if (found == all->end()) return fail(error(ErrorCode::kNotFound, "the project has no provider '{}'", name).with_hint("stoa providers list"));
+  return *found;
+}
+
 Result<std::shared_ptr<models::Generator>> Node::Parts::open_target(std::string_view project, const api::RouteTarget& target) {
   if (target.provider.empty()) return served_models->own_generator(target.model, project);
-  return fail(ErrorCode::kNotFound, "the project has no provider '{}'", target.provider);
+  STOA_TRY(provider, find_provider(project, target.provider));
+  const auto model = std::ranges::find(provider.models, target.model, &api::ProviderModel::name);
+  if (model == provider.models.end())
+    return fail(error(ErrorCode::kNotFound, "the provider '{}' has no model '{}'", target.provider, target.model).with_hint("add it: stoa providers add NAME --replace ... --model MODEL"));
+  STOA_TRY(generator, api::open_provider(providers->target(std::string(project), provider, *model), egress->sender(infra::EgressPurpose::kProviders)));
+  return std::shared_ptr<models::Generator>(std::move(generator));
 }
 
 // Policies may tell targets apart by their names, by where they keep what they are sent, and by the label "on_prem".
@@ -195,6 +211,10 @@ Status Node::Parts::permit_target(const Call& call, const api::RouteTarget& targ
   if (target.provider.empty()) {
     resource.labels = std::vector<std::string>{"on_prem"};
     resource.residency = config.server.region;
+  } else {
+    STOA_TRY(provider, find_provider(call.principal.project, target.provider));
+    if (provider.on_prem) resource.labels = std::vector<std::string>{"on_prem"};
+    resource.residency = provider.residency;
   }
   if (auto permit = installation.access->check(call, governance::Action::kModelUse, resource); !permit) return fail(std::move(permit).error());
   return {};
@@ -207,6 +227,8 @@ Status Node::Parts::open_gateway() {
   STOA_CHECK(files->open());
   responses = std::make_unique<api::openai::ResponseStore>(*installation.database, *protection.sealer);
   STOA_CHECK(responses->open());
+  STOA_TRY(provider_store, api::ProviderStore::open(*installation.database, *protection.sealer, *installation.audit));
+  providers = std::move(provider_store);
   STOA_TRY(route_store, api::RouteStore::open(*installation.database, *installation.audit, *installation.access));
   model_routes = std::move(route_store);
   directory = std::make_unique<api::RouteDirectory>(*model_routes, [this](std::string_view project, const api::RouteTarget& target) { return open_target(project, target); },
@@ -230,6 +252,8 @@ Status Node::Parts::open_gateway() {
   admin->model_routes = model_routes.get();
   admin->delegated = recognition.delegated.get();
   admin->elevations = recognition.elevations.get();
+  admin->providers = providers.get();
+  admin->provider_sender = &egress->sender(infra::EgressPurpose::kProviders);
   admin->version = STOA_VERSION;
   STOA_TRY(passport_page, data_file("", "passport.html"));
   admin->passport_page = std::move(passport_page.text);
@@ -261,7 +285,7 @@ Status Node::Parts::protect() {
   governance::KeyAdmin& keys = *protection.admin;
   keys.add_tables(catalog->sealed_tables());
   keys.add_tables({data::Lake::sealed_table(), files->sealed_table(), api::openai::ResponseStore::sealed_table(), feedback::TraceStore::sealed_table(),
-                   feedback::RatingStore::sealed_table()});
+                   feedback::RatingStore::sealed_table(), api::ProviderStore::sealed_table()});
   keys.on_change([this](const std::string& project, bool readable) {
     if (const Status done = catalog->reload_project(project, readable); !done) log_error("the documents of a project are not searchable", done.error(), {{"project", project}});
     if (readable) ingest->resume();

@@ -72,7 +72,13 @@ TEST_P(ProviderStoreContract, ChecksWhatItIsGiven) {
   for (const std::string_view bad : {"", "two\nlines", "caf\xc3\xa9"}) EXPECT_EQ(code(store_->set_credential(permit(ann_), ann_, "cloud", bad)), "invalid_argument");
   EXPECT_EQ(code(store_->set_credential(permit(ann_), ann_, "cloud", std::string((16u << 10) + 1, 'a'))), "invalid_argument");
   EXPECT_EQ(code(store_->set_credential(permit(ann_), ann_, "none", "x")), "not_found");
-  for (std::size_t i = 1; i < ProviderStore::kMaxProviders; ++i) ASSERT_TRUE(store_->add(permit(ann_), ann_, cloud(fmt::format("p{}", i))));
+  ASSERT_TRUE(database_->transaction([](infra::SqlTransaction& transaction) -> Status {
+    for (std::size_t i = 1; i < ProviderStore::kMaxProviders; ++i)
+      STOA_CHECK(transaction.execute("INSERT INTO providers (id, tenant, project, name, family, url, options, models, residency, on_prem, created, updated) "
+                                     "SELECT id || ?, tenant, project, name || ?, family, url, options, models, residency, on_prem, created, updated FROM providers WHERE name = 'cloud'",
+                                     {static_cast<std::int64_t>(i), static_cast<std::int64_t>(i)}));
+    return {};
+  }));
   EXPECT_EQ(code(store_->add(permit(ann_), ann_, cloud("one-more"))), "resource_exhausted");
 }
 

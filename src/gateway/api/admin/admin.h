@@ -33,9 +33,12 @@ class DelegatedTokens;
 class Elevations;
 class OidcUsers;
 }
-
 namespace stoa::gateway {
+class ProviderStore;
 class RouteStore;
+}
+namespace stoa::infra {
+class HttpSender;
 }
 
 namespace stoa::gateway::admin {
@@ -110,6 +113,8 @@ struct AdminParts {
   governance::DelegatedTokens* delegated = nullptr;     // null: the routes of what is missing are not there
   governance::Elevations* elevations = nullptr;
   RouteStore* model_routes = nullptr;
+  ProviderStore* providers = nullptr;                   // with `provider_sender`, which follows the rule egress.providers
+  infra::HttpSender* provider_sender = nullptr;
 
   std::string version;                            // of the program
   std::string passport_page;                      // share/passport.html

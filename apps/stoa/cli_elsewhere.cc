@@ -1,0 +1,66 @@
+// Verbs about what answers behind the names of models: routes and providers.
+#include <CLI/CLI.hpp>
+
+#include "cli_verbs.h"
+#include "examples.h"
+
+namespace stoa::cli {
+namespace {
+
+void add_routes(CLI::App& app, Parsed& p) {
+  auto* routes = verb(app, p, "routes", "Routes of the project: names that callers use as models, and what answers for them, here or at providers", {});
+  routes->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, int (*run)(const Global&, const RouteOptions&), bool named = true) {
+    auto* made = verb(*routes, p, name, help, [&p, run] { return run(p.global, p.route); });
+    if (named) made->add_option("name", p.route.name, "Name of the route")->required();
+    return made;
+  };
+  add("list", "All routes, with their targets", routes_list, false);
+  add("show", "The text", routes_show)->add_option("--version", p.route.version, "An earlier version")->check(CLI::PositiveNumber);
+  auto* set = add("set", "Put a file in force under a name, at once", routes_set);
+  set->add_option("file", p.route.file, "YAML file with targets; - for standard input")->required();
+  set->add_option("--comment", p.route.comment, "Why, for the history");
+  set->add_option("--expect", p.route.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
+  add("history", "All versions: who, when, why", routes_history);
+  auto* diff = add("diff", "What changed between two versions", routes_diff);
+  diff->add_option("from", p.route.from, "Version")->required()->check(CLI::PositiveNumber);
+  diff->add_option("to", p.route.to, "Version")->required()->check(CLI::PositiveNumber);
+  auto* rollback = add("rollback", "Put an earlier version in force again, as a new one", routes_rollback);
+  rollback->add_option("version", p.route.version, "Version")->required()->check(CLI::PositiveNumber);
+  rollback->add_option("--comment", p.route.comment, "Why, for the history");
+  add("remove", "Take a route away; its versions stay", routes_remove)->add_option("--comment", p.route.comment, "Why, for the history");
+}
+
+void add_providers(CLI::App& app, Parsed& p) {
+  auto* providers = verb(app, p, "providers", "Other places that serve models, for the caller's project: other servers, and the clouds", {});
+  providers->require_subcommand(1);
+  verb(*providers, p, "list", "List them, and whether they have a credential", [&] { return providers_list(p.global); });
+  verb(*providers, p, "show", "One of them: models, options, when it was changed", [&] { return providers_show(p.global, p.provider.name); })->add_option("name", p.provider.name, "Name")->required();
+  auto* add = verb(*providers, p, "add", "Add one, or with --replace set what another is from now on", [&] { return providers_add(p.global, p.provider); });
+  add->add_option("name", p.provider.name, "Name: lower-case letters, digits, '.', '_' and '-'")->required();
+  add->add_option("--family", p.provider.family, "Protocol that it speaks (below)")->required();
+  add->add_option("--url", p.provider.url, "Where it is; the rule egress.providers of the configuration must let it through")->required();
+  add->add_option("--model", p.provider.models, "A model of it, as it calls it: NAME, or NAME=TOKENS with its context length; may be repeated");
+  add->add_option("--option", p.provider.options, "An option of the family (below): NAME=VALUE; may be repeated");
+  add->add_option("--residency", p.provider.residency, "Region where it keeps what it is sent");
+  add->add_flag("--on-prem", p.provider.on_prem, "What it is sent does not leave the house");
+  add->add_option("--key-file", p.provider.key_file, "File whose first line is its credential; - for standard input");
+  add->add_flag("--replace", p.provider.replace, "Change the one of that name: at another host or with another family it needs its credential anew");
+  add->footer(provider_families_text() + "\n" + help_footer("providers add"));
+  auto* set_key = verb(*providers, p, "set-key", "Set its credential, which is read from standard input or a file, sealed, and never shown again", [&] { return providers_set_key(p.global, p.provider); });
+  set_key->add_option("name", p.provider.name, "Name")->required();
+  set_key->add_option("--key-file", p.provider.key_file, "File whose first line is the credential (default: standard input)");
+  verb(*providers, p, "remove", "Remove one, and its credential", [&] { return providers_remove(p.global, p.provider.name); })->add_option("name", p.provider.name, "Name")->required();
+  auto* check = verb(*providers, p, "check", "Ask it which models it has, and say what happened. Exit code 1 when it is of no use", [&] { return providers_check(p.global, p.provider); });
+  check->add_option("name", p.provider.name, "Name")->required();
+  check->add_option("--model", p.provider.model, "Also ask this model for one token, which costs what a token costs");
+}
+
+}  // namespace
+
+void add_models_elsewhere(CLI::App& app, Parsed& p) {
+  add_routes(app, p);
+  add_providers(app, p);
+}
+
+}  // namespace stoa::cli
