@@ -201,6 +201,7 @@ Result<std::shared_ptr<models::Generator>> Node::Parts::open_target(std::string_
   const auto model = std::ranges::find(provider.models, target.model, &api::ProviderModel::name);
   if (model == provider.models.end())
     return fail(error(ErrorCode::kNotFound, "the provider '{}' has no model '{}'", target.provider, target.model).with_hint("add it: stoa providers add NAME --replace ... --model MODEL"));
+  STOA_CHECK(prices->price(target.id()));  // what cannot be paid is not used
   STOA_TRY(generator, api::open_provider(providers->target(std::string(project), provider, *model), egress->sender(infra::EgressPurpose::kProviders)));
   return std::shared_ptr<models::Generator>(std::move(generator));
 }
@@ -208,12 +209,13 @@ Result<std::shared_ptr<models::Generator>> Node::Parts::open_target(std::string_
 // Policies may tell targets apart by their names, by where they keep what they are sent, and by the label "on_prem".
 Status Node::Parts::permit_target(const Call& call, const api::RouteTarget& target) {
   auto resource = governance::Resource::of(call.principal, "target", target.id());
+  resource.labels.emplace();
   if (target.provider.empty()) {
-    resource.labels = std::vector<std::string>{"on_prem"};
+    resource.labels->emplace_back("on_prem");
     resource.residency = config.server.region;
   } else {
     STOA_TRY(provider, find_provider(call.principal.project, target.provider));
-    if (provider.on_prem) resource.labels = std::vector<std::string>{"on_prem"};
+    if (provider.on_prem) resource.labels->emplace_back("on_prem");
     resource.residency = provider.residency;
   }
   if (auto permit = installation.access->check(call, governance::Action::kModelUse, resource); !permit) return fail(std::move(permit).error());
