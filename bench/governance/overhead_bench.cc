@@ -285,7 +285,7 @@ void measure_requests(World& world, const Options& options, JsonObject& out) {
   gateway::Pipeline pipeline({*world.access, authenticator, *world.audit, *world.ledger, *world.events, world.metrics, gateway::admin::record_traces(*world.traces, "USD"), Clock::system(), std::chrono::minutes(10), nullptr, nullptr, world.behind.get()});
   infra::Router router;
   must(router.add("GET", "/bare", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(answer()); }));
-  const auto error_body = [](const Error& error) {
+  const auto error_body = [](const Error& error, std::string_view) {
     infra::HttpResponse response;
     response.status = 500;
     response.body = error.message;
