@@ -32,6 +32,8 @@ def test_a_route_answers_like_its_target(server, client, put, admin):
     assert client.responses.create(model="house", input="Hello", max_output_tokens=16, temperature=0).output_text
     assert "house" in [model.id for model in client.models.list().data] and client.models.retrieve("house").id == "house"
     usage = {row["key"]: row["requests"] for row in server.json("usage", "--by", "model", key=admin)["data"]}
+    answer = server.json("passport", routed.id, key=admin)["record"]["model"]
+    assert (answer["name"], answer["target"]) == ("house", CHAT) and answer["artifact"] == server.json("passport", direct.id, key=admin)["record"]["model"]["artifact"] != ""
     assert "house" not in usage and usage[CHAT] >= 4, "what did the work is what is paid"
 
 

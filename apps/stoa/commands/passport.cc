@@ -57,6 +57,7 @@ void print_record(const governance::PassportCheck& check) {
   print_line("time", text_of(record, "time"));
   print_asked(part("asked_by"));
   print_line("model", fmt::format("{} {}", text_of(part("model"), "name"), dim(short_id(text_of(part("model"), "artifact")))));
+  if (!text_of(part("model"), "target").empty()) print_line("answered by", text_of(part("model"), "target"));
   if (const JsonObject* adapter = object_of(part("model"), "adapter"); adapter != nullptr && !text_of(*adapter, "base").empty())
     print_line("adapter of", fmt::format("{} {}", text_of(*adapter, "base"), dim(short_id(text_of(*adapter, "artifact")))));
   const JsonObject& grounds = part("grounds");

@@ -133,6 +133,7 @@ Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_v
   if (!target.empty()) {
     reservation_.done_by(std::string(target));
     finished_.model = target;
+    if (describe_target_) describe_target_(answer().model, target);
   }
   STOA_TRY(cost, concluded_ ? pipeline_.parts_.ledger.settle(reservation_, usage) : pipeline_.parts_.ledger.settle(reservation_, usage, group_));
   finished_.cost = cost;

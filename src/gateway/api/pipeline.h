@@ -81,6 +81,8 @@ class RequestScope {
   void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
   // What is recorded of the answer, for its passport: routes that give answers note the model and the grounds; the rest comes from the scope.
   governance::AnswerRecord& answer();
+  // How the record of the answer describes the target that settle() is told of.
+  void describe_target(std::function<void(governance::AnswerModel& model, std::string_view target)> describe) { describe_target_ = std::move(describe); }
   void set_content(std::string input, std::string output);
   // An error that came after the stream began: recorded like one that came before.
   void set_error(const Error& error) { finished_.error = error; }
@@ -118,6 +120,7 @@ class RequestScope {
   Call call_;
   FinishedRequest finished_;
   governance::AnswerRecord answer_;
+  std::function<void(governance::AnswerModel&, std::string_view)> describe_target_;  // may be empty
   governance::Reservation reservation_;
   infra::JournalGroup group_;        // what is recorded of the request, with one write
   governance::Action action_;

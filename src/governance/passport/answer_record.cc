@@ -22,7 +22,7 @@ JsonObject asked_json(const AnswerRecord& r) {
 JsonObject model_json(const AnswerModel& m) {
   JsonObject parameters;
   for (const auto& [name, value] : m.parameters) parameters[name] = value;
-  return {{"name", m.name}, {"artifact", m.artifact}, {"adapter", JsonObject{{"base", m.base}, {"artifact", m.adapter_artifact}}}, {"parameters", std::move(parameters)},
+  return {{"name", m.name}, {"target", m.target}, {"artifact", m.artifact}, {"adapter", JsonObject{{"base", m.base}, {"artifact", m.adapter_artifact}}}, {"parameters", std::move(parameters)},
           {"prompt", JsonObject{{"template", m.prompt}, {"version", m.prompt_version}}}};
 }
 

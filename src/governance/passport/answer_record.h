@@ -40,10 +40,11 @@ struct AnswerCitation {
 
 struct AnswerModel {
   std::string name;              // as served
-  std::string artifact;          // "sha256:..." of the weights; empty: not known
+  std::string artifact;          // "sha256:..." of the weights; empty: not known, as of models of providers
   std::string prompt, prompt_version;                           // template that worded the prompt, and its digest; empty: the caller's own words
   std::vector<std::pair<std::string, std::string>> parameters;  // "temperature": "0.7"; in the order they are shown
   std::string base, adapter_artifact;  // of an adapter: the model it adapts, whose weights `artifact` is of, and "sha256:..." of its own; else empty
+  std::string target{};                // where `name` is a route: what answered ("provider/model", or a model of this server), whose weights `artifact` is of
 };
 
 struct AnswerRecord {

@@ -45,7 +45,7 @@ Reply create(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(prompt_tokens, reserve_generation(scope, *generator, generation, "chat", kPrompt));
   const MessageHead head{.id = new_id("msg"), .model = call.request.model, .priority = call.request.priority, .thinking = call.thinking};
   scope.set_answer_id(head.id);
-  scope.answer().model = openai::answer_model(dependencies.models, scope.principal(), call.request);
+  openai::note_model(scope, dependencies.models, call.request);
   if (call.stream) {
     STOA_CHECK(stream_message(scope, *generator, generation, head, prompt_tokens));
     return std::nullopt;

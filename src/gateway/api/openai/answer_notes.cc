@@ -8,22 +8,30 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{2};  // with a digest that is being computed, right after the start
 
+void describe(const ServedModel& served, governance::AnswerModel& out) {
+  out.base = served.base;
+  out.adapter_artifact = served.adapter_artifact;
+  const auto& artifact = served.artifact;
+  if (artifact.valid() && artifact.wait_for(kPatience) == std::future_status::ready) out.artifact = artifact.get();
+}
+
 }  // namespace
 
 std::int64_t code_points(std::string_view text) {
   return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
-governance::AnswerModel answer_model(const ServedModels& models, const Principal& asker, const ChatRequest& request) {
-  governance::AnswerModel out;
+void note_model(RequestScope& scope, const ServedModels& models, const ChatRequest& request) {
+  governance::AnswerModel& out = scope.answer().model;
   out.name = request.model;
-  if (const auto served = models.find(request.model, asker.project)) {
+  if (const auto served = models.find(request.model, scope.principal().project)) {
     out.name = served->id;
-    out.base = served->base;
-    out.adapter_artifact = served->adapter_artifact;
-    const auto& artifact = served->artifact;
-    if (artifact.valid() && artifact.wait_for(kPatience) == std::future_status::ready) out.artifact = artifact.get();
+    describe(*served, out);
   }
+  scope.describe_target([&models, project = scope.principal().project](governance::AnswerModel& model, std::string_view target) {
+    model.target = target;
+    if (const auto own = models.find_own(target, project)) describe(*own, model);
+  });
   const SamplingOptions& sampling = request.sampling;
   const SamplingOptions off;
   const auto add = [&](const char* name, const auto& value, const auto& unset) {
@@ -41,7 +49,6 @@ governance::AnswerModel answer_model(const ServedModels& models, const Principal
   add("max_tokens", request.max_tokens, 0);
   add("tools", request.tools.size(), std::size_t{0});
   if (request.constraint) out.parameters.emplace_back("constrained", "yes");
-  return out;
 }
 
 void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer, const std::vector<Annotation>& annotations, const GroundingSettings& settings) {

@@ -3,6 +3,7 @@
 
 #include "gateway/api/openai/responses_json.h"
 #include "gateway/api/openai/served_models.h"
+#include "gateway/api/pipeline.h"
 #include "gateway/grounding/answerer.h"
 #include "gateway/grounding/settings.h"
 #include "governance/passport/answer_record.h"
@@ -11,8 +12,9 @@ namespace stoa::gateway::openai {
 
 std::int64_t code_points(std::string_view text);  // of valid UTF-8
 
-// `request.model` need not be one of `models`: quoting answers without one.
-governance::AnswerModel answer_model(const ServedModels& models, const Principal& asker, const ChatRequest& request);
+// The model that is asked, and of a route what answers in the end. `request.model` need not be one of `models`: quoting answers without one. `models`
+// outlives the scope.
+void note_model(RequestScope& scope, const ServedModels& models, const ChatRequest& request);
 
 // Passages, citations and how the answer was made from them; `annotations` stand for the answer's citations, in their order.
 void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer, const std::vector<Annotation>& annotations, const GroundingSettings& settings);

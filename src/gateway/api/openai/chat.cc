@@ -21,7 +21,7 @@ Reply chat(const Dependencies& dependencies, RequestScope& scope) {
   const AnswerHead head{.id = new_id("chatcmpl"), .created = scope.started() / 1'000'000, .model = call.request.model,
                         .logprobs = call.request.sampling.logprobs >= 0, .priority = call.request.priority};
   scope.set_answer_id(head.id);
-  scope.answer().model = answer_model(dependencies.models, scope.principal(), call.request);
+  note_model(scope, dependencies.models, call.request);
   if (!call.stream) {
     STOA_TRY(answer, collect_answer(scope, *generator, generation, kPrompt));
     return ok_json(chat_json(head, answer.choices, answer.usage));

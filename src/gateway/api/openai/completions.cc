@@ -26,7 +26,7 @@ Reply complete(const Dependencies& dependencies, RequestScope& scope) {
   const AnswerHead head{.id = new_id("cmpl"), .created = scope.started() / 1'000'000, .model = call.request.model,
                         .logprobs = call.request.sampling.logprobs >= 0};
   scope.set_answer_id(head.id);
-  scope.answer().model = answer_model(dependencies.models, scope.principal(), call.request);
+  note_model(scope, dependencies.models, call.request);
   if (!call.stream) {
     STOA_TRY(answer, collect_answer(scope, *generator, generation, kPrompt));
     for (std::size_t i = 0; call.echo && i < answer.choices.size(); ++i)

@@ -81,7 +81,7 @@ Status ResponseRun::prepare() {
     STOA_TRY(generator, dependencies_.models.generator(call_.request.model, scope_.principal().project));
     generator_ = generator;
     if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;
-    scope_.answer().model = answer_model(dependencies_.models, scope_.principal(), call_.request);
+    note_model(scope_, dependencies_.models, call_.request);
   }
   if (!call_.previous_response_id.empty()) {
     STOA_TRY(messages, dependencies_.responses.history(scope_.principal(), call_.previous_response_id));

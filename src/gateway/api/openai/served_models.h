@@ -42,7 +42,9 @@ class ServedModels {
   std::vector<ServedModel> all(std::string_view project) const;  // each model, then its adapters as "<model>:<adapter>"; then the routes
   // Adapters are found under their own names as well. kNotFound with the parameter "model" (code model_not_found).
   Result<ServedModel> find(std::string_view id, std::string_view project) const;
-  // Of this server alone, for targets of routes. kNotFound.
+  // Of this server alone, for targets of routes.
+  std::optional<ServedModel> find_own(std::string_view id, std::string_view project) const;
+  // kNotFound.
   Result<std::shared_ptr<models::Generator>> own_generator(std::string_view id, std::string_view project) const;
   // What answers when the caller names no model: the first generator; null when there is none.
   const ServedModel* default_generator() const;
@@ -53,8 +55,6 @@ class ServedModels {
 
  private:
   Result<ServedModel> need(std::string_view id, std::string_view kind, std::string_view project) const;
-
-  std::optional<ServedModel> find_own(std::string_view id, std::string_view project) const;
 
   std::vector<ServedModel> models_;
   RouteDirectory* const directory_;
