@@ -1,7 +1,7 @@
 """What governance adds to a request: end to end over loopback HTTP and part by part, in a small installation and in a large one.
 
 The large one has 100,000 keys, 10,000 rules and 10 million audit entries (`--quick`: 100,000); it is made once, in build/bench/governance, which
-takes some minutes and about 10 GB.
+takes some minutes and about 5 GB.
 """
 
 import json

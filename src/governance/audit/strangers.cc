@@ -55,10 +55,6 @@ Result<std::unique_ptr<StrangerLog>> StrangerLog::open(infra::SqlDatabase& datab
   return log;
 }
 
-Status StrangerLog::add(std::string_view address, std::string_view resource) {
-  return add({.address = std::string(address), .resource = std::string(resource), .reason = "unauthenticated"});
-}
-
 Status StrangerLog::add(const StrangerAttempts& attempts) {
   infra::Packer packer;
   packer.add(attempts.time != 0 ? attempts.time : clock_.now()).add(without_host(attempts.address)).add(shortened(attempts.resource));

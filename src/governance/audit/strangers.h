@@ -38,8 +38,6 @@ class StrangerLog {
 
   // Counted when it returns.
   Status add(const StrangerAttempts& attempts);
-  // One without a credential that works.
-  Status add(std::string_view address, std::string_view resource);
   // Enters the minutes that have passed into the audit log. Cheap when there is nothing; call it now and then.
   Status close();
 
