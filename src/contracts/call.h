@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/time.h"
 #include "base/trace.h"
@@ -10,11 +11,13 @@
 
 namespace stoa {
 
-// Where a call comes from and what for, as far as it is known: policies may ask (context.address, context.tls, context.purpose).
+// Where a call comes from and what for, as far as it is known: policies may ask (context.address, context.tls, context.purpose, context.data_class, context.tags).
 struct Origin {
   std::string address;  // IPv4 or IPv6 without a port; empty inside the machine (command line, resumed jobs)
   bool tls = false;     // meaningful with an address
   std::string purpose;  // what the caller says it is for; empty: nothing was said
+  std::string data_class;         // what the caller says its content is: "restricted"; empty: nothing was said
+  std::vector<std::string> tags;  // what its cost is booked under: "team=search", sorted
 };
 
 // One call of one principal. Cheap to copy; `trace` outlives the call. A service reads what it needs and passes it on.
@@ -25,6 +28,7 @@ struct Call {
   Deadline deadline;
   CancelToken cancel;          // set when the client goes away
   Origin origin{};
+  bool batch = false;          // of a batch: served after everything else, and priced as such
 
   // A call that comes from no request: of the command line, or of a job in the name of `principal`.
   static Call of(Principal principal) {

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.h"
+
 namespace stoa {
 
 // A tool that a model may call.
@@ -31,12 +33,22 @@ struct ToolCall {
   std::string arguments;  // a JSON object
 };
 
+// A picture in a message. Local models read text only, and refuse it.
+struct ChatImage {
+  std::string media_type;  // "image/png"; empty where only `url` is known
+  std::string data;        // base64; empty: the target fetches `url` itself
+  std::string url;
+  std::string detail;      // how closely to look: "low", "high", "auto"; empty: not said
+  std::size_t at = 0;      // byte of ChatMessage::content before which it stands
+};
+
 struct ChatMessage {
   std::string role;     // system, user, assistant, tool
   std::string content;  // valid UTF-8
   std::vector<ToolCall> tool_calls = {};  // assistant
   std::string tool_call_id = {};          // tool: the call that `content` answers
   std::string reasoning = {};             // assistant: what it thought before `content`
+  std::vector<ChatImage> images = {};     // by `at`, ascending
 };
 
 // What an answer has to look like; it does by construction. Reasoning and tool calls, where there are any, stand outside it.
@@ -73,6 +85,9 @@ struct ChatRequest {
   ToolChoice tool_choice;             // with kNone the model is not told of the tools
   bool parallel_tool_calls = true;    // more than one call in an answer
   std::optional<AnswerConstraint> constraint;
+  std::string reasoning_effort;       // none, minimal, low, medium or high; empty: not said. What cannot reason ignores it
+  std::vector<std::string> sources;   // documents whose text is in the prompt: "doc_...@version"
+  bool whole = false;                 // nothing of the answer is shown before it is complete: a target that broke midway may still be replaced
 };
 
 struct Usage {
@@ -86,8 +101,8 @@ struct Usage {
   std::int64_t total_micros = 0;
 };
 
-// kToolCalls: the answer is complete and calls tools.
-enum class FinishReason { kStop, kToolCalls, kLength, kCancelled, kError };
+// kToolCalls: the answer is complete and calls tools. kContentFilter: the target withheld (the rest of) it.
+enum class FinishReason { kStop, kToolCalls, kLength, kContentFilter, kCancelled, kError };
 
 struct TokenLogprob {
   std::int32_t token = 0;
@@ -112,10 +127,29 @@ struct ChatDelta {
   std::vector<ToolCallDelta> tool_calls = {};
 };
 
+// An answer that was not generated anew.
+struct CacheHit {
+  std::string kind;       // "exact"; "semantic": of a question much like it; "shared": of an equal request at the same time
+  std::string source;     // id of the request that it was generated for
+  double similarity = 1;  // of the questions
+};
+
+// Work that another target did for the same request, and that has to be paid.
+struct ChatCharge {
+  std::string target;  // as ChatOutcome::target
+  std::string what;    // "hedge": asked in case the first is slow; "retry": broke midway and was replaced; "alternative": gave another of the answers
+  Usage usage;
+};
+
 struct ChatOutcome {
   FinishReason finish = FinishReason::kStop;
   Usage usage;
+  std::string stop = {};  // kStop: the one of ChatRequest::stop that ended the answer; empty where it ended by itself, or where the target does not tell
   std::string target = {};  // which one answered, where a route chose: "provider/model", or the model of this server; empty otherwise
+  bool own_prompt = false;  // the prompt is paid for each answer, also for alternatives of one prompt
+  std::optional<Error> failure = {};  // kError: the answer broke after its first piece; `usage` is what there was until then
+  std::optional<CacheHit> cache = {};
+  std::vector<ChatCharge> also = {};
 };
 
 }  // namespace stoa

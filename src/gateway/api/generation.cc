@@ -4,6 +4,7 @@
 #include <atomic>
 #include <mutex>
 #include <ranges>
+#include <span>
 #include <thread>
 
 namespace stoa::gateway {
@@ -47,7 +48,9 @@ class Run {
   }
 
   Result<GenerationOutcome> result() && {
-    if (error_) return fail(std::move(*error_));
+    if (outcome_.charges.empty()) return fail(error_ ? std::move(*error_) : error(ErrorCode::kInternal, "nothing was generated"));
+    outcome_.failure = std::move(error_);
+    if (hits_ > 0 && hits_ == answers_) outcome_.cache = std::move(hit_);
     return std::move(outcome_);
   }
 
@@ -60,15 +63,34 @@ class Run {
       return !stopped_;
     });
     std::lock_guard lock(mutex_);
-    if (outcome && outcome->finish == FinishReason::kError) outcome = fail(ErrorCode::kInternal, "the model failed while generating");
+    if (outcome) book(*outcome, i % static_cast<std::size_t>(generation_.choices) == 0);
+    if (outcome && outcome->finish == FinishReason::kError)
+      outcome = fail(outcome->failure ? std::move(*outcome->failure) : error(ErrorCode::kInternal, "the model failed while generating"));
     if (!outcome) {
       if (!error_ && !stopped_) error_ = outcome.error();
       stopped_ = true;
       return;
     }
-    if (!outcome->target.empty()) outcome_.target = outcome->target;
-    add_usage(outcome_.usage, outcome->usage, i % static_cast<std::size_t>(generation_.choices) == 0);
     if (!stopped_ && !sink_.done(index, *outcome)) stopped_ = true;
+  }
+
+  // What comes from a cache and what does not are not priced alike: a hit among alternatives that were generated counts as one of these.
+  void book(const ChatOutcome& outcome, bool first_of_prompt) {
+    ++answers_;
+    if (outcome.cache) {
+      ++hits_;
+      hit_ = outcome.cache;
+    }
+    add(outcome.target, "alternative", outcome.usage, first_of_prompt || outcome.own_prompt);
+    for (const ChatCharge& charge : outcome.also) add(charge.target, charge.what, charge.usage, true);
+  }
+  void add(const std::string& target, std::string_view what, const Usage& usage, bool count_prompt) {
+    auto& charges = outcome_.charges;
+    auto same = std::ranges::find_if(charges, [&](const ChatCharge& known) { return known.target == target && (known.what == what || known.what.empty()); });
+    // The first that is no help to another is the one that the request is booked on.
+    if (same == charges.end()) same = charges.insert(charges.end(), {target, charges.empty() ? "" : std::string(what), {}});
+    add_usage(same->usage, usage, count_prompt);
+    add_usage(outcome_.usage, usage, count_prompt);
   }
 
   const Call& call_;
@@ -79,6 +101,8 @@ class Run {
   std::atomic<bool> stopped_ = false;
   std::mutex mutex_;
   GenerationOutcome outcome_;
+  std::optional<CacheHit> hit_;
+  std::size_t answers_ = 0, hits_ = 0;
   std::optional<Error> error_;
 };
 
@@ -170,11 +194,15 @@ Result<GenerationOutcome> run_generation(const Call& call, models::Generator& ge
   span.set("stoa.queue_micros", usage.queue_micros);
   span.set("stoa.first_token_micros", usage.first_token_micros);
   span.set("stoa.compute_micros", usage.compute_micros);
+  if (outcome->failure) {
+    span.fail(outcome->failure->message);
+    outcome->failure = context_overflow(std::move(*outcome->failure), param);
+  }
   return outcome;
 }
 
 UsageReport report_usage(const RequestScope& scope, const Usage& usage) {
-  return {.usage = usage, .request_id = scope.call().request_id, .trace_id = scope.trace().id(), .cost_micro_usd = scope.cost()};
+  return {.usage = usage, .cache = {}, .request_id = scope.call().request_id, .trace_id = scope.trace().id(), .cost_micro_usd = scope.cost()};
 }
 
 JsonObject stoa_json(const UsageReport& report) {
@@ -188,15 +216,26 @@ JsonObject stoa_json(const UsageReport& report) {
   out["time_to_first_token_ms"] = static_cast<double>(usage.first_token_micros) / 1e3;
   out["tokens_per_second"] = measurable ? static_cast<double>(usage.completion_tokens - 1) * 1e6 / static_cast<double>(decode_micros) : 0.0;
   out["queue_ms"] = static_cast<double>(usage.queue_micros) / 1e3;
+  if (report.cache) out["cache"] = JsonObject{{"kind", report.cache->kind}, {"source", report.cache->source}, {"similarity", report.cache->similarity}};
   return out;
+}
+
+Result<UsageReport> settle_generation(RequestScope& scope, const GenerationOutcome& outcome) {
+  const ChatCharge& first = outcome.charges.front();
+  for (const ChatCharge& charge : std::span(outcome.charges).subspan(1)) STOA_CHECK(scope.charge(charge));
+  STOA_CHECK(scope.settle(first.usage, first.target, outcome.cache ? &*outcome.cache : nullptr));
+  if (outcome.failure) return fail(*outcome.failure);
+  UsageReport report = report_usage(scope, outcome.usage);
+  report.cache = outcome.cache;
+  return report;
 }
 
 Result<UsageReport> run_settled(RequestScope& scope, models::Generator& generator, const Generation& generation, const GenerationSink& sink,
                                 std::string_view param) {
   STOA_TRY(outcome, run_generation(scope.call(), generator, generation, sink, param));
-  STOA_CHECK(scope.settle(outcome.usage, outcome.target));
+  STOA_TRY(report, settle_generation(scope, outcome));
   if (scope.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "the client went away");
-  return report_usage(scope, outcome.usage);
+  return report;
 }
 
 std::string question_of(const Generation& generation) {
@@ -213,7 +252,8 @@ void Choice::add(const ChatDelta& delta) {
   logprobs.insert(logprobs.end(), delta.logprobs.begin(), delta.logprobs.end());
 }
 
-Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view param) {
+Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& generator, Generation& generation, std::string_view param) {
+  for (ChatRequest& request : generation.requests) request.whole = true;
   std::vector<Choice> choices(generation.requests.size());
   const GenerationSink sink{
       .delta = [&](int index, const ChatDelta& delta) {
@@ -222,6 +262,7 @@ Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& g
       },
       .done = [&](int index, const ChatOutcome& outcome) {
         choices[static_cast<std::size_t>(index)].finish = outcome.finish;
+        choices[static_cast<std::size_t>(index)].stop = outcome.stop;
         return true;
       }};
   STOA_TRY(usage, run_settled(scope, generator, generation, sink, param));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,10 @@ struct Generation {
 };
 
 struct GenerationOutcome {
-  Usage usage;                         // a prompt counts once, however many alternatives it has
-  std::string target;                  // which target of a route answered; of alternatives that several answered, one of these. Empty without a route
+  Usage usage;                       // of all together; a prompt counts once, however many alternatives it has, unless it was paid for each
+  std::vector<ChatCharge> charges;   // what it is made of, by target: the first did (most of) the work. Never empty
+  std::optional<CacheHit> cache;     // none of it was generated anew
+  std::optional<Error> failure;      // it broke after its first piece: what there was until then has to be paid
 };
 
 // `request` `choices` times; a seed is moved on for each, so that alternatives differ and can be reproduced.
@@ -47,19 +50,23 @@ Status allow_priority(RequestScope& scope, const ChatRequest& request);
 Result<std::int64_t> reserve_generation(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view kind,
                                         std::string_view param);
 
-// At most kParallel run at once. The first error stops the others.
+// At most kParallel run at once. The first error stops the others; when any of them has given a piece, it comes as GenerationOutcome::failure.
 Result<GenerationOutcome> run_generation(const Call& call, models::Generator& generator, const Generation& generation,
                                          const GenerationSink& sink, std::string_view param);
 
 // What a request measured, as each dialect words it.
 struct UsageReport {
   Usage usage;
+  std::optional<CacheHit> cache;
   std::string request_id;
   std::string trace_id;
   std::int64_t cost_micro_usd = 0;
 };
 UsageReport report_usage(const RequestScope& scope, const Usage& usage);
 JsonObject stoa_json(const UsageReport& report);  // what usage has under "stoa"
+
+// Books what every target did, and gives what went wrong after that, if anything did.
+Result<UsageReport> settle_generation(RequestScope& scope, const GenerationOutcome& outcome);
 
 // Runs a reserved generation and settles it. kCancelled when the client has gone.
 Result<UsageReport> run_settled(RequestScope& scope, models::Generator& generator, const Generation& generation, const GenerationSink& sink,
@@ -75,6 +82,7 @@ struct Choice {
   std::vector<ToolCall> tool_calls;
   std::vector<TokenLogprob> logprobs;
   FinishReason finish = FinishReason::kStop;
+  std::string stop;  // as ChatOutcome::stop
 
   void add(const ChatDelta& delta);
 };
@@ -84,6 +92,6 @@ struct CollectedAnswer {
   std::vector<Choice> choices;
   UsageReport usage;
 };
-Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& generator, const Generation& generation, std::string_view param);
+Result<CollectedAnswer> collect_answer(RequestScope& scope, models::Generator& generator, Generation& generation, std::string_view param);
 
 }  // namespace stoa::gateway

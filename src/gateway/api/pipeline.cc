@@ -32,6 +32,40 @@ bool is_told(const FinishedRequest& finished, governance::Action action) {
   return finished.error || !finished.kind.empty() || (action != governance::Action::kModelList && action != governance::Action::kSystemRead);
 }
 
+bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+
+Status read_data_class(std::string_view header, Origin& origin) {
+  constexpr std::size_t kMost = 64;
+  const auto allowed = [](char c) { return (is_alphanumeric(c) && !(c >= 'A' && c <= 'Z')) || c == '.' || c == '_' || c == '-'; };
+  if (header.size() > kMost || !std::ranges::all_of(header, allowed))
+    return fail(error(ErrorCode::kInvalidArgument, "the header {} has to be at most {} lower-case letters, digits and ._-", kDataClassHeader, kMost).with_param(std::string(kDataClassHeader)));
+  origin.data_class = header;
+  return {};
+}
+
+Status read_tags(std::string_view header, Origin& origin) {
+  constexpr std::size_t kMostTags = 16, kMostLetters = 64;
+  const auto word = [&](std::string_view text) {
+    return !text.empty() && text.size() <= kMostLetters && std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || std::string_view("._:/@-").contains(c); });
+  };
+  while (!header.empty()) {
+    const auto comma = header.find(',');
+    std::string_view tag = header.substr(0, comma);
+    header = comma == std::string_view::npos ? std::string_view() : header.substr(comma + 1);
+    while (tag.starts_with(' ')) tag.remove_prefix(1);
+    while (tag.ends_with(' ')) tag.remove_suffix(1);
+    const auto equals = tag.find('=');
+    if (equals == std::string_view::npos || !word(tag.substr(0, equals)) || !word(tag.substr(equals + 1)) || origin.tags.size() == kMostTags)
+      return fail(error(ErrorCode::kInvalidArgument, "the header {} has to be at most {} tags such as team=search,env=prod, each word of at most {} letters, digits and ._:/@-", kTagsHeader,
+                        kMostTags, kMostLetters)
+                      .with_param(std::string(kTagsHeader)));
+    origin.tags.emplace_back(tag);
+  }
+  std::ranges::sort(origin.tags);
+  origin.tags.erase(std::ranges::unique(origin.tags).begin(), origin.tags.end());
+  return {};
+}
+
 Result<std::string> checked_key(std::string_view key) {
   if (key.size() > kMaxKey) return fail(ErrorCode::kUnauthenticated, "the API key is longer than any key of this server");
   return std::string(key);
@@ -66,6 +100,8 @@ Result<Origin> origin_of(const infra::HttpRequest& request) {
   if (origin.purpose.size() > kMostPurpose || !std::ranges::all_of(origin.purpose, printable))
     return fail(error(ErrorCode::kInvalidArgument, "the header {} has to be at most {} printable ASCII characters", kPurposeHeader, kMostPurpose)
                     .with_param(std::string(kPurposeHeader)));
+  STOA_CHECK(read_data_class(request.headers.get(kDataClassHeader), origin));
+  STOA_CHECK(read_tags(request.headers.get(kTagsHeader), origin));
   return origin;
 }
 
@@ -127,7 +163,7 @@ Status RequestScope::reserve(std::string_view kind, std::string_view model, cons
   return {};
 }
 
-Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_view target) {
+Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_view target, const CacheHit* cache) {
   Span span = call_.span("cost settle");
   finished_.usage = usage;
   if (!target.empty()) {
@@ -135,9 +171,22 @@ Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_v
     finished_.model = target;
     if (describe_target_) describe_target_(answer().model, target);
   }
-  STOA_TRY(cost, concluded_ ? pipeline_.parts_.ledger.settle(reservation_, usage) : pipeline_.parts_.ledger.settle(reservation_, usage, group_));
-  finished_.cost = cost;
-  return cost;
+  if (cache != nullptr) reservation_.priced_as(governance::PriceClass::kCached);
+  STOA_TRY(cost, settled(reservation_, usage));
+  finished_.cost = cost + charged_;
+  return finished_.cost;
+}
+
+Status RequestScope::charge(const ChatCharge& charge) {
+  STOA_TRY(reservation, pipeline_.parts_.ledger.reserve(call_, fmt::format("{}.{}{}", finished_.kind, charge.what, ++charges_), charge.target, 0));
+  STOA_TRY(cost, settled(reservation, charge.usage));
+  charged_ += cost;
+  return {};
+}
+
+// With the other records of the request, unless these are written already.
+Result<governance::Money> RequestScope::settled(governance::Reservation& reservation, const Usage& usage) {
+  return concluded_ ? pipeline_.parts_.ledger.settle(reservation, usage) : pipeline_.parts_.ledger.settle(reservation, usage, group_);
 }
 
 void RequestScope::set_content(std::string input, std::string output) {

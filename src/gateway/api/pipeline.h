@@ -76,7 +76,10 @@ class RequestScope {
   Status reserve(std::string_view kind, std::string_view model, const Usage& estimate, std::span<const std::string> targets = {});
   // Writes the usage row and gives the cost, also for work that ended early: what was computed is paid.
   // `target`: which of the targets did it; empty: the model that was named.
-  Result<governance::Money> settle(const Usage& usage, std::string_view target = {});
+  // `cache`: it was not generated anew, and is priced as such. One settlement of a request; what others did for it is charged before.
+  Result<governance::Money> settle(const Usage& usage, std::string_view target = {}, const CacheHit* cache = nullptr);
+  // Writes the usage row of what another target did besides, whatever the budget says: it was done.
+  Status charge(const ChatCharge& charge);
 
   void set_answer_id(std::string id) { finished_.answer_id = std::move(id); }
   // What is recorded of the answer, for its passport: routes that give answers note the model and the grounds; the rest comes from the scope.
@@ -111,6 +114,7 @@ class RequestScope {
   void add_headers(infra::HttpHeaders& headers) const;
   std::string answer_record();
   governance::AuditEntry entry() const;
+  Result<governance::Money> settled(governance::Reservation& reservation, const Usage& usage);
   RequestFinished event();
 
   const Pipeline& pipeline_;
@@ -122,6 +126,8 @@ class RequestScope {
   governance::AnswerRecord answer_;
   std::function<void(governance::AnswerModel&, std::string_view)> describe_target_;  // may be empty
   governance::Reservation reservation_;
+  governance::Money charged_ = 0;    // for what other targets did
+  int charges_ = 0;
   infra::JournalGroup group_;        // what is recorded of the request, with one write
   governance::Action action_;
   SteadyTime start_;
@@ -208,7 +214,11 @@ Result<milliseconds> requested_timeout(const infra::HttpRequest& request, millis
 
 // What the caller says the request is for: context.purpose of policies.
 inline constexpr std::string_view kPurposeHeader = "x-stoa-purpose";
-// Where a request comes from. kInvalidArgument for a purpose of more than 128 bytes, or with other characters than those of printable ASCII.
+// What the caller says its content is (context.data_class): 1 to 64 lower-case letters, digits and ._-
+inline constexpr std::string_view kDataClassHeader = "x-stoa-data-class";
+// What its cost is booked under: "team=search,env=prod", at most 16. Keys and values are of 1 to 64 letters, digits and ._:/@-
+inline constexpr std::string_view kTagsHeader = "x-stoa-tags";
+// Where a request comes from, and what it says of itself. kInvalidArgument names the header that is not of its form; a purpose has at most 128 printable characters.
 Result<Origin> origin_of(const infra::HttpRequest& request);
 
 // The key or token of "Authorization: Bearer <key>" or of "x-api-key: <key>", as the Anthropic clients send it; both may be there when they hold the

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +42,11 @@ struct GroundedAnswer {
   AnswerMode mode = AnswerMode::kExtractive;
   FinishReason finish = FinishReason::kStop;
   Usage usage;
-  std::string target{};  // which target of a route wrote it; empty without one
+  // As the generator told (ChatOutcome); a failure comes with what has to be paid, and there is no answer then.
+  std::string target{};
+  std::vector<ChatCharge> also{};
+  std::optional<CacheHit> cache{};
+  std::optional<Error> failure{};
 };
 
 // Receives the text as it becomes certain: pieces in order, together equal to GroundedAnswer::text. False stops.

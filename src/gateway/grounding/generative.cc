@@ -165,6 +165,18 @@ Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const Ground
   answer.mode = AnswerMode::kGenerative;
   CheckedStream stream(call, settings_, evidence, sink, answer);
   STOA_TRY(outcome, generator_.generate(call, chat, [&](const ChatDelta& delta) { return stream.add(delta.text); }));
+  const auto tell = [&] {
+    answer.usage = outcome.usage;
+    answer.target = outcome.target;
+    answer.also = outcome.also;
+    answer.cache = outcome.cache;
+    answer.usage.compute_micros += evidence.compute_micros();
+  };
+  if (outcome.finish == FinishReason::kError) {
+    tell();
+    answer.failure = outcome.failure ? *outcome.failure : error(ErrorCode::kInternal, "the model failed while generating");
+    return answer;
+  }
   if (call.cancel.cancelled()) return fail(ErrorCode::kCancelled, "the caller went away");
   stream.finish(outcome.finish == FinishReason::kLength);
   STOA_CHECK(stream.status());
@@ -175,9 +187,7 @@ Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const Ground
     answer = std::move(quoted);
     answer.dropped_sentences = dropped;
   }
-  answer.usage = outcome.usage;
-  answer.target = outcome.target;
-  answer.usage.compute_micros += evidence.compute_micros();
+  tell();
   span.set("stoa.grounding.citations", static_cast<std::int64_t>(answer.citations.size()));
   span.set("stoa.grounding.dropped_sentences", static_cast<std::int64_t>(answer.dropped_sentences));
   return answer;

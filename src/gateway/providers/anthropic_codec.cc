@@ -11,6 +11,7 @@ namespace {
 using infra::HttpClientRequest;
 
 constexpr std::string_view kFamily = "anthropic", kVersion = "2023-06-01";
+constexpr std::size_t kMostStop = 1024;  // bytes of a stop sequence
 constexpr int kDefaultMaxTokens = 4096;       // the protocol demands a limit; the option max_tokens sets another
 constexpr std::string_view kAnswerTool = "answer";  // whose arguments are the answer, where JSON is asked for
 
@@ -157,6 +158,7 @@ class AnthropicDecoder final : public EventDecoder {
       if (const JsonObject* usage = upstream_object(object, "usage")) count(*usage, true, answer);
       const JsonObject* delta = upstream_object(object, "delta");
       const std::string_view reason = delta == nullptr ? std::string_view() : upstream_text(*delta, "stop_reason");
+      if (reason == "stop_sequence") answer.stop = upstream_text(*delta, "stop_sequence").substr(0, kMostStop);
       return reason.empty() ? Status() : finish(reason, answer);
     }
     if (type == "message_stop") {
@@ -236,8 +238,8 @@ class AnthropicDecoder final : public EventDecoder {
 
   Status finish(std::string_view reason, UpstreamAnswer& answer) {
     if (reason == "refusal")
-      return fail(error(ErrorCode::kInvalidArgument, "the provider's model refused to go on").with_hint("what was asked, or the answer to it, is against the provider's rules"));
-    if (reason == "max_tokens" || reason == "model_context_window_exceeded")
+      answer.finish = FinishReason::kContentFilter;
+    else if (reason == "max_tokens" || reason == "model_context_window_exceeded")
       answer.finish = FinishReason::kLength;
     else if (reason == "tool_use")
       answer.finish = calls_ > 0 ? FinishReason::kToolCalls : FinishReason::kStop;

@@ -26,6 +26,7 @@ struct UpstreamAnswer {
   Usage usage;
   bool prompt_counted = false, completion_counted = false;  // by the upstream, for good
   std::optional<FinishReason> finish;
+  std::string stop;        // which stop sequence ended it, where the upstream tells
   bool complete = false;   // the family's end marker was read
   bool stopped = false;    // the sink wants no more
   std::int64_t deltas = 0;

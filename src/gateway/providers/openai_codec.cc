@@ -266,14 +266,14 @@ class OpenAiDecoder final : public EventDecoder {
   }
 
   Status finish(std::string_view reason, UpstreamAnswer& answer) {
-    if (reason == "content_filter")
-      return fail(error(ErrorCode::kInvalidArgument, "its content filter ended the answer").with_hint("what was asked, or the answer to it, is against the provider's rules"));
     ChatDelta empty;  // a call without arguments has an empty object of them
     for (auto& [place, call] : calls_)
       if (!std::exchange(call.has_arguments, true)) empty.tool_calls.push_back({.index = call.index, .id = {}, .name = {}, .arguments = "{}"});
     if (!empty.tool_calls.empty()) answer.give(empty);
     if (reason == "length")
       answer.finish = FinishReason::kLength;
+    else if (reason == "content_filter")
+      answer.finish = FinishReason::kContentFilter;
     else if (reason == "tool_calls" || reason == "function_call" || (reason == "stop" && !calls_.empty()))
       answer.finish = FinishReason::kToolCalls;
     else if (reason == "stop" || reason == "eos" || reason == "eos_token" || reason == "stop_sequence")

@@ -84,8 +84,11 @@ class ProviderGenerator final : public models::Generator {
       return sink(delta);
     };
     UpstreamAnswer answer(timed);
-    STOA_TRY(finish, run(*encoded, credential, request, answer));
-    ChatOutcome outcome{.finish = finish, .usage = answer.usage};
+    auto finish = run(*encoded, credential, request, answer);
+    if (!finish && answer.deltas == 0) return fail(std::move(finish).error());
+    // What broke after its first piece was served, and is paid, as far as it went.
+    ChatOutcome outcome{.finish = finish.value_or(FinishReason::kError), .usage = answer.usage, .stop = answer.stop, .own_prompt = true};
+    if (!finish) outcome.failure = std::move(finish).error();
     if (!answer.prompt_counted) outcome.usage.prompt_tokens = estimated_tokens(prompt_bytes(request));
     if (!answer.completion_counted) outcome.usage.completion_tokens = estimated_tokens(answer.bytes);
     outcome.usage.first_token_micros = first;

@@ -46,9 +46,9 @@ std::string told(std::string_view family, Replay& upstream, const ChatRequest& r
   add("reasoning", reasoning);
   add("calls", calls);
   add("logprobs", logprobs == 0 ? "" : fmt::format("{}", logprobs));
-  if (!outcome) return out + fmt::format("{}: {}{}", error_info(outcome.error().code).name, outcome.error().message,
-                                         outcome.error().retry_after > 0 ? fmt::format(" (after {} s)", outcome.error().retry_after) : "");
-  constexpr std::array kNames{"stop", "tools", "length", "cancelled", "error"};
+  if (const Error* failed = !outcome ? &outcome.error() : outcome->failure ? &*outcome->failure : nullptr)
+    return out + fmt::format("{}: {}{}", error_info(failed->code).name, failed->message, failed->retry_after > 0 ? fmt::format(" (after {} s)", failed->retry_after) : "");
+  constexpr std::array kNames{"stop", "tools", "length", "filter", "cancelled"};
   const Usage& usage = outcome->usage;
   return out + fmt::format("finish={} usage={}({})/{}({})", kNames[static_cast<std::size_t>(outcome->finish)], usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens,
                            usage.reasoning_tokens);
@@ -116,7 +116,7 @@ data: [DONE]
     {"an error in the stream", "data: {\"choices\":[{\"delta\":{\"content\":\"Par\"}}]}\n\ndata: {\"error\":{\"message\":\"The server had an error\",\"type\":\"server_error\"}}\n\n",
      "text=Par unavailable: provider up: the stream ended with an error server_error: The server had an error"},
     {"a limit in the stream", "data: {\"error\":{\"message\":\"slow down\",\"type\":\"requests\",\"code\":\"rate_limit_exceeded\"}}\n\n", "resource_exhausted: provider up: the stream ended with an error rate_limit_exceeded: slow down"},
-    {"a filter", "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\n", "invalid_argument: provider up: its content filter ended the answer"},
+    {"a filter", "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"content_filter\"}]}\n\ndata: [DONE]\n\n", "finish=filter usage=7(0)/0(0)"},
     {"garbage", "data: <html>\n\n", "unavailable: provider up: its stream holds an event that is no JSON object: '<html>'"},
     {"a call without a name", "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]}}]}\n\n", "unavailable: provider up: its stream holds a call of a tool without the tool's name"},
     {"odd types", "data: {\"choices\":[5]}\n\n", "unavailable: provider up: its stream holds a choice that is no object"},
@@ -190,11 +190,28 @@ data: {"type":"message_stop"}
      "text=Hel unavailable: provider up: its stream ended before the answer was complete"},
     {"an end without reason", "data: {\"type\":\"message_stop\"}\n\n", "unavailable: provider up: its stream ended without a stop_reason"},
     {"an error event", "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n", "unavailable: provider up: the stream ended with an error overloaded_error: Overloaded"},
-    {"a refusal", "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"refusal\"}}\n\n", "invalid_argument: provider up: the provider's model refused to go on"},
+    {"a refusal", "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"refusal\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n", "finish=filter usage=7(0)/0(0)"},
     {"arguments of nothing", "data: {\"type\":\"content_block_delta\",\"index\":3,\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\"{\"}}\n\n", "unavailable: provider up: its stream holds arguments of a call that has not begun"},
     {"a block without place", "data: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\"}}\n\n", "unavailable: provider up: its stream begins a block that cannot be read"},
     {"what later versions add", "data: {\"type\":\"news\"}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"novel\"}}\n\n", "unavailable: provider up: its answer ended for the reason 'novel', which is none that is known"},
 };
+
+TEST(Providers, WhatBrokeIsCounted) {
+  Replay upstream;
+  upstream.body = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":11,\"output_tokens\":1}}}\n\n"
+                  "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"12345678\"}}\n\n";
+  const auto generator = open_provider(target_of("anthropic"), upstream);
+  ASSERT_TRUE(generator);
+  const auto outcome = (*generator)->generate({}, question(), [](const ChatDelta&) { return true; });
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->finish, FinishReason::kError);
+  ASSERT_TRUE(outcome->failure);
+  EXPECT_EQ(outcome->failure->code, ErrorCode::kUnavailable);
+  EXPECT_EQ(outcome->usage.prompt_tokens, 11);
+  EXPECT_EQ(outcome->usage.completion_tokens, 2) << "two tokens for eight bytes";
+  upstream.body.clear();
+  EXPECT_FALSE((*generator)->generate({}, question(), [](const ChatDelta&) { return true; })) << "nothing came, so nothing is paid";
+}
 
 TEST(AnthropicFamily, Answers) {
   for (const Case& each : kAnthropic) check("anthropic", each);

@@ -127,6 +127,8 @@ PolicyRequest Access::request(const Call& call, Action action, const Resource& r
     request.set_boolean(Attribute::kContextTls, origin.tls);
   }
   if (!origin.purpose.empty()) request.set_text(Attribute::kContextPurpose, origin.purpose);
+  if (!origin.data_class.empty()) request.set_text(Attribute::kContextDataClass, origin.data_class);
+  if (!origin.address.empty() || !origin.tags.empty()) request.set_list(Attribute::kContextTags, origin.tags);  // that a request has none is known
   if (!options_.region.empty()) request.set_text(Attribute::kContextRegion, options_.region);
   const Micros now = options_.clock->now();
   request.set_integer(Attribute::kContextHour, now % kDay / kHour);

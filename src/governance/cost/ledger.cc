@@ -16,7 +16,7 @@ constexpr std::string_view kRequests = "req";  // ids of requests
 
 // In the journal. Stored there: must not change.
 constexpr std::uint8_t kJournalKind = 2;
-constexpr std::int64_t kPackedForm = 1;
+constexpr std::int64_t kPackedForm = 2, kFormWithoutTags = 1;
 
 constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE TABLE usage_ledger (
@@ -30,7 +30,11 @@ constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE INDEX usage_reservations_by_project ON usage_reservations (project);
   CREATE TABLE budgets (project TEXT PRIMARY KEY, monthly_limit INTEGER NOT NULL);
 )sql"},
-                                             {2, "DROP TABLE usage_reservations"}};
+                                             {2, "DROP TABLE usage_reservations"},
+                                             {3, R"sql(
+  ALTER TABLE usage_ledger ADD COLUMN price_class TEXT NOT NULL DEFAULT 'standard';
+  ALTER TABLE usage_ledger ADD COLUMN tags TEXT NOT NULL DEFAULT '';
+)sql"}};
 
 // The first microsecond of the calendar month (UTC) that `time` falls in.
 Micros month_start(Micros time) {
@@ -53,11 +57,17 @@ void each_member(Row& row, const Text& text, const Number& number) {
   for (auto* member : {&row.request, &row.kind, &row.model, &row.principal, &row.tenant, &row.project}) text(*member);
   for (auto* member : {&row.time, &row.input_tokens, &row.cached_tokens, &row.output_tokens, &row.compute_micros, &row.cost}) number(*member);
 }
+template <class Row, class Text>
+void each_later_member(Row& row, const Text& text) {
+  for (auto* member : {&row.price_class, &row.tags}) text(*member);
+}
 
 std::string pack(const UsageRow& row) {
   infra::Packer packer;
   packer.add(kPackedForm);
-  each_member(row, [&](const std::string& text) { packer.add(text); }, [&](std::int64_t number) { packer.add(number); });
+  const auto text = [&](const std::string& member) { packer.add(member); };
+  each_member(row, text, [&](std::int64_t number) { packer.add(number); });
+  each_later_member(row, text);
   return packer.text();
 }
 
@@ -66,19 +76,27 @@ Result<UsageRow> unpack(ByteSpan record) {
   UsageRow row;
   std::int64_t form = 0;
   unpacker.take(form);
-  each_member(row, [&](std::string& text) { unpacker.take(text); }, [&](std::int64_t& number) { unpacker.take(number); });
+  const auto text = [&](std::string& member) { unpacker.take(member); };
+  each_member(row, text, [&](std::int64_t& number) { unpacker.take(number); });
+  if (form == kFormWithoutTags)
+    row.price_class = price_class_name(PriceClass::kStandard);
+  else
+    each_later_member(row, text);
   STOA_CHECK(unpacker.finish("usage row"));
-  if (form != kPackedForm) return fail(ErrorCode::kDataLoss, "a usage row of the journal has the unknown form {}", form);
+  if (form != kPackedForm && form != kFormWithoutTags) return fail(ErrorCode::kDataLoss, "a usage row of the journal has the unknown form {}", form);
   return row;
 }
 
-constexpr const char* kColumns = "request, kind, model, principal, tenant, project, time, input_tokens, cached_tokens, output_tokens, compute_micros, cost";
+constexpr const char* kColumns = "request, kind, model, principal, tenant, project, time, input_tokens, cached_tokens, output_tokens, compute_micros, cost, "
+                                 "price_class, tags";
 
 // The first row of a request and kind counts.
 Status insert(infra::SqlTransaction& transaction, const UsageRow& row) {
   infra::SqlParams params;
-  each_member(row, [&](const std::string& text) { params.emplace_back(text); }, [&](std::int64_t number) { params.emplace_back(number); });
-  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO usage_ledger ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", kColumns), params));
+  const auto text = [&](const std::string& member) { params.emplace_back(member); };
+  each_member(row, text, [&](std::int64_t number) { params.emplace_back(number); });
+  each_later_member(row, text);
+  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO usage_ledger ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", kColumns), params));
   static_cast<void>(added);
   return {};
 }
@@ -90,6 +108,8 @@ std::string_view group_expression(UsageGroup group) {
     case UsageGroup::kModel: return "model";
     case UsageGroup::kDay: return "strftime('%Y-%m-%d', time / 1000000, 'unixepoch')";
     case UsageGroup::kKind: return "kind";
+    case UsageGroup::kTags: return "tags";
+    case UsageGroup::kPriceClass: return "price_class";
     case UsageGroup::kNone: break;
   }
   return "''";
@@ -108,6 +128,8 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   tenant_ = std::move(other.tenant_);
   project_ = std::move(other.project_);
   request_ = std::move(other.request_);
+  tags_ = std::move(other.tags_);
+  price_class_ = other.price_class_;
   return *this;
 }
 
@@ -191,6 +213,8 @@ Result<Reservation> Ledger::reserve(const Call& call, std::string_view kind, std
   reservation.tenant_ = call.principal.tenant;
   reservation.project_ = call.principal.project;
   reservation.request_ = call.request_id;
+  for (const std::string& tag : call.origin.tags) reservation.tags_ += (reservation.tags_.empty() ? "" : ",") + tag;
+  if (call.batch) reservation.price_class_ = PriceClass::kBatch;
   std::lock_guard lock(mutex_);
   STOA_TRY(settled, settled_cost(call.request_id, kind));
   if (settled) return fail(ErrorCode::kConflict, "request {} has settled its {} already", call.request_id, kind);
@@ -225,9 +249,10 @@ Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage, infra
 
 Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage, const Record& record) {
   if (!reservation.open()) return fail(ErrorCode::kInternal, "a reservation is settled once");
-  STOA_TRY(cost, prices_.cost(reservation.model_, usage));
+  STOA_TRY(cost, prices_.cost(reservation.model_, usage, reservation.price_class_));
   const UsageRow row{reservation.request_, reservation.kind_, reservation.model_, reservation.principal_, reservation.tenant_, reservation.project_,
-                     clock_.now(), usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.compute_micros, cost};
+                     clock_.now(), usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.compute_micros, cost,
+                     std::string(price_class_name(reservation.price_class_)), reservation.tags_};
   const std::string key = key_of(row.request, row.kind);
   {
     std::lock_guard lock(mutex_);
@@ -293,6 +318,10 @@ Result<std::vector<UsageTotal>> Ledger::usage(const UsageQuery& query) {
   filter("project", query.project);
   filter("principal", query.principal);
   filter("model", query.model);
+  if (!query.tag.empty()) {
+    where += " AND instr(',' || tags || ',', ?) > 0";
+    params.push_back(fmt::format(",{},", query.tag));
+  }
   params.push_back(static_cast<std::int64_t>(query.limit));
   STOA_CHECK(catch_up());
   std::vector<UsageTotal> totals;
@@ -316,7 +345,7 @@ Result<std::vector<UsageRow>> Ledger::rows(std::string_view request) {
   for (const auto& row : found) {
     UsageRow& item = rows.emplace_back();
     STOA_CHECK(row.read(item.request, item.kind, item.model, item.principal, item.tenant, item.project, item.time, item.input_tokens, item.cached_tokens,
-                        item.output_tokens, item.compute_micros, item.cost));
+                        item.output_tokens, item.compute_micros, item.cost, item.price_class, item.tags));
   }
   return rows;
 }

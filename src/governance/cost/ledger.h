@@ -39,13 +39,15 @@ class Reservation {
   bool open() const { return ledger_ != nullptr; }
   // Who did the work in the end, where that was chosen after the reservation: it is priced and recorded as this model's.
   void done_by(std::string model) { model_ = std::move(model); }
+  void priced_as(PriceClass price_class) { price_class_ = price_class; }
   void release();
 
  private:
   friend class Ledger;
   Ledger* ledger_ = nullptr;
   Money amount_ = 0;
-  std::string kind_, model_, principal_, tenant_, project_, request_;
+  std::string kind_, model_, principal_, tenant_, project_, request_, tags_;
+  PriceClass price_class_ = PriceClass::kStandard;
 };
 
 struct UsageRow {
@@ -53,17 +55,20 @@ struct UsageRow {
   Micros time = 0;
   std::int64_t input_tokens = 0, cached_tokens = 0, output_tokens = 0, compute_micros = 0;
   Money cost = 0;
+  std::string price_class;  // price_class_name()
+  std::string tags;         // of the request: "env=prod,team=search"; empty: none
 };
 
-enum class UsageGroup { kNone, kProject, kPrincipal, kModel, kDay, kKind };
+enum class UsageGroup { kNone, kProject, kPrincipal, kModel, kDay, kKind, kTags, kPriceClass };
 struct UsageQuery {
   std::string tenant, project, principal, model;  // empty: all. The caller has checked that the principal may see them
   Micros from = 0, until = INT64_MAX;             // [from, until)
   UsageGroup by = UsageGroup::kNone;
   std::size_t limit = 1000;                       // groups, the most expensive first; at most 10,000
+  std::string tag{};                              // "team=search": of requests with that tag; empty: all
 };
 struct UsageTotal {
-  std::string group;  // id, model, kind, or day "2026-01-31" (UTC); empty for kNone
+  std::string group;  // id, model, kind, tags, class of prices, or day "2026-01-31" (UTC); empty for kNone
   std::int64_t requests = 0, input_tokens = 0, cached_tokens = 0, output_tokens = 0, compute_micros = 0;
   Money cost = 0;
 };

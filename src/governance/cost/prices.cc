@@ -17,8 +17,8 @@ Result<Money> optional_price(const infra::YamlNode& node, std::string_view key) 
 }
 
 Result<Price> parse_price(const infra::YamlNode& node) {
-  constexpr std::array<std::string_view, 5> kKeys{"model", "per_compute_second", "per_million_input_tokens", "per_million_cached_tokens",
-                                                  "per_million_output_tokens"};
+  constexpr std::array<std::string_view, 7> kKeys{"model", "per_compute_second", "per_million_input_tokens", "per_million_cached_tokens",
+                                                  "per_million_output_tokens", "batch_percent", "cached_answer_percent"};
   STOA_CHECK(node.only(kKeys));
   Price price;
   STOA_TRY(model, node.at("model"));
@@ -28,6 +28,15 @@ Result<Price> parse_price(const infra::YamlNode& node) {
   STOA_TRY(input, optional_price(node, "per_million_input_tokens"));
   STOA_TRY(cached, optional_price(node, "per_million_cached_tokens"));
   STOA_TRY(output, optional_price(node, "per_million_output_tokens"));
+  const auto percent = [&](std::string_view key, int& out) -> Status {
+    const auto* value = node.find(key);
+    if (value == nullptr) return {};
+    STOA_TRY(number, value->integer(0, 1000));
+    out = static_cast<int>(number);
+    return {};
+  };
+  STOA_CHECK(percent("batch_percent", price.batch_percent));
+  STOA_CHECK(percent("cached_answer_percent", price.cached_answer_percent));
   price.per_compute_second = second;
   price.per_million_input_tokens = input;
   price.per_million_cached_tokens = cached;
@@ -92,7 +101,16 @@ Result<Price> PriceBook::price(std::string_view model) const {
   return fail(error(ErrorCode::kNotFound, "model '{}' has no price", model).with_hint(fmt::format("add it, or an entry for \"{}\", to the price file (cost.prices)", others)));
 }
 
-Result<Money> PriceBook::cost(std::string_view model, const Usage& usage) const {
+std::string_view price_class_name(PriceClass price_class) {
+  switch (price_class) {
+    case PriceClass::kStandard: return "standard";
+    case PriceClass::kBatch: return "batch";
+    case PriceClass::kCached: return "cached";
+  }
+  return "";
+}
+
+Result<Money> PriceBook::cost(std::string_view model, const Usage& usage, PriceClass price_class) const {
   STOA_TRY(price, this->price(model));
   if (usage.cached_tokens > usage.prompt_tokens)
     return fail(ErrorCode::kInvalidArgument, "{} cached tokens of a prompt of {}", usage.cached_tokens, usage.prompt_tokens);
@@ -104,7 +122,9 @@ Result<Money> PriceBook::cost(std::string_view model, const Usage& usage) const 
     STOA_TRY(part, per_million(amount, unit));
     if (__builtin_add_overflow(sum, part, &sum)) return fail(ErrorCode::kInvalidArgument, "the cost of the usage does not fit");
   }
-  return sum;
+  const int percent = price_class == PriceClass::kBatch ? price.batch_percent : price_class == PriceClass::kCached ? price.cached_answer_percent : 100;
+  if (percent == 100) return sum;
+  return per_million(sum, Money{percent} * 10'000);
 }
 
 }  // namespace stoa::governance

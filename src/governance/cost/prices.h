@@ -20,6 +20,9 @@ namespace stoa::governance {
 using Money = std::int64_t;
 std::string format_money(Money amount, std::string_view currency);  // "0.001234 USD"
 
+enum class PriceClass : std::uint8_t { kStandard, kBatch, kCached };
+std::string_view price_class_name(PriceClass price_class);  // "standard", "batch", "cached"
+
 struct Price {
   // The exact name of a model, "*" for every other one of this server, "provider/model" for one of a provider, or "provider/*" for its others.
   std::string model;
@@ -27,6 +30,8 @@ struct Price {
   Money per_million_input_tokens = 0;
   Money per_million_cached_tokens = 0;    // cached ones instead of the input price
   Money per_million_output_tokens = 0;
+  int batch_percent = 100;        // of the cost, for work of a batch
+  int cached_answer_percent = 0;  // of the cost, for an answer that was not generated anew
 };
 
 class PriceBook {
@@ -40,7 +45,7 @@ class PriceBook {
   // The model's price, else that of "*", or of "provider/*" for a model of a provider; kNotFound when there is none.
   Result<Price> price(std::string_view model) const;
   // Each part rounded up to a whole micro-unit, then added. Negative counts are kInvalidArgument.
-  Result<Money> cost(std::string_view model, const Usage& usage) const;
+  Result<Money> cost(std::string_view model, const Usage& usage, PriceClass price_class = PriceClass::kStandard) const;
 
  private:
   static Result<PriceBook> from_yaml(const infra::YamlNode& root);

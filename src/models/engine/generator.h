@@ -22,7 +22,8 @@ struct NamedAdapter {
 };
 
 // Thread-safe: many calls at once. A call blocks until the answer is complete, the sink stops it, call.cancel is set or
-// call.deadline passes. Failures before the first delta and after it both come back as the Error.
+// call.deadline passes. A failure before the first
+// delta comes back as the Error; one after it as the Error, too, or as FinishReason::kError with what has to be paid.
 class Generator {
  public:
   virtual ~Generator() = default;

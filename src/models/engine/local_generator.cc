@@ -38,6 +38,7 @@ std::string_view finish_name(FinishReason reason) {
     case FinishReason::kStop: return "stop";
     case FinishReason::kToolCalls: return "tool_calls";
     case FinishReason::kLength: return "length";
+    case FinishReason::kContentFilter: return "content_filter";
     case FinishReason::kCancelled: return "cancelled";
     case FinishReason::kError: return "error";
   }

@@ -47,6 +47,8 @@ PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, std::string_view source
 }
 
 Result<Prompt> PromptBuilder::build(const ChatRequest& request) const {
+  if (std::ranges::any_of(request.messages, [](const ChatMessage& message) { return !message.images.empty(); }))
+    return fail(error(ErrorCode::kUnsupported, "this model reads text, and no images").with_hint("name a model of a provider that takes images").with_param("messages"));
   Prompt out;
   const auto bos = tokenizer_.special().bos;
   if (tokenizer_.adds_bos() && bos != kNoToken) out.tokens.push_back(bos);

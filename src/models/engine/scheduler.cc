@@ -322,7 +322,7 @@ void Scheduler::finish(Sequence& sequence, Result<FinishReason> reason) {
       metrics_.per_token.observe(decoding * 1e-6 / static_cast<double>(usage.completion_tokens - 1));
     }
   }
-  sequence.outbox->close(ChatOutcome{.finish = *reason, .usage = usage});
+  sequence.outbox->close(ChatOutcome{.finish = *reason, .usage = usage, .stop = sequence.text.stopped_by()});
 }
 
 void Scheduler::close_all() {

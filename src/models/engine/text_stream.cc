@@ -18,18 +18,22 @@ std::size_t partial_match(std::string_view text, std::string_view stop) {
 }  // namespace
 
 bool TextStream::push(std::string_view bytes, TokenLogprob* logprob, ChatDelta& out) {
-  if (stopped_) return true;
+  if (!stopped_by_.empty()) return true;
   held_ += bytes;
   total_ += bytes.size();
   if (logprob != nullptr) logprobs_.emplace_back(total_, std::move(*logprob));
 
   std::size_t stop_at = std::string::npos;
-  for (const auto& stop : stops_) stop_at = std::min(stop_at, held_.find(stop));
+  for (const auto& stop : stops_) {
+    const auto at = held_.find(stop);
+    if (at >= stop_at) continue;
+    stop_at = at;
+    stopped_by_ = stop;
+  }
   if (stop_at != std::string::npos) {
     release(stop_at, out);
     held_.clear();
     logprobs_.clear();
-    stopped_ = true;
     return true;
   }
   std::size_t keep = 0;

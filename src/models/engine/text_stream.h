@@ -23,6 +23,7 @@ class TextStream {
   bool push(std::string_view bytes, TokenLogprob* logprob, ChatDelta& out);
   // The answer is over: shows what was held back (nothing after a stop string).
   void finish(ChatDelta& out);
+  const std::string& stopped_by() const { return stopped_by_; }  // the stop string that was complete; empty: none
 
  private:
   void release(std::size_t bytes, ChatDelta& out);
@@ -32,7 +33,7 @@ class TextStream {
   std::size_t shown_ = 0;            // bytes of the answer before held_
   std::size_t total_ = 0;            // bytes pushed
   std::deque<std::pair<std::size_t, TokenLogprob>> logprobs_;  // end offset of a token in the answer, ascending
-  bool stopped_ = false;
+  std::string stopped_by_;
 };
 
 }  // namespace stoa::models

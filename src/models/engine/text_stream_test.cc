@@ -8,22 +8,22 @@ namespace {
 struct Case {
   const char* name;
   std::vector<std::string> stops, pieces, shown;  // what each piece lets through; one more entry for the end
-  bool stopped;
+  std::string stopped;  // by
 };
 
 TEST(TextStream, ShowsWholeCharactersAndCutsStops) {
   const Case cases[] = {
-      {"plain", {}, {"Hello", ", ", "world"}, {"Hello", ", ", "world", ""}, false},
-      {"character over three pieces", {}, {"a\xE2", "\x82", "\xAC!"}, {"a", "", "\xE2\x82\xAC!", ""}, false},
-      {"unfinished at the end", {}, {"a\xF0\x9F"}, {"a", "\xEF\xBF\xBD\xEF\xBF\xBD"}, false},
-      {"invalid byte", {}, {"a\xFFz"}, {"a\xEF\xBF\xBDz", ""}, false},
-      {"stop inside a piece", {"END"}, {"one END two"}, {"one ", ""}, true},
-      {"stop over pieces", {"\n\n"}, {"one\n", "\ntwo"}, {"one", "", ""}, true},
-      {"held back, then not a stop", {"STOP"}, {"xST", "OX"}, {"x", "STOX", ""}, false},
-      {"held back at the end", {"STOP"}, {"xST"}, {"x", "ST"}, false},
-      {"earliest of two stops", {"zz", "b"}, {"abzz"}, {"a", ""}, true},
-      {"overlapping begin", {"aab"}, {"a", "a", "a", "b", "c"}, {"", "", "a", "", "", ""}, true},
-      {"stop of half a character's bytes ahead", {"\xE2\x82\xAC"}, {"5\xE2\x82", "\xAC"}, {"5", "", ""}, true},
+      {"plain", {}, {"Hello", ", ", "world"}, {"Hello", ", ", "world", ""}, ""},
+      {"character over three pieces", {}, {"a\xE2", "\x82", "\xAC!"}, {"a", "", "\xE2\x82\xAC!", ""}, ""},
+      {"unfinished at the end", {}, {"a\xF0\x9F"}, {"a", "\xEF\xBF\xBD\xEF\xBF\xBD"}, ""},
+      {"invalid byte", {}, {"a\xFFz"}, {"a\xEF\xBF\xBDz", ""}, ""},
+      {"stop inside a piece", {"END"}, {"one END two"}, {"one ", ""}, "END"},
+      {"stop over pieces", {"\n\n"}, {"one\n", "\ntwo"}, {"one", "", ""}, "\n\n"},
+      {"held back, then not a stop", {"STOP"}, {"xST", "OX"}, {"x", "STOX", ""}, ""},
+      {"held back at the end", {"STOP"}, {"xST"}, {"x", "ST"}, ""},
+      {"earliest of two stops", {"zz", "b"}, {"abzz"}, {"a", ""}, "b"},
+      {"overlapping begin", {"aab"}, {"a", "a", "a", "b", "c"}, {"", "", "a", "", "", ""}, "aab"},
+      {"stop of half a character's bytes ahead", {"\xE2\x82\xAC"}, {"5\xE2\x82", "\xAC"}, {"5", "", ""}, "\xE2\x82\xAC"},
   };
   for (const auto& c : cases) {
     TextStream stream(c.stops);
@@ -38,7 +38,8 @@ TEST(TextStream, ShowsWholeCharactersAndCutsStops) {
     stream.finish(rest);
     shown.push_back(rest.text);
     EXPECT_EQ(shown, c.shown) << c.name;
-    EXPECT_EQ(stopped, c.stopped) << c.name;
+    EXPECT_EQ(stopped, !c.stopped.empty()) << c.name;
+    EXPECT_EQ(stream.stopped_by(), c.stopped) << c.name;
   }
 }
 

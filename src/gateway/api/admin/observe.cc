@@ -109,10 +109,10 @@ Reply list_traces(const AdminParts& parts, RequestScope& scope) {
 Result<governance::UsageGroup> parse_group(std::string_view name) {
   using enum governance::UsageGroup;
   constexpr std::pair<std::string_view, governance::UsageGroup> kGroups[] = {
-      {"none", kNone}, {"project", kProject}, {"principal", kPrincipal}, {"model", kModel}, {"day", kDay}, {"kind", kKind}};
+      {"none", kNone}, {"project", kProject}, {"principal", kPrincipal}, {"model", kModel}, {"day", kDay}, {"kind", kKind}, {"tags", kTags}, {"class", kPriceClass}};
   for (const auto& [known, group] : kGroups)
     if (name == known) return group;
-  return fail(error(ErrorCode::kInvalidArgument, "usage cannot be grouped by '{}'", name).with_hint("none, project, principal, model, day or kind").with_param("by"));
+  return fail(error(ErrorCode::kInvalidArgument, "usage cannot be grouped by '{}'", name).with_hint("none, project, principal, model, day, kind, tags or class").with_param("by"));
 }
 
 // That the project is one the caller may know of: its budget is found by its id alone.
@@ -131,6 +131,7 @@ Reply usage(const AdminParts& parts, RequestScope& scope) {
   if (query.project.empty()) query.project = scope.principal().project;
   STOA_CHECK(check_project(parts, scope, query.project));
   STOA_CHECK(scope.allow(Action::kUsageRead, governance::Resource{.tenant = query.tenant, .project = query.project, .kind = "usage", .hidden = true}));
+  query.tag = query_text(request, "tag");
   const std::string by = query_text(request, "by");
   STOA_TRY(group, parse_group(by.empty() ? "model" : by));
   query.by = group;

@@ -5,8 +5,13 @@ namespace {
 
 constexpr int kHiddenPerPing = 64;  // reasoning that is not shown keeps the stream alive all the same
 
-std::string_view stop_reason(FinishReason finish) {
-  return finish == FinishReason::kLength ? "max_tokens" : finish == FinishReason::kToolCalls ? "tool_use" : "end_turn";
+std::string_view stop_reason(FinishReason finish, const std::string& stop) {
+  switch (finish) {
+    case FinishReason::kLength: return "max_tokens";
+    case FinishReason::kToolCalls: return "tool_use";
+    case FinishReason::kContentFilter: return "refusal";
+    default: return stop.empty() ? "end_turn" : "stop_sequence";
+  }
 }
 
 JsonObject text_block(std::string_view text) {
@@ -54,7 +59,7 @@ JsonObject reported(const MessageHead& head, const UsageReport& report) {
   return out;
 }
 
-JsonObject head_json(const MessageHead& head, JsonArray content, Json reason, JsonObject usage) {
+JsonObject head_json(const MessageHead& head, JsonArray content, Json reason, const std::string& stop, JsonObject usage) {
   JsonObject out;
   out["id"] = head.id;
   out["type"] = "message";
@@ -62,7 +67,7 @@ JsonObject head_json(const MessageHead& head, JsonArray content, Json reason, Js
   out["model"] = head.model;
   out["content"] = std::move(content);
   out["stop_reason"] = std::move(reason);
-  out["stop_sequence"] = nullptr;
+  out["stop_sequence"] = stop.empty() ? Json(nullptr) : Json(stop);
   out["usage"] = std::move(usage);
   return out;
 }
@@ -81,7 +86,7 @@ Result<JsonObject> message_json(const MessageHead& head, const Choice& answer, c
       return fail(ErrorCode::kUnavailable, "the model called '{}' with arguments that are no JSON object", call.name);
     }
   }
-  return head_json(head, std::move(content), Json(stop_reason(answer.finish)), reported(head, usage));
+  return head_json(head, std::move(content), Json(stop_reason(answer.finish, answer.stop)), answer.stop, reported(head, usage));
 }
 
 bool MessageEvents::send(std::string_view type, JsonObject event) const {
@@ -100,7 +105,7 @@ bool MessageEvents::begin() {
   if (begun_) return true;
   begun_ = true;
   JsonObject event;
-  event["message"] = head_json(head_, {}, nullptr, usage_json(head_, {.prompt_tokens = prompt_tokens_}));
+  event["message"] = head_json(head_, {}, nullptr, {}, usage_json(head_, {.prompt_tokens = prompt_tokens_}));
   return send("message_start", std::move(event)) && ping();
 }
 
@@ -150,11 +155,11 @@ bool MessageEvents::add(const ChatDelta& delta) {
   return true;
 }
 
-bool MessageEvents::end(FinishReason finish, const UsageReport& usage) {
+bool MessageEvents::end(FinishReason finish, const std::string& stop, const UsageReport& usage) {
   if (!begin() || !close()) return false;
   JsonObject delta, event;
-  delta["stop_reason"] = stop_reason(finish);
-  delta["stop_sequence"] = nullptr;
+  delta["stop_reason"] = stop_reason(finish, stop);
+  delta["stop_sequence"] = stop.empty() ? Json(nullptr) : Json(stop);
   event["delta"] = std::move(delta);
   event["usage"] = reported(head_, usage);
   return send("message_delta", std::move(event));

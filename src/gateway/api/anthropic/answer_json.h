@@ -28,7 +28,7 @@ class MessageEvents {
   MessageEvents(MessageHead head, std::int64_t prompt_tokens, Send send) : head_(std::move(head)), prompt_tokens_(prompt_tokens), send_(std::move(send)) {}
 
   bool add(const ChatDelta& delta);
-  bool end(FinishReason finish, const UsageReport& usage);
+  bool end(FinishReason finish, const std::string& stop, const UsageReport& usage);  // `stop` as ChatOutcome::stop
   const std::string& text() const { return text_; }  // of all text blocks so far
 
  private:

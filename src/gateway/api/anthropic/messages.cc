@@ -17,10 +17,10 @@ constexpr std::string_view kPrompt = "messages", kVersion = "anthropic-version";
 Status stream_message(RequestScope& scope, models::Generator& generator, const Generation& generation, const MessageHead& head, std::int64_t prompt_tokens) {
   SseStream stream(scope);
   MessageEvents events(head, prompt_tokens, [&](std::string_view type, const JsonObject& event) { return stream.send(event, type); });
-  FinishReason finish = FinishReason::kStop;
+  ChatOutcome outcome;
   const GenerationSink sink{.delta = [&](int, const ChatDelta& delta) { return events.add(delta); },
                             .done = [&](int, const ChatOutcome& done) {
-                              finish = done.finish;
+                              outcome = done;
                               return true;
                             }};
   auto usage = run_settled(scope, generator, generation, sink, kPrompt);
@@ -30,7 +30,7 @@ Status stream_message(RequestScope& scope, models::Generator& generator, const G
     return {};
   }
   scope.set_content(question_of(generation), events.text());
-  events.end(finish, *usage);
+  events.end(outcome.finish, outcome.stop, *usage);
   stream.end_with(R"({"type":"message_stop"})", "message_stop");
   return {};
 }

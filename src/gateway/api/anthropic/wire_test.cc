@@ -59,7 +59,7 @@ std::string stream(const MessageHead& head, const std::vector<ChatDelta>& deltas
     return true;
   });
   for (const ChatDelta& delta : deltas) EXPECT_TRUE(events.add(delta));
-  EXPECT_TRUE(events.end(finish, kReport));
+  EXPECT_TRUE(events.end(finish, {}, kReport));
   return out;
 }
 

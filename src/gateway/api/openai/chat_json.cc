@@ -208,7 +208,12 @@ Result<ChatCall> parse_chat(const JsonObject& object) {
 }
 
 std::string_view finish_name(FinishReason reason) {
-  return reason == FinishReason::kLength ? "length" : reason == FinishReason::kToolCalls ? "tool_calls" : "stop";
+  switch (reason) {
+    case FinishReason::kLength: return "length";
+    case FinishReason::kToolCalls: return "tool_calls";
+    case FinishReason::kContentFilter: return "content_filter";
+    default: return "stop";
+  }
 }
 
 JsonObject usage_json(const UsageReport& report) {

@@ -189,7 +189,9 @@ Status ResponseRun::answer_from_documents() {
   note_grounds(scope_.answer(), *answer, record_.annotations, settings);
   answer->usage.compute_micros += searched;
   answer->usage.total_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  return finish(answer->usage, FinishReason::kStop, answer->target);
+  GenerationOutcome outcome{.usage = answer->usage, .charges = {{answer->target, "", answer->usage}}, .cache = answer->cache, .failure = answer->failure};
+  std::ranges::move(answer->also, std::back_inserter(outcome.charges));
+  return finish(outcome, FinishReason::kStop);
 }
 
 void ResponseRun::cite(const GroundedAnswer& answer) {
@@ -226,6 +228,7 @@ Status ResponseRun::answer_from_model() {
   std::ranges::copy(history_, std::back_inserter(request.messages));
   std::ranges::copy(call_.request.messages, std::back_inserter(request.messages));
   STOA_CHECK(fit(request));
+  request.whole = !call_.stream;
   Generation generation;
   add_choices(generation, request, 1);
   STOA_CHECK(reserve_generation(scope_, *generator_, generation, "response", kPrompt));
@@ -242,15 +245,16 @@ Status ResponseRun::answer_from_model() {
     record_.status = ResponseStatus::kIncomplete;  // the call was cut off, and is shown so
     events_.call_end();
   }
-  return finish(outcome.usage, finish_reason, outcome.target);
+  return finish(outcome, finish_reason);
 }
 
-Status ResponseRun::finish(const Usage& usage, FinishReason reason, std::string_view target) {
-  STOA_CHECK(scope_.settle(usage, target));
-  record_.usage = report_usage(scope_, usage);
+Status ResponseRun::finish(const GenerationOutcome& outcome, FinishReason reason) {
+  STOA_TRY(report, settle_generation(scope_, outcome));
+  record_.usage = std::move(report);
   if (record_.calls.empty() && !record_.message_after) record_.message_after = 0;  // an empty answer is a message, too
   record_.message_done = record_.message_after.has_value();
-  record_.status = reason == FinishReason::kLength ? ResponseStatus::kIncomplete : ResponseStatus::kCompleted;
+  record_.status = reason == FinishReason::kLength || reason == FinishReason::kContentFilter ? ResponseStatus::kIncomplete : ResponseStatus::kCompleted;
+  record_.filtered = reason == FinishReason::kContentFilter;
   return begin_events();
 }
 

@@ -31,7 +31,7 @@ class ResponseRun {
   bool hear(const ChatDelta& delta);  // the same for a piece with calls
   bool call_tool(const ToolCallDelta& delta);
   bool end_call();
-  Status finish(const Usage& usage, FinishReason finish, std::string_view target = {});
+  Status finish(const GenerationOutcome& outcome, FinishReason finish);
   Status begin_events();
   Status store();
 

@@ -359,7 +359,7 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
     if (i < record.calls.size()) output.emplace_back(call_item_json(record.calls[i], record.status));
   }
   JsonObject incomplete, reasoning, format, text;
-  incomplete["reason"] = "max_output_tokens";
+  incomplete["reason"] = record.filtered ? "content_filter" : "max_output_tokens";
   reasoning["effort"] = nullptr;
   reasoning["summary"] = nullptr;
   format["type"] = "text";

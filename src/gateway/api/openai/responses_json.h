@@ -85,6 +85,7 @@ struct ResponseRecord {
   // has no message.
   std::optional<std::size_t> message_after;
   std::string mode;                // "generative", "extractive", or empty for a plain answer
+  bool filtered = false;           // kIncomplete: the target withheld the rest
   std::optional<Error> error;
   std::optional<UsageReport> usage;
 };

@@ -30,6 +30,9 @@ constexpr std::array kAttributes{
     AttributeInfo{Attribute::kContextRegion, "context.region", AttributeType::kText, "region the work would run in"},
     AttributeInfo{Attribute::kContextBudgetLeft, "context.budget_left", AttributeType::kInteger, "what the project's budget still holds, in micro-units"},
     AttributeInfo{Attribute::kContextTls, "context.tls", AttributeType::kBoolean, "whether the connection is encrypted"},
+    AttributeInfo{Attribute::kContextDataClass, "context.data_class", AttributeType::kText, "what the caller says its content is: public, internal, restricted, ..."},
+    AttributeInfo{Attribute::kContextTags, "context.tags", AttributeType::kList, "what the cost is booked under, such as \"team=search\""},
+    AttributeInfo{Attribute::kContextTokens, "context.tokens", AttributeType::kInteger, "tokens of the prompt; known to rules of routes"},
 };
 
 }  // namespace

@@ -40,6 +40,9 @@ enum class Attribute : std::uint8_t {
   kContextRegion,
   kContextBudgetLeft,
   kContextTls,
+  kContextDataClass,
+  kContextTags,
+  kContextTokens,
 };
 
 enum class AttributeType : std::uint8_t { kText, kInteger, kBoolean, kList, kAddress };
@@ -89,7 +92,7 @@ class PolicyRequest {
 
   Action action_;
   IpAddress address_;
-  std::array<Value, static_cast<std::size_t>(Attribute::kContextTls) + 1> values_;
+  std::array<Value, static_cast<std::size_t>(Attribute::kContextTokens) + 1> values_;
 };
 
 }  // namespace stoa::governance

@@ -421,6 +421,12 @@ Status PolicyParser::fields(std::string_view scope, Fields& out) {
   return {};
 }
 
+Result<Condition> PolicyParser::bare_condition() {
+  STOA_TRY(whole, condition(0));
+  if (token_.kind != Kind::kEnd) return surprised("`and`, `or` or the end of the condition");
+  return whole;
+}
+
 Status PolicyParser::bare_fields(std::string_view scope, Fields& out) {
   STOA_CHECK(fields(scope, out));
   if (token_.kind != Kind::kEnd) return surprised("`name: value`, with commas between them,");
@@ -453,6 +459,13 @@ Result<std::vector<std::pair<Attribute, PolicyValue>>> parse_fields(std::string_
   PolicyParser::Fields fields;
   STOA_CHECK(parser.bare_fields(scope, fields));
   return fields;
+}
+
+Result<Condition> parse_condition(std::string_view text, std::string_view name, const PolicyLimits& limits) {
+  if (text.size() > limits.max_bytes || !is_valid_utf8(text)) return fail(ErrorCode::kInvalidArgument, "{}: too long, or not valid UTF-8", name);
+  PolicyParser parser(text, name, limits);
+  STOA_CHECK(parser.start());
+  return parser.bare_condition();
 }
 
 }  // namespace stoa::governance

@@ -23,6 +23,7 @@ class PolicyParser {
   Result<PolicyFile> file();
   // Fields until the end of the text.
   Status bare_fields(std::string_view scope, Fields& out);
+  Result<Condition> bare_condition();  // to the end of the text
 
  private:
   Status advance();

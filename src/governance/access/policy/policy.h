@@ -94,6 +94,9 @@ struct PolicyFile {
   std::vector<PolicyTest> tests;
 };
 
+// One condition by itself, as after `when`: for rules that stand elsewhere.
+Result<Condition> parse_condition(std::string_view text, std::string_view name, const PolicyLimits& limits = {});
+
 // kInvalidArgument "file:line:column: what is wrong", with the nearest valid name as hint where a name is unknown.
 Result<PolicyFile> parse_policies(std::string_view text, std::string_view name, const PolicyLimits& limits = {});
 // kNotFound when it cannot be opened.
