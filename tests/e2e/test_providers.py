@@ -1,5 +1,8 @@
 """Providers: added, given a credential and checked through the CLI, against a server that replays what upstreams send byte for byte."""
+import binascii
 import http.server
+import json
+import struct
 import subprocess
 import threading
 
@@ -18,6 +21,24 @@ ANTHROPIC_STREAM = (b'event: message_start\ndata: {"type":"message_start","messa
                     b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
                     b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}\n\n'
                     b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+
+
+def aws_message(name, payload, kind="event"):
+    """One message of an event stream of AWS."""
+    text = lambda key, value: bytes([len(key)]) + key.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+    headers = text(f":{kind}-type", name) + text(":message-type", kind)
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    prelude = struct.pack(">II", 16 + len(headers) + len(body), len(headers))
+    message = prelude + struct.pack(">I", binascii.crc32(prelude)) + headers + body
+    return message + struct.pack(">I", binascii.crc32(message))
+
+
+BEDROCK_STREAM = (aws_message("messageStart", {"role": "assistant"}) + aws_message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Yes"}}) +
+                  aws_message("contentBlockStop", {"contentBlockIndex": 0}) + aws_message("messageStop", {"stopReason": "end_turn"}) +
+                  aws_message("metadata", {"usage": {"inputTokens": 9, "outputTokens": 1, "totalTokens": 10}, "metrics": {"latencyMs": 5}}))
+SAGEMAKER_STREAM = b"".join(aws_message("PayloadPart", OPENAI_STREAM[at:at + 50]) for at in range(0, len(OPENAI_STREAM), 50))
+VERTEX_STREAM = (b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"Yes"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1}}\r\n\r\n')
+AWS_KEYS = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 MODELS = b'{"object":"list","data":[{"id":"big","object":"model"},{"id":"small","object":"model"}]}'
 
 
@@ -65,7 +86,7 @@ def upstream():
 def server(tmp_path_factory, upstream):
     prices = tmp_path_factory.mktemp("prices") / "prices.yaml"
     price = "per_compute_second: 0\n    per_million_input_tokens: 1000000\n    per_million_cached_tokens: 0\n    per_million_output_tokens: 2000000\n"
-    prices.write_text('currency: USD\nas_of: "2026-11-21"\nsource: test\nprices:\n' + "".join(f'  - model: "{name}"\n    {price}' for name in ("openai/*", "anthropic/*", "broken/*")))
+    prices.write_text('currency: USD\nas_of: "2026-11-21"\nsource: test\nprices:\n' + "".join(f'  - model: "{name}"\n    {price}' for name in ("openai/*", "anthropic/*", "broken/*", "bedrock/*", "bedrock-key/*", "sagemaker/*", "vertex/*", "gemini/*")))
     running = Stoa(tmp_path_factory.mktemp("providers"), models=False, environment={"STOA_EGRESS_PROVIDERS": upstream.url, "STOA_COST_PRICES": str(prices)}).start()
     running.admin = running.key("ada", "admin")
     yield running
@@ -106,6 +127,64 @@ def test_a_provider_from_adding_to_answering(server, upstream, family, url, head
     assert cli("show", family, check=False).returncode == 5
     actions = [entry["action"] for entry in server.json("audit", "list", "-n", "1000", key=server.admin)["data"] if entry["resource"] == f"provider {family}"]
     assert actions == ["provider.add", "provider.credential.set", "provider.credential.set", "provider.change", "provider.remove"]
+
+
+def service_account(upstream):
+    """A file as Google gives it out, of many lines, whose tokens come from the upstream."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    pem = rsa.generate_private_key(65537, 2048).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    upstream.replies["/token"] = (200, "application/json", b'{"access_token":"ya29.token","expires_in":3599,"token_type":"Bearer"}')
+    return json.dumps({"type": "service_account", "private_key_id": "k1", "private_key": pem, "client_email": "me@project.example", "token_uri": upstream.url + "/token"}, indent=2)
+
+
+VERTEX_PLACE = "/v1/projects/p/locations/eu-1/publishers/google"
+
+
+@pytest.mark.parametrize("name,family,place,options,path,reply,listed,credential,header,value", [
+    ("bedrock", "bedrock", "", ["region=eu-1"], "/model/org.big-v1%3A0/converse-stream", ("application/vnd.amazon.eventstream", BEDROCK_STREAM), "/foundation-models", AWS_KEYS,
+     "Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"),
+    ("bedrock-key", "bedrock", "", [], "/model/org.big-v1%3A0/converse-stream", ("application/vnd.amazon.eventstream", BEDROCK_STREAM), "/foundation-models", "bedrock-api-key-1", "Authorization", "Bearer bedrock-api-key-1"),
+    ("sagemaker", "sagemaker", "", ["region=eu-1"], "/endpoints/org.big-v1%3A0/invocations-response-stream", ("application/vnd.amazon.eventstream", SAGEMAKER_STREAM), None, AWS_KEYS,
+     "Authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"),
+    ("vertex", "vertex", VERTEX_PLACE, ["thinking=level"], VERTEX_PLACE + "/models/org.big-v1%3A0:streamGenerateContent?alt=sse", ("text/event-stream", VERTEX_STREAM),
+     "/v1beta1/publishers/google/models?pageSize=1000", service_account, "Authorization", "Bearer ya29.token"),
+    ("gemini", "vertex", "/v1beta", [], "/v1beta/models/org.big-v1%3A0:streamGenerateContent?alt=sse", ("text/event-stream", VERTEX_STREAM), "/v1beta/models?pageSize=1000", "AIza-key-1", "x-goog-api-key", "AIza-key-1"),
+])
+def test_clouds(server, upstream, name, family, place, options, path, reply, listed, credential, header, value):
+    cli = lambda *words, **more: server.cli("providers", *words, key=server.admin, **more)
+    upstream.replies[path] = (200, *reply)
+    lists = {"/foundation-models": {"modelSummaries": [{"modelId": "org.big-v1:0"}]}, "/v1beta/models?pageSize=1000": {"models": [{"name": "models/org.big-v1:0"}]}}
+    if listed:
+        upstream.replies[listed] = (200, "application/json", json.dumps(lists.get(listed, {"publisherModels": [{"name": "publishers/google/models/org.big-v1:0"}]})).encode())
+    cli("add", name, "--family", family, "--url", upstream.url + place, "--model", "org.big-v1:0=8192", *[word for option in options for word in ("--option", option)])
+    secret = credential(upstream) if callable(credential) else credential
+    done = set_key(server, name, secret)
+    assert done.returncode == 0, done.stderr
+    checked = cli("check", name, "--model", "org.big-v1:0").stdout
+    assert ("reached: 1 model" if listed else "cannot be asked which models it has") in checked and "not among" not in checked and "org.big-v1:0: answered" in checked
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key=server.key("ann"), max_retries=0)
+    ask = lambda **more: client.chat.completions.create(model=f"{name}/org.big-v1:0", messages=[{"role": "user", "content": "Well?"}], **more)
+    assert (ask().choices[0].message.content, ask().usage.prompt_tokens) == ("Yes", 11 if family == "sagemaker" else 9)
+    assert "".join(piece.choices[0].delta.content or "" for piece in ask(stream=True) if piece.choices) == "Yes"
+    sent = {key.lower(): text for key, text in upstream.requests[-1][1].items()}
+    assert sent[header.lower()].startswith(value)
+    if callable(credential):
+        assert sum(asked == "/token" for asked, _, _ in upstream.requests) == 1  # one token for all
+    upstream.replies[path] = (200, reply[0], reply[1][:-20])  # cut off
+    with pytest.raises(openai.APIError):
+        list(ask(stream=True))
+    upstream.replies[path] = (429, "application/json", b'{"message":"slow down"}')
+    with pytest.raises(openai.RateLimitError):
+        ask()
+    assert "EXAMPLEKEY" not in server.log_text() and "PRIVATE" not in server.log_text()
+
+
+def test_credentials_have_the_family_s_shape(server, upstream):
+    for family, wrong in (("bedrock", '{"AccessKeyId": "a"}'), ("sagemaker", "no-pair"), ("vertex", '{"type": "service_account"}')):
+        server.cli("providers", "add", "shape-" + family, "--family", family, "--url", upstream.url, key=server.admin)
+        refused = set_key(server, "shape-" + family, wrong)
+        assert refused.returncode == 2 and "credential" in refused.stderr + refused.stdout or "service account" in refused.stderr, refused
 
 
 def test_what_is_wrong_is_said_with_the_next_step(server, upstream):

@@ -41,7 +41,7 @@ int finish(const Result<JsonObject>& reply, const Global& global, const std::fun
   return kExitOk;
 }
 
-// One line; the line break at its end is not part of it.
+// One line, whose line break is not part of it; or a JSON object of many lines, as clouds give them out.
 Result<std::string> read_credential(const std::string& file) {
   if (file == "-" && isatty(STDIN_FILENO) != 0) fmt::print(stderr, "The credential, then Enter: ");
   std::ifstream in;
@@ -49,8 +49,12 @@ Result<std::string> read_credential(const std::string& file) {
   std::string text;
   std::getline(file == "-" ? std::cin : static_cast<std::istream&>(in), text);
   if (text.ends_with('\r')) text.pop_back();
+  if (text.starts_with('{')) {
+    constexpr std::size_t kMost = 64u << 10;
+    for (std::string line; text.size() < kMost && std::getline(file == "-" ? std::cin : static_cast<std::istream&>(in), line);) text += "\n" + line;
+  }
   if (text.empty())
-    return fail(error(ErrorCode::kInvalidArgument, "there is no credential in {}", file == "-" ? "standard input" : file).with_hint("its first line is read: stoa providers set-key NAME < FILE"));
+    return fail(error(ErrorCode::kInvalidArgument, "there is no credential in {}", file == "-" ? "standard input" : file).with_hint("its first line is read, or the JSON object that it begins: stoa providers set-key NAME < FILE"));
   return text;
 }
 

@@ -1,6 +1,6 @@
 #include "gateway/providers/anthropic_codec.h"
 
-#include <charconv>
+#include <array>
 #include <map>
 
 #include "base/id.h"
@@ -15,30 +15,14 @@ constexpr std::size_t kMostStop = 1024;  // bytes of a stop sequence
 constexpr int kDefaultMaxTokens = 4096;       // the protocol demands a limit; the option max_tokens sets another
 constexpr std::string_view kAnswerTool = "answer";  // whose arguments are the answer, where JSON is asked for
 
-int number_option(const ProviderTarget& target, std::string_view name, int fallback) {
-  const auto found = target.options.find(std::string(name));
-  int value = 0;
-  if (found == target.options.end()) return fallback;
-  const auto [end, code] = std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
-  return code == std::errc() && value > 0 ? value : fallback;
-}
-
-bool offers_tools(const ChatRequest& request) { return !request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone; }
-
 // ---- Requests
 
+constexpr std::array<std::string_view, 9> kLacks{"prompt",           "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
+                                                "seed", "logit_bias", "logprobs", "ignore_eos"};
+
 Status check_expressible(const ChatRequest& request) {
-  const SamplingOptions& sampling = request.sampling;
-  if (request.messages.empty()) return cannot_express(kFamily, "prompt");
-  if (sampling.temperature > 1) return cannot_express(kFamily, "temperature");  // 0 to 1
-  if (sampling.min_p > 0) return cannot_express(kFamily, "min_p");
-  if (sampling.repetition_penalty != 1) return cannot_express(kFamily, "repetition_penalty");
-  if (sampling.presence_penalty != 0) return cannot_express(kFamily, "presence_penalty");
-  if (sampling.frequency_penalty != 0) return cannot_express(kFamily, "frequency_penalty");
-  if (sampling.seed) return cannot_express(kFamily, "seed");
-  if (!sampling.logit_bias.empty()) return cannot_express(kFamily, "logit_bias");
-  if (sampling.logprobs >= 0) return cannot_express(kFamily, "logprobs");
-  if (request.ignore_eos) return cannot_express(kFamily, "ignore_eos");
+  STOA_CHECK(refuse_lacking(kFamily, kLacks, request));
+  if (request.sampling.temperature > 1) return cannot_express(kFamily, "temperature");  // 0 to 1
   if (!request.constraint) return {};
   const auto kind = request.constraint->kind;
   const bool json = kind == AnswerConstraint::Kind::kJsonObject || kind == AnswerConstraint::Kind::kJsonSchema;
@@ -46,18 +30,15 @@ Status check_expressible(const ChatRequest& request) {
   return {};
 }
 
-// Turns alternate: what follows in the same role is one turn, and answers of tools are the user's.
-class Turns {
- public:
-  void add(std::string_view role, JsonObject block) {
-    if (turns_.empty() || upstream_text(turns_.back().get_object(), "role") != role) turns_.push_back(JsonObject{{"role", role}, {"content", JsonArray()}});
-    turns_.back().get_object()["content"].get_array().push_back(std::move(block));
-  }
-  JsonArray take() { return std::move(turns_); }
-
- private:
-  JsonArray turns_;
-};
+// Texts, none of them empty, which the protocol refuses, and images.
+Status each_block(const ChatMessage& message, const std::function<void(JsonObject)>& add) {
+  return each_part(message, [&](std::string_view text) { add({{"type", "text"}, {"text", text}}); },
+                   [&](const ChatImage& image) -> Status {
+                     add({{"type", "image"}, {"source", image.data.empty() ? JsonObject{{"type", "url"}, {"url", image.url}}
+                                                                           : JsonObject{{"type", "base64"}, {"media_type", image.media_type}, {"data", image.data}}}});
+                     return {};
+                   });
+}
 
 Status add_message(const ChatMessage& message, std::string& system, Turns& turns) {
   if (message.role == "system") {
@@ -66,10 +47,16 @@ Status add_message(const ChatMessage& message, std::string& system, Turns& turns
     return {};
   }
   if (message.role == "tool") {
-    turns.add("user", {{"type", "tool_result"}, {"tool_use_id", message.tool_call_id}, {"content", message.content}});
+    Json content(message.content);
+    if (!message.images.empty()) {
+      JsonArray blocks;
+      STOA_CHECK(each_block(message, [&](JsonObject block) { blocks.push_back(std::move(block)); }));
+      content = std::move(blocks);
+    }
+    turns.add("user", {{"type", "tool_result"}, {"tool_use_id", message.tool_call_id}, {"content", std::move(content)}});
     return {};
   }
-  if (!message.content.empty()) turns.add(message.role, {{"type", "text"}, {"text", message.content}});  // the protocol refuses empty texts
+  STOA_CHECK(each_block(message, [&](JsonObject block) { turns.add(message.role, std::move(block)); }));
   for (const ToolCall& call : message.tool_calls) {
     STOA_TRY(input, parse_part(call.arguments.empty() ? "{}" : call.arguments, "messages"));
     turns.add(message.role, {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
@@ -108,7 +95,7 @@ Status put_constraint(const AnswerConstraint& constraint, JsonObject& body) {
 Result<JsonObject> body_of(const ProviderTarget& target, const ChatRequest& request) {
   STOA_CHECK(check_expressible(request));
   std::string system;
-  Turns turns;
+  Turns turns("content");
   bool called = false;
   for (const ChatMessage& message : request.messages) {
     STOA_CHECK(add_message(message, system, turns));
@@ -120,7 +107,7 @@ Result<JsonObject> body_of(const ProviderTarget& target, const ChatRequest& requ
   if (!request.stop.empty()) body["stop_sequences"] = JsonArray(request.stop.begin(), request.stop.end());
   // With a budget the model thinks first, where nothing stands against it: the protocol wants the temperature as it is, no forced tool, and
   // signed thoughts beside earlier calls, which callers of other protocols do not have.
-  const int budget = number_option(target, "thinking_budget", 0);
+  const int budget = thinking_budget(target, request);
   const bool forced = request.constraint || (offers_tools(request) && request.tool_choice.mode != ToolChoice::Mode::kAuto);
   if (budget > 0 && !forced && !called && request.sampling.temperature == 1 && request.sampling.top_k == 0 && request.sampling.top_p == 1) {
     body["thinking"] = JsonObject{{"type", "enabled"}, {"budget_tokens", budget}};
@@ -268,7 +255,7 @@ class AnthropicCodec final : public ProviderCodec {
     return out;
   }
   std::unique_ptr<AnswerDecoder> decoder(const ChatRequest& request) const override { return std::make_unique<AnthropicDecoder>(request.constraint.has_value()); }
-  HttpClientRequest model_list(const ProviderTarget& target, const std::string& credential) const override { return start(target, credential, "/v1/models?limit=1000"); }
+  std::optional<HttpClientRequest> model_list(const ProviderTarget& target, const std::string& credential) const override { return start(target, credential, "/v1/models?limit=1000"); }
 
  private:
   static HttpClientRequest start(const ProviderTarget& target, const std::string& credential, std::string_view path) {

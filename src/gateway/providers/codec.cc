@@ -6,7 +6,10 @@
 
 #include "base/utf8.h"
 #include "gateway/providers/anthropic_codec.h"
+#include "gateway/providers/bedrock_codec.h"
 #include "gateway/providers/openai_codec.h"
+#include "gateway/providers/sagemaker_codec.h"
+#include "gateway/providers/vertex_codec.h"
 
 namespace stoa::gateway {
 namespace {
@@ -31,15 +34,25 @@ struct KnownKind {
 constexpr std::array kKinds{
     KnownKind{"context_length", ErrorCode::kTooLarge},     KnownKind{"exceed_context_size", ErrorCode::kTooLarge}, KnownKind{"too_large", ErrorCode::kTooLarge},
     KnownKind{"rate_limit", ErrorCode::kResourceExhausted}, KnownKind{"resource_exhausted", ErrorCode::kResourceExhausted},
+    KnownKind{"throttling", ErrorCode::kResourceExhausted}, KnownKind{"servicequotaexceeded", ErrorCode::kResourceExhausted},
     KnownKind{"insufficient_quota", ErrorCode::kUnavailable}, KnownKind{"overloaded", ErrorCode::kUnavailable},
     KnownKind{"authentication", ErrorCode::kUnavailable},  KnownKind{"permission", ErrorCode::kUnavailable},
-    KnownKind{"not_found", ErrorCode::kNotFound},          KnownKind{"invalid_request", ErrorCode::kInvalidArgument},
+    KnownKind{"accessdenied", ErrorCode::kUnavailable},    KnownKind{"deadline_exceeded", ErrorCode::kDeadlineExceeded},
+    KnownKind{"modeltimeout", ErrorCode::kDeadlineExceeded}, KnownKind{"modelinvocationtimeexceeded", ErrorCode::kDeadlineExceeded},
+    KnownKind{"not_found", ErrorCode::kNotFound},          KnownKind{"resourcenotfound", ErrorCode::kNotFound},
+    KnownKind{"invalid_request", ErrorCode::kInvalidArgument}, KnownKind{"invalid_argument", ErrorCode::kInvalidArgument},
+    KnownKind{"validation", ErrorCode::kInvalidArgument},
 };
 
 std::optional<ErrorCode> code_of_kind(std::string_view kind) {
-  const auto found = std::ranges::find_if(kKinds, [&](const KnownKind& known) { return kind.contains(known.part); });
+  std::string lower(kind);
+  std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  const auto found = std::ranges::find_if(kKinds, [&](const KnownKind& known) { return lower.contains(known.part); });
   return found == kKinds.end() ? std::nullopt : std::optional(found->code);
 }
+
+// Prompts that are too long have no kind of their own at some upstreams.
+constexpr std::array<std::string_view, 3> kTooLong{"prompt is too long", "Input is too long", "input token count"};
 
 ErrorCode code_of_status(int status, const UpstreamProblem& problem) {
   switch (status) {
@@ -47,14 +60,18 @@ ErrorCode code_of_status(int status, const UpstreamProblem& problem) {
     case 404: return ErrorCode::kNotFound;
     case 408: case 504: return ErrorCode::kDeadlineExceeded;
     case 413: return ErrorCode::kTooLarge;
+    case 424: return problem.status >= 400 && problem.status < 500 ? code_of_status(problem.status == 424 ? 400 : problem.status, problem) : ErrorCode::kUnavailable;  // AWS: of the model itself
     case 429: return ErrorCode::kResourceExhausted;
     default: break;
   }
   if (status < 400 || status >= 500) return ErrorCode::kUnavailable;
-  if (problem.message.starts_with("prompt is too long")) return ErrorCode::kTooLarge;  // anthropic has no kind of its own for it
+  if (std::ranges::any_of(kTooLong, [&](std::string_view words) { return problem.message.contains(words); })) return ErrorCode::kTooLarge;
   const auto code = code_of_kind(problem.kind);
-  return code == ErrorCode::kTooLarge ? ErrorCode::kTooLarge : ErrorCode::kInvalidArgument;
+  return code == ErrorCode::kTooLarge || code == ErrorCode::kResourceExhausted ? *code : ErrorCode::kInvalidArgument;
 }
+
+// Google answers 400 to a key that it does not know, AWS names exceptions in a header.
+bool refuses_credential(int status, const UpstreamProblem& problem) { return status == 401 || status == 403 || (status == 400 && problem.message.starts_with("API key not valid")); }
 
 std::string_view hint_of(int status) {
   switch (status) {
@@ -90,6 +107,9 @@ std::unique_ptr<ProviderCodec> make_codec(std::string_view family) {
   if (family == "openai") return make_openai_codec();
   if (family == "azure") return make_azure_codec();
   if (family == "anthropic") return make_anthropic_codec();
+  if (family == "bedrock") return make_bedrock_codec();
+  if (family == "vertex") return make_vertex_codec();
+  if (family == "sagemaker") return make_sagemaker_codec();
   return nullptr;
 }
 
@@ -136,6 +156,8 @@ UpstreamProblem read_problem(const JsonObject& object) {
     if (const auto text = upstream_text(inner, key); problem.kind.empty() && text != "error") problem.kind = readable(text.substr(0, 64));
   for (const std::string_view key : {"message", "Message", "detail"})
     if (problem.message.empty()) problem.message = readable(upstream_text(inner, key));
+  for (const std::string_view key : {"OriginalStatusCode", "originalStatusCode"})
+    if (const auto status = upstream_count(inner, key); status && *status < 600) problem.status = static_cast<int>(*status);
   return problem;
 }
 
@@ -146,15 +168,78 @@ Error stream_error(const UpstreamProblem& problem) {
 
 Error status_error(int status, const infra::HttpHeaders& headers, std::string_view body) {
   UpstreamProblem problem;
-  if (const auto json = parse_json(body); json && json->is_object())
-    problem = read_problem(json->get_object());
+  const auto json = parse_json(body);
+  const Json* first = json && json->is_array() && !json->get_array().empty() ? &json->get_array().front() : json ? &*json : nullptr;  // Google sends lists
+  if (first != nullptr && first->is_object())
+    problem = read_problem(first->get_object());
   else
     problem.message = readable(body);
-  if (status == 401 || status == 403) problem.message.clear();  // upstreams repeat parts of the credential here
-  return error(code_of_status(status, problem), "answered {}{}{}", status, problem.kind.empty() ? "" : " " + problem.kind,
-               status == 401 || status == 403 ? ": it refused the credential" : problem.message.empty() ? "" : ": " + problem.message)
-      .with_hint(std::string(hint_of(status)))
+  if (const auto name = headers.get("x-amzn-errortype"); problem.kind.empty() && !name.empty()) problem.kind = readable(name.substr(0, std::min<std::size_t>(name.find(':'), 64)));
+  const bool refused = refuses_credential(status, problem);
+  if (refused) problem.message.clear();  // upstreams repeat parts of the credential here
+  return error(refused ? ErrorCode::kUnavailable : code_of_status(status, problem), "answered {}{}{}", status, problem.kind.empty() ? "" : " " + problem.kind,
+               refused ? ": it refused the credential" : problem.message.empty() ? "" : ": " + problem.message)
+      .with_hint(std::string(hint_of(refused ? 401 : status)))
       .with_retry_after(retry_after_of(headers));
+}
+
+void Turns::add(std::string_view role, JsonObject block) {
+  if (turns_.empty() || upstream_text(turns_.back().get_object(), "role") != role) turns_.push_back(JsonObject{{"role", role}, {blocks_, JsonArray()}});
+  turns_.back().get_object()[blocks_].get_array().push_back(std::move(block));
+}
+
+bool offers_tools(const ChatRequest& request) { return !request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone; }
+
+Status refuse_lacking(std::string_view family, std::span<const std::string_view> lacks, const ChatRequest& request) {
+  const SamplingOptions& sampling = request.sampling;
+  const std::pair<std::string_view, bool> asked[] = {
+      {"prompt", request.messages.empty()},
+      {"top_k", sampling.top_k > 0},
+      {"min_p", sampling.min_p > 0},
+      {"repetition_penalty", sampling.repetition_penalty != 1},
+      {"presence_penalty", sampling.presence_penalty != 0},
+      {"frequency_penalty", sampling.frequency_penalty != 0},
+      {"seed", sampling.seed.has_value()},
+      {"logit_bias", !sampling.logit_bias.empty()},
+      {"logprobs", sampling.logprobs >= 0},
+      {"ignore_eos", request.ignore_eos},
+      {"parallel_tool_calls", offers_tools(request) && !request.parallel_tool_calls},
+  };
+  for (const auto& [field, wanted] : asked)
+    if (wanted && std::ranges::find(lacks, field) != lacks.end()) return cannot_express(family, field);
+  return {};
+}
+
+int number_option(const ProviderTarget& target, std::string_view name, int fallback) {
+  const auto found = target.options.find(std::string(name));
+  int value = 0;
+  if (found == target.options.end()) return fallback;
+  const auto [end, code] = std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
+  return code == std::errc() && end == found->second.data() + found->second.size() && value > 0 ? value : fallback;
+}
+
+int thinking_budget(const ProviderTarget& target, const ChatRequest& request) {
+  constexpr int kLeast = 1024;  // that Anthropic takes
+  const std::string& effort = request.reasoning_effort;
+  const int budget = number_option(target, "thinking_budget", 0);
+  if (budget == 0 || effort == "none" || effort == "minimal") return 0;
+  return effort == "low" || effort == "medium" ? std::min(budget, std::max(kLeast, budget / (effort == "low" ? 4 : 2))) : budget;
+}
+
+Status each_part(const ChatMessage& message, const std::function<void(std::string_view)>& text, const std::function<Status(const ChatImage&)>& image) {
+  const std::string_view content = message.content;
+  std::size_t at = 0;
+  const auto until = [&](std::size_t end) {
+    end = std::clamp(end, at, content.size());
+    if (end > at) text(content.substr(at, end - at));
+    at = end;
+  };
+  for (const ChatImage& each : message.images) {
+    until(each.at);
+    STOA_CHECK(image(each));
+  }
+  until(content.size());
+  return {};
 }
 
 std::unexpected<Error> cannot_express(std::string_view family, std::string_view field) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -39,17 +41,19 @@ class AnswerDecoder {
   virtual ~AnswerDecoder() = default;
   // Bytes of the body as they come. Errors: what the upstream says in its stream, kUnavailable for bytes that are not the family's.
   virtual Status feed(std::string_view bytes, UpstreamAnswer& answer) = 0;
+  // The body is over, with the proper end of its transport: for families whose last event is not marked.
+  virtual Status end(UpstreamAnswer&) { return {}; }
 };
 
 // Thread-safe.
 class ProviderCodec {
  public:
   virtual ~ProviderCodec() = default;
-  // URL, headers and body. kUnsupported names in `param` what the family cannot express; kInvalidArgument what it could not in any family.
+  // URL, headers and body; what authorize() adds is not among them. kUnsupported names in `param` what the family cannot express; kInvalidArgument what it could not in any family.
   virtual Result<infra::HttpClientRequest> encode(const ProviderTarget& target, const std::string& credential, const ChatRequest& request) const = 0;
   virtual std::unique_ptr<AnswerDecoder> decoder(const ChatRequest& request) const = 0;
-  // Asks which models there are.
-  virtual infra::HttpClientRequest model_list(const ProviderTarget& target, const std::string& credential) const = 0;
+  // Asks which models there are; nothing where that cannot be asked.
+  virtual std::optional<infra::HttpClientRequest> model_list(const ProviderTarget& target, const std::string& credential) const = 0;
 };
 
 // Null for a family that is not known. The codecs are stateless.
@@ -85,11 +89,35 @@ Result<JsonObject> upstream_event(std::string_view data);
 struct UpstreamProblem {
   std::string kind;     // "rate_limit_error", "context_length_exceeded"; may be empty
   std::string message;  // at most 300 characters of one line
+  int status = 0;       // of what stands behind the upstream, where it tells
 };
 UpstreamProblem read_problem(const JsonObject& object);
 // Of an error inside a stream, and of a whole response. The credential is not in them unless the upstream repeats it.
 Error stream_error(const UpstreamProblem& problem);
 Error status_error(int status, const infra::HttpHeaders& headers, std::string_view body);
+
+// Turns of a conversation that alternate: what follows in the same role is one turn, whose list of blocks has the name `blocks`.
+class Turns {
+ public:
+  explicit Turns(std::string_view blocks) : blocks_(blocks) {}
+  void add(std::string_view role, JsonObject block);
+  JsonArray take() { return std::move(turns_); }
+
+ private:
+  std::string_view blocks_;
+  JsonArray turns_;
+};
+
+// Refuses what a request asks for and the family has no word for; `lacks` names fields as callers know them: prompt, top_k, min_p, repetition_penalty, presence_penalty,
+// frequency_penalty, seed, logit_bias, logprobs, ignore_eos, parallel_tool_calls.
+Status refuse_lacking(std::string_view family, std::span<const std::string_view> lacks, const ChatRequest& request);
+bool offers_tools(const ChatRequest& request);
+int number_option(const ProviderTarget& target, std::string_view name, int fallback);  // a positive number
+// Tokens that a model may think: the option thinking_budget is for an effort that is high or not said, and what is less gets less; 0: it does not think first.
+int thinking_budget(const ProviderTarget& target, const ChatRequest& request);
+
+// Calls what is given in the order in which texts, none of them empty, and images stand in a message.
+Status each_part(const ChatMessage& message, const std::function<void(std::string_view text)>& text, const std::function<Status(const ChatImage& image)>& image);
 
 std::unexpected<Error> cannot_express(std::string_view family, std::string_view field);
 // The URL of a target without slashes at its end.

@@ -42,14 +42,31 @@ const Dialect& dialect_of(const ProviderTarget& target) {
 
 // ---- Requests
 
+Result<JsonArray> content_parts(const ChatMessage& message, const Dialect& dialect) {
+  if (message.role != "user") return cannot_express(dialect.name, "messages");  // images are the user's alone
+  JsonArray parts;
+  STOA_CHECK(each_part(message, [&](std::string_view text) { parts.push_back(JsonObject{{"type", "text"}, {"text", text}}); },
+                       [&](const ChatImage& image) -> Status {
+                         JsonObject link{{"url", image.data.empty() ? image.url : fmt::format("data:{};base64,{}", image.media_type, image.data)}};
+                         if (!image.detail.empty()) link["detail"] = image.detail;
+                         parts.push_back(JsonObject{{"type", "image_url"}, {"image_url", std::move(link)}});
+                         return {};
+                       }));
+  return parts;
+}
+
 Result<JsonArray> messages_json(const ChatRequest& request, const Dialect& dialect) {
   JsonArray messages;
   for (const ChatMessage& message : request.messages) {
     JsonObject out{{"role", message.role}};
-    if (message.content.empty() && !message.tool_calls.empty())
+    if (!message.images.empty()) {
+      STOA_TRY(parts, content_parts(message, dialect));
+      out["content"] = std::move(parts);
+    } else if (message.content.empty() && !message.tool_calls.empty()) {
       out["content"] = nullptr;
-    else
+    } else {
       out["content"] = message.content;
+    }
     if (dialect.reasoning_back && !message.reasoning.empty()) out["reasoning_content"] = message.reasoning;
     if (!message.tool_call_id.empty()) out["tool_call_id"] = message.tool_call_id;
     JsonArray calls;
@@ -155,6 +172,7 @@ Result<JsonObject> body_of(const ProviderTarget& target, const ChatRequest& requ
     if (request.sampling.logprobs > 0) body["top_logprobs"] = request.sampling.logprobs;
   }
   if (request.constraint) STOA_CHECK(put_constraint(*request.constraint, dialect, body));
+  if (chat && !request.reasoning_effort.empty()) body["reasoning_effort"] = request.reasoning_effort;
   body["stream"] = true;
   body["stream_options"] = JsonObject{{"include_usage", true}};
   return body;
@@ -165,7 +183,7 @@ Result<JsonObject> body_of(const ProviderTarget& target, const ChatRequest& requ
 class OpenAiDecoder final : public EventDecoder {
  protected:
   Status event(const infra::SseEvent& event, UpstreamAnswer& answer) override {
-    if (event.data.starts_with("[DONE]")) return end(answer);
+    if (event.data.starts_with("[DONE]")) return done(answer);
     STOA_TRY(chunk, upstream_event(event.data));
     if (find(chunk, "error") != nullptr) return fail(stream_error(read_problem(chunk)));
     if (upstream_text(chunk, "object") == "error") return fail(stream_error(read_problem(chunk)));
@@ -283,7 +301,7 @@ class OpenAiDecoder final : public EventDecoder {
     return {};
   }
 
-  static Status end(UpstreamAnswer& answer) {
+  static Status done(UpstreamAnswer& answer) {
     if (!answer.finish) return fail(ErrorCode::kUnavailable, "its stream ended without a finish_reason");
     answer.complete = true;
     return {};
@@ -304,7 +322,7 @@ class OpenAiCodec : public ProviderCodec {
     return out;
   }
   std::unique_ptr<AnswerDecoder> decoder(const ChatRequest&) const override { return std::make_unique<OpenAiDecoder>(); }
-  HttpClientRequest model_list(const ProviderTarget& target, const std::string& credential) const override { return start(target, credential, "/models"); }
+  std::optional<HttpClientRequest> model_list(const ProviderTarget& target, const std::string& credential) const override { return start(target, credential, "/models"); }
 
  private:
   virtual HttpClientRequest start(const ProviderTarget& target, const std::string& credential, std::string_view path) const {
@@ -337,6 +355,8 @@ class AzureCodec final : public OpenAiCodec {
 
 }  // namespace
 
+Result<JsonObject> openai_body(const ProviderTarget& target, const ChatRequest& request) { return body_of(target, request); }
+std::unique_ptr<AnswerDecoder> make_openai_decoder() { return std::make_unique<OpenAiDecoder>(); }
 std::unique_ptr<ProviderCodec> make_openai_codec() { return std::make_unique<OpenAiCodec>(); }
 std::unique_ptr<ProviderCodec> make_azure_codec() { return std::make_unique<AzureCodec>(); }
 

@@ -7,6 +7,10 @@
 
 namespace stoa::gateway {
 
+// The body alone, and the stream alone, for those who carry them in something else.
+Result<JsonObject> openai_body(const ProviderTarget& target, const ChatRequest& request);
+std::unique_ptr<AnswerDecoder> make_openai_decoder();
+
 std::unique_ptr<ProviderCodec> make_openai_codec();
 std::unique_ptr<ProviderCodec> make_azure_codec();
 

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "base/redact.h"
+#include "gateway/providers/authorization.h"
 #include "gateway/providers/codec.h"
 #include "infra/config/yaml.h"
 #include "infra/http/url.h"
@@ -17,10 +18,18 @@ using std::chrono::duration_cast;
 constexpr ProviderOption kOpenAiOptions[] = {{"server", "what it is, for what goes beyond OpenAI's own protocol", "openai|compatible|vllm|llama.cpp|stoa"}};
 constexpr ProviderOption kAzureOptions[] = {{"api_version", "version of the API, such as 2024-10-21"}};
 constexpr ProviderOption kAnthropicOptions[] = {{"max_tokens", "length of answers where the caller sets none"}, {"thinking_budget", "tokens that the model may think before it answers"}};
+constexpr ProviderOption kBedrockOptions[] = {{"region", "region to sign for, where the URL does not tell"}, {"thinking_budget", "tokens that models of Anthropic may think before they answer"},
+                                              {"effort", "whether its models are told how hard to think", "yes|no"}};
+constexpr ProviderOption kVertexOptions[] = {{"thinking", "how models that think are told how much: by a budget (2.5), by a level (3 and later)", "budget|level"}};
+constexpr ProviderOption kSageMakerOptions[] = {{"region", "region to sign for, where the URL does not tell"}, {"model", "what the container calls its model, if it asks"},
+                                                {"server", "what runs in the container, for what goes beyond OpenAI's own protocol", "compatible|vllm|llama.cpp|stoa"}};
 constexpr std::array kFamilies{
     ProviderFamily{"openai", "OpenAI and servers that speak its protocol: vLLM, llama.cpp, TGI, NIM, Ollama, another Stoa", "https://api.openai.com/v1", kOpenAiOptions},
     ProviderFamily{"azure", "Azure OpenAI; models are names of deployments", "https://NAME.openai.azure.com", kAzureOptions},
     ProviderFamily{"anthropic", "Anthropic, and servers that speak its Messages", "https://api.anthropic.com", kAnthropicOptions},
+    ProviderFamily{"bedrock", "Amazon Bedrock, by its Converse API", "https://bedrock-runtime.REGION.amazonaws.com", kBedrockOptions},
+    ProviderFamily{"vertex", "Google's models: Vertex AI and the Gemini API", "https://generativelanguage.googleapis.com/v1beta", kVertexOptions},
+    ProviderFamily{"sagemaker", "SageMaker endpoints whose containers speak OpenAI's protocol; models are names of endpoints", "https://runtime.sagemaker.REGION.amazonaws.com", kSageMakerOptions},
 };
 
 constexpr std::size_t kMaxRefusal = 64u << 10;  // of a body that says why
@@ -38,11 +47,12 @@ std::int64_t prompt_bytes(const ChatRequest& request) {
   return static_cast<std::int64_t>(bytes);
 }
 
-// What upstreams repeat of a credential is taken out.
-Error without(Error error, const std::string& credential) {
+// What upstreams repeat of secrets is taken out.
+Error without(Error error, const std::vector<std::string>& secrets) {
   for (std::string* text : {&error.message, &error.hint}) {
-    if (!credential.empty())
-      for (auto at = text->find(credential); at != std::string::npos; at = text->find(credential, at + 3)) text->replace(at, credential.size(), "***");
+    for (const std::string& secret : secrets)
+      if (!secret.empty())
+        for (auto at = text->find(secret); at != std::string::npos; at = text->find(secret, at + 3)) text->replace(at, secret.size(), "***");
     *text = redact_secrets(std::move(*text));
   }
   return error;
@@ -76,6 +86,8 @@ class ProviderGenerator final : public models::Generator {
     auto encoded = codec_->encode(target_, credential, request);
     if (!encoded) return fail(std::move(encoded).error().in(context_));
     STOA_CHECK(bound(*encoded, call));
+    if (auto proven = authorize(target_, credential, sender_, *encoded); !proven) return fail(without(std::move(proven).error(), secrets_of(*encoded, credential)).in(context_));
+    STOA_CHECK(bound(*encoded, call));  // a token may have taken some of the time
     const auto start = std::chrono::steady_clock::now();
     const auto micros = [&] { return duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count(); };
     std::int64_t first = 0;
@@ -125,7 +137,8 @@ class ProviderGenerator final : public models::Generator {
                                                  if (!answer.complete) read = decoder->feed(bytes, answer);
                                                  return read.has_value() && !answer.stopped;
                                                }});
-    const auto wrong = [&](Error problem) { return fail(without(std::move(problem), credential).in(context_)); };
+    const auto wrong = [&](Error problem) { return fail(without(std::move(problem), secrets_of(request, credential)).in(context_)); };
+    if (done && status == 200 && read && !answer.stopped && !answer.complete) read = decoder->end(answer);
     if (answer.stopped) return FinishReason::kCancelled;
     if (answer.complete) return *answer.finish;
     if (!done && status == 200 && call_was_cancelled(request, done.error())) return FinishReason::kCancelled;
@@ -169,14 +182,22 @@ Status check_option(const ProviderFamily& family, const std::string& name, const
   return wrong(fmt::format("the option {} is one of {}, not '{}'", name, found->choices, value));
 }
 
+// Where families list their models, and what holds a name: "models/gemini-2.5-pro" is a path.
 std::vector<std::string> model_ids(std::string_view body) {
   constexpr std::size_t kMost = 1000;
+  constexpr std::pair<std::string_view, std::string_view> kLists[] = {{"data", "id"}, {"models", "name"}, {"publisherModels", "name"}, {"modelSummaries", "modelId"}};
   std::vector<std::string> ids;
   const auto json = parse_json(body, {.max_bytes = 4u << 20});
-  const Json* list = json && json->is_object() ? find(json->get_object(), "data") : nullptr;
-  if (list == nullptr || !list->is_array()) return ids;
-  for (const Json& item : list->get_array())
-    if (item.is_object() && ids.size() < kMost && !upstream_text(item.get_object(), "id").empty()) ids.emplace_back(upstream_text(item.get_object(), "id").substr(0, 256));
+  if (!json || !json->is_object()) return ids;
+  for (const auto& [key, name] : kLists) {
+    const Json* list = find(json->get_object(), key);
+    if (list == nullptr || !list->is_array()) continue;
+    for (const Json& item : list->get_array()) {
+      std::string_view id = item.is_object() ? upstream_text(item.get_object(), name) : std::string_view();
+      if (const auto path = id.rfind("models/"); path != std::string_view::npos && key != "data") id.remove_prefix(path + 7);
+      if (!id.empty() && ids.size() < kMost) ids.emplace_back(id.substr(0, 256));
+    }
+  }
   std::ranges::sort(ids);
   return ids;
 }
@@ -222,13 +243,20 @@ ProviderCheck check_target(const ProviderTarget& target, infra::HttpSender& send
     check.said = credential ? fmt::format("there is no family '{}'", target.family) : credential.error().message;
     return check;
   }
-  auto request = codec->model_list(target, *credential);
+  auto asked = codec->model_list(target, *credential);
+  if (!asked) {
+    check.usable = true;
+    check.said = "cannot be asked which models it has; 'stoa providers check NAME --model MODEL' asks one of them";
+    return check;
+  }
+  infra::HttpClientRequest& request = *asked;
   request.timeouts = target.timeouts;
   request.timeouts.total = std::min(request.timeouts.total, kPatience);
   request.cancel = cancel;
   request.max_body = 4u << 20;
   const auto start = std::chrono::steady_clock::now();
-  const auto reply = sender.send(request);
+  const Status proven = authorize(target, *credential, sender, request);
+  const auto reply = proven ? sender.send(request) : Result<infra::HttpResponse>(fail(proven.error()));
   check.took = duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
   if (reply && reply->status == 200) {
     check.usable = true;
@@ -236,7 +264,7 @@ ProviderCheck check_target(const ProviderTarget& target, infra::HttpSender& send
     check.said = fmt::format("reached: {} model{}", check.models.size(), check.models.size() == 1 ? "" : "s");
     return check;
   }
-  const Error problem = without(reply ? status_error(reply->status, reply->headers, std::string_view(reply->body).substr(0, kMaxRefusal)) : reply.error(), *credential);
+  const Error problem = without(reply ? status_error(reply->status, reply->headers, std::string_view(reply->body).substr(0, kMaxRefusal)) : reply.error(), secrets_of(request, *credential));
   check.said = problem.message + (problem.hint.empty() ? "" : "; " + problem.hint);
   return check;
 }

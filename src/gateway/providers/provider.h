@@ -16,17 +16,20 @@
 
 namespace stoa::gateway {
 
+class AccessTokens;
+
 inline constexpr int kDefaultContext = 131'072;
 
 struct ProviderTarget {
   std::string provider;  // name of the provider: in errors
-  std::string family;    // "openai", "azure", "anthropic"
+  std::string family;    // one of provider_families()
   std::string url;       // what the family's paths are appended to: "https://api.openai.com/v1"
   std::string model;     // as the upstream calls it
   int context_length = kDefaultContext;
   std::function<Result<std::string>()> credential{};  // asked for each request, so that a new one is used at once; empty: none is sent
   infra::HttpTimeouts timeouts{};
   std::map<std::string, std::string> options{};  // of the family: provider_families() says which
+  std::shared_ptr<AccessTokens> tokens{};        // kept from request to request; null: each asks for its own
 };
 
 struct ProviderOption {
@@ -43,6 +46,9 @@ std::span<const ProviderFamily> provider_families();
 
 // Whether family, URL and options can be used. kInvalidArgument with `param` family, url or options says what there is.
 Status check_provider(std::string_view family, std::string_view url, const std::map<std::string, std::string>& options);
+
+// Whether a credential is what the family takes. kInvalidArgument with `param` credential; the message does not repeat it.
+Status check_credential(std::string_view family, std::string_view credential);
 
 // A generator that asks the target; `sender` outlives it. Thread-safe. Answers are always streamed. Usage is the upstream's own count; what it
 // does not tell (a stream that was stopped, a server without counts) and count_prompt_tokens are estimates: a token for 4 bytes.

@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
+#include "gateway/providers/access_tokens.h"
 #include "infra/http/url.h"
 
 namespace stoa::gateway {
@@ -132,7 +133,16 @@ bool same_place(const Provider& a, const Provider& b) {
   return a.family == b.family && one && other && one->origin() == other->origin();
 }
 
+// JSON comes in a file of many lines; it is kept on one.
+std::string on_one_line(std::string_view credential) {
+  const auto json = credential.starts_with('{') ? parse_json(credential, {.max_bytes = ProviderStore::kMaxCredential}) : Result<Json>(Json());
+  return json && json->is_object() ? dump_json(*json) : std::string(credential);
+}
+
 }  // namespace
+
+ProviderStore::ProviderStore(infra::SqlDatabase& database, governance::Sealer& sealer, governance::AuditLog& audit, const Clock& clock)
+    : database_(database), sealer_(sealer), audit_(audit), clock_(clock), tokens_(std::make_shared<AccessTokens>(clock)) {}
 
 governance::SealedTable ProviderStore::sealed_table() {
   return {.name = std::string(kTable), .ids = {"provider"}, .project = "t.project", .from = "provider_credentials t", .columns = {}};
@@ -205,13 +215,15 @@ Result<Provider> ProviderStore::replace(const Permit& permit, const Call& call, 
   return provider;
 }
 
-Result<Provider> ProviderStore::set_credential(const Permit& permit, const Call& call, std::string_view name, std::string_view credential) {
+Result<Provider> ProviderStore::set_credential(const Permit& permit, const Call& call, std::string_view name, std::string_view text) {
+  const std::string credential = on_one_line(text);
   if (!printable(credential, kMaxCredential, true)) return wrong("credential", fmt::format("a credential is 1 to {} printable characters on one line", kMaxCredential));
   const std::string& project = permit.principal().project;
   STOA_TRY(keys, sealer_.project(project));  // before the transaction: it may have to make them
   Provider changed;
   STOA_CHECK(change(call, "provider.credential.set", name, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(row, find_row(transaction, project, name));
+    STOA_CHECK(check_credential(row.provider.family, credential));
     STOA_TRY(sealed, governance::seal_record(keys, governance::row_context(kTable, row.id), {credential}));
     changed = std::move(row.provider);
     changed.credential_set = clock_.now();
@@ -273,7 +285,7 @@ Result<std::string> ProviderStore::credential(const std::string& project, const 
 
 ProviderTarget ProviderStore::target(const std::string& project, const Provider& provider, const ProviderModel& model) {
   return {.provider = provider.name, .family = provider.family, .url = provider.url, .model = model.name, .context_length = model.context_length,
-          .credential = [this, project, name = provider.name] { return credential(project, name); }, .options = provider.options};
+          .credential = [this, project, name = provider.name] { return credential(project, name); }, .options = provider.options, .tokens = tokens_};
 }
 
 }  // namespace stoa::gateway

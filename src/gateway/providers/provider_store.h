@@ -75,8 +75,7 @@ class ProviderStore {
     std::map<std::string, std::pair<std::string, Bytes>, std::less<>> credentials;  // name -> id, sealed
   };
 
-  ProviderStore(infra::SqlDatabase& database, governance::Sealer& sealer, governance::AuditLog& audit, const Clock& clock)
-      : database_(database), sealer_(sealer), audit_(audit), clock_(clock) {}
+  ProviderStore(infra::SqlDatabase& database, governance::Sealer& sealer, governance::AuditLog& audit, const Clock& clock);
   Result<std::shared_ptr<const Held>> held(const std::string& project);
   Result<std::string> credential(const std::string& project, const std::string& name);
   Status change(const Call& call, std::string_view what, std::string_view name, const std::function<Status(infra::SqlTransaction&)>& work);
@@ -85,6 +84,7 @@ class ProviderStore {
   governance::Sealer& sealer_;
   governance::AuditLog& audit_;
   const Clock& clock_;
+  const std::shared_ptr<AccessTokens> tokens_;
   std::atomic<std::uint64_t> generation_{1};
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Held>> held_;  // by project, at most kMaxHeld

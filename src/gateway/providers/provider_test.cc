@@ -11,54 +11,7 @@
 namespace stoa::gateway {
 namespace {
 
-constexpr std::string_view kSecret = "sk-upstream-0123456789";
-
-ProviderTarget target_of(std::string_view family) {
-  return {.provider = "up", .family = std::string(family), .url = "https://up.example/v1", .model = "big", .credential = [] { return Result<std::string>(std::string(kSecret)); }};
-}
-
-ChatRequest question() {
-  ChatRequest request;
-  request.model = "name-of-the-route";
-  request.messages = {{.role = "system", .content = "Be brief."}, {.role = "user", .content = "Where?"}};
-  return request;
-}
-
-// What came of an answer, on one line: "text=Paris calls=[...] finish=stop usage=5(1)/2(0)", or "unavailable: ...".
-std::string told(std::string_view family, Replay& upstream, const ChatRequest& request = question(), const Call& call = {}, int stop_after = -1) {
-  const auto generator = open_provider(target_of(family), upstream);
-  if (!generator) return "open: " + generator.error().message;
-  std::string text, reasoning, calls;
-  std::size_t logprobs = 0;
-  int deltas = 0;
-  const auto outcome = (*generator)->generate(call, request, [&](const ChatDelta& delta) {
-    text += delta.text;
-    reasoning += delta.reasoning;
-    logprobs += delta.logprobs.size();
-    for (const auto& piece : delta.tool_calls) calls += piece.name.empty() ? piece.arguments : fmt::format("{}#{}:{}{}", calls.empty() ? "" : " ", piece.index, piece.name, piece.arguments);
-    return ++deltas != stop_after;
-  });
-  std::string out;
-  const auto add = [&](std::string_view name, const std::string& value) {
-    if (!value.empty()) out += fmt::format("{}={} ", name, value);
-  };
-  add("text", text);
-  add("reasoning", reasoning);
-  add("calls", calls);
-  add("logprobs", logprobs == 0 ? "" : fmt::format("{}", logprobs));
-  if (const Error* failed = !outcome ? &outcome.error() : outcome->failure ? &*outcome->failure : nullptr)
-    return out + fmt::format("{}: {}{}", error_info(failed->code).name, failed->message, failed->retry_after > 0 ? fmt::format(" (after {} s)", failed->retry_after) : "");
-  constexpr std::array kNames{"stop", "tools", "length", "filter", "cancelled"};
-  const Usage& usage = outcome->usage;
-  return out + fmt::format("finish={} usage={}({})/{}({})", kNames[static_cast<std::size_t>(outcome->finish)], usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens,
-                           usage.reasoning_tokens);
-}
-
-struct Case {
-  std::string_view name, body, expected;
-};
-
-void check(std::string_view family, const Case& with) {
+void check(std::string_view family, const ReplayedCase& with) {
   for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, std::size_t{1} << 20}) {
     Replay upstream;
     upstream.body = with.body;
@@ -67,7 +20,7 @@ void check(std::string_view family, const Case& with) {
   }
 }
 
-constexpr Case kOpenAi[] = {
+constexpr ReplayedCase kOpenAi[] = {
     {"text", R"(data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}
 
 data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Zür"},"finish_reason":null}],"usage":null}
@@ -124,11 +77,11 @@ data: [DONE]
 };
 
 TEST(OpenAiFamily, Answers) {
-  for (const Case& each : kOpenAi) check("openai", each);
-  for (const Case& each : kOpenAi) check("azure", each);
+  for (const ReplayedCase& each : kOpenAi) check("openai", each);
+  for (const ReplayedCase& each : kOpenAi) check("azure", each);
 }
 
-constexpr Case kAnthropic[] = {
+constexpr ReplayedCase kAnthropic[] = {
     {"text", R"(event: message_start
 data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"model":"big","stop_reason":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":10,"cache_read_input_tokens":5,"output_tokens":1}}}
 
@@ -214,7 +167,7 @@ TEST(Providers, WhatBrokeIsCounted) {
 }
 
 TEST(AnthropicFamily, Answers) {
-  for (const Case& each : kAnthropic) check("anthropic", each);
+  for (const ReplayedCase& each : kAnthropic) check("anthropic", each);
 }
 
 TEST(AnthropicFamily, JsonIsTheArgumentsOfATool) {
@@ -333,14 +286,6 @@ TEST(Sending, StopsWhenToldTo) {
 
 // ---- Requests
 
-std::string body_of(std::string_view family, const ChatRequest& request, std::map<std::string, std::string> options = {}) {
-  ProviderTarget target = target_of(family);
-  target.options = std::move(options);
-  const auto encoded = make_codec(family)->encode(target, "k", request);
-  if (!encoded) return fmt::format("{} {}", error_info(encoded.error().code).name, encoded.error().param);
-  return encoded->body;
-}
-
 TEST(Requests, UrlsAndHeaders) {
   struct Expected {
     std::string_view family, url, header, value;
@@ -357,7 +302,7 @@ TEST(Requests, UrlsAndHeaders) {
     EXPECT_EQ(encoded->url, url);
     EXPECT_EQ(encoded->headers.get(header), value);
     EXPECT_FALSE(codec->encode(target_of(family), "", question())->headers.has(header));
-    EXPECT_EQ(codec->model_list(target_of(family), std::string(kSecret)).headers.get(header), value);
+    EXPECT_EQ(codec->model_list(target_of(family), std::string(kSecret))->headers.get(header), value);
   }
   EXPECT_EQ(make_codec("anthropic")->encode(target_of("anthropic"), "", question())->headers.get("anthropic-version"), "2023-06-01");
 }

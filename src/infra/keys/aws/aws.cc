@@ -44,7 +44,6 @@ class AwsKeys final : public KeyManagement {
   AwsKeys(HttpSender& http, AwsKeysOptions options, const Clock& clock) : http_(http), options_(std::move(options)), clock_(clock) {
     endpoint_ = options_.endpoint.empty() ? fmt::format("https://kms.{}.amazonaws.com", options_.region) : options_.endpoint;
     while (endpoint_.ends_with('/')) endpoint_.pop_back();
-    host_ = endpoint_.substr(endpoint_.find("://") + 3);
   }
 
   std::string_view provider() const override { return kProvider; }
@@ -98,17 +97,8 @@ class AwsKeys final : public KeyManagement {
   Result<JsonObject> once(std::string_view operation, const JsonObject& body) {
     STOA_TRY(credentials, options_.credentials());
     HttpClientRequest request{.method = "POST", .url = endpoint_ + "/", .body = dump_json(body)};
-    // 2026-01-31T12:00:00.123456Z -> 20260131T120000Z
-    std::string time;
-    for (const char c : to_rfc3339(clock_.now()).substr(0, 19))
-      if (c != '-' && c != ':') time += c;
-    time += 'Z';
-    HttpHeaders headers{{"host", host_}, {"content-type", std::string(kContentType)}, {"x-amz-date", time}, {"x-amz-target", fmt::format("TrentService.{}", operation)}};
-    if (!credentials.session_token.empty()) headers.add("x-amz-security-token", credentials.session_token);
-    const std::string authorization = sign_v4(credentials, {options_.region, "kms", time}, "POST", "/", headers, request.body);
-    headers.remove("host");  // the client adds the same
-    headers.add("authorization", authorization);
-    request.headers = std::move(headers);
+    request.headers = {{"content-type", std::string(kContentType)}, {"x-amz-target", fmt::format("TrentService.{}", operation)}};
+    STOA_CHECK(sign_request(request, credentials, options_.region, "kms", clock_.now()));
     request.timeouts = {options_.timeout, options_.timeout, options_.timeout, options_.timeout};
     request.max_body = kMaxReply;
     auto reply = http_.send(request);
@@ -143,7 +133,7 @@ class AwsKeys final : public KeyManagement {
   HttpSender& http_;
   const AwsKeysOptions options_;
   const Clock& clock_;
-  std::string endpoint_, host_;
+  std::string endpoint_;
 };
 
 }  // namespace

@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "infra/aws/sigv4.h"
 #include "infra/http/sender.h"
-#include "infra/keys/aws/sigv4.h"
 #include "infra/keys/keys.h"
 
 namespace stoa::infra {

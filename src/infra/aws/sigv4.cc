@@ -1,4 +1,4 @@
-#include "infra/keys/aws/sigv4.h"
+#include "infra/aws/sigv4.h"
 
 #include <algorithm>
 #include <cctype>
@@ -9,6 +9,7 @@
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
 #include "infra/crypto/secret.h"
+#include "infra/http/url.h"
 
 namespace stoa::infra {
 namespace {
@@ -46,13 +47,28 @@ std::string sign_v4(const AwsCredentials& credentials, const SigningScope& scope
     canonical_headers += name + ":" + value + "\n";
     signed_headers += (signed_headers.empty() ? "" : ";") + name;
   }
-  const std::string canonical = fmt::format("{}\n{}\n\n{}\n{}\n{}", method, path, canonical_headers, signed_headers, sha256_hex(body));
+  const std::string canonical = fmt::format("{}\n{}\n\n{}\n{}\n{}", method, percent_encode(path, "/"), canonical_headers, signed_headers, sha256_hex(body));
   const std::string date = scope.time.substr(0, 8), place = fmt::format("{}/{}/{}/aws4_request", date, scope.region, scope.service);
   const std::string to_sign = fmt::format("AWS4-HMAC-SHA256\n{}\n{}\n{}", scope.time, place, sha256_hex(canonical));
   Sha256Digest key = signing_key(credentials.secret_key, date, scope);
   const std::string signature = to_hex(hmac_sha256(key, as_bytes(to_sign)));
   wipe(key);
   return fmt::format("AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}", credentials.access_key, place, signed_headers, signature);
+}
+
+Status sign_request(HttpClientRequest& request, const AwsCredentials& credentials, std::string_view region, std::string_view service, Micros now) {
+  STOA_TRY(url, parse_url(request.url));
+  if (!url.query.empty()) return fail(ErrorCode::kInvalidArgument, "{}: requests with a query are not signed", url.origin());
+  std::string time;  // 2026-01-31T12:00:00.123456Z -> 20260131T120000Z
+  for (const char c : to_rfc3339(now).substr(0, 19))
+    if (c != '-' && c != ':') time += c;
+  time += 'Z';
+  request.headers.set("x-amz-date", time);
+  if (!credentials.session_token.empty()) request.headers.set("x-amz-security-token", credentials.session_token);
+  HttpHeaders all = request.headers;
+  all.set("host", url.authority());  // the client adds the same
+  request.headers.set("authorization", sign_v4(credentials, {std::string(region), std::string(service), time}, request.method, url.path.empty() ? "/" : url.path, all, request.body));
+  return {};
 }
 
 }  // namespace stoa::infra
