@@ -16,6 +16,7 @@ void add_routes(CLI::App& app, Parsed& p) {
     return made;
   };
   add("list", "All routes, with their targets", routes_list, false);
+  add("status", "How its targets do, and what became of its canary", routes_status);
   add("show", "The text", routes_show)->add_option("--version", p.route.version, "An earlier version")->check(CLI::PositiveNumber);
   auto* set = add("set", "Put a file in force under a name, at once", routes_set);
   set->add_option("file", p.route.file, "YAML file with targets; - for standard input")->required();

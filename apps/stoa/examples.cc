@@ -8,7 +8,7 @@
 namespace stoa::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 109> kExamples{{
+constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"serve", "  stoa serve --port 8080            data in STOA_HOME; ready when /readyz answers 200"},
     {"ask", "  stoa ask \"Which fields must a control file have?\" --store debian-policy\n"
             "  stoa ask \"...\" --store handbook --extractive    quotes only, nothing is generated\n"
@@ -87,6 +87,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 109> kExampl
                "  stoa chat --model chat\n"
                "  stoa routes rollback chat 1                the version before"},
     {"routes list", "  stoa routes list --json"},
+    {"routes status", "  stoa routes status chat\n  stoa routes status chat --json | jq .canary"},
     {"routes show", "  stoa routes show chat > chat.yaml\n  stoa routes show chat --version 1"},
     {"routes set", "  stoa routes set chat chat.yaml --comment \"ten percent to the new model\"\n"
                    "  stoa routes set chat chat.yaml --expect 3      refused when somebody was faster"},
@@ -156,7 +157,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 109> kExampl
          "  stoa ingest ./docs --store handbook                ingest a folder\n"
          "  stoa ask \"How do I ...?\" --store handbook          a grounded answer with citations\n\n"
          "Environment: STOA_HOME (data folder), STOA_URL and STOA_API_KEY (server and key), NO_COLOR."},
-}};
+});
 
 constexpr std::string_view kCommon =
     "Every verb also takes --json, --home, --config, --url and --key (stoa --help).\n"

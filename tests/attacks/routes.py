@@ -97,7 +97,7 @@ LISTS = [
 # Without ids of a tenant's things; roles and tokens are tried on them as well (test_escalation.py, test_tokens.py).
 OTHERS = {
     "GET": ["/v1/models/{model...}", "/v1/stoa/audit", "/v1/stoa/audit/export", "/v1/stoa/audit/check", "/v1/stoa/audit/checkpoint", "/v1/stoa/audit/proof", "/v1/stoa/audit/consistency", "/metrics", "/v1/stoa/routes", "/v1/stoa/protection",
-            "/v1/stoa/policies", "/v1/stoa/policies/{name}", "/v1/stoa/policies/{name}/history", "/v1/stoa/policies/{name}/diff", "/v1/stoa/model-routes", "/v1/stoa/model-routes/{name}", "/v1/stoa/model-routes/{name}/history", "/v1/stoa/roles", "/v1/stoa/roles/{name}",
+            "/v1/stoa/policies", "/v1/stoa/policies/{name}", "/v1/stoa/policies/{name}/history", "/v1/stoa/policies/{name}/diff", "/v1/stoa/model-routes", "/v1/stoa/model-routes/{name}", "/v1/stoa/model-routes/{name}/history", "/v1/stoa/model-routes/{name}/status", "/v1/stoa/roles", "/v1/stoa/roles/{name}",
             "/v1/stoa/providers", "/v1/stoa/providers/{name}"],
     "POST": ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/files", "/v1/stoa/datasets/from-ratings", "/v1/stoa/keys",
              "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/users", "/v1/stoa/projects", "/v1/stoa/policies/dry-run", "/v1/stoa/policies/{name}/rollback", "/v1/stoa/model-routes/{name}/rollback", "/v1/stoa/access/explain",

@@ -117,7 +117,7 @@ def test_traces_leave_out_looking_things_up(stoa, key, store):
 
 
 VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "pull", "models", "models list", "models show", "models verify", "models remove", "keys", "keys rotate", "audit", "audit list", "audit check", "audit checkpoint", "audit export", "audit verify",
-         "keys create", "keys list", "keys revoke", "kms", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "passport", "passport verify", "routes", "routes list", "routes show", "routes set", "routes history", "routes diff", "routes rollback", "routes remove", "policies", "policies list", "policies show", "policies set", "policies history", "policies diff", "policies rollback", "policies remove", "policies dry-run",
+         "keys create", "keys list", "keys revoke", "kms", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "passport", "passport verify", "routes", "routes list", "routes show", "routes status", "routes set", "routes history", "routes diff", "routes rollback", "routes remove", "policies", "policies list", "policies show", "policies set", "policies history", "policies diff", "policies rollback", "policies remove", "policies dry-run",
          "login", "logout", "whoami", "tenants", "tenants list", "tenants create", "projects", "projects list", "projects create", "users", "users list", "users create",
          "users disable", "users enable", "groups", "groups list", "groups add", "groups remove", "tokens", "tokens create", "tokens list", "tokens revoke",
          "break-glass", "break-glass list", "break-glass end", "nodes", "nodes add", "nodes list", "nodes revoke",

@@ -130,7 +130,7 @@ def test_documents_are_let_through_by_what_they_say_of_themselves(server, tmp_pa
 BY_SERVER = {
     "ask": ["x", "--store", "s"], "chat": [], "ingest": ["FILE", "--store", "s"], "search": ["x", "--store", "s"], "models show": ["x"], "status": [], "trace": ["x"], "traces": [], "usage": [], "rate": ["resp_x", "up"],
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
-    "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
+    "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes status": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
     "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
     "providers list": [], "providers show": ["x"], "providers add": ["x", "--family", "openai", "--url", "http://127.0.0.1:9/v1"], "providers set-key": ["x"], "providers remove": ["x"], "providers check": ["x"],
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],

@@ -179,6 +179,7 @@ struct RouteOptions {
 };
 int routes_list(const Global& global, const RouteOptions& options);
 int routes_show(const Global& global, const RouteOptions& options);
+int routes_status(const Global& global, const RouteOptions& options);
 int routes_set(const Global& global, const RouteOptions& options);
 int routes_history(const Global& global, const RouteOptions& options);
 int routes_diff(const Global& global, const RouteOptions& options);

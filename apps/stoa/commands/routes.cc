@@ -50,6 +50,22 @@ void print_history(const JsonObject& found) {
 
 void print_stored(const JsonObject& stored) { fmt::print("{} {} version {} {}\n", good("in force:"), text_of(stored, "name"), integer_of(stored, "version"), dim(text_of(stored, "digest"))); }
 
+void print_status(const JsonObject& found) {
+  std::vector<std::vector<std::string>> rows{{"target", "role", "requests", "failed", "under way", "first piece", "state"}};
+  for (const JsonObject* item : objects_of(found, "targets")) {
+    const Json *alone = find(*item, "left_alone"), *first = find(*item, "first_piece_ms");
+    rows.push_back({text_of(*item, "id"), text_of(*item, "role"), std::to_string(integer_of(*item, "requests")), std::to_string(integer_of(*item, "failed")), std::to_string(integer_of(*item, "under_way")),
+                    first != nullptr && first->is_number() && integer_of(*item, "requests") > 0 ? fmt::format("{:.0f} ms", first->to_number<double>()) : "-",
+                    alone != nullptr && alone->is_bool() && alone->get_bool() ? bad("left alone") : good("well")});
+  }
+  fmt::print("{}", table(rows));
+  if (const Json* percent = find(found, "canary_percent")) fmt::print("\nthe canary gets {} % of the requests\n", percent->to_number<int>());
+  std::vector<std::vector<std::string>> steps{{"time", "version", "step", "decision", "reason"}};
+  for (const JsonObject* item : objects_of(found, "canary"))
+    steps.push_back({text_of(*item, "time").substr(0, 19) + "Z", std::to_string(integer_of(*item, "version")), std::to_string(integer_of(*item, "step")), text_of(*item, "decision"), text_of(*item, "reason")});
+  if (steps.size() > 1) fmt::print("{}", table(steps));
+}
+
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::size_t begin = 0;
@@ -89,6 +105,8 @@ int routes_show(const Global& global, const RouteOptions& options) {
     fmt::print("{}{}", text, text.ends_with('\n') || text.empty() ? "" : "\n");
   });
 }
+
+int routes_status(const Global& global, const RouteOptions& options) { return show(global, connect(global).get(path_of(options) + "/status"), print_status); }
 
 int routes_set(const Global& global, const RouteOptions& options) {
   const auto text = read_text(options.file);

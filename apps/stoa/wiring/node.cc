@@ -27,7 +27,6 @@
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
 #include "gateway/providers/provider_store.h"
-#include "gateway/routing/directory.h"
 #include "governance/passport/answer_events.h"
 #include "governance/cost/ledger.h"
 #include "infra/blob/disk/disk.h"
@@ -41,6 +40,7 @@
 #include "wiring/models.h"
 #include "wiring/protection.h"
 #include "wiring/recognition.h"
+#include "wiring/routing.h"
 
 namespace stoa::wiring {
 namespace {
@@ -108,8 +108,7 @@ struct Node::Parts {
   std::unique_ptr<api::openai::FileStore> files;
   std::unique_ptr<api::openai::ResponseStore> responses;
   std::unique_ptr<api::ProviderStore> providers;
-  std::unique_ptr<api::RouteStore> model_routes;
-  std::unique_ptr<api::RouteDirectory> directory;
+  std::unique_ptr<Routing> routing;
   std::unique_ptr<api::openai::ServedModels> served_models;
   std::unique_ptr<api::AuthBackoff> backoff;
   std::unique_ptr<api::Pipeline> pipeline;
@@ -130,9 +129,6 @@ struct Node::Parts {
   Status open_stores();
   Status open_data();
   Status open_gateway();
-  Result<api::Provider> find_provider(std::string_view project, const std::string& name);
-  Result<std::shared_ptr<models::Generator>> open_target(std::string_view project, const api::RouteTarget& target);
-  Status permit_target(const Call& call, const api::RouteTarget& target);
   Status protect();
   Status subscribe();
   Status listen();
@@ -188,40 +184,6 @@ Status Node::Parts::open_data() {
   return lake->open();
 }
 
-Result<api::Provider> Node::Parts::find_provider(std::string_view project, const std::string& name) {
-  STOA_TRY(all, providers->of_project(std::string(project)));
-  const auto found = std::ranges::find(*all, name, &api::Provider::name);
-  if (found == all->end()) return fail(error(ErrorCode::kNotFound, "the project has no provider '{}'", name).with_hint("stoa providers list"));
-  return *found;
-}
-
-Result<std::shared_ptr<models::Generator>> Node::Parts::open_target(std::string_view project, const api::RouteTarget& target) {
-  if (target.provider.empty()) return served_models->own_generator(target.model, project);
-  STOA_TRY(provider, find_provider(project, target.provider));
-  const auto model = std::ranges::find(provider.models, target.model, &api::ProviderModel::name);
-  if (model == provider.models.end())
-    return fail(error(ErrorCode::kNotFound, "the provider '{}' has no model '{}'", target.provider, target.model).with_hint("add it: stoa providers add NAME --replace ... --model MODEL"));
-  STOA_CHECK(prices->price(target.id()));  // what cannot be paid is not used
-  STOA_TRY(generator, api::open_provider(providers->target(std::string(project), provider, *model), egress->sender(infra::EgressPurpose::kProviders)));
-  return std::shared_ptr<models::Generator>(std::move(generator));
-}
-
-// Policies may tell targets apart by their names, by where they keep what they are sent, and by the label "on_prem".
-Status Node::Parts::permit_target(const Call& call, const api::RouteTarget& target) {
-  auto resource = governance::Resource::of(call.principal, "target", target.id());
-  resource.labels.emplace();
-  if (target.provider.empty()) {
-    resource.labels->emplace_back("on_prem");
-    resource.residency = config.server.region;
-  } else {
-    STOA_TRY(provider, find_provider(call.principal.project, target.provider));
-    if (provider.on_prem) resource.labels->emplace_back("on_prem");
-    resource.residency = provider.residency;
-  }
-  if (auto permit = installation.access->check(call, governance::Action::kModelUse, resource); !permit) return fail(std::move(permit).error());
-  return {};
-}
-
 Status Node::Parts::open_gateway() {
   STOA_TRY(secret, installation.secret(governance::ServerSecret::kApiKeys));
   links = std::make_unique<api::DocumentLinks>(secret);
@@ -231,11 +193,10 @@ Status Node::Parts::open_gateway() {
   STOA_CHECK(responses->open());
   STOA_TRY(provider_store, api::ProviderStore::open(*installation.database, *protection.sealer, *installation.audit));
   providers = std::move(provider_store);
-  STOA_TRY(route_store, api::RouteStore::open(*installation.database, *installation.audit, *installation.access));
-  model_routes = std::move(route_store);
-  directory = std::make_unique<api::RouteDirectory>(*model_routes, [this](std::string_view project, const api::RouteTarget& target) { return open_target(project, target); },
-                                                    [this](const Call& call, const api::RouteTarget& target) { return permit_target(call, target); });
-  served_models = std::make_unique<api::openai::ServedModels>(served(models), directory.get());
+  STOA_TRY(opened_routing, Routing::open({installation, *ledger, *ratings, *providers, *egress, config.server.region}));
+  routing = std::move(opened_routing);
+  served_models = std::make_unique<api::openai::ServedModels>(served(models), &routing->directory());
+  routing->serve(*served_models);
   STOA_TRY(exempt, exempt_addresses(config));
   if (config.limits.failed_attempts > 0)
     backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
@@ -251,7 +212,9 @@ Status Node::Parts::open_gateway() {
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->oidc = recognition.oidc.get();
-  admin->model_routes = model_routes.get();
+  admin->model_routes = &routing->routes();
+  admin->canaries = &routing->canaries();
+  admin->target_health = &routing->directory().health();
   admin->delegated = recognition.delegated.get();
   admin->elevations = recognition.elevations.get();
   admin->providers = providers.get();

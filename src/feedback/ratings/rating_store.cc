@@ -197,6 +197,14 @@ Result<Rating> RatingStore::rate(const governance::Permit& permit, Rating rating
   return rating;
 }
 
+Result<RatingStore::Count> RatingStore::count(std::string_view project, std::string_view model, Micros from) {
+  STOA_TRY(row, database_.query_one("SELECT COUNT(*), COALESCE(SUM(CASE WHEN scale = 'thumbs' THEN score > 0 ELSE score >= 4 END), 0) FROM ratings WHERE project = ? AND model = ? AND time >= ?",
+                                    {std::string(project), std::string(model), from}));
+  Count count;
+  STOA_CHECK(row->read(count.all, count.good));
+  return count;
+}
+
 Result<std::vector<Rating>> RatingStore::list(const governance::Permit& permit, const RatingFilter& filter) {
   if (filter.limit < 1 || filter.limit > kMaxPage)
     return fail(error(ErrorCode::kInvalidArgument, "limit must be 1 to {}", kMaxPage).with_param("limit"));

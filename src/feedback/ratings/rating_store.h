@@ -57,6 +57,11 @@ class RatingStore {
   Result<Rating> rate(const governance::Permit& permit, Rating rating);
   // Ratings of the permit's project, by id, which is oldest first.
   Result<std::vector<Rating>> list(const governance::Permit& permit, const RatingFilter& filter);
+  struct Count {
+    std::int64_t good = 0, all = 0;
+  };
+  // Of a project's ratings of a model's answers. For the server itself: it tells of no person.
+  Result<Count> count(std::string_view project, std::string_view model, Micros from);
   // Withdraws one's own rating. kNotFound when it is not there or somebody else's.
   Status remove(const governance::Permit& permit, std::string_view id);
 

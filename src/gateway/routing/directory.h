@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,26 +16,47 @@
 
 namespace stoa::gateway {
 
-// Opens a target for callers of a project; an error says what is missing.
-using OpenTargets = std::function<Result<std::shared_ptr<models::Generator>>(std::string_view project, const RouteTarget& target)>;
+struct TargetPlace {
+  std::shared_ptr<models::Generator> generator;
+  bool on_prem = false;
+  std::string residency{};
+};
+
+struct DirectoryParts {
+  RouteStore& routes;
+  TargetHealth& health;
+  // Opens a target for callers of a project; an error says what is missing.
+  std::function<Result<TargetPlace>(std::string_view project, const RouteTarget& target)> open;
+  // Raised when what open() gives may have changed. Empty: never.
+  std::function<std::uint64_t()> generation{};
+  RouteHooks hooks{};
+};
 
 // Thread-safe. What is passed by reference outlives it, and so does what the functions refer to.
 class RouteDirectory {
  public:
-  // `permits` as in RouteParts.
-  RouteDirectory(RouteStore& routes, OpenTargets open, std::function<Status(const Call& call, const RouteTarget& target)> permits = {})
-      : routes_(routes), open_(std::move(open)), permits_(std::move(permits)) {}
+  static constexpr std::size_t kMostOpen = 4096;  // names that stay opened; beyond, all are opened anew
+
+  explicit RouteDirectory(DirectoryParts parts) : parts_(std::move(parts)) {}
 
   // Null when the name leads to neither; an error when it does, but to nothing that could answer.
   Result<std::shared_ptr<models::Generator>> find(std::string_view project, std::string_view name);
-  std::vector<std::string> names(std::string_view project) { return routes_.names(project); }
-  const TargetHealth& health() const { return health_; }
+  std::vector<std::string> names(std::string_view project) { return parts_.routes.names(project); }
+  const TargetHealth& health() const { return parts_.health; }
 
  private:
-  RouteStore& routes_;
-  const OpenTargets open_;
-  const std::function<Status(const Call& call, const RouteTarget& target)> permits_;
-  TargetHealth health_;
+  // What was made of a route stays until the route or what it leads to changes.
+  struct Opened {
+    std::shared_ptr<const Route> route;
+    std::uint64_t generation = 0;
+    std::shared_ptr<models::Generator> generator;
+    std::shared_ptr<RouteState> state;
+  };
+  Result<std::shared_ptr<models::Generator>> open(std::string_view project, std::string_view name, const Route& route, std::shared_ptr<RouteState> state, bool& whole);
+
+  const DirectoryParts parts_;
+  std::mutex mutex_;
+  std::map<std::pair<std::string, std::string>, Opened, std::less<>> opened_;  // by project and name
 };
 
 }  // namespace stoa::gateway

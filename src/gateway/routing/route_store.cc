@@ -68,10 +68,12 @@ Status RouteStore::load() {
   auto routes = std::make_shared<Routes>();
   STOA_CHECK(database_.for_each(fmt::format("SELECT {} FROM model_routes r WHERE {}", kColumns, kNewest), {}, [&](const infra::SqlRow& found) -> Result<bool> {
     STOA_TRY(version, read_version(found));
-    if (auto route = parse_route(version.text, version.name))
+    if (auto route = parse_route(version.text, version.name)) {
+      route->version = version.version;
       routes->emplace(std::pair(version.project, version.name), std::make_shared<const Route>(std::move(*route)));
-    else  // of another release
+    } else {  // of another release
       log_error("a stored route cannot be read: nobody can use it", route.error(), {{"project", version.project}, {"route", version.name}});
+    }
     return true;
   }));
   routes_ = std::move(routes);

@@ -2,180 +2,234 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <random>
 #include <set>
+
+#include "gateway/routing/mirror.h"
+#include "gateway/routing/test_targets.h"
+#include "governance/access/test_access.h"
 
 namespace stoa::gateway {
 namespace {
 
-// Does what it is told to.
-class Scripted final : public models::Generator {
- public:
-  Result<ChatOutcome> generate(const Call&, const ChatRequest& request, const models::DeltaSink& sink) override {
-    ++asked;
-    model = request.model;
-    for (int i = 0; i < deltas; ++i)
-      if (!sink({.text = "x", .logprobs = {}})) return ChatOutcome{.finish = FinishReason::kCancelled};
-    if (failure) return fail(*failure, "the target failed");
-    return ChatOutcome{.finish = FinishReason::kStop, .usage = {.prompt_tokens = 1, .completion_tokens = deltas}};
-  }
-  Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override { return static_cast<std::int64_t>(request.model.size()); }
-  int context_length() const override { return context; }
-
-  std::optional<ErrorCode> failure;
-  int deltas = 1, context = 100, asked = 0;
-  std::string model;
+struct Heard {
+  Result<ChatOutcome> outcome;
+  std::vector<std::string> pieces;
 };
 
-struct World {
-  TargetHealth health;
-  std::vector<std::shared_ptr<Scripted>> generators;
-
-  RoutedGenerator route(Route route, std::function<Status(const Call&, const RouteTarget&)> permits = {}) {
-    RouteParts parts{.name = "r", .route = route, .targets = {}, .fallback = {}, .health = health, .permits = std::move(permits)};
-    const auto open = [&](const std::vector<RouteTarget>& targets, std::vector<OpenTarget>& out) {
-      for (const auto& target : targets) out.push_back({target, target.id(), generators.emplace_back(std::make_shared<Scripted>())});
-    };
-    open(route.targets, parts.targets);
-    open(route.fallback, parts.fallback);
-    return RoutedGenerator(std::move(parts));
-  }
-};
-
-Call call_of(std::string id) {
-  Principal principal;
-  principal.id = std::move(id);
-  return Call::of(principal);
-}
-
-Result<ChatOutcome> ask(RoutedGenerator& generator, const Call& call = call_of("ann"), int* deltas = nullptr) {
-  return generator.generate(call, {.model = "r"}, [&](const ChatDelta&) {
-    if (deltas != nullptr) ++*deltas;
+Heard ask(RoutedGenerator& generator, const Call& call = call_of("ann"), bool whole = false) {
+  Heard heard{.outcome = ChatOutcome{}, .pieces = {}};
+  ChatRequest request{.model = "r"};
+  request.whole = whole;
+  heard.outcome = generator.generate(call, request, [&](const ChatDelta& delta) {
+    heard.pieces.push_back(delta.text);
     return true;
   });
+  return heard;
 }
 
-Route targets(std::vector<RouteTarget> list, Route::Choice choose = Route::Choice::kOrdered) {
-  Route route;
-  route.choose = choose;
-  route.targets = std::move(list);
-  return route;
+std::string told(const Result<ChatOutcome>& outcome) {
+  if (!outcome) return fmt::format("error {}", static_cast<int>(outcome.error().code));
+  std::string text = outcome->target + (outcome->finish == FinishReason::kError ? " broke" : "");
+  for (const ChatCharge& charge : outcome->also) text += fmt::format(" +{}:{}", charge.what, charge.target);
+  return text;
 }
+
+constexpr auto kDown = ErrorCode::kUnavailable;
+const std::string kDownText = fmt::format("error {}", static_cast<int>(kDown));
 
 TEST(RoutedGeneratorTest, TheNextAnswersWhenOneFailsBeforeItsFirstPiece) {
-  World world;
-  Route route = targets({{"", "a"}, {"p", "b"}});
-  route.fallback = {{"q", "c"}};
-  auto generator = world.route(route);
-  const auto check = [&](std::vector<std::optional<ErrorCode>> failures, std::vector<int> deltas, std::string_view answered, std::optional<ErrorCode> code, std::vector<int> asked) {
-    world.health.succeeded("a", milliseconds(1), SteadyTime{});  // no breaker is open
-    world.health.succeeded("p/b", milliseconds(1), SteadyTime{});
-    world.health.succeeded("q/c", milliseconds(1), SteadyTime{});
-    for (std::size_t i = 0; i < 3; ++i) {
-      world.generators[i]->failure = failures[i];
-      world.generators[i]->deltas = deltas[i];
-      world.generators[i]->asked = 0;
-    }
-    const auto outcome = ask(generator);
-    EXPECT_EQ(outcome ? outcome->target : "", answered);
-    EXPECT_EQ(outcome ? std::optional<ErrorCode>() : outcome.error().code, code);
-    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(world.generators[i]->asked, asked[i]) << i;
+  struct Case {
+    std::vector<std::optional<ErrorCode>> failures;
+    std::vector<int> deltas;
+    bool whole;
+    std::string_view told;
+    std::vector<int> asked;
+    std::vector<std::string> pieces;
   };
-  constexpr auto kDown = ErrorCode::kUnavailable;
-  check({{}, {}, {}}, {1, 1, 1}, "a", {}, {1, 0, 0});
-  check({kDown, {}, {}}, {0, 1, 1}, "p/b", {}, {1, 1, 0});
-  check({kDown, ErrorCode::kResourceExhausted, {}}, {0, 0, 1}, "q/c", {}, {1, 1, 1});
-  check({kDown, kDown, kDown}, {0, 0, 0}, "", kDown, {1, 1, 1});
-  check({kDown, {}, {}}, {1, 1, 1}, "", kDown, {1, 0, 0});  // it had begun
-  check({ErrorCode::kInvalidArgument, {}, {}}, {0, 1, 1}, "", ErrorCode::kInvalidArgument, {1, 0, 0});  // another would say the same
-  check({ErrorCode::kTooLarge, {}, {}}, {0, 1, 1}, "p/b", {}, {1, 1, 0});
-  EXPECT_EQ(world.generators[1]->model, "b") << "each is asked by its own name";
+  const std::string invalid = fmt::format("error {}", static_cast<int>(ErrorCode::kInvalidArgument));
+  const Case cases[] = {
+      {{{}, {}, {}}, {1, 1, 1}, false, "a", {1, 0, 0}, {"a"}},
+      {{kDown, {}, {}}, {0, 1, 1}, false, "p/b", {1, 1, 0}, {"p/b"}},
+      {{kDown, ErrorCode::kResourceExhausted, {}}, {0, 0, 1}, false, "q/c", {1, 1, 1}, {"q/c"}},
+      {{kDown, kDown, kDown}, {0, 0, 0}, false, kDownText, {1, 1, 1}, {}},
+      {{kDown, {}, {}}, {1, 1, 1}, false, "a broke", {1, 0, 0}, {"a"}},                                   // it had begun
+      {{kDown, {}, {}}, {2, 1, 1}, true, "p/b +retry:a", {1, 1, 0}, {"p/b"}},                             // nobody had seen it
+      {{kDown, kDown, kDown}, {1, 1, 1}, true, "a broke +retry:p/b +retry:q/c", {1, 1, 1}, {}},           // all were served, and are paid
+      {{ErrorCode::kInvalidArgument, {}, {}}, {0, 1, 1}, false, invalid, {1, 0, 0}, {}},                  // another would say the same
+      {{ErrorCode::kTooLarge, {}, {}}, {0, 1, 1}, false, "p/b", {1, 1, 0}, {"p/b"}},
+  };
+  for (const Case& each : cases) {
+    ScriptedTargets world;
+    Route route = route_to({{"", "a"}, {"p", "b"}});
+    route.fallback = {{"q", "c"}};
+    RoutedGenerator generator(world.parts(route));
+    for (std::size_t i = 0; i < 3; ++i) {
+      world.in_order[i]->failure = each.failures[i];
+      world.in_order[i]->deltas = each.deltas[i];
+    }
+    const Heard heard = ask(generator, call_of("ann"), each.whole);
+    EXPECT_EQ(told(heard.outcome), each.told);
+    EXPECT_EQ(heard.pieces, each.pieces) << each.told;
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(world.in_order[i]->asked, each.asked[i]) << each.told << " " << i;
+  }
+}
+
+TEST(RoutedGeneratorTest, EachIsAskedByItsOwnName) {
+  ScriptedTargets world;
+  RoutedGenerator generator(world.parts(route_to({{"p", "b"}})));
+  EXPECT_TRUE(ask(generator).outcome);
+  EXPECT_EQ(world.in_order[0]->model, "b");
   EXPECT_EQ(*generator.count_prompt_tokens({.model = "route"}), 1);
 }
 
 TEST(RoutedGeneratorTest, AttemptsAreLimited) {
-  World world;
-  Route route = targets({{"", "a"}, {"", "b"}, {"", "c"}});
+  ScriptedTargets world;
+  Route route = route_to({{"", "a"}, {"", "b"}, {"", "c"}});
   route.attempts = 2;
-  auto generator = world.route(route);
-  for (auto& each : world.generators) each->failure = ErrorCode::kUnavailable, each->deltas = 0;
-  const auto outcome = ask(generator);
-  ASSERT_FALSE(outcome);
-  EXPECT_NE(outcome.error().message.find("2 targets"), std::string::npos);
-  EXPECT_EQ(world.generators[2]->asked, 0);
+  RoutedGenerator generator(world.parts(route));
+  for (auto& each : world.in_order) each->failure = kDown, each->deltas = 0;
+  const auto heard = ask(generator);
+  ASSERT_FALSE(heard.outcome);
+  EXPECT_NE(heard.outcome.error().message.find("2 targets"), std::string::npos);
+  EXPECT_EQ(world.in_order[2]->asked, 0);
+}
+
+TEST(RoutedGeneratorTest, RetriesAskAgainWithinTheirBudget) {
+  ScriptedTargets world;
+  Route route = route_to({{"", "a"}});
+  route.retries = 2;
+  route.retry_percent = 0;
+  RoutedGenerator generator(world.parts(route));
+  world.in_order[0]->failure = kDown;
+  world.in_order[0]->deltas = 0;
+  EXPECT_FALSE(ask(generator).outcome);
+  EXPECT_EQ(world.in_order[0]->asked, 3);
+  for (int i = 0; i < 3; ++i) {
+    world.health.begin("a");
+    world.health.succeeded("a", milliseconds(1), {});  // the breaker stays closed
+    EXPECT_FALSE(ask(generator).outcome);
+  }
+  EXPECT_LT(world.in_order[0]->asked, 3 + 9) << "what may be asked again is limited";
 }
 
 TEST(RoutedGeneratorTest, AFailingTargetIsLeftAlone) {
-  World world;
-  auto generator = world.route(targets({{"", "a"}, {"", "b"}}));
-  world.generators[0]->failure = ErrorCode::kUnavailable;
-  world.generators[0]->deltas = 0;
-  for (int i = 0; i < 50; ++i) EXPECT_TRUE(ask(generator));
-  EXPECT_EQ(world.generators[0]->asked, TargetHealth::kFailures);
-  auto alone = world.route(targets({{"", "a"}}));
-  const auto outcome = ask(alone);
-  ASSERT_FALSE(outcome);
-  EXPECT_EQ(outcome.error().code, ErrorCode::kUnavailable);
-  EXPECT_GT(outcome.error().retry_after, 0);
+  ScriptedTargets world;
+  Route route = route_to({{"", "a"}, {"", "b"}});
+  route.retry_percent = 100;
+  RoutedGenerator generator(world.parts(route));
+  world.in_order[0]->failure = kDown;
+  world.in_order[0]->deltas = 0;
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(ask(generator).outcome);
+  EXPECT_EQ(world.in_order[0]->asked, TargetHealth::kFailures);
+  RoutedGenerator alone(world.parts(route_to({{"", "a"}})));
+  const auto heard = ask(alone);
+  ASSERT_FALSE(heard.outcome);
+  EXPECT_EQ(heard.outcome.error().code, kDown);
+  EXPECT_GT(heard.outcome.error().retry_after, 0);
 }
 
-TEST(RoutedGeneratorTest, WeightsDecideHowOften) {
-  World world;
-  const auto generator = world.route(targets({{"", "a", 8}, {"", "b", 2}, {"", "c", 0}}, Route::Choice::kWeighted));
-  std::map<std::string, int> first;
-  for (int i = 0; i < 20'000; ++i) {
-    const auto order = generator.order(call_of("ann"));
-    ASSERT_EQ(order.size(), 3U);
-    ++first[order.front()->target.model];
-    EXPECT_EQ(order.back()->target.model, "c") << "the last resort";
-  }
-  EXPECT_NEAR(first["a"], 16'000, 400);  // 7 standard deviations
-  EXPECT_NEAR(first["b"], 4'000, 400);
-}
-
-TEST(RoutedGeneratorTest, StickyCallersStayAndMoveOnlyWhenTheyMust) {
-  World world;
-  Route route = targets({{"", "a", 1}, {"", "b", 1}, {"", "c", 2}}, Route::Choice::kWeighted);
-  route.sticky = true;
-  const auto three = world.route(route);
-  route.targets.pop_back();
-  const auto two = world.route(route);
-  std::map<std::string, int> first;
-  for (int i = 0; i < 4'000; ++i) {
-    const Call call = call_of(fmt::format("user_{}", i));
-    const std::string chosen = three.order(call).front()->target.model;
-    EXPECT_EQ(three.order(call).front()->target.model, chosen);
-    ++first[chosen];
-    if (chosen != "c") {
-      EXPECT_EQ(two.order(call).front()->target.model, chosen) << "who was not on the target that went stays";
+TEST(RoutedGeneratorTest, ASlowTargetIsHedged) {
+  struct Case {
+    std::string_view name;
+    int first_ms, second_ms;
+    std::optional<ErrorCode> first_fails, second_fails;
+    bool whole;
+    std::string told;
+  };
+  const Case cases[] = {
+      {"fast enough", 0, 0, {}, {}, false, "a"},
+      {"the second answers", 300, 0, {}, {}, false, "p/b +hedge:a"},
+      {"the first answers after all", 40, 2'000, {}, {}, false, "a +hedge:p/b"},
+      {"the second fails", 40, 0, {}, kDown, false, "a"},
+      {"the first fails at once", 0, 0, kDown, {}, false, "p/b"},
+      {"the first fails late", 40, 80, kDown, {}, false, "p/b"},
+      {"both fail", 40, 40, kDown, kDown, false, kDownText},
+      {"whole", 300, 0, {}, {}, true, "p/b +hedge:a"},
+  };
+  for (const Case& each : cases) {
+    ScriptedTargets world;
+    Route route = route_to({{"", "a"}, {"p", "b"}});
+    route.hedge = RouteHedge{.after = milliseconds(10), .percent = 100};
+    RoutedGenerator generator(world.parts(route));
+    for (const auto& [target, ms, fails] : {std::tuple(0, each.first_ms, each.first_fails), {1, each.second_ms, each.second_fails}}) {
+      world.in_order[static_cast<std::size_t>(target)]->silence_ms = ms;
+      world.in_order[static_cast<std::size_t>(target)]->failure = fails;
+      if (fails) world.in_order[static_cast<std::size_t>(target)]->deltas = 0;
     }
+    const Heard heard = ask(generator, call_of("ann"), each.whole);
+    EXPECT_EQ(told(heard.outcome), each.told) << each.name;
+    EXPECT_EQ(heard.pieces.size(), heard.outcome ? 1U : 0U) << each.name;
+    if (heard.outcome) {
+      EXPECT_EQ(heard.pieces.front(), heard.outcome->target) << each.name;
+    }
+    EXPECT_EQ(world.health.state("a", {}).under_way + world.health.state("p/b", {}).under_way, 0) << each.name;
   }
-  EXPECT_NEAR(first["a"], 1'000, 200);
-  EXPECT_NEAR(first["c"], 2'000, 230);
 }
 
-TEST(RoutedGeneratorTest, LatencyPrefersTheFaster) {
-  World world;
-  const auto generator = world.route(targets({{"", "slow"}, {"", "fast"}}, Route::Choice::kLatency));
-  const auto now = std::chrono::steady_clock::now();
-  for (const auto& [name, ms] : {std::pair{"slow", 100}, {"fast", 10}}) {
-    world.health.begin(name);
-    world.health.succeeded(name, milliseconds(ms), now);
-  }
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(generator.order(call_of("ann")).front()->target.model, "fast");
-  for (int i = 0; i < 20; ++i) world.health.begin("fast");
-  EXPECT_EQ(generator.order(call_of("ann")).front()->target.model, "slow") << "too many are under way at the faster one";
+TEST(RoutedGeneratorTest, HedgesStayWithinTheirPart) {
+  ScriptedTargets world;
+  Route route = route_to({{"", "a"}, {"p", "b"}});
+  route.hedge = RouteHedge{.after = milliseconds(1), .percent = 10};
+  RoutedGenerator generator(world.parts(route));
+  world.in_order[0]->silence_ms = 3;
+  for (int i = 0; i < 40; ++i) EXPECT_TRUE(ask(generator).outcome);
+  EXPECT_LE(world.in_order[1]->asked, 1 + 4);
+  EXPECT_GE(world.in_order[1]->asked, 2);
+}
+
+TEST(RoutedGeneratorTest, ACancelledRaceEnds) {
+  ScriptedTargets world;
+  Route route = route_to({{"", "a"}, {"p", "b"}});
+  route.hedge = RouteHedge{.after = milliseconds(1), .percent = 100};
+  RoutedGenerator generator(world.parts(route));
+  for (auto& each : world.in_order) each->silence_ms = 60'000;
+  Call call = call_of("ann");
+  std::jthread caller([&] {
+    while (world.in_order[1]->asked == 0) std::this_thread::sleep_for(milliseconds(1));
+    call.cancel.cancel();
+  });
+  const Heard heard = ask(generator, call);
+  ASSERT_TRUE(heard.outcome);
+  EXPECT_EQ(heard.outcome->finish, FinishReason::kCancelled);
+}
+
+TEST(RoutedGeneratorTest, MirroredRequestsAreBookedAndSlowNobody) {
+  ScriptedTargets world;
+  std::mutex mutex;
+  std::vector<std::string> booked;
+  Route route = route_to({{"", "a"}});
+  route.mirror = RouteMirror{.target = {"lab", "m"}};
+  {
+    MirrorPool pool({.health = world.health, .account = [&](const MirroredRequest& mirrored, const std::function<Result<ChatOutcome>()>& ask_target) {
+                       const auto outcome = ask_target();
+                       std::lock_guard lock(mutex);
+                       booked.push_back(fmt::format("{} {} {} {}", mirrored.route, mirrored.target.target.id(), mirrored.call.principal.id, outcome.has_value()));
+                       EXPECT_TRUE(mirrored.call.request_id.starts_with("req_"));
+                     }});
+    RoutedGenerator generator(world.parts(route, {.mirrors = &pool}));
+    EXPECT_EQ(told(ask(generator).outcome), "a");
+    for (int waited = 0; waited < 5'000; ++waited) {
+      std::lock_guard lock(mutex);
+      if (!booked.empty()) break;
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    world.by_id["lab/m"]->silence_ms = 100'000;
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(told(ask(generator).outcome), "a");
+    EXPECT_GE(pool.left_out(), 200 - static_cast<int>(MirrorPool::kMostWaiting) - MirrorPool::kThreads);
+  }  // ends what runs
+  EXPECT_EQ(booked.front(), "r lab/m ann true");
+  EXPECT_LE(booked.size(), 1U + MirrorPool::kThreads);
 }
 
 // Random routes, rules and failures: what is not permitted is never asked, nothing is asked after a first piece, nothing twice, and an answer comes
 // whenever one that may be asked would give it within the attempts.
-TEST(RoutedGeneratorTest, RulesHoldWhateverFails) {
+TEST(RoutedGeneratorTest, PoliciesHoldWhateverFails) {
   std::mt19937 random(11);
   for (int round = 0; round < 3'000; ++round) {
-    World world;
+    ScriptedTargets world;
     Route route;
-    route.choose = static_cast<Route::Choice>(random() % 3);
+    route.choose = static_cast<Route::Choice>(random() % 5);
     route.attempts = 1 + static_cast<int>(random() % 8);
     const auto fill = [&](std::vector<RouteTarget>& list, std::string prefix, std::size_t count) {
       for (std::size_t i = 0; i < count; ++i) list.push_back({"", fmt::format("{}{}", prefix, i), 1 + static_cast<int>(random() % 9)});
@@ -186,42 +240,84 @@ TEST(RoutedGeneratorTest, RulesHoldWhateverFails) {
     for (const auto* list : {&route.targets, &route.fallback})
       for (const auto& target : *list)
         if (random() % 3 == 0) forbidden.insert(target.model);
-    auto generator = world.route(route, [&](const Call&, const RouteTarget& target) -> Status {
+    RoutedGenerator generator(world.parts(route, {.permits = [&](const Call&, const RouteTarget& target) -> Status {
       if (!forbidden.contains(target.model)) return {};
       return fail(ErrorCode::kPermissionDenied, "not for this data");
-    });
+    }}));
     constexpr ErrorCode kFailures[] = {ErrorCode::kUnavailable, ErrorCode::kDeadlineExceeded, ErrorCode::kResourceExhausted};
     int well = 0, permitted = 0;
-    std::vector<std::string> names;
-    for (const auto* list : {&route.targets, &route.fallback})
-      for (const auto& target : *list) names.push_back(target.model);
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      Scripted& target = *world.generators[i];
-      if (random() % 2 == 0) target.failure = kFailures[random() % 3];
-      target.deltas = target.failure ? static_cast<int>(random() % 5 == 0) : 1;
-      if (forbidden.contains(names[i])) continue;
+    for (auto& [id, target] : world.by_id) {
+      if (random() % 2 == 0) target->failure = kFailures[random() % 3];
+      target->deltas = target->failure ? static_cast<int>(random() % 5 == 0) : 1;
+      if (forbidden.contains(id)) continue;
       ++permitted;
-      well += !target.failure;
+      well += !target->failure;
     }
-    int deltas = 0;
-    const auto outcome = ask(generator, call_of("ann"), &deltas);
+    const Heard heard = ask(generator);
     int asked = 0;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      ASSERT_LE(world.generators[i]->asked, 1);
-      ASSERT_TRUE(world.generators[i]->asked == 0 || !forbidden.contains(names[i]));
-      asked += world.generators[i]->asked;
+    for (auto& [id, target] : world.by_id) {
+      ASSERT_LE(target->asked, 1);
+      ASSERT_TRUE(target->asked == 0 || !forbidden.contains(id));
+      asked += target->asked;
     }
     ASSERT_LE(asked, route.attempts);
-    ASSERT_LE(deltas, 1) << "pieces of two answers";
+    ASSERT_LE(heard.pieces.size(), 1U) << "pieces of two answers";
     if (permitted == 0) {
-      ASSERT_EQ(outcome.error().code, ErrorCode::kPermissionDenied);
+      ASSERT_EQ(heard.outcome.error().code, ErrorCode::kPermissionDenied);
     }
-    if (outcome) {
-      ASSERT_FALSE(forbidden.contains(outcome->target));
-    } else if (deltas == 0) {
+    if (heard.outcome) {
+      ASSERT_FALSE(forbidden.contains(heard.outcome->target));
+    } else {
       ASSERT_TRUE(well == 0 || asked == route.attempts);
     }
   }
+}
+
+// A prompt that is classed restricted, by a rule, never goes to a target that is not on the premises: in no order, not to fall back, to try again, to hedge,
+// to mirror, or as a canary.
+TEST(RoutedGeneratorTest, RestrictedPromptsStayOnThePremises) {
+  const auto access = governance::access_for_tests(STOA_SOURCE_DIR);
+  std::mt19937 random(5);
+  int answered = 0, asked_outside = 0;
+  for (int round = 0; round < 400; ++round) {
+    ScriptedTargets world;
+    MirrorPool pool({.health = world.health});
+    Route route;
+    route.choose = static_cast<Route::Choice>(random() % 5);
+    route.attempts = 1 + static_cast<int>(random() % 8);
+    route.retries = static_cast<int>(random() % 16 == 0);
+    const auto name = [&](std::size_t i) { return fmt::format("{}{}", random() % 2 == 0 ? "home" : "away", i); };
+    for (std::size_t i = 0, count = 1 + random() % 4; i < count; ++i) route.targets.push_back({"p", name(i)});
+    for (std::size_t i = 10, count = random() % 4; i < 10 + count; ++i) route.fallback.push_back({"p", name(i)});
+    if (random() % 2 == 0) route.mirror = RouteMirror{.target = {"p", name(20)}};
+    if (random() % 8 == 0) route.hedge = RouteHedge{.after = milliseconds(1), .percent = 100};
+    const auto rule = [&](std::string_view when, RouteRule::Effect effect, TargetSelector selector) {
+      route.rules.push_back({.when = *RuleCondition::parse(when, "rule"), .effect = effect, .targets = {std::move(selector)}, .because = "it stays in the house"});
+    };
+    if (random() % 2 == 0) rule("context.tokens > 0", RouteRule::Effect::kPrefer, {TargetSelector::Kind::kRegion, "us"});
+    rule(R"(context.data_class == "restricted")", RouteRule::Effect::kOnly, {TargetSelector::Kind::kOnPrem, {}});
+    RoutedGenerator generator(world.parts(route, {.access = access.get(), .mirrors = &pool}));
+    for (auto& [id, target] : world.by_id) {
+      if (random() % 2 == 0) target->failure = kDown;
+      target->deltas = target->failure ? static_cast<int>(random() % 3 == 0) : 1;
+      if (route.hedge) target->silence_ms = static_cast<int>(random() % 4);
+    }
+    Call call = call_of("ann");
+    const int kind = static_cast<int>(random() % 3);  // nothing said: not known, which is as if it were restricted
+    if (kind > 0) call.origin.data_class = kind == 1 ? "restricted" : "public";
+    const Heard heard = ask(generator, call, random() % 2 == 0);
+    answered += heard.outcome && heard.outcome->finish == FinishReason::kStop;
+    for (auto& [id, target] : world.by_id) {
+      if (id.starts_with("p/home")) continue;
+      asked_outside += target->asked;
+      ASSERT_TRUE(kind == 2 || target->asked == 0) << id;
+    }
+    if (!heard.outcome && heard.outcome.error().code == ErrorCode::kPermissionDenied) {
+      ASSERT_NE(heard.outcome.error().message.find("it stays in the house"), std::string::npos);
+    }
+  }
+  EXPECT_GT(answered, 80);
+  EXPECT_GT(asked_outside, 30);
 }
 
 }  // namespace

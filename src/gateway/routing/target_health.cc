@@ -5,6 +5,8 @@
 
 namespace stoa::gateway {
 
+std::string target_key(std::string_view project, const RouteTarget& target) { return target.provider.empty() ? target.id() : fmt::format("{} {}", project, target.id()); }
+
 TargetHealth::Entry& TargetHealth::entry(std::string_view target) {
   if (const auto found = entries_.find(target); found != entries_.end()) return found->second;
   if (entries_.size() >= kMaxTargets) std::erase_if(entries_, [](const auto& known) { return known.second.state.under_way == 0; });
@@ -24,6 +26,7 @@ void TargetHealth::succeeded(std::string_view target, milliseconds first, Now no
   TargetState& state = known.state;
   state.under_way = std::max(0, state.under_way - 1);
   state.failures = 0;
+  state.availability += (1 - state.availability) * kWeight;
   state.open = known.trying = false;
   const double micros = static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(first).count());
   if (micros >= state.first_micros) {
@@ -42,6 +45,7 @@ void TargetHealth::failed(std::string_view target, Now now) {
   state.under_way = std::max(0, state.under_way - 1);
   ++state.failed;
   ++state.failures;
+  state.availability -= state.availability * kWeight;
   known.trying = false;
   if (state.failures < kFailures) return;
   state.open = true;

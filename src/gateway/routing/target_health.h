@@ -12,14 +12,19 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "gateway/routing/route.h"
 
 namespace stoa::gateway {
+
+// What tells a target from others: models of this server are the same for all projects, those of providers are the project's.
+std::string target_key(std::string_view project, const RouteTarget& target);
 
 struct TargetState {
   double first_micros = 0;   // to the first piece of an answer, mean; 0: not known yet
   int under_way = 0;
   int failures = 0;          // in a row
   bool open = false;         // left alone at present
+  double availability = 1;   // part of the latest requests that did not fail, each counting for kWeight
   std::int64_t requests = 0, failed = 0;  // since the start
 };
 
@@ -30,6 +35,7 @@ class TargetHealth {
   static constexpr milliseconds kFirstPause{1'000};          // doubles with each further failure
   static constexpr milliseconds kMostPause{60'000};
   static constexpr milliseconds kDecay{10'000};
+  static constexpr double kWeight = 0.05;
   static constexpr std::size_t kMaxTargets = 4096;
 
   using Now = SteadyTime;

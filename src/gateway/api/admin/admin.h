@@ -36,6 +36,8 @@ class OidcUsers;
 namespace stoa::gateway {
 class ProviderStore;
 class RouteStore;
+class Canaries;
+class TargetHealth;
 }
 namespace stoa::infra {
 class HttpSender;
@@ -112,7 +114,9 @@ struct AdminParts {
   governance::OidcUsers* oidc = nullptr;                // null: there are no identity providers
   governance::DelegatedTokens* delegated = nullptr;     // null: the routes of what is missing are not there
   governance::Elevations* elevations = nullptr;
-  RouteStore* model_routes = nullptr;
+  RouteStore* model_routes = nullptr;                   // with `canaries` and `target_health`
+  Canaries* canaries = nullptr;
+  const TargetHealth* target_health = nullptr;
   ProviderStore* providers = nullptr;                   // with `provider_sender`, which follows the rule egress.providers
   infra::HttpSender* provider_sender = nullptr;
 

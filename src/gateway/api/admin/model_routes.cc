@@ -1,7 +1,9 @@
 // Routes of the caller's project: names that answer as models, and what stands behind them.
 #include "base/time.h"
 #include "gateway/api/admin/routes.h"
+#include "gateway/routing/canary.h"
 #include "gateway/routing/route_store.h"
+#include "gateway/routing/target_health.h"
 
 namespace stoa::gateway::admin {
 namespace {
@@ -51,6 +53,40 @@ Reply history(const AdminParts& parts, RequestScope& scope) {
   return ok_json(versions_json(found, false));
 }
 
+// How the targets do, and what became of the canary.
+Reply status(const AdminParts& parts, RequestScope& scope) {
+  const std::string name = name_of(scope);
+  STOA_TRY(version, parts.model_routes->get(scope.call(), name));
+  STOA_TRY(route, parse_route(version.text, name));
+  const auto now = std::chrono::steady_clock::now();
+  JsonArray targets;
+  const auto add = [&](const RouteTarget& target, std::string_view role) {
+    const std::string id = target.id();
+    const TargetState state = parts.target_health->state(target_key(scope.principal().project, target), now);
+    targets.push_back(JsonObject{{"id", id}, {"role", role}, {"requests", state.requests}, {"failed", state.failed}, {"under_way", state.under_way}, {"left_alone", state.open},
+                                 {"availability", state.availability}, {"first_piece_ms", state.first_micros / 1000}});
+  };
+  for (const RouteTarget& target : route.targets) add(target, "target");
+  for (const RouteTarget& target : route.fallback) add(target, "fallback");
+  if (route.mirror) add(route.mirror->target, "mirror");
+  if (route.canary) add(route.canary->target, "canary");
+  JsonObject out{{"object", "stoa.route_status"}, {"name", name}, {"version", version.version}, {"targets", std::move(targets)}};
+  JsonArray decisions;
+  STOA_TRY(history, parts.canaries->history(scope.principal().project, name));
+  for (const CanaryDecision& each : history) {
+    JsonObject item{{"version", each.version}, {"step", each.step + 1}, {"decision", each.decision}, {"reason", each.reason}, {"time", to_rfc3339(each.time)}};
+    auto numbers = parse_json(each.numbers);
+    item["numbers"] = numbers ? std::move(*numbers) : Json(nullptr);
+    decisions.push_back(std::move(item));
+  }
+  out["canary"] = std::move(decisions);
+  if (route.canary) {
+    route.version = version.version;
+    out["canary_percent"] = parts.canaries->percent(scope.principal(), name, route);
+  }
+  return ok_json(std::move(out));
+}
+
 Reply set(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
@@ -85,6 +121,7 @@ Status add_model_route_routes(infra::Router& router, const AdminParts& parts) {
   STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes", Action::kModelList, bound(list)));
   STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}", Action::kModelList, bound(show)));
   STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}/history", Action::kModelList, bound(history)));
+  STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}/status", Action::kModelList, bound(status)));
   STOA_CHECK(routes.add("PUT", "/v1/stoa/model-routes/{name}", Action::kModelManage, bound(set)));
   STOA_CHECK(routes.add("POST", "/v1/stoa/model-routes/{name}/rollback", Action::kModelManage, bound(rollback)));
   return routes.add("DELETE", "/v1/stoa/model-routes/{name}", Action::kModelManage, bound(remove));
