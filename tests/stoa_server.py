@@ -79,9 +79,9 @@ class Stoa:
     def log_text(self):
         return (self.home / "server.log").read_text(errors="replace")
 
-    def cli(self, *arguments, key=None, check=True, timeout=120):
+    def cli(self, *arguments, key=None, check=True, timeout=120, typed=None):
         env = {**self.env, "STOA_API_KEY": key} if key else self.env
-        done = subprocess.run([BINARY, *arguments], env=env, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        done = subprocess.run([BINARY, *arguments], env=env, capture_output=True, text=True, timeout=timeout, **({"stdin": subprocess.DEVNULL} if typed is None else {"input": typed}))
         if check:
             assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -94,10 +94,19 @@ class Stoa:
 
 
 def main():
-    """For suites in other languages: starts a server, prints one line of JSON, and ends it when standard input closes."""
+    """For suites in other languages: starts a server, prints one line of JSON, and ends it when standard input closes. With the argument "providers" the
+    project has one of each family (replays.py), named as it, with the model "big"."""
     with tempfile.TemporaryDirectory(prefix="stoa-server-") as home:
-        server = Stoa(pathlib.Path(home) / "home").start()  # its keys lie beside it
+        folder, environment, upstream = pathlib.Path(home), {}, None
+        if "providers" in sys.argv[1:]:
+            import replays
+
+            upstream = replays.Providers()
+            environment = {"STOA_EGRESS_PROVIDERS": upstream.url, "STOA_COST_PRICES": str(replays.prices(folder))}
+        server = Stoa(folder / "home", environment=environment).start()  # its keys lie beside it
         try:
+            if upstream:
+                upstream.add_all(server, server.key("ada", "admin"))
             print(json.dumps({"url": server.url, "key": server.key("ann"), "other_key": server.key("bob"), "viewer_key": server.key("eve", "viewer")}), flush=True)
             sys.stdin.read()
         finally:

@@ -308,7 +308,9 @@ void add_feedback(CLI::App& app, Parsed& p) {
   auto* traces = verb(app, p, "traces", "The latest requests that used a model or failed", [&] { return cli::traces(p.global, p.count, p.all_traces); });
   traces->add_option("-n,--count", p.count, "How many")->check(CLI::Range(1, 1000));
   traces->add_flag("--all", p.all_traces, "Also those that only looked something up, such as the console's polling");
-  verb(app, p, "usage", "Tokens, compute time and cost", [&] { return cli::usage(p.global, p.by); })->add_option("--by", p.by, "day, model, principal, project or kind (chat, embedding, ingest, ...)")->check(CLI::IsMember({"day", "model", "principal", "project", "kind"}));
+  auto* usage = verb(app, p, "usage", "Tokens, compute time and cost", [&] { return cli::usage(p.global, p.by, p.tag); });
+  usage->add_option("--by", p.by, "day, model, principal, project, kind (chat, embedding, ingest, ...), tags, or class (standard, batch, cached)")->check(CLI::IsMember({"day", "model", "principal", "project", "kind", "tags", "class"}));
+  usage->add_option("--tag", p.tag, "Of requests with that tag of x-stoa-tags: team=search");
   auto* audit = verb(app, p, "audit", "The audit log: what was done by whom, and the proofs of it", {});
   audit->require_subcommand(1);
   auto* list = verb(*audit, p, "list", "Entries, oldest first", [&] { return audit_list(p.global, p.audit_list); });

@@ -37,7 +37,7 @@ struct Parsed {
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
   PassportOptions passport;
-  std::string name, id, overlap = "24h", by = "day", verdict, comment, correction, shell, reason;
+  std::string name, id, overlap = "24h", by = "day", tag, verdict, comment, correction, shell, reason;
   bool no_prune = false, all_traces = false;
   int count = 20, minutes = 0;
   std::function<int()> action;

@@ -226,7 +226,7 @@ int passport_verify(const Global& global, const PassportOptions& options);
 
 int trace(const Global& global, const std::string& id);
 int traces(const Global& global, int count, bool all);
-int usage(const Global& global, const std::string& by);
+int usage(const Global& global, const std::string& by, const std::string& tag);
 int status(const Global& global);
 int rate(const Global& global, const std::string& id, const std::string& verdict, const std::string& comment, const std::string& correction);
 int dataset_from_ratings(const Global& global, const std::string& name);

@@ -72,9 +72,9 @@ int traces(const Global& global, int count, bool all) {
   return kExitOk;
 }
 
-int usage(const Global& global, const std::string& by) {
+int usage(const Global& global, const std::string& by, const std::string& tag) {
   auto api = connect(global);
-  auto found = api.get("/v1/stoa/usage?by=" + by);
+  auto found = api.get("/v1/stoa/usage?by=" + by + (tag.empty() ? "" : "&tag=" + percent_encoded(tag)));
   if (!found) return report(found.error(), global.json);
   if (global.json) {
     fmt::print("{}\n", dump_json_pretty(*found));

@@ -14,7 +14,7 @@ namespace {
 using infra::HttpClientRequest;
 
 constexpr std::string_view kFamily = "bedrock";
-constexpr std::array<std::string_view, 11> kLacks{"prompt", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "logprobs", "ignore_eos", "parallel_tool_calls"};
+constexpr std::array<std::string_view, 10> kLacks{"prompt", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "logprobs", "ignore_eos"};
 constexpr std::string_view kStopPath = "/stop_sequence";  // where models of Anthropic say which one it was
 constexpr std::size_t kMostStop = 1024;                 // bytes of it
 

@@ -351,7 +351,6 @@ TEST(Clouds, WhatCannotBeSaidIsRefused) {
       {"logit_bias", [](ChatRequest& r) { r.sampling.logit_bias[1] = 2; }, "bedrock vertex"},
       {"logprobs", [](ChatRequest& r) { r.sampling.logprobs = 0; }, "bedrock vertex"},
       {"prompt", [](ChatRequest& r) { r.messages.clear(); }, "bedrock vertex"},
-      {"parallel_tool_calls", [](ChatRequest& r) { r = with_tools(), r.parallel_tool_calls = false; }, "bedrock vertex"},
   };
   for (const auto& [field, ask, families] : table)
     for (const std::string_view family : {"bedrock", "vertex"}) {

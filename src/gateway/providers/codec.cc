@@ -95,8 +95,16 @@ int retry_after_of(const infra::HttpHeaders& headers) {
 
 }  // namespace
 
-void UpstreamAnswer::give(const ChatDelta& delta) {
+void UpstreamAnswer::give(const ChatDelta& whole) {
   if (stopped) return;
+  ChatDelta one_call;
+  const bool cut = at_most_one_call && std::ranges::any_of(whole.tool_calls, [](const ToolCallDelta& call) { return call.index > 0; });
+  if (cut) {
+    one_call = whole;
+    std::erase_if(one_call.tool_calls, [](const ToolCallDelta& call) { return call.index > 0; });
+    if (one_call.text.empty() && one_call.reasoning.empty() && one_call.tool_calls.empty()) return;
+  }
+  const ChatDelta& delta = cut ? one_call : whole;
   ++deltas;
   bytes += static_cast<std::int64_t>(delta.text.size() + delta.reasoning.size());
   for (const ToolCallDelta& call : delta.tool_calls) bytes += static_cast<std::int64_t>(call.name.size() + call.arguments.size());
@@ -203,7 +211,6 @@ Status refuse_lacking(std::string_view family, std::span<const std::string_view>
       {"logit_bias", !sampling.logit_bias.empty()},
       {"logprobs", sampling.logprobs >= 0},
       {"ignore_eos", request.ignore_eos},
-      {"parallel_tool_calls", offers_tools(request) && !request.parallel_tool_calls},
   };
   for (const auto& [field, wanted] : asked)
     if (wanted && std::ranges::find(lacks, field) != lacks.end()) return cannot_express(family, field);

@@ -27,6 +27,7 @@ struct UpstreamAnswer {
   const models::DeltaSink& sink;
   Usage usage;
   bool prompt_counted = false, completion_counted = false;  // by the upstream, for good
+  bool at_most_one_call = false;  // what the upstream says beyond its first call is dropped: not every family can be told
   std::optional<FinishReason> finish;
   std::string stop;        // which stop sequence ended it, where the upstream tells
   bool complete = false;   // the family's end marker was read
@@ -109,7 +110,7 @@ class Turns {
 };
 
 // Refuses what a request asks for and the family has no word for; `lacks` names fields as callers know them: prompt, top_k, min_p, repetition_penalty, presence_penalty,
-// frequency_penalty, seed, logit_bias, logprobs, ignore_eos, parallel_tool_calls.
+// frequency_penalty, seed, logit_bias, logprobs, ignore_eos.
 Status refuse_lacking(std::string_view family, std::span<const std::string_view> lacks, const ChatRequest& request);
 bool offers_tools(const ChatRequest& request);
 int number_option(const ProviderTarget& target, std::string_view name, int fallback);  // a positive number

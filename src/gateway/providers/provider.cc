@@ -96,6 +96,7 @@ class ProviderGenerator final : public models::Generator {
       return sink(delta);
     };
     UpstreamAnswer answer(timed);
+    answer.at_most_one_call = !request.parallel_tool_calls;
     auto finish = run(*encoded, credential, request, answer);
     if (!finish && answer.deltas == 0) return fail(std::move(finish).error());
     // What broke after its first piece was served, and is paid, as far as it went.
@@ -111,6 +112,7 @@ class ProviderGenerator final : public models::Generator {
   Status bound(infra::HttpClientRequest& request, const Call& call) const {
     request.timeouts = target_.timeouts;
     request.cancel = call.cancel;
+    request.repeatable = true;  // asking twice changes nothing there, and a connection that was kept may be closed at any moment
     if (call.deadline.at == SteadyTime::max()) return {};
     const auto left = duration_cast<milliseconds>(call.deadline.at - std::chrono::steady_clock::now());
     if (left.count() <= 0) return fail(ErrorCode::kDeadlineExceeded, "{}: the time for the call has passed", context_);

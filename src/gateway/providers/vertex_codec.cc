@@ -13,7 +13,7 @@ namespace {
 using infra::HttpClientRequest;
 
 constexpr std::string_view kFamily = "vertex";
-constexpr std::array<std::string_view, 7> kLacks{"prompt", "min_p", "repetition_penalty", "logit_bias", "logprobs", "ignore_eos", "parallel_tool_calls"};
+constexpr std::array<std::string_view, 6> kLacks{"prompt", "min_p", "repetition_penalty", "logit_bias", "logprobs", "ignore_eos"};
 // Models that think want proof that a call in the history is theirs, which callers of other protocols do not keep; this is what Google gives for such histories.
 constexpr std::string_view kForeignThought = "skip_thought_signature_validator";
 

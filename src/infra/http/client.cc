@@ -258,7 +258,7 @@ Result<int> HttpClient::stream(const HttpClientRequest& original, const HttpStre
         [&](std::string_view piece) { return !redirected && (!stream.on_data || stream.on_data(piece)); }};
     Result<Impl::Outcome> outcome = impl_->once(request, url, shown, total);
     if (outcome && outcome->untouched) {
-      if (!is_idempotent(request.method))
+      if (!is_idempotent(request.method) && !request.repeatable)
         return fail(error(ErrorCode::kUnavailable, "{} closed the connection as the request was sent", url.authority()).with_hint("try again"));
       outcome = impl_->once(request, url, shown, total);
       if (outcome && outcome->untouched) return fail(ErrorCode::kUnavailable, "{} keeps closing the connection", url.authority());

@@ -19,7 +19,8 @@ namespace {
 // A listening socket that answers each connection with the next of its scripts, word for word, and closes it.
 class ScriptedServer {
  public:
-  explicit ScriptedServer(std::vector<std::string> scripts) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `reads_on`: reads another request from each connection before it closes that.
+  explicit ScriptedServer(std::vector<std::string> scripts, bool reads_on = false) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -28,7 +29,7 @@ class ScriptedServer {
     socklen_t size = sizeof address;
     ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this, scripts = std::move(scripts)] {
+    thread_ = std::thread([this, reads_on, scripts = std::move(scripts)] {
       for (const auto& script : scripts) {
         const int peer = ::accept(fd_, nullptr, nullptr);
         if (peer < 0) return;
@@ -41,7 +42,7 @@ class ScriptedServer {
         }
         requests.push_back(request);
         (void)!::send(peer, script.data(), script.size(), MSG_NOSIGNAL);
-        if (script.empty()) ::recv(peer, buffer, sizeof buffer, 0);  // says nothing until the client gives up
+        if (script.empty() || reads_on) ::recv(peer, buffer, sizeof buffer, 0);  // says nothing until the client gives up
         ::close(peer);
       }
     });
@@ -205,6 +206,23 @@ TEST(HttpClient, RetriesOnceWhenAnIdleConnectionWasClosed) {
   HttpClient client;
   EXPECT_EQ(client.send(get(server.url()))->body, "hi");  // said keep-alive, but closes
   EXPECT_EQ(client.send(get(server.url()))->body, "hi");
+}
+
+TEST(HttpClient, RepeatsAPostOnlyWhereThatIsSaidToBeHarmless) {
+  const std::string reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+  for (const bool repeatable : {false, true}) {
+    ScriptedServer server({reply, reply}, true);
+    HttpClient client;
+    HttpClientRequest request = get(server.url());
+    request.method = "POST";
+    request.repeatable = repeatable;
+    ASSERT_TRUE(client.send(request));
+    const auto again = client.send(request);  // on the connection that was kept, which is closed now
+    ASSERT_EQ(again.has_value(), repeatable);
+    if (!again) {
+      EXPECT_NE(again.error().message.find("as the request was sent"), std::string::npos) << again.error().message;
+    }
+  }
 }
 
 TEST(HttpClient, NamesTheFailure) {

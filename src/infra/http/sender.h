@@ -29,6 +29,7 @@ struct HttpClientRequest {
   CancelToken cancel{};   // looked at several times a second; a cancelled call returns kCancelled
   int max_redirects = 0;  // GET and HEAD only; when the origin changes, only headers that cannot hold a secret go along
   std::uint64_t max_body = 64u << 20;  // of the response
+  bool repeatable = false;  // may be sent again although its method is not idempotent: when a connection that was kept is closed before a byte of the answer
 };
 
 // What a stream is told, on the thread that called. Returning false from on_data ends the transfer without an error.

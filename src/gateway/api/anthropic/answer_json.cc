@@ -18,7 +18,6 @@ JsonObject text_block(std::string_view text) {
   JsonObject out;
   out["type"] = "text";
   out["text"] = text;
-  out["citations"] = nullptr;
   return out;
 }
 

@@ -22,7 +22,7 @@ TEST(Message, BlocksInOrder) {
   ASSERT_TRUE(message);
   EXPECT_EQ(dump_json(*message),
             fmt::format(R"({{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{{"type":"thinking","thinking":"hm","signature":""}},)"
-                        R"({{"type":"text","text":"I look.","citations":null}},{{"type":"tool_use","id":"t1","name":"f","input":{{"a":1}}}},)"
+                        R"({{"type":"text","text":"I look."}},{{"type":"tool_use","id":"t1","name":"f","input":{{"a":1}}}},)"
                         R"({{"type":"tool_use","id":"t2","name":"g","input":{{}}}}],"stop_reason":"tool_use","stop_sequence":null,{}}})", kUsage));
   const auto hidden = message_json(head(false), answer, kReport);
   ASSERT_TRUE(hidden);
@@ -78,7 +78,7 @@ std::string ending(std::string_view reason) {
 
 TEST(MessageStream, Text) {
   EXPECT_EQ(stream(head(), {{.text = "Par", .logprobs = {}}, {.text = "is", .logprobs = {}}}, FinishReason::kStop),
-            opening() + start(0, R"({"type":"text","text":"","citations":null})") + piece(0, R"({"type":"text_delta","text":"Par"})") + piece(0, R"({"type":"text_delta","text":"is"})") + stop(0) +
+            opening() + start(0, R"({"type":"text","text":""})") + piece(0, R"({"type":"text_delta","text":"Par"})") + piece(0, R"({"type":"text_delta","text":"is"})") + stop(0) +
                 ending("end_turn"));
 }
 
@@ -93,7 +93,7 @@ TEST(MessageStream, ThoughtsTextAndCalls) {
   };
   EXPECT_EQ(stream(head(), deltas, FinishReason::kToolCalls),
             opening() + start(0, R"({"type":"thinking","thinking":"","signature":""})") + piece(0, R"({"type":"thinking_delta","thinking":"h"})") +
-                piece(0, R"({"type":"thinking_delta","thinking":"m"})") + stop(0) + start(1, R"({"type":"text","text":"","citations":null})") + piece(1, R"({"type":"text_delta","text":"I"})") +
+                piece(0, R"({"type":"thinking_delta","thinking":"m"})") + stop(0) + start(1, R"({"type":"text","text":""})") + piece(1, R"({"type":"text_delta","text":"I"})") +
                 stop(1) + start(2, R"({"type":"tool_use","id":"t1","name":"f","input":{}})") + piece(2, R"({"type":"input_json_delta","partial_json":"{\"a\""})") +
                 piece(2, R"({"type":"input_json_delta","partial_json":":1}"})") + stop(2) + start(3, R"({"type":"tool_use","id":"t2","name":"g","input":{}})") + stop(3) + ending("tool_use"));
 }

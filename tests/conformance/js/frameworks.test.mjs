@@ -1,0 +1,134 @@
+// Frameworks that people build on, against the real binary: LangChain.js and the Vercel AI SDK, over the model of this server and over providers of every family
+// (../../replays.py answers in their place, on their wire).
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import { createAnthropic } from '@ai-sdk/anthropic';
+import { createOpenAI } from '@ai-sdk/openai';
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+import { ChatAnthropic } from '@langchain/anthropic';
+import { HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages';
+import { tool as langTool } from '@langchain/core/tools';
+import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
+import { embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import { z } from 'zod';
+
+const CHAT = 'smollm2-135m-instruct', EMBED = 'all-minilm-l6-v2';
+const FAMILIES = ['openai', 'azure', 'anthropic', 'bedrock', 'vertex', 'sagemaker'];
+const TEXT = 'The capital is Bern.';
+const here = dirname(fileURLToPath(import.meta.url));
+let process_, setup;
+
+before(async () => {
+  process.env.AI_SDK_LOG_WARNINGS = 'false';
+  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py'), 'providers'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]();
+  const { value, done } = await lines.next();
+  assert.ok(!done, 'the server did not start');
+  setup = JSON.parse(value);
+}, { timeout: 90_000 });
+
+after(async () => {
+  process_?.stdin.end();
+  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
+});
+
+const openaiChat = (model, more = {}) => new ChatOpenAI({ model, apiKey: setup.key, configuration: { baseURL: setup.url + '/v1' }, temperature: 0, maxRetries: 0, maxTokens: 64, ...more });
+const anthropicChat = (model) => new ChatAnthropic({ model, apiKey: setup.key, anthropicApiUrl: setup.url, temperature: 0, maxRetries: 0, maxTokens: 64 });
+const kinds = { 'OpenAI chat': (model) => openaiChat(model), 'OpenAI responses': (model) => openaiChat(model, { useResponsesApi: true }), 'Anthropic': anthropicChat };
+const textOf = (message) => (typeof message.content === 'string' ? message.content : message.content.filter((part) => part.type === 'text').map((part) => part.text).join(''));
+const weather = langTool(async ({ city }) => `sunny in ${city}`, { name: 'weather', description: 'of a city', schema: z.object({ city: z.string() }) });
+
+for (const [kind, chat] of Object.entries(kinds)) {
+  test(`LangChain, ${kind}: the model of this server answers and streams`, async () => {
+    const asked = [new SystemMessage('You answer in one word.'), new HumanMessage('What is the capital of France?')];
+    const answer = await chat(CHAT).invoke(asked);
+    assert.match(textOf(answer), /Paris/);
+    assert.ok(answer.usage_metadata.input_tokens > 10 && answer.usage_metadata.output_tokens > 0);
+    let streamed = '';
+    for await (const piece of await chat(CHAT).stream(asked)) streamed += textOf(piece);
+    assert.equal(streamed, textOf(answer));
+  });
+
+  test(`LangChain, ${kind}: providers answer, stream, call tools and keep to schemas`, async () => {
+    for (const family of FAMILIES) {
+      const model = chat(`${family}/big`);
+      const answer = await model.invoke('What is the capital?');
+      assert.equal(textOf(answer), TEXT, family);
+      assert.deepEqual([answer.usage_metadata.input_tokens, answer.usage_metadata.output_tokens], [21, 7], family);
+      let streamed = '', pieces = 0;
+      for await (const piece of await model.stream('What is the capital?')) (streamed += textOf(piece)), pieces++;
+      assert.equal(streamed, TEXT, family);
+      assert.ok(pieces > 3, 'it came in pieces');
+      const asked = await model.bindTools([weather]).invoke('How is the weather?');
+      assert.deepEqual(asked.tool_calls.map(({ name, args }) => [name, args]), [['weather', { city: 'Bern' }]], family);
+      const done = await weather.invoke(asked.tool_calls[0]);
+      assert.ok(done instanceof ToolMessage && done.content === 'sunny in Bern');
+      const after = await model.invoke([new HumanMessage('How is the weather?'), asked, done]);
+      assert.equal(textOf(after), TEXT, family);
+    }
+  });
+
+  test(`LangChain, ${kind}: errors are errors`, async () => {
+    await assert.rejects(chat('openai/big').invoke('FAIL 429'), (error) => error.status === 429 || /429|rate/i.test(String(error)));
+    await assert.rejects(chat('no-such-model').invoke('Hello'), (error) => error.status === 404 || /404|not_found|no model/i.test(String(error)));
+  });
+}
+
+test('LangChain: structured output and embeddings', async () => {
+  for (const family of FAMILIES) assert.deepEqual(await openaiChat(`${family}/big`).withStructuredOutput(z.object({ ok: z.boolean() }), { method: 'jsonSchema' }).invoke('Is it?'), { ok: true }, family);
+  const local = await openaiChat(CHAT).withStructuredOutput(z.object({ city: z.string() }), { method: 'jsonSchema' }).invoke('Name a city in France.');
+  assert.equal(typeof local.city, 'string');
+  const vectors = await new OpenAIEmbeddings({ model: EMBED, apiKey: setup.key, configuration: { baseURL: setup.url + '/v1' } }).embedDocuments(['keys', 'locks', 'lunch']);
+  assert.deepEqual(vectors.map((vector) => vector.length), [384, 384, 384]);
+});
+
+const sdk = {
+  'OpenAI chat': () => createOpenAI({ baseURL: setup.url + '/v1', apiKey: setup.key }).chat,
+  'OpenAI responses': () => createOpenAI({ baseURL: setup.url + '/v1', apiKey: setup.key }).responses,
+  'compatible': () => createOpenAICompatible({ name: 'stoa', baseURL: setup.url + '/v1', apiKey: setup.key, includeUsage: true, supportsStructuredOutputs: true }),
+  'Anthropic': () => createAnthropic({ baseURL: setup.url + '/v1', apiKey: setup.key }),
+};
+
+for (const [kind, provider] of Object.entries(sdk)) {
+  const ask = { maxRetries: 0, maxOutputTokens: 64 };
+  test(`Vercel AI SDK, ${kind}: the model of this server answers and streams`, async () => {
+    const prompt = 'What is the capital of France? Answer in one word.';
+    const answer = await generateText({ model: provider()(CHAT), prompt, temperature: 0, ...ask });
+    assert.match(answer.text, /Paris/);
+    assert.ok(answer.usage.inputTokens > 10 && answer.usage.outputTokens > 0);
+    const stream = streamText({ model: provider()(CHAT), prompt, temperature: 0, ...ask });
+    assert.equal(await stream.text, answer.text);
+    assert.equal((await stream.usage).outputTokens, answer.usage.outputTokens);
+  });
+
+  test(`Vercel AI SDK, ${kind}: providers answer, stream, run tools and keep to schemas`, async () => {
+    for (const family of FAMILIES) {
+      const model = provider()(`${family}/big`);
+      const answer = await generateText({ model, prompt: 'What is the capital?', ...ask });
+      assert.deepEqual([answer.text, answer.usage.inputTokens, answer.usage.outputTokens], [TEXT, 21, 7], family);
+      const pieces = [];
+      for await (const piece of streamText({ model, prompt: 'What is the capital?', ...ask }).textStream) pieces.push(piece);
+      assert.equal(pieces.join(''), TEXT, family);
+      assert.ok(pieces.length > 1, family);
+      const tools = { weather: tool({ description: 'of a city', inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => `sunny in ${city}` }) };
+      const acted = await generateText({ model, prompt: 'How is the weather?', tools, stopWhen: stepCountIs(2), ...ask });
+      assert.deepEqual(acted.steps[0].toolResults.map(({ toolName, input, output }) => [toolName, input, output]), [['weather', { city: 'Bern' }, 'sunny in Bern']], family);
+      const kept = await generateText({ model, prompt: 'Is it?', output: Output.object({ schema: z.object({ ok: z.boolean() }) }), ...ask });
+      assert.deepEqual(kept.output, { ok: true }, family);
+    }
+  });
+
+  test(`Vercel AI SDK, ${kind}: errors are errors`, async () => {
+    await assert.rejects(generateText({ model: provider()('openai/big'), prompt: 'FAIL 429', ...ask }), (error) => error.statusCode === 429);
+    await assert.rejects(generateText({ model: provider()('no-such-model'), prompt: 'Hello', ...ask }), (error) => error.statusCode === 404);
+  });
+}
+
+test('Vercel AI SDK: embeddings', async () => {
+  const { embeddings } = await embedMany({ model: createOpenAI({ baseURL: setup.url + '/v1', apiKey: setup.key }).embedding(EMBED), values: ['keys', 'locks'] });
+  assert.deepEqual(embeddings.map((vector) => vector.length), [384, 384]);
+});
