@@ -1,5 +1,7 @@
-// Verbs about what answers behind the names of models: routes and providers.
+// Verbs about what answers behind the names of models, and how much of it callers may have: routes, limits and providers.
 #include <CLI/CLI.hpp>
+
+#include <functional>
 
 #include "cli_verbs.h"
 #include "examples.h"
@@ -7,29 +9,49 @@
 namespace stoa::cli {
 namespace {
 
-void add_routes(CLI::App& app, Parsed& p) {
-  auto* routes = verb(app, p, "routes", "Routes of the project: names that callers use as models, and what answers for them, here or at providers", {});
-  routes->require_subcommand(1);
-  const auto add = [&](const char* name, const char* help, int (*run)(const Global&, const RouteOptions&), bool named = true) {
-    auto* made = verb(*routes, p, name, help, [&p, run] { return run(p.global, p.route); });
-    if (named) made->add_option("name", p.route.name, "Name of the route")->required();
+// The verbs that all texts have which the server keeps in versions.
+struct TextHelp {
+  TextsOf which;
+  const char *name, *file;  // what the two arguments are
+};
+
+void add_texts(CLI::App& parent, Parsed& p, const TextHelp& help, const std::function<void(CLI::App&)>& more = {}) {
+  parent.require_subcommand(1);
+  const auto add = [&](const char* name, const char* about, int (*run)(const Global&, TextsOf, const TextOptions&), bool named = true) {
+    auto* made = verb(parent, p, name, about, [&p, run, which = help.which] { return run(p.global, which, p.text); });
+    if (named) made->add_option("name", p.text.name, help.name)->required();
+    if (more) more(*made);
     return made;
   };
-  add("list", "All routes, with their targets", routes_list, false);
-  add("status", "How its targets do, and what became of its canary", routes_status);
-  add("show", "The text", routes_show)->add_option("--version", p.route.version, "An earlier version")->check(CLI::PositiveNumber);
-  auto* set = add("set", "Put a file in force under a name, at once", routes_set);
-  set->add_option("file", p.route.file, "YAML file with targets; - for standard input")->required();
-  set->add_option("--comment", p.route.comment, "Why, for the history");
-  set->add_option("--expect", p.route.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
-  add("history", "All versions: who, when, why", routes_history);
-  auto* diff = add("diff", "What changed between two versions", routes_diff);
-  diff->add_option("from", p.route.from, "Version")->required()->check(CLI::PositiveNumber);
-  diff->add_option("to", p.route.to, "Version")->required()->check(CLI::PositiveNumber);
-  auto* rollback = add("rollback", "Put an earlier version in force again, as a new one", routes_rollback);
-  rollback->add_option("version", p.route.version, "Version")->required()->check(CLI::PositiveNumber);
-  rollback->add_option("--comment", p.route.comment, "Why, for the history");
-  add("remove", "Take a route away; its versions stay", routes_remove)->add_option("--comment", p.route.comment, "Why, for the history");
+  add("list", "All of them, and what they say", texts_list, false);
+  add("show", "The text", texts_show)->add_option("--version", p.text.version, "An earlier version")->check(CLI::PositiveNumber);
+  auto* set = add("set", "Put a file in force under a name, at once", texts_set);
+  set->add_option("file", p.text.file, help.file)->required();
+  set->add_option("--comment", p.text.comment, "Why, for the history");
+  set->add_option("--expect", p.text.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
+  add("history", "All versions: who, when, why", texts_history);
+  auto* diff = add("diff", "What changed between two versions", texts_diff);
+  diff->add_option("from", p.text.from, "Version")->required()->check(CLI::PositiveNumber);
+  diff->add_option("to", p.text.to, "Version")->required()->check(CLI::PositiveNumber);
+  auto* rollback = add("rollback", "Put an earlier version in force again, as a new one", texts_rollback);
+  rollback->add_option("version", p.text.version, "Version")->required()->check(CLI::PositiveNumber);
+  rollback->add_option("--comment", p.text.comment, "Why, for the history");
+  add("remove", "Take it out of force; its versions stay", texts_remove)->add_option("--comment", p.text.comment, "Why, for the history");
+}
+
+void add_routes(CLI::App& app, Parsed& p) {
+  auto* routes = verb(app, p, "routes", "Routes of the project: names that callers use as models, and what answers for them, here or at providers", {});
+  add_texts(*routes, p, {TextsOf::kRoutes, "Name of the route", "YAML file with targets; - for standard input"});
+  verb(*routes, p, "status", "How its targets do, and what became of its canary", [&p] { return routes_status(p.global, p.text); })->add_option("name", p.text.name, "Name of the route")->required();
+}
+
+void add_limits(CLI::App& app, Parsed& p) {
+  auto* limits = verb(app, p, "limits", "Limits of the project: requests, tokens, money and concurrency for each user, key and model", {});
+  add_texts(*limits, p, {TextsOf::kLimits, "Name of the limits", "YAML file with limits; - for standard input"}, [&p](CLI::App& made) {
+    made.add_flag("--local", p.text.local, "Act on the data folder of this machine, without a key");
+    made.add_flag("--installation", p.text.installation, "With --local: what holds in all projects");
+  });
+  verb(*limits, p, "usage", "How the project stands with each limit that anybody used lately", [&] { return limits_usage(p.global); });
 }
 
 void add_providers(CLI::App& app, Parsed& p) {
@@ -61,6 +83,7 @@ void add_providers(CLI::App& app, Parsed& p) {
 
 void add_models_elsewhere(CLI::App& app, Parsed& p) {
   add_routes(app, p);
+  add_limits(app, p);
   add_providers(app, p);
 }
 

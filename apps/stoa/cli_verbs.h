@@ -32,7 +32,7 @@ struct Parsed {
   EvalOptions eval;
   AccessOptions access;
   PolicyOptions policy;
-  RouteOptions route;
+  TextOptions text;
   ProviderOptions provider;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
@@ -46,6 +46,6 @@ struct Parsed {
 // A verb below `parent`, with its examples and the global options; `action` may be empty for one that only has verbs of its own.
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action);
 
-void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, providers
+void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, providers
 
 }  // namespace stoa::cli

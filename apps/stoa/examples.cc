@@ -95,6 +95,17 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
     {"routes diff", "  stoa routes diff chat 3 4"},
     {"routes rollback", "  stoa routes rollback chat 3 --comment \"slow answers\""},
     {"routes remove", "  stoa routes remove chat --comment \"not needed\""},
+    {"limits", "  printf 'limits: [{per: user, requests_per_minute: 60, tokens_per_minute: 100000}]' | stoa limits set people -\n"
+               "  stoa limits usage                          who is near a limit"},
+    {"limits list", "  stoa limits list --json"},
+    {"limits show", "  stoa limits show people > people.yaml"},
+    {"limits set", "  stoa limits set people people.yaml --comment \"the pilot grows\"\n"
+                   "  stoa limits set house house.yaml --local --installation    for all projects, on the server's machine"},
+    {"limits history", "  stoa limits history people"},
+    {"limits diff", "  stoa limits diff people 3 4"},
+    {"limits rollback", "  stoa limits rollback people 3 --comment \"too tight\""},
+    {"limits remove", "  stoa limits remove people --comment \"not needed\""},
+    {"limits usage", "  stoa limits usage --json"},
     {"policies", "  stoa policies dry-run rules.policy         who would notice\n"
                  "  stoa policies set rules rules.policy --comment \"ticket 4711\"\n"
                  "  stoa policies rollback rules 3             the version before"},

@@ -131,6 +131,7 @@ BY_SERVER = {
     "ask": ["x", "--store", "s"], "chat": [], "ingest": ["FILE", "--store", "s"], "search": ["x", "--store", "s"], "models show": ["x"], "status": [], "trace": ["x"], "traces": [], "usage": [], "rate": ["resp_x", "up"],
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
     "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes status": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
+    "limits list": [], "limits show": ["x"], "limits set": ["x", "FILE"], "limits history": ["x"], "limits diff": ["x", "1", "2"], "limits rollback": ["x", "1"], "limits remove": ["x"], "limits usage": [],
     "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
     "providers list": [], "providers show": ["x"], "providers add": ["x", "--family", "openai", "--url", "http://127.0.0.1:9/v1"], "providers set-key": ["x"], "providers remove": ["x"], "providers check": ["x"],
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],
@@ -150,7 +151,7 @@ def test_every_verb_is_decided_on(server, tmp_path):
     undecided = leaves - listed
     assert not undecided, f"say in this file who decides on {sorted(undecided)}"
     file = tmp_path / "x.policy"
-    file.write_text('role "bystander" { budget.manage }')
+    file.write_text('role "bystander" { protection.manage }')
     server.cli("policies", "set", "bystander", str(file), key=server.admin)
     bystander = server.key("bob", "bystander")
     for verb, arguments in BY_SERVER.items():

@@ -29,6 +29,7 @@
 #include "gateway/providers/provider_store.h"
 #include "governance/passport/answer_events.h"
 #include "governance/cost/ledger.h"
+#include "governance/limits/limits.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/bus/local/local.h"
 #include "wiring/alarms.h"
@@ -93,6 +94,7 @@ struct Node::Parts {
   std::unique_ptr<governance::PassportStore> passports;
   std::unique_ptr<governance::PriceBook> prices;
   std::unique_ptr<governance::Ledger> ledger;
+  std::unique_ptr<governance::Limits> limits;
   std::unique_ptr<feedback::TraceStore> traces;
   std::unique_ptr<feedback::RatingStore> ratings;
   std::unique_ptr<feedback::ProcessMetrics> process;
@@ -152,6 +154,8 @@ Status Node::Parts::open_stores() {
   STOA_TRY(opened_ledger, governance::Ledger::open(*installation.database, *prices, Clock::system(), installation.behind.get()));
   ledger = std::move(opened_ledger);
   installation.ledger->store(ledger.get());
+  STOA_TRY(opened_limits, governance::Limits::open(*installation.database, *installation.audit, *installation.access, metrics));
+  limits = std::move(opened_limits);
   installation.behind->after([checkpoints = installation.checkpoints.get(), strangers = installation.strangers.get()] {
     if (const auto closed = strangers->close(); !closed) log_error("attempts of strangers are not in the audit log yet", closed.error());
     if (const auto kept_up = checkpoints->keep_up(); !kept_up) log_error("no checkpoint of the audit log was made", kept_up.error());
@@ -202,7 +206,7 @@ Status Node::Parts::open_gateway() {
     backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
   pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *installation.audit, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
-                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get(), installation.behind.get()});
+                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get(), installation.behind.get(), limits.get()});
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
@@ -215,6 +219,7 @@ Status Node::Parts::open_gateway() {
   admin->model_routes = &routing->routes();
   admin->canaries = &routing->canaries();
   admin->target_health = &routing->directory().health();
+  admin->limits = limits.get();
   admin->delegated = recognition.delegated.get();
   admin->elevations = recognition.elevations.get();
   admin->providers = providers.get();

@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/redact.h"
+#include "gateway/api/limit_headers.h"
 #include "governance/identity/authenticator.h"
 #include "infra/journal/write_behind.h"
 
@@ -156,6 +157,7 @@ Status RequestScope::reserve(std::string_view kind, std::string_view model, cons
     STOA_TRY(own, pipeline_.parts_.ledger.prices().cost(model, estimate));
     cost = own;
   }
+  if (pipeline_.parts_.limits != nullptr) STOA_CHECK(pipeline_.parts_.limits->take(limits_, call_, model, estimate.prompt_tokens + estimate.completion_tokens, cost));
   STOA_TRY(reservation, pipeline_.parts_.ledger.reserve(call_, kind, model, cost));
   reservation_ = std::move(reservation);
   finished_.kind = kind;
@@ -174,6 +176,7 @@ Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_v
   if (cache != nullptr) reservation_.priced_as(governance::PriceClass::kCached);
   STOA_TRY(cost, settled(reservation_, usage));
   finished_.cost = cost + charged_;
+  limits_.settle(usage.prompt_tokens + usage.completion_tokens, finished_.cost);
   return finished_.cost;
 }
 
@@ -200,6 +203,7 @@ void RequestScope::add_headers(infra::HttpHeaders& headers) const {
   headers.set("x-stoa-trace-id", trace_.id());
   headers.set("openai-processing-ms", std::to_string(micros_since(start_) / 1000));
   if (finished_.cost > 0) headers.set("x-stoa-cost-micro-usd", std::to_string(finished_.cost));
+  if (limits_.state()) add_limit_headers(headers, *limits_.state(), finished_.route, pipeline_.parts_.clock.now());
 }
 
 void RequestScope::start_stream(std::string_view type) {
@@ -378,6 +382,7 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     auto result = attempt(endpoint, scope);
     if (!result) result.error().message = redact_secrets(std::move(result.error().message));
     scope.reservation_.release();
+    scope.limits_.release();
     infra::HttpResponse response;
     const auto refuse = [&](const Error& error) {
       scope.finished_.error = error;

@@ -22,6 +22,7 @@
 #include "governance/audit/audit.h"
 #include "governance/audit/strangers.h"
 #include "governance/cost/ledger.h"
+#include "governance/limits/limits.h"
 #include "governance/passport/answer_record.h"
 #include "infra/bus/bus.h"
 #include "infra/http/router.h"
@@ -71,7 +72,7 @@ class RequestScope {
   // What allow() would say, for choosing what to ask for.
   bool may(governance::Action action, const governance::Resource& resource) const;
 
-  // Sets aside what `estimate` would cost; kResourceExhausted when the budget does not hold it. One reservation at a time. `targets`: what may do the
+  // Takes what `estimate` would use from the caller's limits, and sets aside what it would cost; kResourceExhausted when a limit or the budget does not hold it. One reservation at a time. `targets`: what may do the
   // work in the model's place, if anything; the dearest of them counts.
   Status reserve(std::string_view kind, std::string_view model, const Usage& estimate, std::span<const std::string> targets = {});
   // Writes the usage row and gives the cost, also for work that ended early: what was computed is paid.
@@ -125,6 +126,7 @@ class RequestScope {
   FinishedRequest finished_;
   governance::AnswerRecord answer_;
   std::function<void(governance::AnswerModel&, std::string_view)> describe_target_;  // may be empty
+  governance::LimitTicket limits_;
   governance::Reservation reservation_;
   governance::Money charged_ = 0;    // for what other targets did
   int charges_ = 0;
@@ -153,6 +155,7 @@ struct PipelineParts {
   governance::StrangerLog* strangers = nullptr;  // counts attempts without a credential that works; may be null
   AuthBackoff* backoff = nullptr;  // null: failed attempts cost no time
   infra::WriteBehind* behind = nullptr;  // that audit, ledger and events write to; null when they write at once
+  governance::Limits* limits = nullptr;  // null: there are none
 };
 
 class Pipeline {

@@ -19,8 +19,8 @@ Call someone(std::string project, std::string role) {
 
 class RouteStoreContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
-  Result<RouteVersion> set(std::string name, std::string model, std::optional<std::int64_t> expected = {}) {
-    return store_->set(admin_, {.name = std::move(name), .text = fmt::format("targets: [{{model: {}}}]", model), .comment = "", .expected = expected});
+  Result<governance::TextVersion> set(std::string name, std::string model, std::optional<std::int64_t> expected = {}) {
+    return store_->texts().set(admin_, {.name = std::move(name), .text = fmt::format("targets: [{{model: {}}}]", model), .comment = "", .expected = expected});
   }
   std::string served(std::string_view name, std::string_view project = "proj_a") {
     const auto route = store_->find(project, name);
@@ -43,22 +43,22 @@ TEST_P(RouteStoreContract, EveryChangeIsAVersionAndInForceAtOnce) {
   EXPECT_EQ(set("r", "two", 1)->version, 2);
   EXPECT_EQ(served("r"), "two");
   EXPECT_EQ(set("r", "three", 1).error().code, ErrorCode::kConflict);
-  EXPECT_EQ(store_->rollback(admin_, "r", 1, "")->version, 3);
+  EXPECT_EQ(store_->texts().rollback(admin_, "r", 1, "")->version, 3);
   EXPECT_EQ(served("r"), "one");
-  EXPECT_EQ(store_->remove(admin_, "r", "gone")->version, 4);
+  EXPECT_EQ(store_->texts().remove(admin_, "r", "gone")->version, 4);
   EXPECT_EQ(served("r"), "");
-  EXPECT_EQ(store_->get(admin_, "r").error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(store_->remove(admin_, "r", "").error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(store_->rollback(admin_, "r", 4, "").error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(store_->rollback(admin_, "r", 9, "").error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(store_->rollback(admin_, "r", 2, "")->version, 5);
+  EXPECT_EQ(store_->texts().get(admin_, "r").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(store_->texts().remove(admin_, "r", "").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(store_->texts().rollback(admin_, "r", 4, "").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store_->texts().rollback(admin_, "r", 9, "").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(store_->texts().rollback(admin_, "r", 2, "")->version, 5);
   EXPECT_EQ(served("r"), "two");
-  const auto history = store_->history(viewer_, "r");
+  const auto history = store_->texts().history(viewer_, "r");
   ASSERT_TRUE(history);
   ASSERT_EQ(history->size(), 5U);
   EXPECT_TRUE((*history)[1].removed);
   EXPECT_EQ((*history)[1].comment, "gone");
-  EXPECT_EQ(store_->list(viewer_)->size(), 1U);
+  EXPECT_EQ(store_->texts().list(viewer_)->size(), 1U);
   std::vector<std::string> told;
   const auto entries = *audit_->query({});
   for (const auto& entry : entries) told.push_back(entry.action + " " + entry.resource);
@@ -68,18 +68,18 @@ TEST_P(RouteStoreContract, EveryChangeIsAVersionAndInForceAtOnce) {
 TEST_P(RouteStoreContract, ProjectsAreWalls) {
   ASSERT_TRUE(set("r", "one"));
   EXPECT_EQ(served("r", "proj_b"), "");
-  EXPECT_EQ(store_->get(other_, "r").error().code, ErrorCode::kNotFound);
-  EXPECT_TRUE(store_->list(other_)->empty());
+  EXPECT_EQ(store_->texts().get(other_, "r").error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(store_->texts().list(other_)->empty());
   EXPECT_TRUE(store_->names("proj_b").empty());
   ASSERT_TRUE(set("s", "one"));
   EXPECT_EQ(store_->names("proj_a"), (std::vector<std::string>{"r", "s"}));
 }
 
 TEST_P(RouteStoreContract, WhoMayNotChangeIsRefusedAndRecorded) {
-  const auto refused = store_->set(viewer_, {.name = "r", .text = "targets: [{model: a}]", .comment = "", .expected = {}});
+  const auto refused = store_->texts().set(viewer_, {.name = "r", .text = "targets: [{model: a}]", .comment = "", .expected = {}});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied);
-  EXPECT_EQ(store_->remove(viewer_, "r", "").error().code, ErrorCode::kPermissionDenied);
+  EXPECT_EQ(store_->texts().remove(viewer_, "r", "").error().code, ErrorCode::kPermissionDenied);
   const auto entries = *audit_->query({});
   for (const auto& entry : entries) EXPECT_EQ(entry.outcome, governance::Outcome::kDenied);
   EXPECT_EQ(entries.size(), 2U);
@@ -87,14 +87,14 @@ TEST_P(RouteStoreContract, WhoMayNotChangeIsRefusedAndRecorded) {
 
 TEST_P(RouteStoreContract, WhatIsWrongIsNotStored) {
   EXPECT_EQ(set("-r", "a").error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(store_->set(admin_, {.name = "r", .text = "targets: []", .comment = "", .expected = {}}).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(store_->set(admin_, {.name = "r", .text = "targets: [{model: a}]", .comment = std::string(513, 'x'), .expected = {}}).error().code, ErrorCode::kInvalidArgument);
-  EXPECT_TRUE(store_->list(admin_)->empty());
+  EXPECT_EQ(store_->texts().set(admin_, {.name = "r", .text = "targets: []", .comment = "", .expected = {}}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store_->texts().set(admin_, {.name = "r", .text = "targets: [{model: a}]", .comment = std::string(513, 'x'), .expected = {}}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(store_->texts().list(admin_)->empty());
 }
 
 TEST_P(RouteStoreContract, ChangesElsewhereAreSeen) {
   const auto elsewhere = *RouteStore::open(*database_, *audit_, *access_);
-  ASSERT_TRUE(elsewhere->set(admin_, {.name = "r", .text = "targets: [{model: far}]", .comment = "", .expected = {}}));
+  ASSERT_TRUE(elsewhere->texts().set(admin_, {.name = "r", .text = "targets: [{model: far}]", .comment = "", .expected = {}}));
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (served("r").empty() && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(5));
   EXPECT_EQ(served("r"), "far");

@@ -31,6 +31,7 @@
 namespace stoa::governance {
 class DelegatedTokens;
 class Elevations;
+class Limits;
 class OidcUsers;
 }
 namespace stoa::gateway {
@@ -117,6 +118,7 @@ struct AdminParts {
   RouteStore* model_routes = nullptr;                   // with `canaries` and `target_health`
   Canaries* canaries = nullptr;
   const TargetHealth* target_health = nullptr;
+  governance::Limits* limits = nullptr;
   ProviderStore* providers = nullptr;                   // with `provider_sender`, which follows the rule egress.providers
   infra::HttpSender* provider_sender = nullptr;
 

@@ -1,6 +1,5 @@
 // Routes of the caller's project: names that answer as models, and what stands behind them.
-#include "base/time.h"
-#include "gateway/api/admin/routes.h"
+#include "gateway/api/admin/text_routes.h"
 #include "gateway/routing/canary.h"
 #include "gateway/routing/route_store.h"
 #include "gateway/routing/target_health.h"
@@ -8,55 +7,24 @@
 namespace stoa::gateway::admin {
 namespace {
 
-using governance::Action;
-
 JsonArray targets_json(const std::vector<RouteTarget>& targets) {
   JsonArray out;
   for (const RouteTarget& target : targets) out.push_back(JsonObject{{"id", target.id()}, {"provider", target.provider}, {"model", target.model}, {"weight", target.weight}});
   return out;
 }
 
-JsonObject version_json(const RouteVersion& version, bool whole) {
-  JsonObject out{{"object", "stoa.route"}, {"name", version.name}, {"version", version.version}, {"removed", version.removed}, {"digest", version.digest},
-                 {"author", version.author}, {"comment", version.comment}, {"time", to_rfc3339(version.time)}};
-  if (!whole) return out;
-  out["text"] = version.text;
-  if (const auto route = parse_route(version.text, version.name)) {
-    out["description"] = route->description;
-    out["targets"] = targets_json(route->targets);
-    out["fallback"] = targets_json(route->fallback);
-  }
-  return out;
-}
-
-JsonObject versions_json(const std::vector<RouteVersion>& versions, bool whole) {
-  JsonArray data;
-  for (const auto& version : versions) data.push_back(version_json(version, whole));
-  return {{"object", "list"}, {"data", std::move(data)}};
-}
-
-std::string name_of(const RequestScope& scope) { return std::string(scope.request().path_param("name")); }
-
-Reply list(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(found, parts.model_routes->list(scope.call()));
-  return ok_json(versions_json(found, true));
-}
-
-Reply show(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(version, query_int(scope.request(), "version", 1, INT64_MAX, 0));
-  STOA_TRY(found, parts.model_routes->get(scope.call(), name_of(scope), version == 0 ? std::nullopt : std::optional(version)));
-  return ok_json(version_json(found, true));
-}
-
-Reply history(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(found, parts.model_routes->history(scope.call(), name_of(scope)));
-  return ok_json(versions_json(found, false));
+void describe(const governance::TextVersion& version, JsonObject& out) {
+  const auto route = parse_route(version.text, version.name);
+  if (!route) return;
+  out["description"] = route->description;
+  out["targets"] = targets_json(route->targets);
+  out["fallback"] = targets_json(route->fallback);
 }
 
 // How the targets do, and what became of the canary.
 Reply status(const AdminParts& parts, RequestScope& scope) {
-  const std::string name = name_of(scope);
-  STOA_TRY(version, parts.model_routes->get(scope.call(), name));
+  const std::string name = std::string(scope.request().path_param("name"));
+  STOA_TRY(version, parts.model_routes->texts().get(scope.call(), name));
   STOA_TRY(route, parse_route(version.text, name));
   const auto now = std::chrono::steady_clock::now();
   JsonArray targets;
@@ -87,44 +55,13 @@ Reply status(const AdminParts& parts, RequestScope& scope) {
   return ok_json(std::move(out));
 }
 
-Reply set(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, parse_body(scope.request().body));
-  const Fields body(object);
-  STOA_TRY(text, body.text_or("text", ""));
-  STOA_TRY(comment, body.text_or("comment", ""));
-  STOA_TRY(expected, body.integer("expected_version", 0, INT64_MAX));
-  STOA_TRY(stored, parts.model_routes->set(scope.call(), {.name = name_of(scope), .text = std::move(text), .comment = std::move(comment), .expected = expected}));
-  return ok_json(version_json(stored, true));
-}
-
-Reply rollback(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(object, parse_body(scope.request().body));
-  const Fields body(object);
-  STOA_TRY(version, body.integer("version", 1, INT64_MAX));
-  if (!version) return body.wrong("version", "the number of a version");
-  STOA_TRY(comment, body.text_or("comment", ""));
-  STOA_TRY(stored, parts.model_routes->rollback(scope.call(), name_of(scope), *version, std::move(comment)));
-  return ok_json(version_json(stored, true));
-}
-
-Reply remove(const AdminParts& parts, RequestScope& scope) {
-  STOA_TRY(stored, parts.model_routes->remove(scope.call(), name_of(scope), query_text(scope.request(), "comment")));
-  return ok_json(version_json(stored, false));
-}
-
 }  // namespace
 
 Status add_model_route_routes(infra::Router& router, const AdminParts& parts) {
   if (parts.model_routes == nullptr) return {};
   Routes routes(router, parts, "route");
-  const auto bound = [&parts](Reply (*handler)(const AdminParts&, RequestScope&)) { return [&parts, handler](RequestScope& scope) { return handler(parts, scope); }; };
-  STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes", Action::kModelList, bound(list)));
-  STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}", Action::kModelList, bound(show)));
-  STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}/history", Action::kModelList, bound(history)));
-  STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}/status", Action::kModelList, bound(status)));
-  STOA_CHECK(routes.add("PUT", "/v1/stoa/model-routes/{name}", Action::kModelManage, bound(set)));
-  STOA_CHECK(routes.add("POST", "/v1/stoa/model-routes/{name}/rollback", Action::kModelManage, bound(rollback)));
-  return routes.add("DELETE", "/v1/stoa/model-routes/{name}", Action::kModelManage, bound(remove));
+  STOA_CHECK(routes.add("GET", "/v1/stoa/model-routes/{name}/status", governance::Action::kModelList, [&parts](RequestScope& scope) { return status(parts, scope); }));
+  return add_text_routes(router, parts, parts.model_routes->texts(), {.path = "/v1/stoa/model-routes", .object = "stoa.route", .describe = describe});
 }
 
 }  // namespace stoa::gateway::admin

@@ -29,6 +29,7 @@ Status add_lent_rights_routes(infra::Router& router, const AdminParts& parts);  
 Status add_provider_routes(infra::Router& router, const AdminParts& parts);     // other places that serve models
 Status add_adapter_routes(infra::Router& router, const AdminParts& parts);
 Status add_model_route_routes(infra::Router& router, const AdminParts& parts);  // names that answer as models
+Status add_limit_routes(infra::Router& router, const AdminParts& parts);        // what callers may use over time
 
 // Adds routes of one kind of thing whose errors have the common shape.
 class Routes {
