@@ -17,7 +17,7 @@ constexpr std::array kTable{
     ErrorInfo{ErrorCode::kDeadlineExceeded, "deadline_exceeded", 504, true, "The time given for the call has passed."},
     ErrorInfo{ErrorCode::kCancelled, "cancelled", 499, false, "The caller went away or asked to stop."},
     ErrorInfo{ErrorCode::kDataLoss, "data_loss", 500, false, "Stored bytes are corrupt or lie about themselves."},
-    ErrorInfo{ErrorCode::kUnsupported, "unsupported", 501, false, "A known feature or format that this build does not have."},
+    ErrorInfo{ErrorCode::kUnsupported, "unsupported", 400, false, "A known feature or format that is not to be had here: clients ask again after a 5xx, and this will not change."},
     ErrorInfo{ErrorCode::kInternal, "internal", 500, false, "A defect in Stoa, or a failure of the machine under it."},
 };
 

@@ -63,7 +63,7 @@ def test_why_it_stopped(messages):
     assert ask(messages, max_tokens=1).stop_reason == "max_tokens"
     with ask(messages, "stream", stop_sequences=["Paris"]) as stream:
         final = stream.get_final_message()
-    assert final.stop_reason == "end_turn"
+    assert (final.stop_reason, final.stop_sequence) == ("stop_sequence", "Paris")
     assert "Paris" not in "".join(block.text for block in final.content)
 
 
@@ -96,7 +96,7 @@ def test_count_tokens(messages):
 @pytest.mark.parametrize("options, kind, type_, text", [
     ({"model": "gpt-99"}, anthropic.NotFoundError, "not_found_error", "gpt-99"),
     ({"max_tokens": 0}, anthropic.BadRequestError, "invalid_request_error", "max_tokens"),
-    ({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x"}}]}]}, anthropic.BadRequestError, "invalid_request_error", "messages[0].content[0].type"),
+    ({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x"}}]}]}, anthropic.BadRequestError, "invalid_request_error", "reads text, and no images"),
     ({"messages": [{"role": "user", "content": "word " * 9000}]}, anthropic.BadRequestError, "invalid_request_error", "prompt is too long"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, anthropic.BadRequestError, "invalid_request_error", "tools[0].type"),
     ({"extra_headers": {"anthropic-version": "new"}}, anthropic.BadRequestError, "invalid_request_error", "anthropic-version"),

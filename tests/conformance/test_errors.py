@@ -74,7 +74,7 @@ def test_viewer_may_not_generate(server, connect):
 
 @pytest.mark.parametrize("change, param", [
     ({"temperature": 3}, "temperature"), ({"n": 129}, "n"), ({"max_tokens": 0}, "max_tokens"), ({"messages": []}, "messages"),
-    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]}, "messages[0].content[0].type"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]}, "messages[0].content[0].image_url.url"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
     ({"response_format": {"type": "xml"}}, "response_format.type"), ({"top_logprobs": 3}, "top_logprobs"), ({"stop": [""]}, "stop")])
 def test_bad_parameter_is_named(client, change, param):

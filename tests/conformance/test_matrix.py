@@ -1,9 +1,11 @@
 """Every dialect in, every family of providers out: text, streams, tools, a schema and errors mean the same, and cost what the provider counted."""
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import pytest
+from botocore.eventstream import EventStreamBuffer
 
 import replays
 from stoa_server import Stoa
@@ -128,7 +130,38 @@ def read_messages(raw, stream):
     return said(text, calls.values(), (usage["input_tokens"], usage["output_tokens"]))
 
 
-DIALECTS = {"chat": (chat, read_chat), "responses": (responses, read_responses), "messages": (messages, read_messages)}
+def converse(model, kind, question, stream):
+    body = {"system": [{"text": "Be brief."}], "messages": [{"role": "user", "content": [{"text": question}]}]}
+    if kind == "tools":
+        body["toolConfig"] = {"tools": [{"toolSpec": {"name": "weather", "description": "of a city", "inputSchema": {"json": PARAMETERS}}}]}
+    if kind == "schema":
+        body["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(SCHEMA), "name": "answer"}}}}
+    return f"/model/{urllib.parse.quote(model, safe='')}/converse{'-stream' if stream else ''}", body
+
+
+def read_converse(raw, stream):
+    if not stream:
+        answer = json.loads(raw)
+        content = answer["output"]["message"]["content"]
+        return said("".join(block.get("text", "") for block in content), [(block["toolUse"]["name"], block["toolUse"]["input"]) for block in content if "toolUse" in block],
+                    (answer["usage"]["inputTokens"], answer["usage"]["outputTokens"]))
+    buffer = EventStreamBuffer()
+    buffer.add_data(raw)
+    events = [(event.headers[":event-type"], json.loads(event.payload)) for event in buffer]
+    assert [name for name, _ in events][:1] + [name for name, _ in events][-2:] == ["messageStart", "messageStop", "metadata"]
+    text, calls = "", {}
+    for name, event in events:
+        if name == "contentBlockStart":
+            calls[event["contentBlockIndex"]] = [event["start"]["toolUse"]["name"], ""]
+        delta = event.get("delta", {})
+        text += delta.get("text", "")
+        if "toolUse" in delta:
+            calls[event["contentBlockIndex"]][1] += delta["toolUse"]["input"]
+    usage = events[-1][1]["usage"]
+    return said(text, calls.values(), (usage["inputTokens"], usage["outputTokens"]))
+
+
+DIALECTS = {"chat": (chat, read_chat), "responses": (responses, read_responses), "messages": (messages, read_messages), "converse": (converse, read_converse)}
 WANTED = {"plain": said(TEXT, usage=COUNTED), "tools": said(calls=[CALL], usage=COUNTED), "schema": said(json.dumps(OK), usage=COUNTED)}
 
 
@@ -151,7 +184,8 @@ def test_means_the_same(stoa, upstream, dialect, family):
         for stream in (False, True):
             path, body = ask(f"{family}/big", "plain", f"FAIL {failure}", stream)
             status, headers, raw = post(stoa, path, body)
-            error = json.loads(raw)["error"]
+            error = json.loads(raw)
+            error = error.get("error", error)
             assert status == status_of and error["message"], (failure, stream, raw)
             assert "as it was asked to" in error["message"], raw
 

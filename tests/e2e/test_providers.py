@@ -1,74 +1,12 @@
 """Providers: added, given a credential and checked through the CLI, against a server that replays what upstreams send byte for byte."""
-import binascii
-import http.server
 import json
-import struct
 import subprocess
-import threading
 
 import openai
 import pytest
 
+from replays import ANTHROPIC_STREAM, AWS_KEYS, BEDROCK_STREAM, MODELS, OPENAI_STREAM, SAGEMAKER_STREAM, VERTEX_STREAM, Upstream
 from stoa_server import BINARY, Stoa, free_port
-
-OPENAI_STREAM = (b'data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":"Yes"},"finish_reason":null}]}\n\n'
-                 b'data: {"id":"c1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-                 b'data: {"id":"c1","object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":1,"total_tokens":12}}\n\n'
-                 b'data: [DONE]\n\n')
-ANTHROPIC_STREAM = (b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","content":[],"usage":{"input_tokens":9,"output_tokens":1}}}\n\n'
-                    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
-                    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Yes"}}\n\n'
-                    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
-                    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}\n\n'
-                    b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
-
-
-def aws_message(name, payload, kind="event"):
-    """One message of an event stream of AWS."""
-    text = lambda key, value: bytes([len(key)]) + key.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-    headers = text(f":{kind}-type", name) + text(":message-type", kind)
-    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    prelude = struct.pack(">II", 16 + len(headers) + len(body), len(headers))
-    message = prelude + struct.pack(">I", binascii.crc32(prelude)) + headers + body
-    return message + struct.pack(">I", binascii.crc32(message))
-
-
-BEDROCK_STREAM = (aws_message("messageStart", {"role": "assistant"}) + aws_message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Yes"}}) +
-                  aws_message("contentBlockStop", {"contentBlockIndex": 0}) + aws_message("messageStop", {"stopReason": "end_turn"}) +
-                  aws_message("metadata", {"usage": {"inputTokens": 9, "outputTokens": 1, "totalTokens": 10}, "metrics": {"latencyMs": 5}}))
-SAGEMAKER_STREAM = b"".join(aws_message("PayloadPart", OPENAI_STREAM[at:at + 50]) for at in range(0, len(OPENAI_STREAM), 50))
-VERTEX_STREAM = (b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"Yes"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1}}\r\n\r\n')
-AWS_KEYS = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-MODELS = b'{"object":"list","data":[{"id":"big","object":"model"},{"id":"small","object":"model"}]}'
-
-
-class Upstream:
-    """Answers what `replies` has for a path: (status, content type, bytes). Remembers the requests."""
-
-    def __init__(self):
-        self.replies, self.requests = {}, []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer.requests.append((self.path, dict(self.headers), body))
-                status, kind, reply = outer.replies.get(self.path, (404, "application/json", b'{"error":{"message":"no such path"}}'))
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(reply)))
-                self.end_headers()
-                self.wfile.write(reply)
-
-            do_GET = do_POST = answer
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
 
 @pytest.fixture(scope="module")
 def upstream():

@@ -22,6 +22,8 @@
 #include "gateway/api/listener_roles.h"
 #include "gateway/api/anthropic/errors.h"
 #include "gateway/api/anthropic/messages.h"
+#include "gateway/api/bedrock/converse.h"
+#include "gateway/api/bedrock/errors.h"
 #include "gateway/api/openai/dependencies.h"
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
@@ -116,6 +118,7 @@ struct Node::Parts {
   std::unique_ptr<api::Pipeline> pipeline;
   std::unique_ptr<api::openai::Dependencies> openai;
   std::unique_ptr<api::anthropic::Dependencies> anthropic;
+  std::unique_ptr<api::bedrock::Dependencies> bedrock;
   std::unique_ptr<api::admin::AdminParts> admin;
   std::unique_ptr<governance::RefusalLog> refusals;
   std::unique_ptr<Listeners> listeners;
@@ -213,6 +216,7 @@ Status Node::Parts::open_gateway() {
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes)});
   anthropic = std::make_unique<api::anthropic::Dependencies>(*pipeline, *served_models);
+  bedrock = std::make_unique<api::bedrock::Dependencies>(*pipeline, *served_models);
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->oidc = recognition.oidc.get();
@@ -282,10 +286,12 @@ Status Node::Parts::subscribe() {
 Status Node::Parts::listen() {
   infra::Router router;
   router.set_error_renderer([](const infra::HttpRequest& request, int status, const Error& error) {
+    if (api::bedrock::is_ours(request.path)) return api::bedrock::render_http_error(request, status, error);
     return (api::anthropic::is_ours(request.path) ? api::anthropic::render_http_error : api::openai::render_http_error)(request, status, error);
   });
   STOA_CHECK(api::openai::register_openai(router, *openai));
   STOA_CHECK(api::anthropic::register_messages(router, *anthropic));
+  STOA_CHECK(api::bedrock::register_converse(router, *bedrock));
   STOA_CHECK(api::admin::register_admin(router, *admin));
   STOA_CHECK(api::add_console_routes(router));
   STOA_TRY(routes, api::check_routes(router));

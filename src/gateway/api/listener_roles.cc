@@ -20,6 +20,7 @@ constexpr std::array kRules{
     Rule{"/readyz", ListenerRoles::all()},
     Rule{"/console", ListenerRole::kPublic},
     Rule{"/v1", ListenerRole::kPublic},
+    Rule{"/model", ListenerRole::kPublic},
     Rule{"/v2/rerank", ListenerRole::kPublic},
     Rule{"/rerank", ListenerRole::kPublic},
     Rule{"/v1/stoa", ListenerRole::kAdmin},

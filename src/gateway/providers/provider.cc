@@ -32,6 +32,7 @@ constexpr std::array kFamilies{
     ProviderFamily{"sagemaker", "SageMaker endpoints whose containers speak OpenAI's protocol; models are names of endpoints", "https://runtime.sagemaker.REGION.amazonaws.com", kSageMakerOptions},
 };
 
+constexpr std::size_t kImageBytes = 4 * 1600;    // of text that cost as much as a large image does at most places
 constexpr std::size_t kMaxRefusal = 64u << 10;  // of a body that says why
 
 std::int64_t estimated_tokens(std::int64_t bytes) { return bytes <= 0 ? 0 : (bytes + 3) / 4; }
@@ -39,7 +40,7 @@ std::int64_t estimated_tokens(std::int64_t bytes) { return bytes <= 0 ? 0 : (byt
 std::int64_t prompt_bytes(const ChatRequest& request) {
   std::size_t bytes = request.messages.empty() ? request.prompt.size() : 0;
   for (const ChatMessage& message : request.messages) {
-    bytes += message.role.size() + message.content.size() + message.reasoning.size();
+    bytes += message.role.size() + message.content.size() + message.reasoning.size() + message.images.size() * kImageBytes;
     for (const ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();
   }
   if (request.tool_choice.mode != ToolChoice::Mode::kNone)
@@ -193,7 +194,7 @@ std::vector<std::string> model_ids(std::string_view body) {
   if (!json || !json->is_object()) return ids;
   for (const auto& [key, name] : kLists) {
     const Json* list = find(json->get_object(), key);
-    if (list == nullptr || !list->is_array()) continue;
+    if (list == nullptr || !list->is_array() || !ids.empty()) continue;  // llama.cpp gives the same list twice
     for (const Json& item : list->get_array()) {
       std::string_view id = item.is_object() ? upstream_text(item.get_object(), name) : std::string_view();
       if (const auto path = id.rfind("models/"); path != std::string_view::npos && key != "data") id.remove_prefix(path + 7);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "gateway/api/images.h"
+
 namespace stoa::gateway::anthropic {
 namespace {
 
@@ -70,6 +72,36 @@ Result<std::string> texts_of(const Fields& fields, std::string_view key, std::st
   return out;
 }
 
+// {"source": {"type": "base64", "media_type", "data"}} or {"source": {"type": "url", "url"}}.
+Result<ChatImage> block_image(const Fields& block) {
+  STOA_TRY(object, block.object("source"));
+  if (object == nullptr) return block.wrong("source", "an object; it is required");
+  const Fields source(*object, block.path("source"));
+  STOA_TRY(type, source.required_text("type"));
+  if (type == "url") {
+    STOA_TRY(url, source.required_text("url"));
+    return image_of_url(url, source.path("url"));
+  }
+  if (type != "base64") return source.unsupported("type", "only 'base64' and 'url' are served");
+  STOA_TRY(media_type, source.required_text("media_type"));
+  STOA_TRY(data, source.required_text("data"));
+  return image_of_data(media_type, data, source.path("data"));
+}
+
+// A block of text or an image, at the end of `out`.
+Status add_content(const Fields& block, std::string_view type, std::string_view served, ChatMessage& out) {
+  if (type == "image") {
+    STOA_TRY(image, block_image(block));
+    image.at = out.content.size();
+    out.images.push_back(std::move(image));
+    return {};
+  }
+  if (type != "text") return unserved(block, type, served);
+  STOA_TRY(text, block_text(block, "text"));
+  out.content += text;
+  return {};
+}
+
 // Reads `messages`. Ids of calls are kept, since results have to answer one that was made before.
 class Conversation {
  public:
@@ -97,12 +129,9 @@ class Conversation {
         in_text = false;
         return tool_result(block);
       }
-      if (type != "text") return unserved(block, type, "text and tool_result");
-      STOA_TRY(text, block_text(block, "text"));
       if (!in_text) messages_.push_back({"user", {}});
       in_text = true;
-      messages_.back().content += text;
-      return {};
+      return add_content(block, type, "text, image and tool_result", messages_.back());
     }));
     if (messages_.size() == before) messages_.push_back({"user", {}});
     return {};
@@ -112,12 +141,15 @@ class Conversation {
     STOA_TRY(id, block.required_text("tool_use_id"));
     if (!called_.contains(id)) return block.wrong("tool_use_id", "the id of a tool_use block of a message before this one");
     ChatMessage result{"tool", {}};
-    if (block.has("content")) {
-      STOA_TRY(text, texts_of(block, "content", ""));
-      result.content = std::move(text);
-    }
     STOA_TRY(failed, block.flag_or("is_error", false));
-    if (failed) result.content.insert(0, kFailedTool);
+    if (failed) result.content = kFailedTool;
+    const Json* content = block.get("content");
+    if (content != nullptr && content->is_array()) {
+      STOA_CHECK(each_block(block, "content", [&](const Fields& piece, std::string_view type) { return add_content(piece, type, "text and image", result); }));
+    } else if (content != nullptr) {
+      STOA_TRY(text, texts_of(block, "content", ""));
+      result.content += text;
+    }
     result.tool_call_id = std::move(id);
     messages_.push_back(std::move(result));
     return {};
@@ -220,7 +252,7 @@ Status parse_tools(const Fields& body, ChatRequest& request) {
   return parse_tool_choice(body, request);
 }
 
-// Whether the answer shows what the model thought. How much it thinks is the model's own.
+// Whether the answer shows what the model thought. How much it thinks is the model's own, but for the effort.
 Result<bool> parse_thinking(const Fields& body) {
   STOA_TRY(object, body.object("thinking"));
   if (object == nullptr) return false;
@@ -247,6 +279,17 @@ Result<std::optional<AnswerConstraint>> parse_format(const Fields& body) {
   STOA_TRY(schema, fields.object("schema"));
   if (schema == nullptr) return fields.wrong("schema", "a JSON schema; it is required");
   return AnswerConstraint{AnswerConstraint::Kind::kJsonSchema, dump_json(*schema), fields.path("schema")};
+}
+
+// `output_config.effort`, as ChatRequest::reasoning_effort.
+Result<std::string> parse_effort(const Fields& body) {
+  STOA_TRY(config, body.object("output_config"));
+  if (config == nullptr) return std::string();
+  const Fields fields(*config, "output_config");
+  STOA_TRY(effort, fields.text_or("effort", ""));
+  if (effort == "xhigh" || effort == "max") return "high";
+  if (!effort.empty() && effort != "low" && effort != "medium" && effort != "high") return fields.wrong("effort", "one of low, medium, high, xhigh, max");
+  return std::move(effort);
 }
 
 // As ChatRequest::priority. "flex" and "priority" are this server's, as in its other dialects.
@@ -295,6 +338,8 @@ Result<ChatRequest> parse_prompt(const JsonObject& object) {
   STOA_CHECK(parse_tools(body, request));
   STOA_TRY(format, parse_format(body));
   request.constraint = std::move(format);
+  STOA_TRY(effort, parse_effort(body));
+  request.reasoning_effort = std::move(effort);
   return request;
 }
 

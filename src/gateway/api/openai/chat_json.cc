@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/utf8.h"
+#include "gateway/api/images.h"
 #include "gateway/api/openai/constraint_json.h"
 #include "gateway/api/openai/tools_json.h"
 
@@ -93,28 +94,60 @@ JsonObject chunk(const AnswerHead& head, int index, JsonObject delta, Json logpr
   return out;
 }
 
+// {"image_url": {"url", "detail"}} of chat, {"image_url": "...", "detail"} of responses.
+Result<ChatImage> parse_image(const Fields& part) {
+  if (part.has("file_id")) return part.unsupported("file_id", "send a link, or the image itself");
+  const Json* link = part.get("image_url");
+  const JsonObject* object = link == nullptr ? nullptr : link->if_object();
+  const JsonObject none;
+  const Fields nested(object == nullptr ? none : *object, part.path("image_url"));
+  STOA_TRY(url, object == nullptr ? part.required_text("image_url") : nested.required_text("url"));
+  STOA_TRY(image, image_of_url(url, object == nullptr ? part.path("image_url") : nested.path("url")));
+  const Fields& said = object == nullptr ? part : nested;
+  STOA_TRY(detail, said.text_or("detail", ""));
+  if (!detail.empty() && detail != "auto" && detail != "low" && detail != "high") return said.wrong("detail", "one of auto, low, high");
+  image.detail = std::move(detail);
+  return std::move(image);
+}
+
 }  // namespace
 
-Result<std::string> parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types) {
+Status parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types, std::string_view image_type, ChatMessage& out) {
   const Json* value = message.get(key);
-  if (value == nullptr) return message.wrong(key, "a string or a list of text parts; it is required");
-  if (value->is_string()) return std::string(value->get_string());
-  if (!value->is_array()) return message.wrong(key, "a string or a list of text parts");
+  if (value == nullptr) return message.wrong(key, "a string or a list of parts; it is required");
+  if (value->is_string()) {
+    out.content = value->get_string();
+    return {};
+  }
+  if (!value->is_array()) return message.wrong(key, "a string or a list of parts");
   STOA_TRY(parts, message.array(key, kMaxParts));
-  std::string text;
   for (std::size_t i = 0; i < parts->size(); ++i) {
     const std::string path = fmt::format("{}[{}]", message.path(key), i);
     const JsonObject* object = (*parts)[i].if_object();
     if (object == nullptr) return fail(error(ErrorCode::kInvalidArgument, "'{}' must be an object", path).with_param(path));
     const Fields part(*object, path);
     STOA_TRY(type, part.required_text("type"));
+    if (!image_type.empty() && type == image_type) {
+      STOA_TRY(image, parse_image(part));
+      image.at = out.content.size();
+      out.images.push_back(std::move(image));
+      continue;
+    }
     if (std::ranges::find(text_types, type) == text_types.end())
-      return part.unsupported("type", fmt::format("parts of type '{}' are not served, only text", type));
+      return part.unsupported("type", fmt::format("parts of type '{}' are not served here, only text{}", type, image_type.empty() ? "" : " and images"));
     STOA_TRY(piece, part.text("text"));
     if (!piece) return part.wrong("text", "a string; it is required");
-    text += *piece;
+    out.content += *piece;
   }
-  return text;
+  return {};
+}
+
+Result<std::string> parse_effort(const Fields& fields, std::string_view key) {
+  STOA_TRY(effort, fields.text_or(key, ""));
+  if (effort == "xhigh" || effort == "max") return "high";
+  for (const std::string_view known : {"", "none", "minimal", "low", "medium", "high"})
+    if (effort == known) return std::move(effort);
+  return fields.wrong(key, "one of none, minimal, low, medium, high, xhigh");
 }
 
 Result<SamplingOptions> parse_sampling(const Fields& body) {
@@ -177,6 +210,8 @@ Result<ChatCall> parse_chat(const JsonObject& object) {
   STOA_CHECK(parse_chat_tools(body, call.request));
   STOA_TRY(constraint, parse_chat_constraint(body));
   call.request.constraint = std::move(constraint);
+  STOA_TRY(effort, parse_effort(body, "reasoning_effort"));
+  call.request.reasoning_effort = std::move(effort);
   STOA_TRY(sampling, parse_sampling(body));
   call.request.sampling = std::move(sampling);
   STOA_TRY(logprobs, body.flag_or("logprobs", false));

@@ -22,7 +22,7 @@ struct ChatCall {
   Metadata metadata;
 };
 
-// Errors: kInvalidArgument with `param`; fields that ask for images, audio or tools of other kinds than functions say so.
+// Errors: kInvalidArgument with `param`; fields that ask for audio or tools of other kinds than functions say so.
 Result<ChatCall> parse_chat(const JsonObject& body);
 
 // Sampling fields that chat, completions and responses share, with OpenAI's ranges plus top_k, min_p, repetition_penalty.
@@ -31,8 +31,10 @@ Result<std::vector<std::string>> parse_stop(const Fields& body);
 // `service_tier` as ChatRequest::priority: "flex" is served after others, "priority" before them, "default" and "auto" are 0.
 Result<int> parse_tier(const Fields& body);
 std::string_view tier_name(int priority);
-// The text of a message: a string, or a list of parts whose types are all in `text_types`.
-Result<std::string> parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types);
+// The text and the images of a message, into `out`: a string, or a list of parts whose types are in `text_types` or the one of images ("image_url", "input_image"; empty: none are taken).
+Status parse_content(const Fields& message, std::string_view key, const std::vector<std::string_view>& text_types, std::string_view image_type, ChatMessage& out);
+// `reasoning_effort`, or whatever the key is, as ChatRequest::reasoning_effort.
+Result<std::string> parse_effort(const Fields& fields, std::string_view key);
 
 struct AnswerHead {
   std::string id;

@@ -146,7 +146,11 @@ TEST(ParseChat, NamesWhatIsWrong) {
       {R"({"model":"m","messages":[{"role":"tool","content":"a","tool_call_id":"x"}]})", "messages[0].tool_call_id"},
       {R"({"model":"m","messages":[{"role":"user"}]})", "messages[0].content"},
       {R"({"model":"m","messages":[{"role":"user","content":7}]})", "messages[0].content"},
-      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]})", "messages[0].content[0].type"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]})", "messages[0].content[0].image_url.url"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]})", "messages[0].content[0].image_url"},
+      {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x","detail":"huge"}}]}]})", "messages[0].content[0].image_url.detail"},
+      {R"({"model":"m","messages":[{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://x"}}]}]})", "messages[0].content[0].type"},
+      {R"({"model":"m","messages":[{"role":"user","content":"q"}],"reasoning_effort":"much"})", "reasoning_effort"},
       {R"({"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]})", "messages[0].content[0].text"},
       {R"({"model":"m","messages":[{"role":"assistant","content":"a","tool_calls":[{"id":"x"}]}]})", "messages[0].tool_calls[0].function"},
       {CHAT(R"("temperature":3)"), "temperature"},
@@ -305,7 +309,10 @@ TEST(ParseResponse, NamesWhatIsWrong) {
   check_refused(parse_response_call, {
       {R"({"model":"m"})", "input"},
       {R"({"model":"m","input":""})", "input"},
-      {R"({"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]})", "input[0].content[0].type"},
+      {R"({"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"x"}]}]})", "input[0].content[0].image_url"},
+      {R"({"model":"m","input":[{"role":"user","content":[{"type":"input_image","file_id":"file_1"}]}]})", "input[0].content[0].file_id"},
+      {R"({"model":"m","input":[{"role":"assistant","content":[{"type":"input_image","image_url":"https://x"}]}]})", "input[0].content[0].type"},
+      {R"({"model":"m","input":"q","reasoning":{"effort":"much"}})", "reasoning.effort"},
       {R"({"model":"m","input":[{"type":"function_call_output","output":"x"}]})", "input[0].call_id"},
       {R"({"model":"m","input":[{"type":"item_reference","id":"x"}]})", "input[0].type"},
       {RESPONSE(R"("tools":[{"type":"web_search"}])"), "tools[0].type"},
@@ -354,6 +361,31 @@ TEST(ParseVectorStores, ReadsAndRefuses) {
                                {R"({"query":"a","max_num_results":0})", "max_num_results"},
                                {R"({"query":"a","rewrite_query":true})", "rewrite_query"},
                                {R"({"query":"a","filters":{"type":"eq"}})", "filters.key"}});
+}
+
+TEST(ParseImages, StandWhereTheyStood) {
+  const auto chat = parse_chat(*parse_body(R"({"model":"m","reasoning_effort":"xhigh","messages":[{"role":"user","content":[{"type":"text","text":"ab"},
+    {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}},{"type":"text","text":"c"},{"type":"image_url","image_url":{"url":"https://a.example/b.png"}}]}]})"));
+  ASSERT_TRUE(chat) << chat.error().message;
+  EXPECT_EQ(chat->request.reasoning_effort, "high");
+  const ChatMessage& message = chat->request.messages[0];
+  EXPECT_EQ(message.content, "abc");
+  ASSERT_EQ(message.images.size(), 2u);
+  EXPECT_EQ(message.images[0].at, 2u);
+  EXPECT_EQ(message.images[0].data, "AAAA");
+  EXPECT_EQ(message.images[0].detail, "low");
+  EXPECT_EQ(message.images[1].at, 3u);
+  EXPECT_EQ(message.images[1].url, "https://a.example/b.png");
+  // Responses keep them for the turns that follow.
+  const JsonArray items = input_items_json(chat->request.messages);
+  const auto again = stored_turn(items, {});
+  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_EQ(again->size(), 1u);
+  EXPECT_EQ(again->front().content, "abc");
+  ASSERT_EQ(again->front().images.size(), 2u);
+  EXPECT_EQ(again->front().images[0].at, 2u);
+  EXPECT_EQ(again->front().images[0].data, "AAAA");
+  EXPECT_EQ(again->front().images[1].url, "https://a.example/b.png");
 }
 
 }  // namespace

@@ -30,8 +30,7 @@ Result<std::optional<ChatMessage>> parse_call_output(const Fields& fields) {
   ChatMessage out{"tool", {}};
   STOA_TRY(id, fields.required_text("call_id"));
   out.tool_call_id = std::move(id);
-  STOA_TRY(text, parse_content(fields, "output", {"input_text", "output_text", "text"}));
-  out.content = std::move(text);
+  STOA_CHECK(parse_content(fields, "output", {"input_text", "output_text", "text"}, "", out));
   return out;
 }
 
@@ -56,8 +55,9 @@ Result<std::optional<ChatMessage>> parse_item(const Json& item, const std::strin
   STOA_TRY(role, fields.required_text("role"));
   if (role == "developer") role = "system";
   if (role != "system" && role != "user" && role != "assistant") return fields.wrong("role", "one of system, developer, user, assistant");
-  STOA_TRY(content, parse_content(fields, "content", {"input_text", "output_text", "text"}));
-  return ChatMessage{std::move(role), std::move(content)};
+  ChatMessage out{std::move(role), {}};
+  STOA_CHECK(parse_content(fields, "content", {"input_text", "output_text", "text"}, out.role == "user" ? "input_image" : "", out));
+  return out;
 }
 
 Status parse_input(const Fields& body, ResponseCall& call) {
@@ -213,13 +213,33 @@ Json response_error_json(const Error& error) {
   return out;
 }
 
-JsonObject input_message_json(const ChatMessage& message) {
-  JsonObject part, item;
-  part["type"] = message.role == "assistant" ? "output_text" : "input_text";
-  part["text"] = message.content;
-  if (message.role == "assistant") part["annotations"] = JsonArray();
+// In the order in which they stand: the texts between images, and the images.
+JsonArray input_parts_json(const ChatMessage& message) {
   JsonArray content;
-  content.emplace_back(std::move(part));
+  std::size_t at = 0;
+  const auto text_until = [&](std::size_t end) {
+    JsonObject part;
+    part["type"] = message.role == "assistant" ? "output_text" : "input_text";
+    part["text"] = std::string_view(message.content).substr(at, end - at);
+    if (message.role == "assistant") part["annotations"] = JsonArray();
+    if (end > at || message.images.empty()) content.emplace_back(std::move(part));
+    at = end;
+  };
+  for (const ChatImage& image : message.images) {
+    text_until(image.at);
+    JsonObject part;
+    part["type"] = "input_image";
+    part["image_url"] = image.data.empty() ? image.url : fmt::format("data:{};base64,{}", image.media_type, image.data);
+    part["detail"] = image.detail.empty() ? "auto" : image.detail;
+    content.emplace_back(std::move(part));
+  }
+  text_until(message.content.size());
+  return content;
+}
+
+JsonObject input_message_json(const ChatMessage& message) {
+  JsonObject item;
+  JsonArray content = input_parts_json(message);
   item["id"] = new_id("msg");
   item["type"] = "message";
   item["status"] = "completed";
@@ -242,6 +262,11 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
   STOA_CHECK(parse_tools(body, call));
   STOA_CHECK(parse_text(body, call));
   STOA_CHECK(parse_include(body, call));
+  STOA_TRY(reasoning, body.object("reasoning"));
+  if (reasoning != nullptr) {
+    STOA_TRY(effort, parse_effort(Fields(*reasoning, "reasoning"), "effort"));
+    call.request.reasoning_effort = std::move(effort);
+  }
   STOA_TRY(priority, parse_tier(body));
   call.request.priority = priority;
   STOA_TRY(sampling, parse_sampling(body));
@@ -360,7 +385,7 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
   }
   JsonObject incomplete, reasoning, format, text;
   incomplete["reason"] = record.filtered ? "content_filter" : "max_output_tokens";
-  reasoning["effort"] = nullptr;
+  reasoning["effort"] = text_or_null(call.request.reasoning_effort);
   reasoning["summary"] = nullptr;
   format["type"] = "text";
   text["format"] = call.format.is_null() ? Json(std::move(format)) : call.format;
@@ -411,7 +436,7 @@ JsonArray input_items_json(const std::vector<ChatMessage>& messages) {
       items.emplace_back(std::move(item));
       continue;
     }
-    if (!message.content.empty() || message.tool_calls.empty()) items.emplace_back(input_message_json(message));
+    if (!message.content.empty() || !message.images.empty() || message.tool_calls.empty()) items.emplace_back(input_message_json(message));
     for (const ToolCall& call : message.tool_calls)
       items.emplace_back(call_item_json({.id = new_id("fc"), .call = call, .done = true}, ResponseStatus::kCompleted));
   }

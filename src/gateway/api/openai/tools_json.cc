@@ -64,8 +64,7 @@ Result<ChatMessage> parse_message(const JsonObject& object, const std::string& p
     out.tool_call_id = std::move(id);
   }
   if (!out.tool_calls.empty() && !fields.has("content")) return out;
-  STOA_TRY(content, parse_content(fields, "content", {"text"}));
-  out.content = std::move(content);
+  STOA_CHECK(parse_content(fields, "content", {"text"}, out.role == "user" ? "image_url" : "", out));
   return out;
 }
 
