@@ -22,7 +22,7 @@ Result<std::shared_ptr<models::Generator>> RouteDirectory::find(std::string_view
   const std::shared_ptr<const Route> stored = parts_.routes.find(project, name);
   const std::uint64_t generation = parts_.generation ? parts_.generation() : 0;
   const std::pair key{std::string(project), std::string(name)};
-  auto state = std::make_shared<RouteState>();
+  std::shared_ptr<RouteState> state;
   {
     std::lock_guard lock(mutex_);
     if (const auto known = opened_.find(key); known != opened_.end()) {
@@ -32,6 +32,7 @@ Result<std::shared_ptr<models::Generator>> RouteDirectory::find(std::string_view
   }
   const std::shared_ptr<const Route> route = stored != nullptr ? stored : direct_route(name);
   if (route == nullptr) return nullptr;
+  if (state == nullptr) state = std::make_shared<RouteState>();
   bool whole = true;
   STOA_TRY(generator, open(project, name, *route, state, whole));
   std::lock_guard lock(mutex_);
