@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "commands/batches.h"
 #include "commands/commands.h"
 
 namespace CLI {
@@ -34,6 +35,7 @@ struct Parsed {
   PolicyOptions policy;
   TextOptions text;
   ProviderOptions provider;
+  BatchArguments batch;
   AuditListOptions audit_list;
   AuditExportOptions audit_export;
   PassportOptions passport;
@@ -47,5 +49,6 @@ struct Parsed {
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action);
 
 void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, providers
+void add_later_work(CLI::App& app, Parsed& p);        // batches
 
 }  // namespace stoa::cli

@@ -121,6 +121,14 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
     {"policies remove", "  stoa policies remove rules --comment \"not needed\""},
     {"policies dry-run", "  stoa policies dry-run rules.policy --json | jq .changed\n"
                          "  stoa policies dry-run draft.policy --name rules"},
+    {"batches", "  stoa batches create requests.jsonl --wait\n  stoa batches results batch_... > answers.jsonl"},
+    {"batches create", "  stoa batches create requests.jsonl --endpoint /v1/embeddings --metadata job=nightly\n"
+                       "  echo '{\"custom_id\":\"1\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"smollm2-135m-instruct\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}}' | stoa batches create - --wait"},
+    {"batches list", "  stoa batches list --json"},
+    {"batches show", "  stoa batches show batch_... --wait"},
+    {"batches results", "  stoa batches results batch_... | jq -r '[.custom_id, .response.body.choices[0].message.content] | @tsv'\n  stoa batches results batch_... --errors"},
+    {"batches cancel", "  stoa batches cancel batch_..."},
+    {"batches window", "  stoa batches window 22:00-06:00      from ten at night to six in the morning, UTC\n  stoa batches window --always"},
     {"providers", "  stoa providers add openai --family openai --url https://api.openai.com/v1 --model gpt-4.1=1000000\n"
                   "  stoa providers set-key openai < openai.key\n  stoa providers check openai"},
     {"providers list", "  stoa providers list --json"},

@@ -34,6 +34,15 @@ WITH_IDS = [
     ("DELETE", "/v1/responses/{response}", None, OWN),
     ("POST", "/v1/responses/{response}/cancel", None, OWN),
     ("GET", "/v1/responses/{response}/input_items", None, OWN),
+    ("GET", "/v1/batches/{work}", None, OWN),
+    ("POST", "/v1/batches/{work}/cancel", None, OWN),
+    ("GET", "/v1/messages/batches/{messages}", None, OWN),
+    ("GET", "/v1/messages/batches/{messages}/results", None, OWN),
+    ("POST", "/v1/messages/batches/{messages}/cancel", None, OWN),
+    ("DELETE", "/v1/messages/batches/{messages}", None, OWN),
+    ("POST", "/v1/uploads/{upload}/parts", None, OWN),
+    ("POST", "/v1/uploads/{upload}/complete", {"part_ids": ["part_x"]}, OWN),
+    ("POST", "/v1/uploads/{upload}/cancel", None, OWN),
     ("GET", "/v1/stoa/traces/{trace}", None, PROJECT),
     ("GET", "/v1/stoa/traces/{request}", None, PROJECT),
     ("GET", "/v1/stoa/traces/{response}", None, PROJECT),
@@ -70,6 +79,7 @@ IN_BODIES = [
     ("POST", "/v1/vector_stores/{own store}/files", {"file_id": "{file}"}, OWN),
     ("POST", "/v1/vector_stores/{own store}/files", {"file_id": "{document}"}, OWN),
     ("POST", "/v1/vector_stores/{own store}/file_batches", {"file_ids": ["{own file}", "{file}"]}, OWN),
+    ("POST", "/v1/batches", {"input_file_id": "{lines}", "endpoint": "/v1/chat/completions", "completion_window": "24h"}, OWN),
     ("POST", "/v1/responses", {"input": "And then?", "previous_response_id": "{response}"}, OWN),
     ("POST", "/v1/responses", {"input": "garden", "metadata": {"stoa.answer": "extractive"}, "tools": [{"type": "file_search", "vector_store_ids": ["{store}"]}]}, PROJECT),
     ("POST", "/v1/responses", {"input": "garden", "metadata": {"stoa.answer": "extractive"},
@@ -85,6 +95,7 @@ IN_BODIES = [
 
 # Listings: nothing of others in them, whatever is asked for.
 LISTS = [
+    "/v1/batches", "/v1/batches?limit=1", "/v1/batches?after={work}", "/v1/messages/batches", "/v1/messages/batches?after_id={messages}", "/v1/messages/batches?before_id={messages}",
     "/v1/files", "/v1/files?limit=1", "/v1/files?purpose=assistants&order=asc", "/v1/files?after={file}",
     "/v1/vector_stores", "/v1/vector_stores?limit=1", "/v1/vector_stores?after={store}",
     "/v1/stoa/traces", "/v1/stoa/traces?limit=1000&work=true", "/v1/stoa/traces?principal={olga}", "/v1/stoa/traces?before={trace}",
@@ -98,15 +109,17 @@ LISTS = [
 OTHERS = {
     "GET": ["/v1/models/{model...}", "/v1/stoa/audit", "/v1/stoa/audit/export", "/v1/stoa/audit/check", "/v1/stoa/audit/checkpoint", "/v1/stoa/audit/proof", "/v1/stoa/audit/consistency", "/metrics", "/v1/stoa/routes", "/v1/stoa/protection",
             "/v1/stoa/policies", "/v1/stoa/policies/{name}", "/v1/stoa/policies/{name}/history", "/v1/stoa/policies/{name}/diff", "/v1/stoa/model-routes", "/v1/stoa/model-routes/{name}", "/v1/stoa/model-routes/{name}/history", "/v1/stoa/model-routes/{name}/status", "/v1/stoa/limits", "/v1/stoa/limits/{name}", "/v1/stoa/limits/{name}/history", "/v1/stoa/limit-standings", "/v1/stoa/roles", "/v1/stoa/roles/{name}",
-            "/v1/stoa/providers", "/v1/stoa/providers/{name}"],
-    "POST": ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens", "/model/{modelId}/converse", "/model/{modelId}/converse-stream", "/model/{modelId}/count-tokens", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/files", "/v1/stoa/datasets/from-ratings", "/v1/stoa/keys",
+            "/v1/stoa/providers", "/v1/stoa/providers/{name}", "/v1/stoa/batches/window",
+            "/v2", "/v2/models/{name}", "/v2/models/{name}/ready", "/v2/models/{name}/versions/{version}", "/v2/models/{name}/versions/{version}/ready"],
+    "POST": ["/v2/models/{name}/infer", "/v2/models/{name}/generate", "/v2/models/{name}/generate_stream", "/v2/models/{name}/versions/{version}/infer", "/v2/models/{name}/versions/{version}/generate", "/v2/models/{name}/versions/{version}/generate_stream",
+             "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens", "/model/{modelId}/converse", "/model/{modelId}/converse-stream", "/model/{modelId}/count-tokens", "/v1/messages/batches", "/v1/uploads", "/v1/moderations", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/files", "/v1/stoa/datasets/from-ratings", "/v1/stoa/keys",
              "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/users", "/v1/stoa/projects", "/v1/stoa/policies/dry-run", "/v1/stoa/policies/{name}/rollback", "/v1/stoa/model-routes/{name}/rollback", "/v1/stoa/limits/{name}/rollback", "/v1/stoa/access/explain",
              "/v1/stoa/protection/rotate", "/v1/stoa/protection/revoke", "/v1/stoa/protection/restore", "/v1/stoa/protection/keep", "/v1/stoa/providers", "/v1/stoa/providers/{name}/check"],
-    "PUT": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/providers/{name}/credential", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}"],
+    "PUT": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/providers/{name}/credential", "/v1/stoa/batches/window", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}"],
     "DELETE": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}"],
 }
 
-OPEN = {"/", "/healthz", "/readyz", "/metrics", "/v1/stoa/login"}  # for anybody; /metrics on loopback only
+OPEN = {"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/v1/stoa/login"}  # for anybody; /metrics on loopback only
 
 
 def pattern_of(path, patterns):

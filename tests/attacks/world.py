@@ -1,5 +1,6 @@
 """Two tenants on one server: the victim's things, those who attack them, and ids that look like the victim's but name nothing."""
 import hashlib
+import json
 import secrets
 import time
 
@@ -75,6 +76,13 @@ def plant(world):
     world.add_thing("trace", answered.headers["x-stoa-trace-id"], secrets.token_hex(16))
     world.add_thing("request", answered.headers["x-request-id"])
 
+    line = {"custom_id": SECRET, "method": "POST", "url": "/v1/chat/completions", "body": {"model": "none", "messages": [{"role": "user", "content": SECRET}]}}
+    lines = olga.upload(f"{SECRET}.jsonl", json.dumps(line).encode(), access="user:olga", purpose="batch").json["id"]
+    world.add_thing("work", olga.ok("POST", "/v1/batches", {"input_file_id": lines, "endpoint": line["url"], "completion_window": "24h", "metadata": {"note": SECRET}})["id"])
+    world.add_thing("messages", olga.ok("POST", "/v1/messages/batches", {"requests": [{"custom_id": SECRET, "params": line["body"]}]})["id"])
+    world.add_thing("upload", olga.ok("POST", "/v1/uploads", {"filename": SECRET, "bytes": 9, "mime_type": "text/plain", "purpose": "assistants", "stoa_access": "user:olga"})["id"])
+    world.add_thing("lines", lines)
+
     rating = olga.ok("POST", "/v1/stoa/ratings", {"answer_id": answered.json["id"], "score": 1, "comment": SECRET})
     world.add_thing("rating", rating["id"])
     name = f"{SECRET}-data"
@@ -104,7 +112,7 @@ def plant(world):
 
 def blindfold(world):
     """What each caller must never be shown."""
-    private = {SECRET} | {world.things[name] for name in ("file", "document", "response", "job")}
+    private = {SECRET} | {world.things[name] for name in ("file", "document", "response", "job", "work", "messages", "upload", "lines")}
     project = private | set(world.things.values())
     for name, caller in world.callers.items():
         if name in ("peter", "vera", "oscar", "adam"):  # of the same project: its stores, traces, ratings and datasets are theirs as well

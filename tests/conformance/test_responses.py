@@ -133,7 +133,7 @@ def test_cancel_of_a_complete_response(client):
 
 @pytest.mark.parametrize("options, param", [
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"), ({"tools": [{"type": "file_search", "vector_store_ids": []}]}, "tools[0].vector_store_ids"),
-    ({"background": True}, "background"), ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0].image_url"),
+    ({"background": True, "store": False}, "background"), ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0].image_url"),
     ({"text": {"format": {"type": "grammar"}}}, "text.format.type"), ({"metadata": {"stoa.answer": "extractive"}}, "tools")])
 def test_response_refusals(client, options, param):
     with pytest.raises(openai.BadRequestError) as caught:

@@ -18,7 +18,7 @@ from stoa_server import BINARY, Stoa, wait_until
 # Each stands in one kind of content and nowhere else; none may be found in the folder.
 WORDS = {name: f"{name}{secrets.token_hex(5)}" for name in (
     "doctext", "heading", "filename", "attribute", "storename", "metadata", "ingestpath", "ingestsource", "ingesttext", "question", "comment", "correction",
-    "failing")}
+    "failing", "batchline", "batchnote", "uploadname", "uploadpart", "background")}
 
 
 class Client:
@@ -64,6 +64,21 @@ def ingest(client, store, path, source, text):
     wait_until(lambda: client.ok("GET", f"/v1/stoa/ingest/jobs/{job['id']}")["status"] == "completed", 30, "the job is done")
 
 
+def later(client, store):
+    """Work that is done later, and what becomes of it."""
+    batch = client.ok("POST", "/v1/messages/batches", {"requests": [{"custom_id": WORDS["batchnote"], "params": {"model": "none", "max_tokens": 4, "messages": [{"role": "user", "content": WORDS["batchline"]}]}}]})["id"]
+    upload = client.ok("POST", "/v1/uploads", {"filename": WORDS["uploadname"], "bytes": 40, "mime_type": "text/plain", "purpose": "assistants"})["id"]
+    mark = secrets.token_hex(8)
+    part = f'--{mark}\r\nContent-Disposition: form-data; name="data"; filename="part"\r\n\r\n{WORDS["uploadpart"]}\r\n--{mark}--\r\n'
+    client.ok("POST", f"/v1/uploads/{upload}/parts", part.encode(), {"Content-Type": f"multipart/form-data; boundary={mark}"})
+    response = client.ok("POST", "/v1/responses", {"input": WORDS["background"], "background": True, "metadata": {"stoa.answer": "extractive"},
+                                                   "tools": [{"type": "file_search", "vector_store_ids": [store]}]})["id"]
+    wait_until(lambda: client.ok("GET", f"/v1/responses/{response}")["status"] == "completed", 30, "the response is made")
+    wait_until(lambda: client.ok("GET", f"/v1/messages/batches/{batch}")["processing_status"] == "ended", 30, "the batch has ended")
+    assert WORDS["batchnote"] in client.call("GET", f"/v1/messages/batches/{batch}/results")[1]
+    assert WORDS["background"] in client.call("GET", f"/v1/responses/{response}/input_items")[1]
+
+
 def fill(client):
     """Something of every kind that is kept; gives the ids by which it is found again."""
     file = client.upload(f"{WORDS['filename']}.md", f"# {WORDS['heading']}\n\nThe {WORDS['doctext']} garden opens in April.\n")
@@ -77,6 +92,7 @@ def fill(client):
     answer = client.ok("POST", "/v1/responses", {"input": f"When does the {WORDS['doctext']} garden open, {WORDS['question']}?", "metadata": {"stoa.answer": "extractive"},
                                                  "tools": [{"type": "file_search", "vector_store_ids": [store]}]})
     assert WORDS["doctext"] in json.dumps(answer)
+    later(client, store)
     client.ok("POST", "/v1/stoa/ratings", {"answer_id": answer["id"], "score": -1, "comment": WORDS["comment"], "correction": WORDS["correction"]})
     client.ok("POST", "/v1/stoa/datasets/from-ratings", {"name": "ratings"})
     client.call("POST", "/v1/stoa/search", {"query": WORDS["question"], "vector_store_ids": ["vs_none"]})

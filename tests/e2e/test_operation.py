@@ -121,6 +121,7 @@ VERBS = ["serve", "ask", "chat", "ingest", "search", "eval", "eval retrieval", "
          "login", "logout", "whoami", "tenants", "tenants list", "tenants create", "projects", "projects list", "projects create", "users", "users list", "users create",
          "users disable", "users enable", "groups", "groups list", "groups add", "groups remove", "tokens", "tokens create", "tokens list", "tokens revoke",
          "break-glass", "break-glass list", "break-glass end", "nodes", "nodes add", "nodes list", "nodes revoke",
+         "batches", "batches create", "batches list", "batches show", "batches results", "batches cancel", "batches window",
          "providers", "providers list", "providers show", "providers add", "providers set-key", "providers remove", "providers check",
          "roles", "roles list", "roles show", "access", "access test", "access explain", "config", "config check", "config show", "status", "trace", "traces", "usage", "rate", "dataset",
          "dataset from-ratings", "dataset list", "dataset rows", "completion", "quantize", "bench",

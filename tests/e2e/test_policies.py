@@ -134,6 +134,7 @@ BY_SERVER = {
     "limits list": [], "limits show": ["x"], "limits set": ["x", "FILE"], "limits history": ["x"], "limits diff": ["x", "1", "2"], "limits rollback": ["x", "1"], "limits remove": ["x"], "limits usage": [],
     "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
     "providers list": [], "providers show": ["x"], "providers add": ["x", "--family", "openai", "--url", "http://127.0.0.1:9/v1"], "providers set-key": ["x"], "providers remove": ["x"], "providers check": ["x"],
+    "batches create": ["FILE"], "batches list": [], "batches show": ["batch_x"], "batches results": ["batch_x"], "batches cancel": ["batch_x"], "batches window": [],
     "policies dry-run": ["FILE"], "roles list": [], "roles show": ["x"],
     "keys create": [], "keys list": [], "keys rotate": ["key_x"], "keys revoke": ["key_x"], "projects list": [], "projects create": ["x"], "users list": [], "users create": ["x"], "users disable": ["x"],
     "users enable": ["x"], "groups list": [], "groups add": ["g", "x"], "groups remove": ["g", "x"], "tokens create": ["x", "--allow", "dataset.read dataset x@1"], "tokens list": [], "tokens revoke": ["job_x"],

@@ -71,6 +71,16 @@ Result<JsonObject> ApiClient::remove(std::string_view path) { return as_object(c
 Result<JsonObject> ApiClient::put_bytes(std::string_view path, std::string body) { return as_object(call("PUT", path, std::move(body), "application/octet-stream")); }
 Result<std::string> ApiClient::get_text(std::string_view path) { return call("GET", path, {}, {}); }
 
+Result<JsonObject> ApiClient::upload(const std::string& name, std::string_view purpose, std::string_view bytes) {
+  std::string boundary = "stoa";
+  while (bytes.contains(boundary)) boundary += "x";
+  std::string quoted = name;
+  std::erase_if(quoted, [](unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; });
+  const std::string form = fmt::format("--{0}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\n{1}\r\n--{0}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{2}\"\r\n"
+                                       "Content-Type: application/octet-stream\r\n\r\n{3}\r\n--{0}--\r\n", boundary, purpose, quoted, bytes);
+  return as_object(call("POST", "/v1/files", form, "multipart/form-data; boundary=" + boundary));
+}
+
 Status ApiClient::stream(std::string_view path, const JsonObject& body, const std::function<bool(const JsonObject&)>& on_event) {
   infra::HttpClientRequest request;
   request.method = "POST";

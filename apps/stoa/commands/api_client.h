@@ -28,6 +28,8 @@ class ApiClient {
   Result<JsonObject> put(std::string_view path, const JsonObject& body);
   Result<JsonObject> remove(std::string_view path);
   Result<JsonObject> put_bytes(std::string_view path, std::string body);
+  // A file by the Files API.
+  Result<JsonObject> upload(const std::string& name, std::string_view purpose, std::string_view bytes);
   Result<std::string> get_text(std::string_view path);
 
   // Posts and hands over each server-sent event's JSON until the stream ends or `on_event` returns false.

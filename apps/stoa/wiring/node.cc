@@ -24,7 +24,9 @@
 #include "gateway/api/anthropic/messages.h"
 #include "gateway/api/bedrock/converse.h"
 #include "gateway/api/bedrock/errors.h"
+#include "gateway/api/oip/inference.h"
 #include "gateway/api/openai/dependencies.h"
+#include "gateway/api/openai/moderations.h"
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
@@ -39,6 +41,7 @@
 #include "wiring/defaults.h"
 #include "wiring/egress.h"
 #include "wiring/installation.h"
+#include "wiring/later_work.h"
 #include "wiring/listeners.h"
 #include "wiring/models.h"
 #include "wiring/protection.h"
@@ -116,9 +119,12 @@ struct Node::Parts {
   std::unique_ptr<api::openai::ServedModels> served_models;
   std::unique_ptr<api::AuthBackoff> backoff;
   std::unique_ptr<api::Pipeline> pipeline;
+  LaterWork later;
   std::unique_ptr<api::openai::Dependencies> openai;
   std::unique_ptr<api::anthropic::Dependencies> anthropic;
   std::unique_ptr<api::bedrock::Dependencies> bedrock;
+  std::unique_ptr<api::oip::Dependencies> oip;
+  std::unique_ptr<api::openai::Moderation> moderation;
   std::unique_ptr<api::admin::AdminParts> admin;
   std::unique_ptr<governance::RefusalLog> refusals;
   std::unique_ptr<Listeners> listeners;
@@ -129,6 +135,7 @@ struct Node::Parts {
   // The carrying over uses what is destroyed before it.
   ~Parts() {
     if (remembering.joinable()) remembering.join();
+    later.stop(std::chrono::milliseconds(0));
     if (installation.behind) installation.behind->stop();
   }
   Status open_stores();
@@ -210,13 +217,19 @@ Status Node::Parts::open_gateway() {
   pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *installation.audit, *ledger, *events, metrics,
                                                               api::admin::record_traces(*traces, prices->currency()), Clock::system(),
                                                               std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get(), installation.behind.get(), limits.get()});
+  STOA_TRY(opened_later, LaterWork::open(config, installation, recognition, *blobs, *events, *ledger, *pipeline, *files, *responses));
+  later = std::move(opened_later);
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(grounding, api::parse_grounding_settings(prompts.text, prompts.name));
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
-      static_cast<std::uint64_t>(config.limits.upload_bytes)});
-  anthropic = std::make_unique<api::anthropic::Dependencies>(*pipeline, *served_models);
+      static_cast<std::uint64_t>(config.limits.upload_bytes), later.desk.get(), later.uploads.get(), later.background.get()});
+  anthropic = std::make_unique<api::anthropic::Dependencies>(api::anthropic::Dependencies{*pipeline, *served_models, later.desk.get(), url});
   bedrock = std::make_unique<api::bedrock::Dependencies>(*pipeline, *served_models);
+  oip = std::make_unique<api::oip::Dependencies>(api::oip::Dependencies{*pipeline, *served_models, STOA_VERSION});
+  STOA_TRY(moderation_file, data_file("", "moderation.yaml"));
+  STOA_TRY(judging, api::openai::parse_moderation_settings(moderation_file.text, moderation_file.name));
+  moderation = std::make_unique<api::openai::Moderation>(api::openai::Moderation{*pipeline, *served_models, std::move(judging)});
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->oidc = recognition.oidc.get();
@@ -228,6 +241,7 @@ Status Node::Parts::open_gateway() {
   admin->elevations = recognition.elevations.get();
   admin->providers = providers.get();
   admin->provider_sender = &egress->sender(infra::EgressPurpose::kProviders);
+  admin->batches = later.desk.get();
   admin->version = STOA_VERSION;
   STOA_TRY(passport_page, data_file("", "passport.html"));
   admin->passport_page = std::move(passport_page.text);
@@ -260,9 +274,10 @@ Status Node::Parts::protect() {
   keys.add_tables(catalog->sealed_tables());
   keys.add_tables({data::Lake::sealed_table(), files->sealed_table(), api::openai::ResponseStore::sealed_table(), feedback::TraceStore::sealed_table(),
                    feedback::RatingStore::sealed_table(), api::ProviderStore::sealed_table()});
+  keys.add_tables(LaterWork::sealed_tables());
   keys.on_change([this](const std::string& project, bool readable) {
     if (const Status done = catalog->reload_project(project, readable); !done) log_error("the documents of a project are not searchable", done.error(), {{"project", project}});
-    if (readable) ingest->resume();
+    if (readable) ingest->resume(), later.runner->wake();
   });
   STOA_CHECK(keys.scrub(*blobs));
   protection_worker = std::make_unique<ProtectionWorker>(keys, *blobs);
@@ -275,7 +290,7 @@ Status Node::Parts::subscribe() {
   STOA_CHECK(events->subscribe(governance::answer_records_subscription(), governance::keep_answers(*passports)));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
-                               data::collect_blobs(*installation.database, *store, {api::openai::FileStore::uses, data::Lake::uses})));
+                               data::collect_blobs(*installation.database, *store, {api::openai::FileStore::uses, data::Lake::uses, api::BatchStore::uses, api::openai::UploadStore::uses})));
   if (config.alarms.webhook.empty())
     static_cast<void>(events->unsubscribe(alarms_subscription().name));  // of an earlier start; it would hold the stream
   else
@@ -287,16 +302,20 @@ Status Node::Parts::listen() {
   infra::Router router;
   router.set_error_renderer([](const infra::HttpRequest& request, int status, const Error& error) {
     if (api::bedrock::is_ours(request.path)) return api::bedrock::render_http_error(request, status, error);
-    return (api::anthropic::is_ours(request.path) ? api::anthropic::render_http_error : api::openai::render_http_error)(request, status, error);
+    const auto render = api::anthropic::is_ours(request.path) ? api::anthropic::render_http_error : api::oip::is_ours(request.path) ? api::oip::render_http_error : api::openai::render_http_error;
+    return render(request, status, error);
   });
   STOA_CHECK(api::openai::register_openai(router, *openai));
   STOA_CHECK(api::anthropic::register_messages(router, *anthropic));
   STOA_CHECK(api::bedrock::register_converse(router, *bedrock));
+  STOA_CHECK(api::openai::register_moderations(router, *moderation));
+  STOA_CHECK(api::oip::register_inference(router, *oip));
   STOA_CHECK(api::admin::register_admin(router, *admin));
   STOA_CHECK(api::add_console_routes(router));
   STOA_TRY(routes, api::check_routes(router));
   admin->routes = std::move(routes);
   router.assign_roles(api::listener_roles);
+  STOA_CHECK(later.start(router));
   refusals = std::make_unique<governance::RefusalLog>(*installation.strangers);
   STOA_TRY(started, Listeners::start(config, router, metrics, *refusals));
   listeners = std::move(started);
@@ -345,6 +364,7 @@ void Node::reload() {
 
 void Node::stop(std::chrono::milliseconds drain) {
   if (parts_->listeners) parts_->listeners->stop(drain);
+  parts_->later.stop(drain);
   parts_->protection_worker.reset();
   if (parts_->ingest) parts_->ingest->stop_worker();
   if (parts_->models.generator) parts_->models.generator->stop(std::chrono::milliseconds(0));

@@ -57,7 +57,12 @@ class Run {
  private:
   void one(std::size_t i) {
     const int index = static_cast<int>(i);
-    auto outcome = generator_.generate(call_, generation_.requests[i], [&](const ChatDelta& delta) {
+    ChatRequest lowered;
+    if (call_.batch) {
+      lowered = generation_.requests[i];
+      lowered.priority = kBatchPriority;
+    }
+    auto outcome = generator_.generate(call_, call_.batch ? lowered : generation_.requests[i], [&](const ChatDelta& delta) {
       std::lock_guard lock(mutex_);
       if (!stopped_ && !sink_.delta(index, delta)) stopped_ = true;
       return !stopped_;

@@ -42,6 +42,9 @@ Error context_overflow(Error engine_error, std::string_view param);
 // Only a prompt is too large in one of these parameters; bodies and files carry none of them.
 bool is_context_overflow(const Error& error);
 
+// ChatRequest::priority of everything that Call::batch says of: below all that callers can ask for.
+inline constexpr int kBatchPriority = -2;
+
 // Requests before others need the right to be (governance: model.priority).
 Status allow_priority(RequestScope& scope, const ChatRequest& request);
 

@@ -21,7 +21,7 @@ constexpr std::array kRules{
     Rule{"/console", ListenerRole::kPublic},
     Rule{"/v1", ListenerRole::kPublic},
     Rule{"/model", ListenerRole::kPublic},
-    Rule{"/v2/rerank", ListenerRole::kPublic},
+    Rule{"/v2", ListenerRole::kPublic},
     Rule{"/rerank", ListenerRole::kPublic},
     Rule{"/v1/stoa", ListenerRole::kAdmin},
     Rule{"/v1/stoa/nodes", ListenerRoles(ListenerRole::kNode) | ListenerRole::kAdmin},

@@ -117,13 +117,17 @@ Result<milliseconds> requested_timeout(const infra::HttpRequest& request, millis
   return std::min(most, milliseconds(std::min<std::int64_t>(value, most.count())));
 }
 
-RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder)
-    : pipeline_(pipeline), request_(request), responder_(responder), trace_(Trace::new_trace_id(), pipeline.parts_.clock), action_(action),
+RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder, const InsideRequest* inside)
+    : pipeline_(pipeline), request_(request), responder_(responder), trace_(Trace::new_trace_id(), pipeline.parts_.clock), action_(action), inside_(inside),
       start_(std::chrono::steady_clock::now()) {
-  call_.request_id = new_id("req");
+  if (inside == nullptr) {
+    call_.request_id = new_id("req");
+    call_.deadline = Deadline::after(pipeline.parts_.timeout);
+    call_.cancel = responder.cancelled();
+  } else {
+    call_ = inside->call;
+  }
   call_.trace = &trace_;
-  call_.deadline = Deadline::after(pipeline.parts_.timeout);
-  call_.cancel = responder.cancelled();
   finished_.request_id = call_.request_id;
   finished_.method = request.method;
   finished_.route = request.route;
@@ -328,11 +332,22 @@ Status Pipeline::route(infra::Router& router, std::string method, std::string pa
                        const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options) const {
   Endpoint endpoint{action, std::move(resource), error_body, std::move(handler)};
   options.guard = governance::action_name(action);
-  return router.add(std::move(method), std::move(pattern),
-                    [this, endpoint = std::move(endpoint)](const infra::HttpRequest& request, infra::Responder& responder) {
-                      run(endpoint, request, responder);
-                    },
-                    options);
+  return router.add(std::move(method), std::move(pattern), Handler{this, std::move(endpoint)}, options);
+}
+
+Status Pipeline::run_inside(const infra::Router& router, infra::HttpRequest request, const InsideRequest& inside, infra::Responder& responder) const {
+  infra::Router::Match match = router.match(request);
+  if (match.route == nullptr) {
+    responder.send(std::move(match.refusal));
+    return {};
+  }
+  const auto* handler = match.route->handler.target<Handler>();
+  if (handler == nullptr) return fail(ErrorCode::kUnsupported, "{} {} cannot be run by a job", request.method, request.route);
+  Status status;
+  infra::Route route{match.route->method, match.route->pattern, {}, match.route->options};
+  route.handler = [&](const infra::HttpRequest& matched, infra::Responder& to) { status = run(handler->endpoint, matched, to, &inside); };
+  router.run(route, request, responder);
+  return status;
 }
 
 Result<Principal> Pipeline::authenticate(const infra::HttpRequest& request) const {
@@ -355,7 +370,8 @@ governance::Resource Pipeline::thing_of(const Endpoint& endpoint, const RequestS
   return resource;
 }
 
-Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& endpoint, RequestScope& scope) const {
+// Who asks, from where, and until when.
+Status Pipeline::enter(RequestScope& scope) const {
   STOA_TRY(origin, origin_of(scope.request_));
   scope.call_.origin = std::move(origin);
   {
@@ -365,6 +381,11 @@ Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& end
   }
   STOA_TRY(timeout, requested_timeout(scope.request_, parts_.timeout));
   scope.call_.deadline = Deadline::after(timeout);
+  return {};
+}
+
+Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& endpoint, RequestScope& scope) const {
+  if (scope.inside_ == nullptr) STOA_CHECK(enter(scope));
   {
     Span span = scope.call_.span("access");
     STOA_TRY(permit, scope.allow(endpoint.action, thing_of(endpoint, scope)));
@@ -373,8 +394,8 @@ Result<std::optional<infra::HttpResponse>> Pipeline::attempt(const Endpoint& end
   return endpoint.handler(scope);
 }
 
-void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const {
-  RequestScope scope(*this, endpoint.action, request, responder);
+Status Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder, const InsideRequest* inside) const {
+  RequestScope scope(*this, endpoint.action, request, responder, inside);
   {
     Span root = scope.call_.span(request.method + " " + request.route);
     root.set("http.request.method", request.method);
@@ -399,6 +420,8 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
       response = std::move(**result);
       scope.finished_.status = response.status;
     }
+    if (inside != nullptr && inside->keep && !responder.started())
+      if (auto kept = inside->keep(response); !kept) scope.concluded_ = std::move(kept);
     // What cannot be recorded is not answered.
     if (!responder.started())
       if (const auto recorded = scope.conclude(); !recorded) refuse(recorded.error());
@@ -412,11 +435,12 @@ void Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request, 
     root.set("http.response.status_code", static_cast<std::int64_t>(scope.finished_.status));
   }
   record(endpoint, scope);
+  return *scope.concluded_;
 }
 
 void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
   // Of a stream that was cut off. Nothing is left to be held back.
-  if (const auto recorded = scope.conclude(); !recorded) log_error("a request is missing in the audit log, and was not answered", recorded.error(), {{"request_id", scope.call_.request_id}});
+  if (const auto recorded = scope.conclude(); !recorded && scope.inside_ == nullptr) log_error("a request is missing in the audit log, and was not answered", recorded.error(), {{"request_id", scope.call_.request_id}});
   FinishedRequest& finished = scope.finished_;
   finished.principal = scope.call_.principal;
   finished.duration_micros = micros_since(scope.start_);

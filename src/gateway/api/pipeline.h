@@ -58,6 +58,17 @@ using RequestObserver = std::function<void(const FinishedRequest&, Trace&)>;
 // An error of a request as the body of one dialect. The pipeline adds the headers that all responses carry.
 using ErrorBody = std::function<infra::HttpResponse(const Error&, std::string_view request_id)>;
 
+// A request that comes from inside: a job's, in the name of a principal that the job has found and whose rights count. It needs no credential; in all
+// else it is a request as those that came over HTTP.
+struct InsideRequest {
+  Call call;  // id, principal, deadline, cancellation and origin; a request of the same id that was settled before is not run again. The trace is its own
+  // Takes the whole response before the request is recorded and what it cost is settled, so that nothing is paid whose answer is lost. An error
+  // means that nothing is recorded. May be empty; not called for streams.
+  std::function<Status(const infra::HttpResponse&)> keep{};
+  std::string answer_id{};  // of the answer that it is to make, which somebody asked for at `asked`; empty: it makes its own
+  Micros asked = 0;
+};
+
 // One request on its way. Made by Pipeline; lives on the handler's stack.
 class RequestScope {
  public:
@@ -66,6 +77,7 @@ class RequestScope {
   const Principal& principal() const { return call_.principal; }
   const Trace& trace() const { return trace_; }
   Micros started() const { return finished_.started; }
+  const InsideRequest* inside() const { return inside_; }  // null: it came over HTTP
 
   // Decides on something beyond the route's own action.
   Result<governance::Permit> allow(governance::Action action, const governance::Resource& resource);
@@ -111,7 +123,7 @@ class RequestScope {
 
  private:
   friend class Pipeline;
-  RequestScope(const class Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder);
+  RequestScope(const class Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder, const InsideRequest* inside);
   void add_headers(infra::HttpHeaders& headers) const;
   std::string answer_record();
   governance::AuditEntry entry() const;
@@ -132,6 +144,7 @@ class RequestScope {
   int charges_ = 0;
   infra::JournalGroup group_;        // what is recorded of the request, with one write
   governance::Action action_;
+  const InsideRequest* const inside_;  // null: it came over HTTP
   SteadyTime start_;
   std::string rule_;                 // that allowed the route's action
   std::optional<Status> concluded_;  // how it went
@@ -166,12 +179,18 @@ class Pipeline {
   // out. An error means that nothing is recorded. That subscribers were not told of a request without an answer is logged.
   Status publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const;
 
+  milliseconds timeout() const { return parts_.timeout; }
+
   // Counts a request that was refused before anybody knew who asks, for the audit log.
   void count_stranger(std::string_view address, std::string_view resource, const Error& error) const;
 
   // Adds a route whose caller must be allowed `action` in its project. `resource` is the kind of thing ("document"), for the decision.
   Status route(infra::Router& router, std::string method, std::string pattern, governance::Action action, std::string resource,
                const ErrorBody& error_body, ApiHandler handler, infra::RouteOptions options = {}) const;
+
+  // Runs one request from inside, on this thread, through the handler of its route in `router`. The error that keeping or recording it ended with;
+  // then nothing of it is settled. kUnsupported for a route that was not added with route().
+  Status run_inside(const infra::Router& router, infra::HttpRequest request, const InsideRequest& inside, infra::Responder& responder) const;
 
  private:
   friend class RequestScope;
@@ -188,8 +207,15 @@ class Pipeline {
     };
     std::shared_ptr<Counted> counted = std::make_shared<Counted>();
   };
-  void run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder) const;
+  // What the router calls; a type of its own, so that run_inside finds the endpoint behind a route.
+  struct Handler {
+    const Pipeline* pipeline;
+    Endpoint endpoint;
+    void operator()(const infra::HttpRequest& request, infra::Responder& responder) const { static_cast<void>(pipeline->run(endpoint, request, responder, nullptr)); }
+  };
+  Status run(const Endpoint& endpoint, const infra::HttpRequest& request, infra::Responder& responder, const InsideRequest* inside) const;
   Result<Principal> authenticate(const infra::HttpRequest& request) const;
+  Status enter(RequestScope& scope) const;
   static governance::Resource thing_of(const Endpoint& endpoint, const RequestScope& scope);
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
   void record(const Endpoint& endpoint, RequestScope& scope) const;

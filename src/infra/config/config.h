@@ -132,6 +132,11 @@ struct Config {
     std::int64_t workers = 1;
     std::int64_t max_file_bytes = 64 << 20;
   } ingest;
+  struct Batches {
+    std::int64_t parallel = 4;
+    std::int64_t max_lines = 50'000;
+    std::int64_t max_bytes = 200 << 20;
+  } batches;
   struct Chunk {
     std::int64_t tokens = 200;
     std::int64_t overlap = 30;

@@ -76,3 +76,22 @@ test('errors are those of the SDK', async () => {
   await rejects(connect({ apiKey: 'sk-stoa-wrong' }).messages.create(body()), Anthropic.AuthenticationError, 'authentication_error');
   assert.ok((await connect({ apiKey: null, authToken: setup.key }).messages.create(body())).content.length);
 });
+
+test('message batches answer, tell errors, and are listed', async () => {
+  const created = await client.messages.batches.create({ requests: [{ custom_id: 'good', params: body() }, { custom_id: 'bad', params: body({ model: 'gpt-99' }) }] });
+  let batch = created;
+  for (const until = Date.now() + 60_000; batch.processing_status !== 'ended'; batch = await client.messages.batches.retrieve(created.id)) {
+    assert.ok(Date.now() < until, 'the batch does not end');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.deepEqual(batch.request_counts, { processing: 0, succeeded: 1, errored: 1, canceled: 0, expired: 0 });
+  const results = {};
+  for await (const { custom_id, result } of await client.messages.batches.results(created.id)) results[custom_id] = result;
+  assert.match(results.good.message.content[0].text, /Paris/);
+  assert.equal(results.bad.error.error.type, 'not_found_error');
+  const ids = [];
+  for await (const one of client.messages.batches.list({ limit: 1 })) ids.push(one.id);
+  assert.deepEqual(ids, [created.id]);
+  assert.equal((await client.messages.batches.delete(created.id)).type, 'message_batch_deleted');
+  await rejects(client.messages.batches.retrieve(created.id), Anthropic.NotFoundError, 'not_found_error');
+});

@@ -248,3 +248,40 @@ test('eight streams at once', async () => {
   }));
   assert.ok(texts.every((text) => text.includes('Paris')));
 });
+
+test('a batch answers, and tells what failed', async () => {
+  const line = (custom_id, model) => JSON.stringify({ custom_id, method: 'POST', url: '/v1/chat/completions', body: { model, temperature: 0, max_tokens: 24, messages: QUESTION } });
+  const file = await client.files.create({ file: await toFile(Buffer.from([line('good', CHAT), line('bad', 'gpt-99')].join('\n')), 'requests.jsonl'), purpose: 'batch' });
+  let batch = await client.batches.create({ input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' });
+  for (const until = Date.now() + 60_000; batch.status !== 'completed'; batch = await client.batches.retrieve(batch.id)) {
+    assert.ok(Date.now() < until && batch.status !== 'failed', JSON.stringify(batch));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.deepEqual(batch.request_counts, { total: 2, completed: 1, failed: 1 });
+  const read = async (id) => JSON.parse(await (await client.files.content(id)).text());
+  assert.match((await read(batch.output_file_id)).response.body.choices[0].message.content, /Paris/);
+  assert.equal((await read(batch.error_file_id)).response.status_code, 404);
+  await rejects(connect({ apiKey: setup.other_key }).batches.retrieve(batch.id), OpenAI.NotFoundError);
+});
+
+test('a response in the background is polled, followed and taken up again', async () => {
+  const first = await client.responses.create({ model: CHAT, input: 'Say hello.', max_output_tokens: 24, background: true });
+  assert.equal(first.status, 'queued');
+  const events = [];
+  for await (const event of await client.responses.retrieve(first.id, { stream: true })) events.push(event);
+  assert.deepEqual(events.map((event) => event.sequence_number), [...events.keys()]);
+  const rest = [];
+  for await (const event of await client.responses.retrieve(first.id, { stream: true, starting_after: 2 })) rest.push(event.sequence_number);
+  assert.deepEqual(rest, [...events.keys()].slice(3));
+  const done = await client.responses.retrieve(first.id);
+  assert.ok(['completed', 'incomplete'].includes(done.status) && done.output_text);
+});
+
+test('a file comes in parts', async () => {
+  const upload = await client.uploads.create({ bytes: 6, filename: 'a.txt', mime_type: 'text/plain', purpose: 'user_data' });
+  const parts = [];
+  for (const text of ['abc', 'def']) parts.push((await client.uploads.parts.create(upload.id, { data: await toFile(Buffer.from(text), 'part') })).id);
+  const done = await client.uploads.complete(upload.id, { part_ids: parts });
+  assert.equal(done.status, 'completed');
+  assert.equal(await (await client.files.content(done.file.id)).text(), 'abcdef');
+});

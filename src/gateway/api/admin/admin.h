@@ -39,6 +39,7 @@ class ProviderStore;
 class RouteStore;
 class Canaries;
 class TargetHealth;
+struct BatchDesk;
 }
 namespace stoa::infra {
 class HttpSender;
@@ -121,6 +122,7 @@ struct AdminParts {
   governance::Limits* limits = nullptr;
   ProviderStore* providers = nullptr;                   // with `provider_sender`, which follows the rule egress.providers
   infra::HttpSender* provider_sender = nullptr;
+  const BatchDesk* batches = nullptr;
 
   std::string version;                            // of the program
   std::string passport_page;                      // share/passport.html

@@ -27,6 +27,7 @@ Status add_protection_routes(infra::Router& router, const AdminParts& parts);  /
 Status add_people_routes(infra::Router& router, const AdminParts& parts);       // who is who: sign-in, projects, users, groups
 Status add_lent_rights_routes(infra::Router& router, const AdminParts& parts);  // tokens of jobs, break-glass
 Status add_provider_routes(infra::Router& router, const AdminParts& parts);     // other places that serve models
+Status add_batch_routes(infra::Router& router, const AdminParts& parts);        // when batches run
 Status add_adapter_routes(infra::Router& router, const AdminParts& parts);
 Status add_model_route_routes(infra::Router& router, const AdminParts& parts);  // names that answer as models
 Status add_limit_routes(infra::Router& router, const AdminParts& parts);        // what callers may use over time

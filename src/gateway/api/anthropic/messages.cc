@@ -2,6 +2,7 @@
 
 #include "base/id.h"
 #include "gateway/api/anthropic/answer_json.h"
+#include "gateway/api/anthropic/batches.h"
 #include "gateway/api/anthropic/errors.h"
 #include "gateway/api/anthropic/messages_json.h"
 #include "gateway/api/openai/answer_notes.h"
@@ -83,7 +84,8 @@ Status register_messages(infra::Router& router, const Dependencies& dependencies
                                        [&dependencies, handler](RequestScope& scope) { return handler(dependencies, scope); });
   };
   STOA_CHECK(add("/v1/messages", create));
-  return add("/v1/messages/count_tokens", count_tokens);
+  STOA_CHECK(add("/v1/messages/count_tokens", count_tokens));
+  return register_batches(router, dependencies);
 }
 
 }  // namespace stoa::gateway::anthropic

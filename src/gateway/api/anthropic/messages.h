@@ -1,8 +1,11 @@
 // POST /v1/messages and POST /v1/messages/count_tokens: the Anthropic dialect, over any model that generates text.
 #pragma once
 
+#include <string>
+
 #include "gateway/api/openai/served_models.h"
 #include "gateway/api/pipeline.h"
+#include "gateway/batch/batch_desk.h"
 
 namespace stoa::gateway::anthropic {
 
@@ -10,9 +13,11 @@ namespace stoa::gateway::anthropic {
 struct Dependencies {
   const Pipeline& pipeline;
   const openai::ServedModels& models;
+  const BatchDesk* batches = nullptr;  // null: there are none
+  std::string public_url{};            // "http://127.0.0.1:8080": put before the address of a batch's results
 };
 
-// Errors: those of Router::add.
+// Messages, counting, and batches. Errors: those of Router::add.
 Status register_messages(infra::Router& router, const Dependencies& dependencies);
 
 // The header anthropic-version is any date, or absent: the dialect has one version. kInvalidArgument otherwise.

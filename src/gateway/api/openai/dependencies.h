@@ -12,10 +12,14 @@
 #include "gateway/api/openai/reply.h"
 #include "gateway/api/openai/response_store.h"
 #include "gateway/api/openai/served_models.h"
+#include "gateway/api/openai/upload_store.h"
 #include "gateway/api/pipeline.h"
+#include "gateway/batch/batch_desk.h"
 #include "gateway/grounding/settings.h"
 
 namespace stoa::gateway::openai {
+
+class BackgroundResponses;
 
 // References outlive the server; so does this struct, which the routes refer to.
 struct Dependencies {
@@ -31,6 +35,9 @@ struct Dependencies {
   GroundingSettings grounding;
   std::string public_url;      // "http://127.0.0.1:8080": put before the links
   std::uint64_t max_upload = 512u << 20;
+  const BatchDesk* batches = nullptr;  // null: there are none
+  UploadStore* uploads = nullptr;      // null: files come whole
+  BackgroundResponses* background = nullptr;  // null: callers wait for their responses
 };
 
 // Errors: those of Router::add.

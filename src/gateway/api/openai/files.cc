@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/ranges.h>
+
 #include "base/utf8.h"
 #include "gateway/api/openai/paging.h"
 #include "infra/http/multipart.h"
@@ -16,22 +18,6 @@ constexpr std::array<std::string_view, 6> kPurposes{"assistants", "batch", "fine
 constexpr std::size_t kMaxFilename = 255, kMaxListed = 10'000;
 constexpr std::chrono::minutes kUploadTime{10};
 
-JsonObject file_json(const StoredFile& file) {
-  JsonObject out, stoa;
-  stoa["access"] = file.access.key();
-  out["id"] = file.id;
-  out["object"] = "file";
-  out["bytes"] = file.bytes;
-  out["created_at"] = file.created / 1'000'000;
-  out["expires_at"] = nullptr;
-  out["filename"] = file.filename;
-  out["purpose"] = file.purpose;
-  out["status"] = "processed";
-  out["status_details"] = nullptr;
-  out["stoa"] = std::move(stoa);
-  return out;
-}
-
 std::unexpected<Error> wrong_form(std::string_view field, std::string_view what) {
   return fail(error(ErrorCode::kInvalidArgument, "the form field '{}' {}", field, what).with_param(std::string(field)));
 }
@@ -43,10 +29,9 @@ Reply upload(const Dependencies& dependencies, RequestScope& scope) {
   const infra::FormPart* purpose = infra::find_part(parts, "purpose");
   const infra::FormPart* access = infra::find_part(parts, "stoa_access");
   if (file == nullptr || !file->is_file) return wrong_form("file", "is missing: send the file with its name");
-  if (file->filename.empty() || file->filename.size() > kMaxFilename || !is_valid_utf8(file->filename))
-    return wrong_form("file", "needs a name of 1 to 255 bytes of UTF-8");
+  if (!is_file_name(file->filename)) return wrong_form("file", "needs a name of 1 to 255 bytes of UTF-8");
   if (purpose == nullptr) return wrong_form("purpose", "is missing: 'assistants' for documents to search");
-  if (std::ranges::find(kPurposes, purpose->data) == kPurposes.end()) return wrong_form("purpose", fmt::format("'{}' is none of assistants, batch, fine-tune, vision, user_data, evals", to_valid_utf8(purpose->data.substr(0, 64))));
+  if (!is_purpose(purpose->data)) return wrong_form("purpose", fmt::format("'{}' is not {}", to_valid_utf8(purpose->data.substr(0, 64)), purposes_text()));
   if (infra::find_part(parts, "expires_after") != nullptr || infra::find_part(parts, "expires_after[anchor]") != nullptr)
     return wrong_form("expires_after", "is not supported here: delete the file when it is no longer needed");
   FileStore::NewFile fresh{.filename = file->filename, .purpose = std::string(purpose->data), .content_type = file->content_type, .access = {}};
@@ -121,6 +106,26 @@ Reply remove(const Dependencies& dependencies, RequestScope& scope) {
 }
 
 }  // namespace
+
+JsonObject file_json(const StoredFile& file) {
+  JsonObject out, stoa;
+  stoa["access"] = file.access.key();
+  out["id"] = file.id;
+  out["object"] = "file";
+  out["bytes"] = file.bytes;
+  out["created_at"] = file.created / 1'000'000;
+  out["expires_at"] = nullptr;
+  out["filename"] = file.filename;
+  out["purpose"] = file.purpose;
+  out["status"] = "processed";
+  out["status_details"] = nullptr;
+  out["stoa"] = std::move(stoa);
+  return out;
+}
+
+bool is_purpose(std::string_view text) { return std::ranges::find(kPurposes, text) != kPurposes.end(); }
+std::string purposes_text() { return fmt::format("one of {}", fmt::join(kPurposes, ", ")); }
+bool is_file_name(std::string_view text) { return !text.empty() && text.size() <= kMaxFilename && is_valid_utf8(text); }
 
 Status register_files(infra::Router& router, const Dependencies& d) {
   const auto add = [&](const char* method, const char* pattern, Action action, auto handler, infra::RouteOptions options = {}) {

@@ -325,7 +325,7 @@ TEST(ParseResponse, NamesWhatIsWrong) {
       {RESPONSE(R"("include":["message.output_text.logprobs"])"), "include[0]"},
       {RESPONSE(R"("previous_response_id":"../etc")"), "previous_response_id"},
       {RESPONSE(R"("truncation":"half")"), "truncation"},
-      {RESPONSE(R"("background":true)"), "background"},
+      {RESPONSE(R"("background":true,"store":false)"), "background"},
       {RESPONSE(R"("conversation":"c")"), "conversation"},
       {RESPONSE(R"("text":{"format":{"type":"json_schema"}})"), "text.format.schema"},
       {RESPONSE(R"("text":{"format":{"type":"grammar"}})"), "text.format.type"},

@@ -36,22 +36,30 @@ std::vector<ChatMessage> before_question(std::vector<ChatMessage> history, const
 ResponseRun::ResponseRun(const Dependencies& dependencies, RequestScope& scope, ResponseCall call)
     : dependencies_(dependencies), scope_(scope), call_(std::move(call)), stream_(scope),
       events_(call_, record_, [this](std::string_view type, const JsonObject& event) { return stream_.send(event, type); }) {
-  record_.id = new_id("resp");
+  record_.id = scope.inside() != nullptr && !scope.inside()->answer_id.empty() ? scope.inside()->answer_id : new_id("resp");
+  call_.stream = call_.stream || call_.background;  // its events are kept
   record_.message_id = new_id("msg");
-  record_.created = scope.started() / 1'000'000;
+  record_.created = (scope.inside() != nullptr && scope.inside()->asked > 0 ? scope.inside()->asked : scope.started()) / 1'000'000;
   scope.set_answer_id(record_.id);
 }
 
 Reply ResponseRun::run() {
   STOA_CHECK(prepare());
+  if (call_.background) STOA_CHECK(begin_events());
   Status status = answer();
+  // Nobody's connection is cut when a background response is cancelled: it ends with what there is.
+  const bool cancelled = scope_.call().cancel.cancelled();
+  if (cancelled && call_.background) {
+    status = {};
+    record_.status = ResponseStatus::kCancelled;
+  }
   if (!status && !begun_) return std::unexpected(std::move(status).error());
   if (!status) {
     record_.status = ResponseStatus::kFailed;
     record_.error = status.error();
     scope_.set_error(status.error());
   }
-  if (scope_.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "the client went away");
+  if (cancelled && !call_.background) return fail(ErrorCode::kCancelled, "the client went away");
   if (auto stored = store(); !stored) {
     if (!begun_) return std::unexpected(std::move(stored).error());
     log_error("response not stored", stored.error(), {{"response", record_.id}});
@@ -78,6 +86,7 @@ Status ResponseRun::prepare() {
   } else {
     if (!right) return fail(std::move(right).error());
     STOA_CHECK(allow_priority(scope_, call_.request));
+    if (scope_.call().batch) call_.request.priority = kBatchPriority;
     STOA_TRY(generator, dependencies_.models.generator(call_.request.model, scope_.principal().project));
     generator_ = generator;
     if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;
@@ -260,8 +269,8 @@ Status ResponseRun::finish(const GenerationOutcome& outcome, FinishReason reason
 
 Status ResponseRun::store() {
   if (!call_.store) return {};
-  return dependencies_.responses.put(scope_.principal(), {.id = record_.id, .previous = call_.previous_response_id,
-                                                          .response = response_json(call_, record_), .input = input_items_json(call_.request.messages)});
+  StoredResponse stored{.id = record_.id, .previous = call_.previous_response_id, .response = response_json(call_, record_), .input = input_items_json(call_.request.messages)};
+  return call_.background ? dependencies_.responses.replace(scope_.principal(), stored) : dependencies_.responses.put(scope_.principal(), stored);
 }
 
 }  // namespace stoa::gateway::openai

@@ -40,6 +40,13 @@ Status ResponseStore::put(const Principal& principal, const StoredResponse& resp
   });
 }
 
+Status ResponseStore::replace(const Principal& principal, const StoredResponse& response) {
+  STOA_TRY(keys, sealer_.project(principal.project));
+  STOA_TRY(sealed, governance::seal_record(keys, governance::row_context("openai_responses", response.id), {dump_json(response.response), dump_json(response.input)}));
+  STOA_CHECK(sql_.execute("UPDATE openai_responses SET sealed = ? WHERE id = ? AND project = ? AND principal = ?", {sealed, response.id, principal.project, principal.id}));
+  return {};
+}
+
 Result<StoredResponse> ResponseStore::find(const Principal& principal, std::string_view id) {
   StoredResponse out{.id = std::string(id), .previous = {}, .response = {}, .input = {}};
   STOA_TRY(row, sql_.query_one("SELECT previous, sealed FROM openai_responses WHERE id = ? AND project = ? AND principal = ? AND created >= ?",

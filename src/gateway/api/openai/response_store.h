@@ -36,6 +36,8 @@ class ResponseStore {
 
   // Nothing is kept where the project keeps no responses.
   Status put(const Principal& principal, const StoredResponse& response);
+  // In place of the one of its id, unless that was deleted meanwhile.
+  Status replace(const Principal& principal, const StoredResponse& response);
   Result<StoredResponse> find(const Principal& principal, std::string_view id);
   Status remove(const Principal& principal, std::string_view id);
   // The turns up to and with `id`, oldest first. kNotFound when one of them is gone, kTooLarge beyond kMaxTurns.

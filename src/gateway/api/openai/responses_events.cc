@@ -100,7 +100,7 @@ bool ResponseEvents::call_end() {
 bool ResponseEvents::end() {
   if (record_.status == ResponseStatus::kFailed) return emit_response("response.failed");
   if (record_.message_after && !end_message()) return false;
-  return emit_response(record_.status == ResponseStatus::kIncomplete ? "response.incomplete" : "response.completed");
+  return emit_response(record_.status == ResponseStatus::kCompleted ? "response.completed" : "response.incomplete");
 }
 
 bool ResponseEvents::end_message() {

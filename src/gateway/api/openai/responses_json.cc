@@ -173,8 +173,6 @@ Status parse_include(const Fields& body, ResponseCall& call) {
 
 // Fields that would change the answer if they were silently ignored.
 Status refuse_unserved(const Fields& body) {
-  STOA_TRY(background, body.flag_or("background", false));
-  if (background) return body.unsupported("background", "leave it out and use 'stream' for long answers");
   for (const std::string_view key : {"conversation", "prompt", "max_tool_calls"})
     if (body.has(key)) return body.unsupported(key, "leave it out");
   STOA_TRY(top_logprobs, body.integer_or("top_logprobs", 0, 20, 0));
@@ -284,6 +282,9 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
   call.truncate = truncation == "auto";
   STOA_TRY(store, body.flag_or("store", true));
   call.store = store;
+  STOA_TRY(background, body.flag_or("background", false));
+  if (background && !store) return body.unsupported("background", "it needs 'store', since its answer is asked for later");
+  call.background = background;
   STOA_TRY(stream, body.flag_or("stream", false));
   call.stream = stream;
   STOA_TRY(metadata, body.metadata());
@@ -294,10 +295,12 @@ Result<ResponseCall> parse_response_call(const JsonObject& object) {
 
 std::string_view status_name(ResponseStatus status) {
   switch (status) {
+    case ResponseStatus::kQueued: return "queued";
     case ResponseStatus::kInProgress: return "in_progress";
     case ResponseStatus::kCompleted: return "completed";
     case ResponseStatus::kIncomplete: return "incomplete";
     case ResponseStatus::kFailed: return "failed";
+    case ResponseStatus::kCancelled: return "cancelled";
   }
   return "failed";
 }
@@ -333,7 +336,7 @@ JsonObject message_item_json(const ResponseRecord& record) {
   JsonObject item;
   item["id"] = record.message_id;
   item["type"] = "message";
-  item["status"] = !record.message_done ? "in_progress" : record.status == ResponseStatus::kIncomplete ? "incomplete" : "completed";
+  item["status"] = !record.message_done ? "in_progress" : record.status == ResponseStatus::kIncomplete || record.status == ResponseStatus::kCancelled ? "incomplete" : "completed";
   item["role"] = "assistant";
   item["content"] = std::move(content);
   return item;
@@ -395,7 +398,7 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
   out["object"] = "response";
   out["created_at"] = record.created;
   out["status"] = status_name(record.status);
-  out["background"] = false;
+  out["background"] = call.background;
   out["error"] = record.error ? response_error_json(*record.error) : Json(nullptr);
   out["incomplete_details"] = record.status == ResponseStatus::kIncomplete ? Json(std::move(incomplete)) : Json(nullptr);
   out["instructions"] = text_or_null(call.instructions);

@@ -35,6 +35,7 @@ struct ResponseCall {
   bool own_temperature = false; // the caller chose one; else grounded answers use that of their settings
   bool extractive = false;      // metadata {"stoa.answer": "extractive"}: quote the passages, do not generate
   bool store = true;
+  bool background = false;      // made while nobody waits for it
   bool stream = false;
   Metadata metadata;
 };
@@ -68,7 +69,7 @@ struct FunctionCall {
   bool done = false;
 };
 
-enum class ResponseStatus { kInProgress, kCompleted, kIncomplete, kFailed };
+enum class ResponseStatus { kQueued, kInProgress, kCompleted, kIncomplete, kFailed, kCancelled };
 
 // Everything that GET /v1/responses/{id} shows.
 struct ResponseRecord {

@@ -1,0 +1,31 @@
+// Verbs about work that the server does later: batches.
+#include <CLI/CLI.hpp>
+
+#include "cli_verbs.h"
+#include "examples.h"
+
+namespace stoa::cli {
+
+void add_later_work(CLI::App& app, Parsed& p) {
+  auto* batches = verb(app, p, "batches", "Files of requests that are run when there is time for them, at the price of batches", {});
+  batches->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, int (*run)(const Global&, const BatchArguments&), bool named = true) {
+    auto* made = verb(*batches, p, name, help, [&p, run] { return run(p.global, p.batch); });
+    if (named) made->add_option("id", p.batch.id, "Id of the batch")->required();
+    return made;
+  };
+  auto* create = add("create", "Send a file of requests and have it run", batches_create, false);
+  create->add_option("file", p.batch.file, "JSON Lines {custom_id, method, url, body}; - for standard input")->required();
+  create->add_option("--endpoint", p.batch.endpoint, "Route of all requests")->capture_default_str();
+  create->add_option("--metadata", p.batch.metadata, "A note: NAME=VALUE; may be repeated");
+  create->add_flag("--wait", p.batch.wait, "Wait until it has ended, and show how far it is");
+  add("list", "Your batches, newest first", batches_list, false)->add_option("-n,--count", p.batch.count, "How many")->check(CLI::Range(1, 100))->capture_default_str();
+  add("show", "How far one is, its files, and what is wrong with it. Exit code 1 when it failed", batches_show)->add_flag("--wait", p.batch.wait, "Wait until it has ended");
+  add("results", "Print its answers, as JSON Lines", batches_results)->add_flag("--errors", p.batch.errors, "Instead of the answers, the requests that have none, and why");
+  add("cancel", "Run no further request of it; the answers that there are stay", batches_cancel);
+  auto* window = add("window", "When the batches of the project run; without arguments: show it", batches_window, false);
+  auto* times = window->add_option("times", p.batch.window, "Times of the day in UTC: 22:00-06:00, several with commas");
+  window->add_flag("--always", p.batch.always, "At any time again")->excludes(times);
+}
+
+}  // namespace stoa::cli
