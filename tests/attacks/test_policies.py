@@ -19,7 +19,7 @@ def test_every_route_of_the_server_is_decided_on(world):
     assert len(routes) > 60 and all(route["guard"] for route in routes)
     reasons = {route["pattern"]: route["guard"] for route in routes if route["public"]}
     assert {path for path in reasons if not path.startswith("/console")} == {"/", "/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready", "/v1/stoa/login", "/v1/stoa/documents/{id}/content"}, reasons
-    with policies(world.adam, 'role "bystander" { budget.manage }'):
+    with policies(world.adam, 'role "bystander" { model.priority }'):
         key = world.adam.ok("POST", "/v1/stoa/keys", {"role": "bystander"})
         bystander = world.add_caller("bystander", key["key"])
         for route in routes:
