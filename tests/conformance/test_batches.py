@@ -29,7 +29,7 @@ def begin(client, lines, endpoint=CHATS, **options):
     return client.batches.create(input_file_id=upload(client, lines), endpoint=endpoint, completion_window="24h", **options)
 
 
-def end(client, batch, seconds=60):
+def end(client, batch, seconds=120):
     deadline = time.monotonic() + seconds
     while batch.status not in ("completed", "failed", "expired", "cancelled"):
         assert time.monotonic() < deadline, batch
@@ -109,7 +109,7 @@ def test_calls_that_are_refused(client, connect, server):
 
 
 def test_pages_and_cancelling(client):
-    long = [line(str(i), CHATS, chat(f"Tell a story about {i} ships.", max_tokens=200)) for i in range(40)]
+    long = [line(str(i), CHATS, chat(f"Tell a story about {i} ships.", max_tokens=80)) for i in range(40)]
     batch = begin(client, long)
     wait_until(lambda: client.batches.retrieve(batch.id).status == "in_progress", 20, "the batch runs")
     assert client.batches.cancel(batch.id).status in ("cancelling", "cancelled")
@@ -125,7 +125,7 @@ def test_pages_and_cancelling(client):
 def test_a_revoked_key_ends_the_rest(client, connect, server):
     made = server.json("keys", "create", "--project", "default", "--user", "carl")
     carl = connect(api_key=made["key"])
-    batch = begin(carl, [line(str(i), CHATS, chat(f"Tell a story about {i} ships.", max_tokens=200)) for i in range(40)])
+    batch = begin(carl, [line(str(i), CHATS, chat(f"Tell a story about {i} ships.", max_tokens=80)) for i in range(40)])
     wait_until(lambda: carl.batches.retrieve(batch.id).status == "in_progress", 20, "the batch runs")
     again = connect(api_key=server.key("carl"))  # the same user, with another key
     server.cli("keys", "revoke", made["id"])
@@ -212,7 +212,7 @@ def params(text="What is the capital of France? Answer in one word.", **options)
     return {"model": CHAT, "max_tokens": 24, "temperature": 0, "messages": [{"role": "user", "content": text}]} | options
 
 
-def ended(batches, batch, seconds=60):
+def ended(batches, batch, seconds=120):
     deadline = time.monotonic() + seconds
     while batch.processing_status != "ended":
         assert time.monotonic() < deadline, batch
@@ -238,7 +238,7 @@ def test_message_batches(message_batches, client):
 
 
 def test_message_batches_are_cancelled_and_listed(message_batches):
-    long = [{"custom_id": str(i), "params": params(f"Tell a story about {i} ships.", max_tokens=200)} for i in range(30)]
+    long = [{"custom_id": str(i), "params": params(f"Tell a story about {i} ships.", max_tokens=80)} for i in range(30)]
     batch = message_batches.create(requests=long)
     with pytest.raises(anthropic.ConflictError):
         message_batches.delete(batch.id)
