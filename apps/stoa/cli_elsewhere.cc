@@ -1,4 +1,4 @@
-// Verbs about what answers behind the names of models, and how much of it callers may have: routes, limits and providers.
+// Verbs about what answers behind the names of models, and how much of it callers may have: routes, limits, caches and providers.
 #include <CLI/CLI.hpp>
 
 #include <functional>
@@ -12,20 +12,21 @@ namespace {
 // The verbs that all texts have which the server keeps in versions.
 struct TextHelp {
   TextsOf which;
-  const char *name, *file;  // what the two arguments are
+  const char *name, *file;  // what the two arguments are; no name: there is one text
 };
 
 void add_texts(CLI::App& parent, Parsed& p, const TextHelp& help, const std::function<void(CLI::App&)>& more = {}) {
   parent.require_subcommand(1);
+  const bool one = help.name == nullptr;
   const auto add = [&](const char* name, const char* about, int (*run)(const Global&, TextsOf, const TextOptions&), bool named = true) {
     auto* made = verb(parent, p, name, about, [&p, run, which = help.which] { return run(p.global, which, p.text); });
-    if (named) made->add_option("name", p.text.name, help.name)->required();
+    if (named && !one) made->add_option("name", p.text.name, help.name)->required();
     if (more) more(*made);
     return made;
   };
-  add("list", "All of them, and what they say", texts_list, false);
+  if (!one) add("list", "All of them, and what they say", texts_list, false);
   add("show", "The text", texts_show)->add_option("--version", p.text.version, "An earlier version")->check(CLI::PositiveNumber);
-  auto* set = add("set", "Put a file in force under a name, at once", texts_set);
+  auto* set = add("set", one ? "Put a file in force, at once" : "Put a file in force under a name, at once", texts_set);
   set->add_option("file", p.text.file, help.file)->required();
   set->add_option("--comment", p.text.comment, "Why, for the history");
   set->add_option("--expect", p.text.expected, "Only if this is the newest version (0: if there is none)")->check(CLI::NonNegativeNumber);
@@ -52,6 +53,18 @@ void add_limits(CLI::App& app, Parsed& p) {
     made.add_flag("--installation", p.text.installation, "With --local: what holds in all projects");
   });
   verb(*limits, p, "usage", "How the project stands with each limit that anybody used lately", [&] { return limits_usage(p.global); });
+}
+
+void add_cache(CLI::App& app, Parsed& p) {
+  auto* cache = verb(app, p, "cache", "Answers and embeddings of the project that need not be made again", {});
+  add_texts(*cache, p, {TextsOf::kCache, nullptr, "YAML file with settings; - for standard input"});
+  verb(*cache, p, "stats", "What is kept, and how often it was of use", [&p] { return cache_stats(p.global); });
+  auto* purge = verb(*cache, p, "purge", "Forget what fits all that is named", [&p] { return cache_purge(p.global, p.purge); });
+  purge->add_option("--key", p.purge.key, "Key of an answer, as its header x-stoa-cache-key says");
+  purge->add_option("--tag", p.purge.tag, "Tag of the request that it was generated for: NAME=VALUE");
+  purge->add_option("--document", p.purge.document, "Document whose text was in the prompt");
+  purge->add_option("--model", p.purge.model, "Model, as callers name it");
+  purge->add_flag("--all", p.purge.all, "Everything, embeddings too");
 }
 
 void add_providers(CLI::App& app, Parsed& p) {
@@ -84,6 +97,7 @@ void add_providers(CLI::App& app, Parsed& p) {
 void add_models_elsewhere(CLI::App& app, Parsed& p) {
   add_routes(app, p);
   add_limits(app, p);
+  add_cache(app, p);
   add_providers(app, p);
 }
 

@@ -6,6 +6,7 @@
 
 #include "commands/batches.h"
 #include "commands/commands.h"
+#include "commands/texts.h"
 
 namespace CLI {
 class App;
@@ -34,6 +35,7 @@ struct Parsed {
   AccessOptions access;
   PolicyOptions policy;
   TextOptions text;
+  PurgeOptions purge;
   ProviderOptions provider;
   BatchArguments batch;
   AuditListOptions audit_list;
@@ -48,7 +50,7 @@ struct Parsed {
 // A verb below `parent`, with its examples and the global options; `action` may be empty for one that only has verbs of its own.
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action);
 
-void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, providers
+void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, caches, providers
 void add_later_work(CLI::App& app, Parsed& p);        // batches
 
 }  // namespace stoa::cli

@@ -106,6 +106,16 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
     {"limits rollback", "  stoa limits rollback people 3 --comment \"too tight\""},
     {"limits remove", "  stoa limits remove people --comment \"not needed\""},
     {"limits usage", "  stoa limits usage --json"},
+    {"cache", "  printf 'answers: deterministic' | stoa cache set - --comment \"the help desk asks the same all day\"\n"
+              "  stoa cache stats"},
+    {"cache show", "  stoa cache show > cache.yaml"},
+    {"cache set", "  stoa cache set cache.yaml --expect 1      refused when somebody was faster"},
+    {"cache history", "  stoa cache history"},
+    {"cache diff", "  stoa cache diff 1 2"},
+    {"cache rollback", "  stoa cache rollback 1"},
+    {"cache remove", "  stoa cache remove                          and forget everything"},
+    {"cache stats", "  stoa cache stats --json"},
+    {"cache purge", "  stoa cache purge --document doc_...\n  stoa cache purge --tag team=search --model chat\n  stoa cache purge --all"},
     {"policies", "  stoa policies dry-run rules.policy         who would notice\n"
                  "  stoa policies set rules rules.policy --comment \"ticket 4711\"\n"
                  "  stoa policies rollback rules 3             the version before"},

@@ -88,6 +88,21 @@ class Reader {
   Status status_;
 };
 
+// Events that are a list of names.
+std::string list_text(std::string_view name, const std::vector<std::string>& texts) { return dump_json(JsonObject{{name, JsonArray(texts.begin(), texts.end())}}); }
+
+Result<std::vector<std::string>> read_list(std::string_view topic, std::string_view name, std::string_view json) {
+  STOA_TRY(object, object_of(topic, json));
+  const Json* list = find(object, name);
+  if (list == nullptr || !list->is_array()) return fail(ErrorCode::kDataLoss, "an event of the topic '{}' has no list of {}", topic, name);
+  std::vector<std::string> texts;
+  for (const Json& text : list->get_array()) {
+    if (!text.is_string()) return fail(ErrorCode::kDataLoss, "an event of the topic '{}' has among its {} what is no text", topic, name);
+    texts.emplace_back(text.get_string());
+  }
+  return texts;
+}
+
 }  // namespace
 
 // Written without making values of JSON first, since every request waits for it.
@@ -113,18 +128,18 @@ Result<RequestFinished> RequestFinished::parse(std::string_view json) {
   return event;
 }
 
-std::string BlobsReleased::to_json() const { return dump_json(JsonObject{{"digests", JsonArray(digests.begin(), digests.end())}}); }
+std::string DocumentsChanged::to_json() const { return list_text("documents", documents); }
+
+Result<DocumentsChanged> DocumentsChanged::parse(std::string_view json) {
+  STOA_TRY(documents, read_list(kTopic, "documents", json));
+  return DocumentsChanged{std::move(documents)};
+}
+
+std::string BlobsReleased::to_json() const { return list_text("digests", digests); }
 
 Result<BlobsReleased> BlobsReleased::parse(std::string_view json) {
-  STOA_TRY(object, object_of(kTopic, json));
-  BlobsReleased event;
-  const Json* digests = find(object, "digests");
-  if (digests == nullptr || !digests->is_array()) return fail(ErrorCode::kDataLoss, "an event of the topic '{}' has no list of digests", kTopic);
-  for (const Json& digest : digests->get_array()) {
-    if (!digest.is_string()) return fail(ErrorCode::kDataLoss, "an event of the topic '{}' has a digest that is no text", kTopic);
-    event.digests.emplace_back(digest.get_string());
-  }
-  return event;
+  STOA_TRY(digests, read_list(kTopic, "digests", json));
+  return BlobsReleased{std::move(digests)};
 }
 
 }  // namespace stoa

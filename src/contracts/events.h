@@ -37,6 +37,16 @@ struct RequestFinished {
   static Result<RequestFinished> parse(std::string_view json);
 };
 
+// The text of these documents is not what it was, or they are gone. Committed with the change.
+struct DocumentsChanged {
+  static constexpr std::string_view kTopic = "documents.changed";
+
+  std::vector<std::string> documents;  // "doc_..."
+
+  std::string to_json() const;
+  static Result<DocumentsChanged> parse(std::string_view json);
+};
+
 // Rows that named these blobs are gone, so that the blobs may be of no more use. Committed with the removal of the rows.
 struct BlobsReleased {
   static constexpr std::string_view kTopic = "blobs.released";

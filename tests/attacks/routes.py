@@ -108,15 +108,15 @@ LISTS = [
 # Without ids of a tenant's things; roles and tokens are tried on them as well (test_escalation.py, test_tokens.py).
 OTHERS = {
     "GET": ["/v1/models/{model...}", "/v1/stoa/audit", "/v1/stoa/audit/export", "/v1/stoa/audit/check", "/v1/stoa/audit/checkpoint", "/v1/stoa/audit/proof", "/v1/stoa/audit/consistency", "/metrics", "/v1/stoa/routes", "/v1/stoa/protection",
-            "/v1/stoa/policies", "/v1/stoa/policies/{name}", "/v1/stoa/policies/{name}/history", "/v1/stoa/policies/{name}/diff", "/v1/stoa/model-routes", "/v1/stoa/model-routes/{name}", "/v1/stoa/model-routes/{name}/history", "/v1/stoa/model-routes/{name}/status", "/v1/stoa/limits", "/v1/stoa/limits/{name}", "/v1/stoa/limits/{name}/history", "/v1/stoa/limit-standings", "/v1/stoa/roles", "/v1/stoa/roles/{name}",
+            "/v1/stoa/policies", "/v1/stoa/policies/{name}", "/v1/stoa/policies/{name}/history", "/v1/stoa/policies/{name}/diff", "/v1/stoa/model-routes", "/v1/stoa/model-routes/{name}", "/v1/stoa/model-routes/{name}/history", "/v1/stoa/model-routes/{name}/status", "/v1/stoa/limits", "/v1/stoa/limits/{name}", "/v1/stoa/limits/{name}/history", "/v1/stoa/limit-standings", "/v1/stoa/cache", "/v1/stoa/cache/history", "/v1/stoa/cache/stats", "/v1/stoa/roles", "/v1/stoa/roles/{name}",
             "/v1/stoa/providers", "/v1/stoa/providers/{name}", "/v1/stoa/batches/window",
             "/v2", "/v2/models/{name}", "/v2/models/{name}/ready", "/v2/models/{name}/versions/{version}", "/v2/models/{name}/versions/{version}/ready"],
     "POST": ["/v2/models/{name}/infer", "/v2/models/{name}/generate", "/v2/models/{name}/generate_stream", "/v2/models/{name}/versions/{version}/infer", "/v2/models/{name}/versions/{version}/generate", "/v2/models/{name}/versions/{version}/generate_stream",
              "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens", "/model/{modelId}/converse", "/model/{modelId}/converse-stream", "/model/{modelId}/count-tokens", "/v1/messages/batches", "/v1/uploads", "/v1/moderations", "/v1/embeddings", "/v1/rerank", "/v2/rerank", "/v1/files", "/v1/stoa/datasets/from-ratings", "/v1/stoa/keys",
-             "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/users", "/v1/stoa/projects", "/v1/stoa/policies/dry-run", "/v1/stoa/policies/{name}/rollback", "/v1/stoa/model-routes/{name}/rollback", "/v1/stoa/limits/{name}/rollback", "/v1/stoa/access/explain",
+             "/v1/stoa/tokens", "/v1/stoa/break-glass", "/v1/stoa/users", "/v1/stoa/projects", "/v1/stoa/policies/dry-run", "/v1/stoa/policies/{name}/rollback", "/v1/stoa/model-routes/{name}/rollback", "/v1/stoa/cache/rollback", "/v1/stoa/cache/purge", "/v1/stoa/limits/{name}/rollback", "/v1/stoa/access/explain",
              "/v1/stoa/protection/rotate", "/v1/stoa/protection/revoke", "/v1/stoa/protection/restore", "/v1/stoa/protection/keep", "/v1/stoa/providers", "/v1/stoa/providers/{name}/check"],
-    "PUT": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/providers/{name}/credential", "/v1/stoa/batches/window", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}"],
-    "DELETE": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}"],
+    "PUT": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/providers/{name}/credential", "/v1/stoa/batches/window", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}", "/v1/stoa/cache"],
+    "DELETE": ["/v1/stoa/models/{model}/adapters/{adapter}", "/v1/stoa/providers/{name}", "/v1/stoa/policies/{name}", "/v1/stoa/model-routes/{name}", "/v1/stoa/limits/{name}", "/v1/stoa/cache"],
 }
 
 OPEN = {"/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/v1/stoa/login"}  # for anybody; /metrics on loopback only

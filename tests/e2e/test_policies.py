@@ -132,6 +132,7 @@ BY_SERVER = {
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
     "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes status": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
     "limits list": [], "limits show": ["x"], "limits set": ["x", "FILE"], "limits history": ["x"], "limits diff": ["x", "1", "2"], "limits rollback": ["x", "1"], "limits remove": ["x"], "limits usage": [],
+    "cache show": [], "cache set": ["FILE"], "cache history": [], "cache diff": ["1", "2"], "cache rollback": ["1"], "cache remove": [], "cache stats": [], "cache purge": ["--all"],
     "policies list": [], "policies show": ["x"], "policies set": ["x", "FILE"], "policies history": ["x"], "policies diff": ["x", "1", "2"], "policies rollback": ["x", "1"], "policies remove": ["x"],
     "providers list": [], "providers show": ["x"], "providers add": ["x", "--family", "openai", "--url", "http://127.0.0.1:9/v1"], "providers set-key": ["x"], "providers remove": ["x"], "providers check": ["x"],
     "batches create": ["FILE"], "batches list": [], "batches show": ["batch_x"], "batches results": ["batch_x"], "batches cancel": ["batch_x"], "batches window": [],

@@ -173,23 +173,6 @@ int policies_rollback(const Global& global, const PolicyOptions& options);
 int policies_remove(const Global& global, const PolicyOptions& options);
 int policies_dry_run(const Global& global, const PolicyOptions& options);
 
-// Texts that the server keeps in versions.
-enum class TextsOf { kRoutes, kLimits };
-struct TextOptions {
-  std::string name, file, comment;
-  std::int64_t version = 0, from = 0, to = 0, expected = -1;
-  bool local = false, installation = false;  // limits: act on the data folder of this machine; on what holds for all projects
-};
-int texts_list(const Global& global, TextsOf which, const TextOptions& options);
-int texts_show(const Global& global, TextsOf which, const TextOptions& options);
-int texts_set(const Global& global, TextsOf which, const TextOptions& options);
-int texts_history(const Global& global, TextsOf which, const TextOptions& options);
-int texts_diff(const Global& global, TextsOf which, const TextOptions& options);
-int texts_rollback(const Global& global, TextsOf which, const TextOptions& options);
-int texts_remove(const Global& global, TextsOf which, const TextOptions& options);
-int routes_status(const Global& global, const TextOptions& options);
-int limits_usage(const Global& global);  // how the project stands with its limits
-
 struct ProviderOptions {
   std::string name, family, url, residency, model;
   std::vector<std::string> models, options;  // NAME or NAME=TOKENS; NAME=VALUE

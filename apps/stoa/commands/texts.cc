@@ -1,5 +1,5 @@
 // stoa routes, stoa limits, stoa cache: texts that a server keeps in versions. What holds for the whole installation is set on the data folder (--local).
-#include "commands/commands.h"
+#include "commands/texts.h"
 
 #include <algorithm>
 #include <memory>
@@ -27,6 +27,7 @@ struct Texts {
 Texts texts_of(TextsOf which) {
   switch (which) {
     case TextsOf::kRoutes: return {"/v1/stoa/model-routes", "stoa.route"};
+    case TextsOf::kCache: return {"/v1/stoa/cache", "stoa.cache", true};
     case TextsOf::kLimits: break;
   }
   return {"/v1/stoa/limits", "stoa.limits"};
@@ -274,5 +275,18 @@ int routes_status(const Global& global, const TextOptions& options) {
 }
 
 int limits_usage(const Global& global) { return show(global, connect(global).get("/v1/stoa/limit-standings"), print_standings); }
+
+int cache_stats(const Global& global) {
+  return show(global, connect(global).get("/v1/stoa/cache/stats"), [](const JsonObject& found) {
+    const auto n = [&](std::string_view name) { return integer_of(found, name); };
+    fmt::print("answers     {} of {} bytes; requests: {} hits, {} semantic, {} shared, {} misses\n", n("answers"), n("answer_bytes"), n("hits"), n("semantic"), n("shared"), n("misses"));
+    fmt::print("embeddings  {} of {} bytes; texts: {} hits, {} misses\n", n("embeddings"), n("embedding_bytes"), n("embedding_hits"), n("embedding_misses"));
+  });
+}
+
+int cache_purge(const Global& global, const PurgeOptions& options) {
+  const JsonObject body{{"key", options.key}, {"tag", options.tag}, {"document", options.document}, {"model", options.model}, {"all", options.all}};
+  return show(global, connect(global).post("/v1/stoa/cache/purge", body), [](const JsonObject& found) { fmt::print("{} entries are forgotten\n", integer_of(found, "purged")); });
+}
 
 }  // namespace stoa::cli

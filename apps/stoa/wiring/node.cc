@@ -38,6 +38,7 @@
 #include "infra/bus/local/local.h"
 #include "wiring/alarms.h"
 #include "wiring/answers.h"
+#include "wiring/caches.h"
 #include "wiring/defaults.h"
 #include "wiring/egress.h"
 #include "wiring/installation.h"
@@ -60,11 +61,11 @@ data::IngestLimits ingest_limits(const infra::Config& config) {
   return limits;
 }
 
-std::vector<api::openai::ServedModel> served(const Models& models) {
+std::vector<api::openai::ServedModel> served(const Models& models, data::Embedder* embedder) {
   std::vector<api::openai::ServedModel> served;
   const std::int64_t now = Clock::system().now() / 1'000'000;
   if (models.generator) served.push_back({models.generator->report().name, now, "stoa", std::shared_ptr<models::Generator>(std::shared_ptr<void>(), models.generator.get()), nullptr, {}, nullptr, models.generator_artifact});
-  if (models.embedder) served.push_back({models.embedder->model(), now, "stoa", {}, models.embedder.get()});
+  if (embedder != nullptr) served.push_back({embedder->model(), now, "stoa", {}, embedder});
   if (models.reranker) served.push_back({.id = models.reranker->model(), .created = now, .reranker = models.reranker.get()});
   return served;
 }
@@ -106,6 +107,8 @@ struct Node::Parts {
   std::unique_ptr<infra::Egress> egress;
   Recognition recognition;
   Models models;
+  std::unique_ptr<api::Cache> cache;
+  std::unique_ptr<data::Embedder> embedder;  // with the cache before it; null: no model
   data::Index index;
   std::unique_ptr<data::Catalog> catalog;
   std::unique_ptr<data::Ingest> ingest;
@@ -190,10 +193,13 @@ Status Node::Parts::open_stores() {
 Status Node::Parts::open_data() {
   STOA_TRY(loaded, load_models(config, metrics));
   models = std::move(loaded);
+  STOA_TRY(opened_cache, open_cache(installation, metrics, routing, models.embedder.get()));
+  cache = std::move(opened_cache);
+  if (models.embedder) embedder = cache->wrap(*models.embedder);
   catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index, events.get(), Clock::system(), installation.access.get());
   STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : ""));
   ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
-  retriever = std::make_unique<data::Retriever>(*catalog, index, models.embedder.get());
+  retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);
   return lake->open();
 }
@@ -209,7 +215,7 @@ Status Node::Parts::open_gateway() {
   providers = std::move(provider_store);
   STOA_TRY(opened_routing, Routing::open({installation, *ledger, *ratings, *providers, *egress, config.server.region}));
   routing = std::move(opened_routing);
-  served_models = std::make_unique<api::openai::ServedModels>(served(models), &routing->directory());
+  served_models = std::make_unique<api::openai::ServedModels>(served(models, embedder.get()), &routing->directory(), cache.get());
   routing->serve(*served_models);
   STOA_TRY(exempt, exempt_addresses(config));
   if (config.limits.failed_attempts > 0)
@@ -237,6 +243,7 @@ Status Node::Parts::open_gateway() {
   admin->canaries = &routing->canaries();
   admin->target_health = &routing->directory().health();
   admin->limits = limits.get();
+  admin->cache = cache.get();
   admin->delegated = recognition.delegated.get();
   admin->elevations = recognition.elevations.get();
   admin->providers = providers.get();
@@ -278,6 +285,7 @@ Status Node::Parts::protect() {
   keys.on_change([this](const std::string& project, bool readable) {
     if (const Status done = catalog->reload_project(project, readable); !done) log_error("the documents of a project are not searchable", done.error(), {{"project", project}});
     if (readable) ingest->resume(), later.runner->wake();
+    else cache->forget_project(project);
   });
   STOA_CHECK(keys.scrub(*blobs));
   protection_worker = std::make_unique<ProtectionWorker>(keys, *blobs);
@@ -288,6 +296,7 @@ Status Node::Parts::protect() {
 Status Node::Parts::subscribe() {
   static_cast<void>(events->unsubscribe("governance.audit"));  // of older releases; it would hold the stream
   STOA_CHECK(events->subscribe(governance::answer_records_subscription(), governance::keep_answers(*passports)));
+  STOA_CHECK(forget_changed(*events, *cache));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
                                data::collect_blobs(*installation.database, *store, {api::openai::FileStore::uses, data::Lake::uses, api::BatchStore::uses, api::openai::UploadStore::uses})));

@@ -76,6 +76,12 @@ Status Routing::permit_target(const Call& call, const api::RouteTarget& target) 
   return {};
 }
 
+bool Routing::permits(const Call& call, const std::string& target) {
+  const std::size_t slash = target.find('/');
+  const api::RouteTarget named = slash == std::string::npos ? api::RouteTarget{.provider = {}, .model = target} : api::RouteTarget{.provider = target.substr(0, slash), .model = target.substr(slash + 1)};
+  return permit_target(call, named).has_value();
+}
+
 void Routing::account_mirrored(const api::MirroredRequest& mirrored, const std::function<Result<ChatOutcome>()>& ask) {
   const std::string target = mirrored.target.target.id();
   Usage estimate{.completion_tokens = mirrored.request.max_tokens > 0 ? mirrored.request.max_tokens : 1024};

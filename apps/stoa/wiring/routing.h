@@ -31,6 +31,9 @@ class Routing {
   // The models of this server, which in turn look up their routes here: set before the first request.
   void serve(const gateway::openai::ServedModels& models) { models_ = &models; }
 
+  // Whether policies let this call go to a target, by its name.
+  bool permits(const Call& call, const std::string& target);
+
   gateway::RouteStore& routes() { return *routes_; }
   gateway::RouteDirectory& directory() { return *directory_; }
   gateway::Canaries& canaries() { return *canaries_; }

@@ -15,6 +15,8 @@ struct Embeddings {
   std::vector<float> values;        // texts.size() x dimensions, row-major, each row of unit length
   std::vector<int> tokens;          // tokens of each text after truncation
   std::int64_t compute_micros = 0;
+  int cached_texts = 0;             // of the texts, those that were not embedded anew, with so many tokens
+  std::int64_t cached_tokens = 0;
 };
 
 // Thread-safe. Texts longer than max_tokens() are cut. An empty text is allowed.

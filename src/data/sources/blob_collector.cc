@@ -10,7 +10,7 @@
 namespace stoa::data {
 namespace {
 
-constexpr std::size_t kDigestsPerEvent = 1000;  // far below EventBus::kMaxPayload
+constexpr std::size_t kNamesPerEvent = 1000;  // far below EventBus::kMaxPayload
 
 Result<bool> used_here(infra::SqlSession& session, const std::string& digest) {
   STOA_TRY(row, session.query_one("SELECT EXISTS (SELECT 1 FROM documents WHERE digest = ?) OR EXISTS (SELECT 1 FROM ingest_files f JOIN ingest_jobs j "
@@ -30,19 +30,29 @@ Status collect(infra::SqlTransaction& transaction, infra::BlobStore& blobs, cons
   return blobs.remove(digest);
 }
 
+// In events of a bounded size.
+template <class Told>
+Status tell(infra::EventBus* events, infra::SqlTransaction& transaction, std::span<const std::string> names, std::vector<std::string> Told::*list) {
+  if (events == nullptr) return {};
+  std::vector<std::string> once(names.begin(), names.end());
+  std::ranges::sort(once);
+  once.erase(std::unique(once.begin(), once.end()), once.end());
+  for (std::size_t i = 0; i < once.size(); i += kNamesPerEvent) {
+    Told event;
+    (event.*list).assign(once.begin() + static_cast<std::ptrdiff_t>(i), once.begin() + static_cast<std::ptrdiff_t>(std::min(i + kNamesPerEvent, once.size())));
+    STOA_CHECK(events->publish(transaction, Told::kTopic, "", event.to_json()));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status release_blobs(infra::EventBus* events, infra::SqlTransaction& transaction, std::span<const std::string> digests) {
-  if (events == nullptr) return {};
-  std::vector<std::string> once(digests.begin(), digests.end());
-  std::ranges::sort(once);
-  once.erase(std::unique(once.begin(), once.end()), once.end());
-  for (std::size_t i = 0; i < once.size(); i += kDigestsPerEvent) {
-    BlobsReleased event;
-    event.digests.assign(once.begin() + static_cast<std::ptrdiff_t>(i), once.begin() + static_cast<std::ptrdiff_t>(std::min(i + kDigestsPerEvent, once.size())));
-    STOA_CHECK(events->publish(transaction, BlobsReleased::kTopic, "", event.to_json()));
-  }
-  return {};
+  return tell<BlobsReleased>(events, transaction, digests, &BlobsReleased::digests);
+}
+
+Status tell_changed(infra::EventBus* events, infra::SqlTransaction& transaction, std::span<const std::string> documents) {
+  return tell<DocumentsChanged>(events, transaction, documents, &DocumentsChanged::documents);
 }
 
 Result<std::vector<std::string>> distinct_digests(infra::SqlSession& session, std::string_view sql, const infra::SqlParams& params) {

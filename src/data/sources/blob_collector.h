@@ -21,6 +21,8 @@ namespace stoa::data {
 
 // `events` may be null: then nothing is collected.
 Status release_blobs(infra::EventBus* events, infra::SqlTransaction& transaction, std::span<const std::string> digests);
+// Tells, likewise, that documents (by their ids) are not what they were.
+Status tell_changed(infra::EventBus* events, infra::SqlTransaction& transaction, std::span<const std::string> documents);
 
 // The first column of a query, each value once.
 Result<std::vector<std::string>> distinct_digests(infra::SqlSession& session, std::string_view sql, const infra::SqlParams& params);

@@ -262,8 +262,10 @@ Status Catalog::remove_collection(const Call& call, const std::string& id) {
   return write([&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(digests, distinct_digests(transaction, "SELECT d.digest FROM documents d WHERE d.collection = ? UNION SELECT f.digest FROM ingest_files f "
                                                     "JOIN ingest_jobs j ON j.id = f.job WHERE j.collection = ?", {id, id}));
+    STOA_TRY(documents, distinct_digests(transaction, "SELECT id FROM documents WHERE collection = ?", {id}));
     STOA_TRY(removed, transaction.execute("DELETE FROM collections WHERE id = ? AND project = ?", {id, call.principal.project}));
     if (removed == 0) return fail(not_found("collection", id));
+    STOA_CHECK(tell_changed(events_, transaction, documents));
     transaction.on_commit([&] { index_.remove_collection(id); });
     return release_blobs(events_, transaction, digests);
   });
@@ -365,14 +367,16 @@ Status Catalog::remove_document(const Call& call, const std::string& id) {
 
 Status Catalog::remove_documents(infra::SqlTransaction& transaction, std::string_view where, const SqlParams& params) {
   STOA_TRY(rows, transaction.query(fmt::format("SELECT d.id, d.collection, d.digest FROM documents d WHERE {}", where), params));
-  std::vector<std::string> digests;
+  std::vector<std::string> digests, ids;
   for (const auto& row : rows) {
     std::string id, collection, digest;
     STOA_CHECK(row.read(id, collection, digest));
     STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {id}));
     transaction.on_commit([this, id, collection] { index_.remove(collection, id); });
     digests.push_back(std::move(digest));
+    ids.push_back(std::move(id));
   }
+  STOA_CHECK(tell_changed(events_, transaction, ids));
   return release_blobs(events_, transaction, digests);
 }
 

@@ -313,6 +313,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
     transaction.on_commit([&] {
       if (auto put = catalog_.index_.put(task.job.collection, std::move(indexed)); !put) log_error("a document is stored but not searchable until the next start", put.error());
     });
+    if (old) STOA_CHECK(tell_changed(catalog_.events_, transaction, std::array{id}));
     if (old && old->document.digest != task.digest)
       STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{governance::SealedBlobs::address_of(keys, old->document.digest)}));
     return {};

@@ -1,6 +1,7 @@
 #include "gateway/api/pipeline.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/redact.h"
+#include "gateway/api/cache_headers.h"
 #include "gateway/api/limit_headers.h"
 #include "governance/identity/authenticator.h"
 #include "infra/journal/write_behind.h"
@@ -65,6 +67,18 @@ Status read_tags(std::string_view header, Origin& origin) {
   std::ranges::sort(origin.tags);
   origin.tags.erase(std::ranges::unique(origin.tags).begin(), origin.tags.end());
   return {};
+}
+
+// What the caller lets caches do (RFC 9111, as far as it is about kept answers at all).
+CacheUse wanted_of_cache(const infra::HttpRequest& request) {
+  const std::string_view header = request.headers.get("cache-control");
+  const auto says = [&](std::string_view directive) {
+    const auto found = std::ranges::search(header, directive, [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
+    return !found.empty();
+  };
+  if (header.empty()) return {};
+  const bool no_store = says("no-store");
+  return {.read = !no_store && !says("no-cache"), .write = !no_store};
 }
 
 Result<std::string> checked_key(std::string_view key) {
@@ -128,6 +142,8 @@ RequestScope::RequestScope(const Pipeline& pipeline, governance::Action action, 
     call_ = inside->call;
   }
   call_.trace = &trace_;
+  cache_use_ = wanted_of_cache(request);
+  cache_use_.note = &cache_;
   finished_.request_id = call_.request_id;
   finished_.method = request.method;
   finished_.route = request.route;
@@ -207,6 +223,7 @@ void RequestScope::add_headers(infra::HttpHeaders& headers) const {
   headers.set("x-stoa-trace-id", trace_.id());
   headers.set("openai-processing-ms", std::to_string(micros_since(start_) / 1000));
   if (finished_.cost > 0) headers.set("x-stoa-cost-micro-usd", std::to_string(finished_.cost));
+  if (const auto cache = cache_.state()) add_cache_headers(headers, *cache);
   if (limits_.state()) add_limit_headers(headers, *limits_.state(), finished_.route, pipeline_.parts_.clock.now());
 }
 

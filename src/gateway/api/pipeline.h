@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/metrics.h"
+#include "contracts/cache_note.h"
 #include "contracts/call.h"
 #include "contracts/chat.h"
 #include "contracts/events.h"
@@ -76,6 +77,7 @@ class RequestScope {
   const Call& call() const { return call_; }
   const Principal& principal() const { return call_.principal; }
   const Trace& trace() const { return trace_; }
+  const CacheUse& cache() const { return cache_use_; }
   Micros started() const { return finished_.started; }
   const InsideRequest* inside() const { return inside_; }  // null: it came over HTTP
 
@@ -134,6 +136,8 @@ class RequestScope {
   const infra::HttpRequest& request_;
   infra::Responder& responder_;
   Trace trace_;
+  CacheNote cache_;
+  CacheUse cache_use_;       // as the caller says; tells `cache_`
   Call call_;
   FinishedRequest finished_;
   governance::AnswerRecord answer_;

@@ -130,6 +130,8 @@ Result<ChatRequest> GenerativeAnswerer::pack(const GroundingRequest& request, co
     chat.messages = {{"system", system}, {"user", fill_template(settings_.user, {{"passages", passages}, {"question", request.question}})}};
     STOA_TRY(tokens, generator_.count_prompt_tokens(chat));
     if (tokens > room) continue;
+    chat.sources.clear();
+    for (std::size_t i = 0; i < count; ++i) chat.sources.push_back(request.passages[i].document_id + "@" + request.passages[i].document_version);
     STOA_CHECK(add_history(chat, request.history, std::min<std::int64_t>(room, tokens + settings_.history_tokens)));
     return chat;
   }

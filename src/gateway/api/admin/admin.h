@@ -35,6 +35,7 @@ class Limits;
 class OidcUsers;
 }
 namespace stoa::gateway {
+class Cache;
 class ProviderStore;
 class RouteStore;
 class Canaries;
@@ -120,6 +121,7 @@ struct AdminParts {
   Canaries* canaries = nullptr;
   const TargetHealth* target_health = nullptr;
   governance::Limits* limits = nullptr;
+  Cache* cache = nullptr;
   ProviderStore* providers = nullptr;                   // with `provider_sender`, which follows the rule egress.providers
   infra::HttpSender* provider_sender = nullptr;
   const BatchDesk* batches = nullptr;

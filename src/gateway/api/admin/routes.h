@@ -30,6 +30,7 @@ Status add_provider_routes(infra::Router& router, const AdminParts& parts);     
 Status add_batch_routes(infra::Router& router, const AdminParts& parts);        // when batches run
 Status add_adapter_routes(infra::Router& router, const AdminParts& parts);
 Status add_model_route_routes(infra::Router& router, const AdminParts& parts);  // names that answer as models
+Status add_cache_routes(infra::Router& router, const AdminParts& parts);        // answers that need not be made again
 Status add_limit_routes(infra::Router& router, const AdminParts& parts);        // what callers may use over time
 
 // Adds routes of one kind of thing whose errors have the common shape.

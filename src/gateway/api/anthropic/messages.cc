@@ -40,7 +40,7 @@ Reply create(const Dependencies& dependencies, RequestScope& scope) {
   STOA_CHECK(check_version(scope.request()));
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_message_call(body));
-  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope.principal().project));
+  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope));
   Generation generation;
   add_choices(generation, call.request, 1);
   STOA_TRY(prompt_tokens, reserve_generation(scope, *generator, generation, "chat", kPrompt));

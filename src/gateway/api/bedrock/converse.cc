@@ -70,7 +70,7 @@ Reply run(const Dependencies& dependencies, RequestScope& scope, bool stream) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_converse(body));
   call.request.model = model_of(scope);
-  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope.principal().project));
+  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope));
   Generation generation;
   add_choices(generation, call.request, 1);
   STOA_CHECK(reserve_generation(scope, *generator, generation, "chat", kPrompt));

@@ -14,7 +14,7 @@ constexpr std::string_view kPrompt = "messages";
 Reply chat(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_chat(body));
-  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope.principal().project));
+  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope));
   Generation generation;
   add_choices(generation, call.request, call.choices);
   STOA_CHECK(reserve_generation(scope, *generator, generation, "chat", kPrompt));

@@ -16,7 +16,7 @@ constexpr std::string_view kPrompt = "prompt";
 Reply complete(const Dependencies& dependencies, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_completion(body));
-  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope.principal().project));
+  STOA_TRY(generator, dependencies.models.generator(call.request.model, scope));
   Generation generation;
   for (const std::string& prompt : call.prompts) {
     call.request.prompt = prompt;

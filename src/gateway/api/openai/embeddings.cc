@@ -43,6 +43,7 @@ Reply embed(const Dependencies& dependencies, RequestScope& scope) {
 
   const auto start = std::chrono::steady_clock::now();
   Usage usage;
+  std::size_t cached = 0;  // texts
   std::vector<float> values;
   {
     Span span = scope.call().span("embed " + call.model);
@@ -52,14 +53,18 @@ Reply embed(const Dependencies& dependencies, RequestScope& scope) {
       STOA_TRY(embedded, embedder->embed(scope.call(), batch));
       values.insert(values.end(), embedded.values.begin(), embedded.values.end());
       usage.prompt_tokens += std::reduce(embedded.tokens.begin(), embedded.tokens.end(), std::int64_t{0});
+      usage.cached_tokens += embedded.cached_tokens;
       usage.compute_micros += embedded.compute_micros;
+      cached += static_cast<std::size_t>(embedded.cached_texts);
     }
     usage.total_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
     span.set("gen_ai.request.model", call.model);
     span.set("gen_ai.usage.input_tokens", usage.prompt_tokens);
   }
-  STOA_TRY(cost, scope.settle(usage));
-  const UsageReport report{.usage = usage, .request_id = scope.call().request_id, .trace_id = scope.trace().id(), .cost_micro_usd = cost};
+  std::optional<CacheHit> hit;
+  if (!call.inputs.empty() && cached == call.inputs.size()) hit = CacheHit{.kind = "exact", .source = {}, .similarity = 1};
+  STOA_TRY(cost, scope.settle(usage, {}, hit ? &*hit : nullptr));
+  const UsageReport report{.usage = usage, .cache = hit, .request_id = scope.call().request_id, .trace_id = scope.trace().id(), .cost_micro_usd = cost};
   JsonObject out = embeddings_json(call.model, values, embedder->dimensions(), call.base64, usage.prompt_tokens);
   out["usage"].get_object()["stoa"] = stoa_json(report);
   return ok_json(out);

@@ -43,7 +43,7 @@ Reply moderate(const Moderation& moderation, RequestScope& scope) {
   const Fields body(object);
   STOA_TRY(texts, parse_input(body));
   STOA_TRY(model, body.text_or("model", moderation.settings.model));
-  auto generator = moderation.models.generator(model, scope.principal().project);
+  auto generator = moderation.models.generator(model, scope);
   if (!generator && generator.error().code == ErrorCode::kNotFound)
     return fail(std::move(generator).error().with_hint("name a model that judges, or make a route of this name that leads to one: stoa routes set " + model + " FILE"));
   if (!generator) return fail(std::move(generator).error());

@@ -87,7 +87,7 @@ Status ResponseRun::prepare() {
     if (!right) return fail(std::move(right).error());
     STOA_CHECK(allow_priority(scope_, call_.request));
     if (scope_.call().batch) call_.request.priority = kBatchPriority;
-    STOA_TRY(generator, dependencies_.models.generator(call_.request.model, scope_.principal().project));
+    STOA_TRY(generator, dependencies_.models.generator(call_.request.model, scope_));
     generator_ = generator;
     if (searches && !call_.own_temperature) call_.request.sampling.temperature = dependencies_.grounding.temperature;
     note_model(scope_, dependencies_.models, call_.request);

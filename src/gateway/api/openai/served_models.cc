@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "gateway/api/openai/errors.h"
+#include "gateway/api/pipeline.h"
+#include "gateway/cache/cache.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -88,6 +90,12 @@ Result<ServedModel> ServedModels::need(std::string_view id, std::string_view kin
 Result<std::shared_ptr<models::Generator>> ServedModels::generator(std::string_view id, std::string_view project) const {
   STOA_TRY(model, need(id, "generator", project));
   return model.generator;
+}
+
+Result<std::shared_ptr<models::Generator>> ServedModels::generator(std::string_view id, const RequestScope& scope) const {
+  const std::string& project = scope.principal().project;
+  STOA_TRY(model, need(id, "generator", project));
+  return cache_ == nullptr ? model.generator : cache_->wrap(model.generator, project, model.adapter_artifact, scope.cache());
 }
 
 Result<data::Embedder*> ServedModels::embedder(std::string_view id, std::string_view project) const {

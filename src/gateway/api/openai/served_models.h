@@ -14,6 +14,11 @@
 #include "gateway/routing/directory.h"
 #include "models/engine/generator.h"
 
+namespace stoa::gateway {
+class Cache;
+class RequestScope;
+}
+
 namespace stoa::gateway::openai {
 
 // Exactly one of the ports is set; embedders and rerankers outlive the server.
@@ -36,8 +41,8 @@ struct ServedModel {
 // a model of its name.
 class ServedModels {
  public:
-  // `directory` (null: there are no routes and providers) outlives the object.
-  explicit ServedModels(std::vector<ServedModel> models, RouteDirectory* directory = nullptr) : models_(std::move(models)), directory_(directory) {}
+  // `directory` (null: there are no routes and providers) and `cache` (null: nothing is kept) outlive the object.
+  explicit ServedModels(std::vector<ServedModel> models, RouteDirectory* directory = nullptr, Cache* cache = nullptr) : models_(std::move(models)), directory_(directory), cache_(cache) {}
 
   std::vector<ServedModel> all(std::string_view project) const;  // each model, then its adapters as "<model>:<adapter>"; then the routes
   // Adapters are found under their own names as well. kNotFound with the parameter "model" (code model_not_found).
@@ -50,6 +55,8 @@ class ServedModels {
   const ServedModel* default_generator() const;
   // Errors: kNotFound with the parameter "model" (code model_not_found), kInvalidArgument for a model of another kind.
   Result<std::shared_ptr<models::Generator>> generator(std::string_view id, std::string_view project) const;
+  // The same, with the project's cache before it: what answers one request of a caller.
+  Result<std::shared_ptr<models::Generator>> generator(std::string_view id, const RequestScope& scope) const;
   Result<data::Embedder*> embedder(std::string_view id, std::string_view project) const;
   Result<data::Reranker*> reranker(std::string_view id, std::string_view project) const;
 
@@ -58,6 +65,7 @@ class ServedModels {
 
   std::vector<ServedModel> models_;
   RouteDirectory* const directory_;
+  Cache* const cache_;
 };
 
 }  // namespace stoa::gateway::openai
