@@ -295,7 +295,7 @@ Status Node::Parts::protect() {
 // Who hears what has happened. The names are stored with their places in the stream: they must not change.
 Status Node::Parts::subscribe() {
   static_cast<void>(events->unsubscribe("governance.audit"));  // of older releases; it would hold the stream
-  STOA_CHECK(events->subscribe(governance::answer_records_subscription(), governance::keep_answers(*passports)));
+  STOA_CHECK(events->subscribe_in_store(governance::answer_records_subscription(), governance::keep_answers(*passports)));
   STOA_CHECK(forget_changed(*events, *cache));
   STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),

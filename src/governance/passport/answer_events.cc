@@ -15,16 +15,16 @@ infra::Subscription answer_records_subscription() {
   return subscription;
 }
 
-infra::EventHandler keep_answers(PassportStore& store) {
-  return [&store](const infra::Event& event) -> Status {
+infra::StoreHandler keep_answers(PassportStore& store) {
+  return [&store](infra::SqlTransaction& transaction, const infra::Event& event) -> Status {
     auto finished = RequestFinished::parse(event.payload);
     if (!finished) {  // would never become readable, and must not hold up those behind it
       log_error("an event is no finished request", finished.error(), {{"sequence", event.sequence}});
       return {};
     }
     if (finished->answer.empty()) return {};
-    return store.keep({std::move(finished->answer_id), std::move(finished->tenant), std::move(finished->project), std::move(finished->principal),
-                       std::move(finished->request_id), std::move(finished->trace_id), finished->started, std::move(finished->answer)});
+    return store.keep(transaction, {std::move(finished->answer_id), std::move(finished->tenant), std::move(finished->project), std::move(finished->principal),
+                                    std::move(finished->request_id), std::move(finished->trace_id), finished->started, std::move(finished->answer)});
   };
 }
 

@@ -8,6 +8,6 @@ namespace stoa::governance {
 
 // Never given up, like the audit entries of the same events (audit/request_audit.h).
 infra::Subscription answer_records_subscription();
-infra::EventHandler keep_answers(PassportStore& store);  // which outlives the handler
+infra::StoreHandler keep_answers(PassportStore& store);  // which outlives the handler
 
 }  // namespace stoa::governance

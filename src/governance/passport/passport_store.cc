@@ -22,23 +22,21 @@ Result<std::unique_ptr<PassportStore>> PassportStore::open(infra::SqlDatabase& d
   return std::unique_ptr<PassportStore>(new PassportStore(database, log, checkpoints));
 }
 
-Status PassportStore::keep(const StoredRecord& r) {
-  return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(added, transaction.execute("INSERT INTO answer_records (id, tenant, project, principal, request_id, trace_id, time, record) VALUES (?,?,?,?,?,?,?,?) "
-                                        "ON CONFLICT (id) DO NOTHING",
-                                        {r.id, r.tenant, r.project, r.principal, r.request_id, r.trace_id, r.time, r.text}));
-    if (added == 0) return {};
-    AuditEntry entry;
-    entry.principal = r.principal;
-    entry.tenant = r.tenant;
-    entry.project = r.project;
-    entry.action = kAnswerAction;
-    entry.resource = answer_resource(r.id);
-    entry.reason = record_digest(r.text);
-    entry.request_id = r.request_id;
-    entry.trace_id = r.trace_id;
-    return log_.append(transaction, std::move(entry));
-  });
+Status PassportStore::keep(infra::SqlTransaction& transaction, const StoredRecord& r) {
+  STOA_TRY(added, transaction.execute("INSERT INTO answer_records (id, tenant, project, principal, request_id, trace_id, time, record) VALUES (?,?,?,?,?,?,?,?) "
+                                      "ON CONFLICT (id) DO NOTHING",
+                                      {r.id, r.tenant, r.project, r.principal, r.request_id, r.trace_id, r.time, r.text}));
+  if (added == 0) return {};
+  AuditEntry entry;
+  entry.principal = r.principal;
+  entry.tenant = r.tenant;
+  entry.project = r.project;
+  entry.action = kAnswerAction;
+  entry.resource = answer_resource(r.id);
+  entry.reason = record_digest(r.text);
+  entry.request_id = r.request_id;
+  entry.trace_id = r.trace_id;
+  return log_.append(transaction, std::move(entry));
 }
 
 Result<JsonObject> PassportStore::passport(const Call& call, std::string_view id, bool everyones) {

@@ -27,8 +27,8 @@ class PassportStore {
  public:
   static Result<std::unique_ptr<PassportStore>> open(infra::SqlDatabase& database, AuditLog& log, AuditCheckpoints& checkpoints);
 
-  // The record and the audit entry that names its digest, in one transaction. Keeping the same answer again changes nothing.
-  Status keep(const StoredRecord& record);
+  // The record and the audit entry that names its digest. Keeping the same answer again changes nothing.
+  Status keep(infra::SqlTransaction& transaction, const StoredRecord& record);
   // By the id of the answer, its request or its trace, in the caller's tenant. kNotFound, also for an answer of others that the caller may not see:
   // `everyones` says whether it may see those of its whole tenant, else they are its own.
   Result<JsonObject> passport(const Call& call, std::string_view id, bool everyones);

@@ -37,8 +37,11 @@ class PassportContract : public testing::TestWithParam<infra::SqlBackend> {
  protected:
   void SetUp() override {
     for (int i = 0; i < 5; ++i) ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_b"}));
-    ASSERT_TRUE(store_->keep(StoredRecord::of(record("resp_1"))));
+    ASSERT_TRUE(keep(record("resp_1")));
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_a"}));
+  }
+  Status keep(const AnswerRecord& answer) {
+    return database_->transaction([&](infra::SqlTransaction& transaction) { return store_->keep(transaction, StoredRecord::of(answer)); });
   }
   Call call(const std::string& principal, const std::string& tenant = "tenant_a") {
     Call call;
@@ -82,7 +85,7 @@ TEST_P(PassportContract, NoFlippedBitStaysUnseen) {
 
 // A record that was exchanged together with its entry's digest is not in the signed tree.
 TEST_P(PassportContract, NothingFromElsewhereFits) {
-  ASSERT_TRUE(store_->keep(StoredRecord::of(record("resp_2", "user_bob"))));
+  ASSERT_TRUE(keep(record("resp_2", "user_bob")));
   const auto first = parse_json(made()).value().as_object();
   const auto second = store_->passport(call("user_bob"), "resp_2", false).value();
   for (const char* part : {"record", "audit"}) {
@@ -116,7 +119,7 @@ TEST_P(PassportContract, IsFoundByWhoMaySeeIt) {
 TEST_P(PassportContract, KeepingAgainChangesNothing) {
   auto changed = record("resp_1");
   changed.cost = 99;
-  ASSERT_TRUE(store_->keep(StoredRecord::of(changed)));
+  ASSERT_TRUE(keep(changed));
   EXPECT_EQ(log_->tree()->size, 9);
   EXPECT_TRUE(verified(made()));
 }

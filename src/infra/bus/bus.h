@@ -29,6 +29,10 @@ struct Event {
 // dead letters and the next one follows. Handlers of one subscriber run one at a time; different subscribers run in parallel.
 using EventHandler = std::function<Status(const Event&)>;
 
+// A handler that works in the store of the bus alone: it runs in the transaction that moves its subscriber's place. Each event takes effect exactly once,
+// and many share one sync of the disk. When one of them fails, all of a batch are undone and come again one by one, each as above.
+using StoreHandler = std::function<Status(SqlTransaction&, const Event&)>;
+
 struct Subscription {
   std::string name;                 // unique, stable over restarts: the cursor belongs to it
   std::vector<std::string> topics;  // exact names
@@ -67,6 +71,7 @@ class EventBus {
 
   // Before start(). A new name begins with the events published from now on; a known one goes on at its cursor.
   virtual Status subscribe(Subscription subscription, EventHandler handler) = 0;
+  virtual Status subscribe_in_store(Subscription subscription, StoreHandler handler) = 0;
   // Forgets a name that will not come back, so that it no longer holds the stream. Not while attached.
   virtual Status unsubscribe(std::string_view name) = 0;
 

@@ -46,6 +46,7 @@ bool has_topic(std::string_view topics, std::string_view topic) { return topics.
 struct Subscriber {
   Subscription subscription;
   EventHandler handler;
+  StoreHandler in_store;    // may be empty
   std::string topics;
   std::int64_t cursor = 0;  // everything up to here is handled; guarded by the bus's mutex
   std::int64_t stored = 0;  // the cursor as the store has it; behind where only events of other topics were skipped
@@ -121,6 +122,16 @@ class LocalBus final : public EventBus {
     subscriber->subscription = std::move(subscription);
     subscriber->handler = std::move(handler);
     subscribers_.push_back(std::move(subscriber));
+    return {};
+  }
+
+  Status subscribe_in_store(Subscription subscription, StoreHandler handler) override {
+    const std::string name = subscription.name;
+    STOA_CHECK(subscribe(std::move(subscription), [this, handler](const Event& event) {
+      return database_.transaction([&](SqlTransaction& transaction) { return handler(transaction, event); });
+    }));
+    std::lock_guard lock(mutex_);
+    find(name)->in_store = std::move(handler);
     return {};
   }
 
@@ -293,31 +304,64 @@ class LocalBus final : public EventBus {
 
   // False when there was nothing to read.
   Result<bool> deliver_batch(Subscriber& subscriber) {
-    STOA_TRY(rows, database_.query("SELECT sequence, topic, key, payload, time FROM bus_events WHERE sequence > ? ORDER BY sequence LIMIT ?",
-                                   {subscriber.cursor, static_cast<std::int64_t>(options_.batch)}));
-    std::int64_t handled = subscriber.cursor;
-    bool any = false;
+    // Of events that are skipped only the place matters: they can be large, and most subscribers skip most.
+    STOA_TRY(rows, database_.query("SELECT sequence, topic, key, iif(instr(?, char(10) || topic || char(10)) > 0, payload, ''), time FROM bus_events "
+                                   "WHERE sequence > ? ORDER BY sequence LIMIT ?",
+                                   {subscriber.topics, subscriber.cursor, static_cast<std::int64_t>(options_.batch)}));
+    if (rows.empty()) return false;
+    std::int64_t last = subscriber.cursor;
+    std::vector<Event> wanted;
     for (const SqlRow& row : rows) {
       Event event;
       STOA_CHECK(row.read(event.sequence, event.topic, event.key, event.payload, event.time));
-      if (!running()) break;
-      if (has_topic(subscriber.topics, event.topic)) {
-        STOA_TRY(done, deliver_event(subscriber, event));
-        if (!done) break;
-        any = true;
+      last = event.sequence;
+      if (has_topic(subscriber.topics, event.topic)) wanted.push_back(std::move(event));
+    }
+    if (!wanted.empty() && subscriber.in_store && deliver_together(subscriber, wanted, last)) {
+      advance(subscriber, last);
+      return true;
+    }
+    std::int64_t handled = last;
+    for (const Event& event : wanted) {
+      bool done = false;
+      if (running()) {
+        STOA_TRY(delivered, deliver_event(subscriber, event));
+        done = delivered;
       }
-      handled = event.sequence;
+      if (done) continue;
+      handled = event.sequence - 1;
+      break;
     }
     // Skipping events of other topics is not worth a write each time: they are skipped again after a crash.
-    if (any || handled - subscriber.stored >= static_cast<std::int64_t>(options_.batch)) STOA_CHECK(store(subscriber, handled));
-    if (handled > subscriber.cursor) {
-      {
-        std::lock_guard lock(mutex_);
-        subscriber.cursor = handled;
-      }
-      changed_.notify_all();
+    if (handled > subscriber.cursor && (!wanted.empty() || handled - subscriber.stored >= static_cast<std::int64_t>(options_.batch))) STOA_CHECK(store(subscriber, handled));
+    advance(subscriber, handled);
+    return true;
+  }
+
+  void advance(Subscriber& subscriber, std::int64_t handled) {
+    if (handled <= subscriber.cursor) return;
+    {
+      std::lock_guard lock(mutex_);
+      subscriber.cursor = handled;
     }
-    return !rows.empty();
+    changed_.notify_all();
+  }
+
+  // All at once, and that they are handled. False when that failed: nothing of it happened.
+  bool deliver_together(Subscriber& subscriber, const std::vector<Event>& events, std::int64_t last) {
+    if (!running()) return false;
+    const Status done = database_.transaction([&](SqlTransaction& transaction) -> Status {
+      for (const Event& event : events) STOA_CHECK(call([&](const Event& one) { return subscriber.in_store(transaction, one); }, event));
+      return move_to(transaction, subscriber, last);
+    });
+    if (done) subscriber.stored = last;
+    return done.has_value();
+  }
+
+  static Status move_to(SqlTransaction& transaction, const Subscriber& subscriber, std::int64_t handled) {
+    STOA_CHECK(transaction.execute("UPDATE bus_subscribers SET cursor = ? WHERE name = ?", {handled, subscriber.subscription.name}));
+    STOA_CHECK(transaction.execute("DELETE FROM bus_events WHERE sequence <= (SELECT min(cursor) FROM bus_subscribers)"));
+    return {};
   }
 
   // Tries until it works or the attempts are used up. False when the bus stops first: the event comes again later.
@@ -356,11 +400,7 @@ class LocalBus final : public EventBus {
   }
 
   Status store(Subscriber& subscriber, std::int64_t handled) {
-    STOA_CHECK(database_.transaction([&](SqlTransaction& transaction) -> Status {
-      STOA_CHECK(transaction.execute("UPDATE bus_subscribers SET cursor = ? WHERE name = ?", {handled, subscriber.subscription.name}));
-      STOA_CHECK(transaction.execute("DELETE FROM bus_events WHERE sequence <= (SELECT min(cursor) FROM bus_subscribers)"));
-      return {};
-    }));
+    STOA_CHECK(database_.transaction([&](SqlTransaction& transaction) { return move_to(transaction, subscriber, handled); }));
     subscriber.stored = handled;
     if (behind_ != nullptr && backlog_.load() >= options_.max_backlog) STOA_CHECK(measure_backlog());
     return {};

@@ -126,6 +126,36 @@ TEST_F(BusContract, FailingHandlerIsRetriedThenPassedOver) {
   EXPECT_EQ(bus->subscribers()->at(0).dead_letters, 2);
 }
 
+TEST_F(BusContract, HandlersInTheStoreTakeEffectOnceAlsoBesideThoseThatFail) {
+  ASSERT_TRUE(db_->execute("CREATE TABLE kept (payload TEXT)"));
+  auto bus = open();
+  ASSERT_TRUE(bus->subscribe_in_store(quick("s", 2), [](SqlTransaction& transaction, const Event& event) -> Status {
+    STOA_CHECK(transaction.execute("INSERT INTO kept (payload) VALUES (?)", {event.payload}));
+    if (event.payload == "bad") return fail(ErrorCode::kUnavailable, "never");
+    if (event.payload == "throws") throw std::runtime_error("thrown");
+    return {};
+  }));
+  const auto kept = [&] {
+    List all;
+    const auto rows = *db_->query("SELECT payload FROM kept ORDER BY rowid");
+    for (const SqlRow& row : rows) all.push_back(*row.get<std::string>(0));
+    return all;
+  };
+  for (const auto* payload : {"1", "bad", "2", "throws", "3"}) ASSERT_TRUE(bus->publish("a", "k", payload));
+  ASSERT_TRUE(bus->publish("b", "k", "of another topic"));
+  ASSERT_TRUE(bus->start());
+  ASSERT_TRUE(bus->drain(soon()));
+  EXPECT_EQ(kept(), (List{"1", "2", "3"})) << "what failed left nothing";
+  EXPECT_EQ(bus->dead_letters("s")->size(), 2u);
+  for (int i = 4; i < 300; ++i) ASSERT_TRUE(bus->publish("a", "k", std::to_string(i)));
+  ASSERT_TRUE(bus->drain(soon()));
+  bus->stop();
+  List expected{"1", "2", "3"};
+  for (int i = 4; i < 300; ++i) expected.push_back(std::to_string(i));
+  EXPECT_EQ(kept(), expected);
+  EXPECT_EQ(*(*db_->query_one("SELECT count(*) FROM bus_events"))->get<std::int64_t>(0), 0);
+}
+
 TEST_F(BusContract, SlowSubscriberSlowsThePublisher) {
   Seen seen;
   LocalBusOptions options;
