@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "base/json_arena.h"
+
 #include <boost/json/src.hpp>  // the library's code, compiled here once
 
 namespace stoa {
@@ -41,12 +43,16 @@ std::unexpected<Error> wrong(std::string_view key, std::string_view expected) {
 
 }  // namespace
 
-Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+namespace {
+
+Result<Json> parse_into(boost::json::storage_ptr storage, std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes)
     return fail(ErrorCode::kTooLarge, "JSON of {} bytes exceeds the limit of {} bytes", text.size(), limits.max_bytes);
   boost::json::parse_options options;
   options.max_depth = limits.max_depth;
-  boost::json::stream_parser parser({}, options);
+  unsigned char unfinished[4096];  // for values until they are complete; more comes from the heap
+  boost::json::stream_parser parser({}, options, unfinished);
+  parser.reset(std::move(storage));
   boost::json::error_code code;
   const std::size_t used = parser.write_some(text, code);
   if (!code && used < text.size()) code = boost::json::error::extra_data;
@@ -54,6 +60,11 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (code) return fail(ErrorCode::kInvalidArgument, "not valid JSON at byte {}: {}", used, code.message());
   return parser.release();
 }
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text, const JsonLimits& limits) { return parse_into({}, text, limits); }
+Result<Json> parse_json(std::string_view text, JsonArena& arena, const JsonLimits& limits) { return parse_into(arena.storage(), text, limits); }
 
 std::string dump_json(const Json& value) {
   // JSON has no infinities; a non-finite number becomes null rather than an invalid document.
@@ -82,16 +93,16 @@ Result<std::optional<std::string>> read_string(const JsonObject& object, std::st
 Result<std::optional<std::int64_t>> read_int(const JsonObject& object, std::string_view key, std::int64_t min, std::int64_t max) {
   const Json* value = find(object, key);
   if (value == nullptr) return std::nullopt;
-  const auto range = fmt::format("an integer from {} to {}", min, max);
+  const auto out_of_range = [&] { return wrong(key, fmt::format("an integer from {} to {}", min, max)); };
   std::int64_t number = 0;
   if (const auto* signed_value = value->if_int64()) {
     number = *signed_value;
   } else if (const auto* real = value->if_double(); real != nullptr && std::trunc(*real) == *real && std::abs(*real) < 9e15) {
     number = static_cast<std::int64_t>(*real);
   } else {
-    return wrong(key, range);
+    return out_of_range();
   }
-  if (number < min || number > max) return wrong(key, range);
+  if (number < min || number > max) return out_of_range();
   return number;
 }
 

@@ -1,6 +1,23 @@
 #include "base/utf8.h"
 
+#include <cstring>
+
 namespace stoa {
+
+namespace {
+
+// Bytes before the first that is not ASCII: most texts are nothing else, and eight are looked at in one go.
+std::size_t ascii_prefix(std::string_view text) {
+  std::size_t at = 0;
+  for (std::uint64_t word = 0; text.size() - at >= sizeof word; at += sizeof word) {
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if ((word & 0x8080808080808080) != 0) break;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
+}  // namespace
 
 DecodedRune decode_rune(std::string_view text) {
   if (text.empty()) return {0xFFFD, 0, false};
@@ -39,7 +56,7 @@ void append_rune(std::string& out, char32_t rune) {
 }
 
 bool is_valid_utf8(std::string_view text) {
-  while (!text.empty()) {
+  for (text.remove_prefix(ascii_prefix(text)); !text.empty(); text.remove_prefix(ascii_prefix(text))) {
     const auto rune = decode_rune(text);
     if (!rune.valid) return false;
     text.remove_prefix(rune.size);
@@ -51,8 +68,11 @@ std::string to_valid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
+    const std::size_t plain = ascii_prefix(text);
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
     const auto rune = decode_rune(text);
-    append_rune(out, rune.rune);
+    if (rune.size > 0) append_rune(out, rune.rune);
     text.remove_prefix(rune.size);
   }
   return out;

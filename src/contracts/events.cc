@@ -1,17 +1,15 @@
 #include "contracts/events.h"
 
-#include <algorithm>
-#include <charconv>
-#include <iterator>
 #include <limits>
 
-#include "base/json.h"
+#include "base/json_arena.h"
+#include "base/json_writer.h"
 
 namespace stoa {
 namespace {
 
-Result<JsonObject> object_of(std::string_view topic, std::string_view json) {
-  STOA_TRY(value, parse_json(json));
+Result<JsonObject> object_of(std::string_view topic, std::string_view json, JsonArena& arena) {
+  STOA_TRY(value, parse_json(json, arena));
   if (!value.is_object()) return fail(ErrorCode::kDataLoss, "an event of the topic '{}' is not a JSON object", topic);
   return std::move(value.as_object());
 }
@@ -45,22 +43,6 @@ void each_field(Event& event, const Field& field) {
   field("duration_micros", event.duration_micros);
 }
 
-void add_json(std::string& out, std::int64_t value) {
-  char digits[20];
-  out.append(digits, std::to_chars(digits, std::end(digits), value).ptr);
-}
-
-void add_json(std::string& out, const std::string& text) {
-  const auto plain = [](unsigned char c) { return c >= 0x20 && c != '"' && c != '\\'; };
-  if (!std::ranges::all_of(text, plain)) {
-    out += dump_json(Json(text));
-    return;
-  }
-  out += '"';
-  out += text;
-  out += '"';
-}
-
 class Reader {
  public:
   explicit Reader(const JsonObject& object) : object_(object) {}
@@ -92,7 +74,8 @@ class Reader {
 std::string list_text(std::string_view name, const std::vector<std::string>& texts) { return dump_json(JsonObject{{name, JsonArray(texts.begin(), texts.end())}}); }
 
 Result<std::vector<std::string>> read_list(std::string_view topic, std::string_view name, std::string_view json) {
-  STOA_TRY(object, object_of(topic, json));
+  JsonArena arena;
+  STOA_TRY(object, object_of(topic, json, arena));
   const Json* list = find(object, name);
   if (list == nullptr || !list->is_array()) return fail(ErrorCode::kDataLoss, "an event of the topic '{}' has no list of {}", topic, name);
   std::vector<std::string> texts;
@@ -110,17 +93,16 @@ std::string RequestFinished::to_json() const {
   constexpr std::size_t kNumbersAndNames = 768;
   std::string out;
   out.reserve(kNumbersAndNames + answer.size() + answer.size() / 8);
-  each_field(*this, [&](std::string_view name, const auto& value) {
-    out += out.empty() ? "{\"" : ",\"";
-    out += name;
-    out += "\":";
-    add_json(out, value);
-  });
-  return out + '}';
+  JsonWriter writer(out);
+  writer.object();
+  each_field(*this, [&](std::string_view name, const auto& value) { writer.member(name, value); });
+  writer.end_object();
+  return out;
 }
 
 Result<RequestFinished> RequestFinished::parse(std::string_view json) {
-  STOA_TRY(object, object_of(kTopic, json));
+  JsonArena arena;
+  STOA_TRY(object, object_of(kTopic, json, arena));
   RequestFinished event;
   Reader read(object);
   each_field(event, [&](std::string_view name, auto& value) { read(name, value); });

@@ -1,21 +1,20 @@
 #include "feedback/traces/span_codec.h"
 
-#include <cmath>
 #include <limits>
 
 #include "base/json.h"
-#include "base/utf8.h"
+#include "base/json_writer.h"
 
 namespace stoa::feedback {
 namespace {
 
 constexpr auto kAnyInt = std::numeric_limits<std::int64_t>::max();
 
-Json to_json(const AttributeValue& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) return Json(to_valid_utf8(*text));
-  if (const auto* number = std::get_if<double>(&value)) return std::isfinite(*number) ? Json(*number) : Json(nullptr);
-  if (const auto* flag = std::get_if<bool>(&value)) return Json(*flag);
-  return Json(std::get<std::int64_t>(value));
+void write(JsonWriter& out, const AttributeValue& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) out.text(*text);
+  else if (const auto* number = std::get_if<double>(&value)) out.real(*number);
+  else if (const auto* flag = std::get_if<bool>(&value)) out.flag(*flag);
+  else out.number(std::get<std::int64_t>(value));
 }
 
 std::optional<AttributeValue> from_json(const Json& value) {
@@ -49,22 +48,25 @@ Result<SpanRecord> decode(const JsonObject& object) {
 }  // namespace
 
 std::string encode_spans(const std::vector<SpanRecord>& spans) {
-  JsonArray array;
+  constexpr std::size_t kUsual = 192;  // bytes of a span
+  std::string out;
+  out.reserve(spans.size() * kUsual);
+  JsonWriter writer(out);
+  writer.array();
   for (const auto& span : spans) {
-    JsonObject object{{"id", span.id}};
-    if (!span.parent_id.empty()) object["parent"] = span.parent_id;
-    object["name"] = to_valid_utf8(span.name);
-    object["start"] = span.start;
-    object["end"] = span.end;
-    if (!span.error.empty()) object["error"] = to_valid_utf8(span.error);
+    writer.object().member("id", span.id);
+    if (!span.parent_id.empty()) writer.member("parent", span.parent_id);
+    writer.member("name", span.name).member("start", span.start).member("end", span.end);
+    if (!span.error.empty()) writer.member("error", span.error);
     if (!span.attributes.empty()) {
-      JsonObject attributes;
-      for (const auto& [key, value] : span.attributes) attributes[to_valid_utf8(key)] = to_json(value);
-      object["attributes"] = std::move(attributes);
+      writer.key("attributes").object();
+      for (const auto& [key, value] : span.attributes) write(writer.key(key), value);
+      writer.end_object();
     }
-    array.push_back(std::move(object));
+    writer.end_object();
   }
-  return dump_json(array);
+  writer.end_array();
+  return out;
 }
 
 Result<std::vector<SpanRecord>> decode_spans(std::string_view text) {

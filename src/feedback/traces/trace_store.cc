@@ -64,7 +64,7 @@ infra::SqlParams row_of(const TraceRecord& trace, infra::SqlValue sealed) {
 }
 
 void cut(std::string& text, std::size_t limit) {
-  text = to_valid_utf8(text);
+  text = to_valid_utf8(std::string_view(text).substr(0, limit + 4));  // a character at the limit is looked at whole
   if (text.size() > limit) text.resize(complete_utf8_prefix(std::string_view(text).substr(0, limit)));
 }
 

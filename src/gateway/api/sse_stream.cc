@@ -12,6 +12,8 @@ bool SseStream::write(std::string_view text) {
 
 bool SseStream::send(const JsonObject& data, std::string_view event) { return write(infra::format_sse(dump_json(data), event)); }
 
+bool SseStream::send_text(std::string_view json, std::string_view event) { return write(infra::format_sse(json, event)); }
+
 void SseStream::end_with(std::string_view data, std::string_view event) {
   if (scope_.conclude()) write(infra::format_sse(data, event));
   scope_.end_stream();

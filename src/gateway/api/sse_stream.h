@@ -16,6 +16,7 @@ class SseStream {
 
   // False when the client has gone. `event` is the optional name of the event.
   bool send(const JsonObject& data, std::string_view event = "");
+  bool send_text(std::string_view json, std::string_view event = "");
   bool begun() const { return begun_; }
   // The last event, by which clients tell that the answer is whole or has failed, and the proper end. The event is sent only when the request has been
   // recorded; else the stream is cut.

@@ -130,7 +130,8 @@ class AnthropicDecoder final : public EventDecoder {
 
  protected:
   Status event(const infra::SseEvent& event, UpstreamAnswer& answer) override {
-    STOA_TRY(object, upstream_event(event.data));
+    JsonArena arena;
+    STOA_TRY(object, upstream_event(event.data, arena));
     const std::string_view type = upstream_text(object, "type");
     if (type == "error") return fail(stream_error(read_problem(object)));
     if (type == "message_start") {

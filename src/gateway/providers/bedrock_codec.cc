@@ -139,7 +139,8 @@ class BedrockDecoder final : public AwsStreamDecoder {
 
  protected:
   Status event(std::string_view name, std::string_view payload, UpstreamAnswer& answer) override {
-    STOA_TRY(object, upstream_event(payload));
+    JsonArena arena;
+    STOA_TRY(object, upstream_event(payload, arena));
     if (name == "contentBlockStart") return start(object, answer);
     if (name == "contentBlockDelta") return piece(object, answer);
     if (name == "contentBlockStop") return stop(object, answer);

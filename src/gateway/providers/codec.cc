@@ -149,8 +149,8 @@ std::optional<std::int64_t> upstream_count(const JsonObject& object, std::string
   return value ? *value : std::nullopt;
 }
 
-Result<JsonObject> upstream_event(std::string_view data) {
-  auto value = parse_json(data, {.max_bytes = EventDecoder::kMaxEvent});
+Result<JsonObject> upstream_event(std::string_view data, JsonArena& arena) {
+  auto value = parse_json(data, arena, {.max_bytes = EventDecoder::kMaxEvent});
   if (!value || !value->is_object()) return fail(ErrorCode::kUnavailable, "its stream holds an event that is no JSON object: '{}'", readable(data.substr(0, 80)));
   return std::move(value->get_object());
 }

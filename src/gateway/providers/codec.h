@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/json_arena.h"
 #include "base/result.h"
 #include "contracts/chat.h"
 #include "gateway/providers/provider.h"
@@ -83,8 +83,8 @@ std::string_view upstream_text(const JsonObject& object, std::string_view key);
 const JsonObject* upstream_object(const JsonObject& object, std::string_view key);
 // A count that makes sense: 0 to 10^12.
 std::optional<std::int64_t> upstream_count(const JsonObject& object, std::string_view key);
-// kUnavailable for what is no JSON object.
-Result<JsonObject> upstream_event(std::string_view data);
+// kUnavailable for what is no JSON object. It lives in `arena`.
+Result<JsonObject> upstream_event(std::string_view data, JsonArena& arena);
 
 // What an upstream calls its error, in the shapes that servers use: {"error": {"type", "code", "message"}}, {"error": "text"}, {"message"}, {"detail"}.
 struct UpstreamProblem {

@@ -184,7 +184,8 @@ class OpenAiDecoder final : public EventDecoder {
  protected:
   Status event(const infra::SseEvent& event, UpstreamAnswer& answer) override {
     if (event.data.starts_with("[DONE]")) return done(answer);
-    STOA_TRY(chunk, upstream_event(event.data));
+    JsonArena arena;
+    STOA_TRY(chunk, upstream_event(event.data, arena));
     if (find(chunk, "error") != nullptr) return fail(stream_error(read_problem(chunk)));
     if (upstream_text(chunk, "object") == "error") return fail(stream_error(read_problem(chunk)));
     if (const JsonObject* usage = upstream_object(chunk, "usage")) count(*usage, answer);

@@ -161,7 +161,8 @@ class VertexDecoder final : public EventDecoder {
 
  protected:
   Status event(const infra::SseEvent& event, UpstreamAnswer& answer) override {
-    STOA_TRY(chunk, upstream_event(event.data));
+    JsonArena arena;
+    STOA_TRY(chunk, upstream_event(event.data, arena));
     if (find(chunk, "error") != nullptr) return fail(stream_error(read_problem(chunk)));
     if (const JsonObject* usage = upstream_object(chunk, "usageMetadata")) count(*usage, answer);
     if (const JsonObject* feedback = upstream_object(chunk, "promptFeedback"); feedback != nullptr && !upstream_text(*feedback, "blockReason").empty())

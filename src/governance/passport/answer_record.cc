@@ -1,5 +1,6 @@
 #include "governance/passport/answer_record.h"
 
+#include "base/json_writer.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
 #include "infra/crypto/random.h"
@@ -9,30 +10,35 @@ namespace {
 
 constexpr std::size_t kSaltBytes = 16;
 
-JsonObject asked_json(const AnswerRecord& r) {
-  JsonArray groups;
-  for (const auto& group : r.principal.groups) groups.push_back(Json(group));
-  JsonArray decisions;
+void write_asked(JsonWriter& out, const AnswerRecord& r) {
+  const Principal& who = r.principal;
+  out.object().member("principal", who.id).member("tenant", who.tenant).member("project", who.project).member("user", who.user).member("role", who.role);
+  out.key("groups").array();
+  for (const auto& group : who.groups) out.text(group);
+  out.end_array().member("key", who.key).member("address", r.address).member("purpose", r.purpose);
+  out.key("decisions").array();
   for (const auto& d : r.decisions)
-    decisions.push_back(JsonObject{{"action", d.action}, {"resource", d.resource}, {"outcome", "allowed"}, {"rule", d.rule}, {"place", d.place}});
-  return {{"principal", r.principal.id}, {"tenant", r.principal.tenant}, {"project", r.principal.project}, {"user", r.principal.user}, {"role", r.principal.role},
-          {"groups", std::move(groups)}, {"key", r.principal.key}, {"address", r.address}, {"purpose", r.purpose}, {"decisions", std::move(decisions)}};
+    out.object().member("action", d.action).member("resource", d.resource).member("outcome", "allowed").member("rule", d.rule).member("place", d.place).end_object();
+  out.end_array().end_object();
 }
 
-JsonObject model_json(const AnswerModel& m) {
-  JsonObject parameters;
-  for (const auto& [name, value] : m.parameters) parameters[name] = value;
-  return {{"name", m.name}, {"target", m.target}, {"artifact", m.artifact}, {"adapter", JsonObject{{"base", m.base}, {"artifact", m.adapter_artifact}}}, {"parameters", std::move(parameters)},
-          {"prompt", JsonObject{{"template", m.prompt}, {"version", m.prompt_version}}}};
+void write_model(JsonWriter& out, const AnswerModel& m) {
+  out.object().member("name", m.name).member("target", m.target).member("artifact", m.artifact);
+  out.key("adapter").object().member("base", m.base).member("artifact", m.adapter_artifact).end_object();
+  out.key("parameters").object();
+  for (const auto& [name, value] : m.parameters) out.member(name, value);
+  out.end_object();
+  out.key("prompt").object().member("template", m.prompt).member("version", m.prompt_version).end_object().end_object();
 }
 
-JsonObject grounds_json(const AnswerRecord& r) {
-  JsonArray sources, citations;
+void write_grounds(JsonWriter& out, const AnswerRecord& r) {
+  out.object().member("mode", r.mode).key("sources").array();
   for (const auto& s : r.sources)
-    sources.push_back(JsonObject{{"document", s.document}, {"version", s.version}, {"chunk", s.chunk}, {"page", s.page}, {"readers", s.readers}});
+    out.object().member("document", s.document).member("version", s.version).member("chunk", s.chunk).member("page", s.page).member("readers", s.readers).end_object();
+  out.end_array().key("citations").array();
   for (const auto& c : r.citations)
-    citations.push_back(JsonObject{{"begin", c.begin}, {"end", c.end}, {"source", static_cast<std::int64_t>(c.source)}, {"from", c.from}, {"to", c.to}, {"quote", c.quote}});
-  return {{"mode", r.mode}, {"sources", std::move(sources)}, {"citations", std::move(citations)}};
+    out.object().member("begin", c.begin).member("end", c.end).member("source", c.source).member("from", c.from).member("to", c.to).member("quote", c.quote).end_object();
+  out.end_array().end_object();
 }
 
 }  // namespace
@@ -50,20 +56,25 @@ std::string salted_digest(std::string_view salt, std::string_view text) {
   return "sha256:" + infra::to_hex(hash.finish());
 }
 
+// Written without making values of JSON first, since every answer waits for it.
 std::string record_text(const AnswerRecord& r) {
+  constexpr std::size_t kUsual = 2048;
   const Usage& u = r.usage;
-  return dump_json(JsonObject{
-      {"id", r.id}, {"kind", r.kind}, {"time", to_rfc3339(r.started)}, {"request_id", r.request_id}, {"trace_id", r.trace_id},
-      {"asked_by", asked_json(r)},
-      {"model", model_json(r.model)},
-      {"grounds", grounds_json(r)},
-      {"guardrails", JsonObject{{"sentences_without_source_left_out", r.dropped_sentences}, {"error", r.error}}},
-      {"cache", JsonObject{{"prompt_tokens_reused", u.cached_tokens}}},
-      {"usage", JsonObject{{"prompt_tokens", u.prompt_tokens}, {"completion_tokens", u.completion_tokens}, {"reasoning_tokens", u.reasoning_tokens}}},
-      {"cost", JsonObject{{"micros", r.cost}, {"currency", r.currency}}},
-      {"duration", JsonObject{{"total_micros", r.duration_micros}, {"queue_micros", u.queue_micros}, {"first_token_micros", u.first_token_micros},
-                              {"compute_micros", u.compute_micros}}},
-      {"content", JsonObject{{"salt", r.salt}, {"question", r.question}, {"answer", r.answer}}}});
+  std::string text;
+  text.reserve(kUsual);
+  JsonWriter out(text);
+  out.object().member("id", r.id).member("kind", r.kind).member("time", to_rfc3339(r.started)).member("request_id", r.request_id).member("trace_id", r.trace_id);
+  write_asked(out.key("asked_by"), r);
+  write_model(out.key("model"), r.model);
+  write_grounds(out.key("grounds"), r);
+  out.key("guardrails").object().member("sentences_without_source_left_out", r.dropped_sentences).member("error", r.error).end_object();
+  out.key("cache").object().member("prompt_tokens_reused", u.cached_tokens).end_object();
+  out.key("usage").object().member("prompt_tokens", u.prompt_tokens).member("completion_tokens", u.completion_tokens).member("reasoning_tokens", u.reasoning_tokens).end_object();
+  out.key("cost").object().member("micros", r.cost).member("currency", r.currency).end_object();
+  out.key("duration").object().member("total_micros", r.duration_micros).member("queue_micros", u.queue_micros).member("first_token_micros", u.first_token_micros);
+  out.member("compute_micros", u.compute_micros).end_object();
+  out.key("content").object().member("salt", r.salt).member("question", r.question).member("answer", r.answer).end_object().end_object();
+  return text;
 }
 
 std::string record_digest(std::string_view text) { return "sha256:" + infra::sha256_hex(text); }

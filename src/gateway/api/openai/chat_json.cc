@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/json_writer.h"
 #include "base/utf8.h"
 #include "gateway/api/images.h"
 #include "gateway/api/openai/constraint_json.h"
@@ -301,14 +302,25 @@ JsonObject chat_role_chunk(const AnswerHead& head, int index, bool usage_later) 
   return chunk(head, index, std::move(delta), nullptr, nullptr, usage_later);
 }
 
-JsonObject chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& piece, bool usage_later) {
-  JsonObject delta;
-  if (!piece.reasoning.empty()) delta["reasoning_content"] = piece.reasoning;
-  JsonArray calls;
-  for (const ToolCallDelta& call : piece.tool_calls) calls.emplace_back(tool_call_delta_json(call));
-  if (!piece.text.empty() || (piece.reasoning.empty() && calls.empty())) delta["content"] = piece.text;
-  if (!calls.empty()) delta["tool_calls"] = std::move(calls);
-  return chunk(head, index, std::move(delta), logprobs_json(head, piece.logprobs), nullptr, usage_later);
+std::string chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& piece, bool usage_later) {
+  constexpr std::size_t kUsual = 320;
+  std::string text;
+  text.reserve(kUsual + piece.text.size());
+  JsonWriter out(text);
+  out.object().member("id", head.id).member("object", "chat.completion.chunk").member("created", head.created).member("model", head.model);
+  out.member("service_tier", tier_name(head.priority)).key("system_fingerprint").null();
+  out.key("choices").array().object().member("index", index).key("delta").object();
+  if (!piece.reasoning.empty()) out.member("reasoning_content", piece.reasoning);
+  if (!piece.text.empty() || (piece.reasoning.empty() && piece.tool_calls.empty())) out.member("content", piece.text);
+  if (!piece.tool_calls.empty()) {
+    out.key("tool_calls").array();
+    for (const ToolCallDelta& call : piece.tool_calls) out.raw(dump_json(tool_call_delta_json(call)));
+    out.end_array();
+  }
+  out.end_object().key("logprobs").raw(head.logprobs ? dump_json(logprobs_json(head, piece.logprobs)) : "null").key("finish_reason").null().end_object().end_array();
+  if (usage_later) out.key("usage").null();
+  out.end_object();
+  return text;
 }
 
 JsonObject chat_finish_chunk(const AnswerHead& head, int index, FinishReason reason, bool usage_later) {

@@ -50,7 +50,8 @@ JsonObject usage_json(const UsageReport& report);   // chat and completions
 JsonObject chat_json(const AnswerHead& head, const std::vector<Choice>& choices, const UsageReport& usage);
 // Chunks of a stream, in the order role, text..., finish, and (when asked) usage.
 JsonObject chat_role_chunk(const AnswerHead& head, int index, bool usage_later);
-JsonObject chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& delta, bool usage_later);
+// As text, since there is one for every token.
+std::string chat_text_chunk(const AnswerHead& head, int index, const ChatDelta& delta, bool usage_later);
 JsonObject chat_finish_chunk(const AnswerHead& head, int index, FinishReason reason, bool usage_later);
 JsonObject chat_usage_chunk(const AnswerHead& head, const UsageReport& usage);
 

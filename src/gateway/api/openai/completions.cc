@@ -38,7 +38,8 @@ Reply complete(const Dependencies& dependencies, RequestScope& scope) {
     std::size_t& offset = offsets[static_cast<std::size_t>(index)];
     return completion_chunk(head, index, delta, std::exchange(offset, offset + delta.text.size()), nullptr);
   };
-  AnswerEvents events{.opening = {}, .text = text, .finish = [&](int index, FinishReason finish) { return completion_chunk(head, index, {}, 0, &finish); }, .usage = {}};
+  AnswerEvents events{.opening = {}, .text = [&](int index, const ChatDelta& delta) { return dump_json(text(index, delta)); },
+                      .finish = [&](int index, FinishReason finish) { return completion_chunk(head, index, {}, 0, &finish); }, .usage = {}};
   if (call.echo)
     events.opening = [&](int index) { return text(index, {.text = generation.requests[static_cast<std::size_t>(index)].prompt, .logprobs = {}}); };
   if (call.include_usage) events.usage = [&](const UsageReport& report) { return completion_usage_chunk(head, report); };

@@ -17,7 +17,7 @@ Status stream_answer(RequestScope& scope, models::Generator& generator, const Ge
   std::string first;  // text of the first alternative
   const auto text = [&](int index, const ChatDelta& delta) {
     if (index == 0) first += delta.text;
-    return open(index) && stream.send(events.text(index, delta));
+    return open(index) && stream.send_text(events.text(index, delta));
   };
   const GenerationSink sink{.delta = text,
                             .done = [&](int index, const ChatOutcome& outcome) { return open(index) && stream.send(events.finish(index, outcome.finish)); }};

@@ -12,7 +12,7 @@ namespace stoa::gateway::openai {
 // The events of a streamed answer. Empty functions send nothing.
 struct AnswerEvents {
   std::function<JsonObject(int index)> opening;  // before the first text of an alternative
-  std::function<JsonObject(int index, const ChatDelta& delta)> text;
+  std::function<std::string(int index, const ChatDelta& delta)> text;  // as JSON
   std::function<JsonObject(int index, FinishReason finish)> finish;
   std::function<JsonObject(const UsageReport& usage)> usage;
 };

@@ -77,14 +77,14 @@ TEST(ChatJson, ToolCallsAndReasoning) {
   EXPECT_TRUE(message.at("content").is_null());
   EXPECT_EQ(message.at("reasoning_content"), "hm");
   EXPECT_EQ(dump_json(message.at("tool_calls")), R"([{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}])");
-  const JsonObject chunk = chat_text_chunk(kHead, 0, pieces[2], false).at("choices").as_array()[0].as_object().at("delta").as_object();
+  const JsonObject chunk = parse_json(chat_text_chunk(kHead, 0, pieces[2], false))->as_object().at("choices").as_array()[0].as_object().at("delta").as_object();
   EXPECT_FALSE(chunk.contains("content"));
   EXPECT_EQ(dump_json(chunk.at("tool_calls")), R"([{"index":0,"function":{"arguments":":1}"}},{"index":1,"id":"c2","type":"function","function":{"name":"g","arguments":"{}"}}])");
 }
 
 TEST(ChatJson, Chunks) {
   const auto choice = [](const JsonObject& chunk) { return chunk.at("choices").as_array()[0].as_object(); };
-  const JsonObject role = chat_role_chunk(kHead, 2, true), text = chat_text_chunk(kHead, 2, {.text = "a", .logprobs = {}}, false);
+  const JsonObject role = chat_role_chunk(kHead, 2, true), text = parse_json(chat_text_chunk(kHead, 2, {.text = "a", .logprobs = {}}, false))->as_object();
   EXPECT_EQ(role.at("object"), "chat.completion.chunk");
   EXPECT_TRUE(role.at("usage").is_null());
   EXPECT_FALSE(text.contains("usage"));
