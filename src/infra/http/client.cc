@@ -240,14 +240,15 @@ HttpClient::~HttpClient() = default;
 Result<int> HttpClient::stream(const HttpClientRequest& original, const HttpStream& stream) try {
   STOA_CHECK(check_request(original));
   STOA_TRY(url, parse_url(original.url));
-  HttpClientRequest request = original;
-  const Deadline total = Deadline::after(request.timeouts.total);
-  const bool may_follow = request.method == "GET" || request.method == "HEAD";
+  const HttpClientRequest* request = &original;  // not a copy: bodies can be large
+  std::optional<HttpClientRequest> elsewhere;    // as it is sent behind a redirect to another origin
+  const Deadline total = Deadline::after(original.timeouts.total);
+  const bool may_follow = original.method == "GET" || original.method == "HEAD";
   for (int hops = 0;; ++hops) {
     if (url.scheme != "http" && url.scheme != "https")
-      return fail(ErrorCode::kInvalidArgument, "URL '{}': only http and https are spoken here", request.url);
+      return fail(ErrorCode::kInvalidArgument, "URL '{}': only http and https are spoken here", original.url);
     if (impl_->options.guard) STOA_CHECK(impl_->options.guard->check_url(url));
-    const bool follow = may_follow && hops < request.max_redirects;
+    const bool follow = may_follow && hops < original.max_redirects;
     // A redirect that will be followed is not the answer: neither its head nor its body is shown.
     bool redirected = false;
     const HttpStream shown{
@@ -256,11 +257,11 @@ Result<int> HttpClient::stream(const HttpClientRequest& original, const HttpStre
           return redirected || !stream.on_head ? Status{} : stream.on_head(status, headers);
         },
         [&](std::string_view piece) { return !redirected && (!stream.on_data || stream.on_data(piece)); }};
-    Result<Impl::Outcome> outcome = impl_->once(request, url, shown, total);
+    Result<Impl::Outcome> outcome = impl_->once(*request, url, shown, total);
     if (outcome && outcome->untouched) {
-      if (!is_idempotent(request.method) && !request.repeatable)
+      if (!is_idempotent(original.method) && !original.repeatable)
         return fail(error(ErrorCode::kUnavailable, "{} closed the connection as the request was sent", url.authority()).with_hint("try again"));
-      outcome = impl_->once(request, url, shown, total);
+      outcome = impl_->once(*request, url, shown, total);
       if (outcome && outcome->untouched) return fail(ErrorCode::kUnavailable, "{} keeps closing the connection", url.authority());
     }
     if (!outcome) return fail(std::move(outcome).error());
@@ -270,9 +271,12 @@ Result<int> HttpClient::stream(const HttpClientRequest& original, const HttpStre
       return fail(ErrorCode::kUnavailable, "{} redirects from https to {}: refused", url.authority(), next.scheme);
     if (next.origin() != url.origin()) {
       HttpHeaders kept;
-      for (const auto& [name, value] : request.headers.all())
+      for (const auto& [name, value] : request->headers.all())
         if (is_harmless(name)) kept.add(name, value);
-      request.headers = std::move(kept);
+      HttpClientRequest next_request = *request;
+      next_request.headers = std::move(kept);
+      elsewhere = std::move(next_request);
+      request = &*elsewhere;
     }
     url = std::move(next);
   }

@@ -114,6 +114,7 @@ bool Connection::admit(const HttpRequest& request) {
 void Connection::close() {
   if (closed_) return;
   closed_ = true;
+  if (exchange_) exchange_->detach();  // its number may mean another socket as soon as this one is closed
   error_code ec;
   socket_.close(ec);
   wake_.cancel();
@@ -208,12 +209,14 @@ void Connection::begin(ExchangeOptions options) {
   answered_ = false;
   options.send_buffer = shared_.options.send_buffer;
   options.draining = &shared_.draining;
+  if (exchange_) exchange_->detach();
   // The loop outlives every handler: stop() joins the workers first.
   exchange_ = std::make_shared<Exchange>(options, [weak = weak_from_this(), &context = loop_.context] {
     asio::post(context, [weak] {
       if (const auto self = weak.lock()) self->pump();
     });
   });
+  if (!tls_) exchange_->attach(socket_.native_handle());
 }
 
 awaitable<void> Connection::answer(RequestParser& parser, const Router::Match& match) {

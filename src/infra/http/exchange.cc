@@ -1,6 +1,10 @@
 #include "infra/http/exchange.h"
 
+#include <charconv>
 #include <ctime>
+#include <iterator>
+
+#include <sys/socket.h>
 
 namespace stoa::infra {
 namespace {
@@ -52,6 +56,16 @@ void Exchange::append_head(int status, const HttpHeaders& headers, const std::st
   out_ += "\r\n";
 }
 
+// From the thread that has the bytes. An error shows again when the connection writes, which is prepared for it.
+void Exchange::push() {
+  constexpr auto kBurst = std::chrono::microseconds(100);  // pieces closer together are better sent as one
+  if (socket_ < 0 || in_flight_ > 0 || out_.empty()) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - std::exchange(pushed_, now) < kBurst) return;
+  const ssize_t sent = ::send(socket_, out_.data(), out_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent > 0) out_.erase(0, static_cast<std::size_t>(sent));
+}
+
 void Exchange::notify(std::unique_lock<std::mutex>& lock) {
   const bool wake = wake_ && !std::exchange(wake_pending_, true);
   lock.unlock();
@@ -65,6 +79,7 @@ void Exchange::send(HttpResponse response) {
   append_head(response.status, response.headers, fmt::format("Content-Length: {}\r\n", response.body.size()));
   if (!bodiless_) out_ += response.body;
   state_ = State::kFinished;
+  push();
   notify(lock);
 }
 
@@ -86,10 +101,15 @@ bool Exchange::write(std::string_view piece) {
   room_.wait(lock, ready);
   if (state_ != State::kStreaming || cancelled_.cancelled()) return false;
   if (piece.empty() || bodiless_) return true;
-  if (chunked_) out_ += fmt::format("{:x}\r\n", piece.size());
+  if (chunked_) {
+    char digits[16];
+    out_.append(digits, std::to_chars(digits, std::end(digits), piece.size(), 16).ptr);
+    out_ += "\r\n";
+  }
   out_ += piece;
   if (chunked_) out_ += "\r\n";
-  notify(lock);
+  push();
+  if (!out_.empty()) notify(lock);
   return true;
 }
 
@@ -98,6 +118,7 @@ void Exchange::finish() {
   if (state_ != State::kStreaming) return;
   if (chunked_ && !bodiless_) out_ += "0\r\n\r\n";
   state_ = State::kFinished;
+  push();
   notify(lock);
 }
 
@@ -140,6 +161,11 @@ void Exchange::sent() {
     in_flight_ = 0;
   }
   room_.notify_all();
+}
+
+void Exchange::detach() {
+  std::lock_guard lock(mutex_);
+  socket_ = -1;
 }
 
 void Exchange::gone() {

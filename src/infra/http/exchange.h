@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "infra/http/responder.h"
 
 namespace stoa::infra {
@@ -37,6 +38,10 @@ class Exchange final : public Responder {
   bool started() const override;
 
   // The connection's side, on its I/O thread.
+  // Where pieces may be written to at once, by the thread that has them: to wake this one for each would cost more than the piece. What the socket does
+  // not take, and what comes in a burst, goes the usual way. Until detach(), after which nothing touches the socket.
+  void attach(int socket) { socket_ = socket; }
+  void detach();
   enum class Next { kWait, kData, kDone, kAbort };
   Next take(std::string& out);       // kData: `out` holds the bytes to send
   void sent();                       // what take() gave is with the kernel
@@ -49,6 +54,7 @@ class Exchange final : public Responder {
   enum class State { kIdle, kStreaming, kFinished, kAborted };
   void append_head(int status, const HttpHeaders& headers, const std::string& framing);
   void notify(std::unique_lock<std::mutex>& lock);  // unlocks
+  void push();
 
   const ExchangeOptions options_;
   const std::function<void()> wake_;
@@ -60,6 +66,8 @@ class Exchange final : public Responder {
   bool keep_alive_ = true, chunked_ = false, bodiless_ = false, wake_pending_ = false;
   std::string out_;
   std::size_t in_flight_ = 0;
+  int socket_ = -1;  // -1: none that others than the connection may write to
+  SteadyTime pushed_{};
 
   std::mutex callback_mutex_;  // held while callbacks run, so that handler_returned() waits for them
   bool returned_ = false;

@@ -25,7 +25,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto kCancelCheck = std::chrono::milliseconds(50);
-constexpr std::size_t kReadSize = 64u << 10;
+constexpr std::size_t kReadSize = 16u << 10;  // every open stream has so much
 constexpr int kMaxLookups = 32;
 
 // getaddrinfo cannot be interrupted: it runs on a thread that is left alone when the time is up, so their number is limited.
