@@ -89,12 +89,13 @@ class Table:
 
     def streams(self):
         size = lambda side: 300 if side.name in ("LiteLLM", "Portkey") else 2000  # noqa: E731
-        results = self.alternate(lambda side: self.ask(side, chat(side, "answer-16", stream=True), requests=size(side), warmup=size(side) // 5))
+        those = [side for side in self.gateways if side.streams]
+        results = self.alternate(lambda side: self.ask(side, chat(side, "answer-16", stream=True), requests=size(side), warmup=size(side) // 5), those)
         for q, most in (("p50", 100), ("p99", 250)):
-            self.added(f"added time to the first token, {q}", lambda r, q=q: r["first"][q], results, most)
-        results = self.alternate(lambda side: self.ask(side, chat(side, "paced-200-2000", stream=True), requests=4, clients=2))
+            self.added(f"added time to the first token, {q}", lambda r, q=q: r["first"][q], results, most, gateways=those)
+        results = self.alternate(lambda side: self.ask(side, chat(side, "paced-200-2000", stream=True), requests=4, clients=2), those)
         for q in ("p50", "p99"):
-            self.added(f"added to each event of a stream, {q}", lambda r, q=q: r["frames"][q], results, 100)
+            self.added(f"added to each event of a stream, {q}", lambda r, q=q: r["frames"][q], results, 100, gateways=those)
 
     def many_streams(self, count=1000):
         side = self.stoa

@@ -24,6 +24,7 @@ policy "not-from-outside" { forbid model.use when not context.address within "12
 policy "stays-here" { forbid model.use when resource.kind == "target" and principal.groups has "clinic" and not resource.labels has "on_prem" }
 boundary "contractors" { for principal.groups has "contractors" at most model.list, document.read }
 """
+LIMITS = "limits: [{per: [user, key], requests_per_minute: 6000000, tokens_per_minute: 1000000000, concurrent: 4096}]\n"  # held against, never reached
 PRICE = "per_compute_second: 0\n    per_million_input_tokens: 1000000\n    per_million_cached_tokens: 500000\n    per_million_output_tokens: 2000000\n"
 
 
@@ -95,6 +96,7 @@ class Side:
     """One way to the upstream. Callers ask `port` with `headers` for the model `name(model)`."""
     name, version, process = "direct", "", None
     headers = ["Authorization: Bearer sk-none"]
+    streams = True
 
     def __init__(self, upstream):
         self.upstream, self.port = upstream, upstream.port
@@ -185,6 +187,7 @@ class LiteLlm(Side):
 
 class Portkey(Side):
     name, version = "Portkey", PORTKEY
+    streams = False  # with Node 20 it answers 500 to every request for a stream
 
     def __init__(self, upstream):
         super().__init__(upstream)
@@ -196,7 +199,7 @@ class Portkey(Side):
 
 
 class Stoa(Side):
-    """With what a team would have in force: keys, policies, a price, the ledger, traces, the audit log; the model is a route to a provider."""
+    """With what a team would have in force: keys, policies, limits, a price, the ledger, traces, the audit log; the model is a route to a provider."""
     name = "Stoa"
 
     def __init__(self, upstream, build, models, routes=None):
@@ -221,6 +224,8 @@ class Stoa(Side):
         self.wait_listening()
         (home / "rules.policy").write_text(POLICIES)
         self.cli("policies", "set", "team", home / "rules.policy")
+        (home / "limits.yaml").write_text(LIMITS)
+        self.cli("limits", "set", "team", home / "limits.yaml")
         for provider in ("up", "other"):
             # Each model twice: as what it is, and as what others fall back to.
             self.cli("providers", "add", provider, "--family", "openai", "--url", f"http://127.0.0.1:{upstream.port}/v1", *(word for model in models for word in ("--model", f"{model}=1000000")))
