@@ -79,7 +79,7 @@ def test_the_client_waits_for_a_place_and_gets_it(connect, limited):
     key, limit = limited
     limit("concurrent: 1")
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        patient = connect(api_key=key, max_retries=8)
+        patient = connect(api_key=key, max_retries=20)
         answers = list(pool.map(lambda _: patient.chat.completions.create(**ASKED).choices[0].finish_reason, range(3)))
     assert len(answers) == 3 and all(answers)
     impatient = connect(api_key=key)

@@ -32,7 +32,12 @@ Result<openai::ServedModel> model_of(const Dependencies& d, const RequestScope& 
   const std::string_view name = scope.request().path_param("name");
   const auto version = infra::find_value(scope.request().path_params, "version");
   if (version && *version != "1") return fail(error(ErrorCode::kNotFound, "the model '{}' has no version '{}', only '1'", name.substr(0, 200), version->substr(0, 40)));
-  return d.models.find(name, scope.principal().project);
+  STOA_TRY(model, d.models.find(name, scope.principal().project));
+  if (model.generator != nullptr) {
+    STOA_TRY(generator, d.models.generator(name, scope));  // with the project's cache before it
+    model.generator = std::move(generator);
+  }
+  return std::move(model);
 }
 
 JsonObject tensor_json(std::string_view name, std::string_view datatype, JsonArray shape) { return {{"name", name}, {"datatype", datatype}, {"shape", std::move(shape)}}; }
