@@ -159,12 +159,26 @@ TEST(PolicyParser, FilesAreRead) {
   EXPECT_EQ(read_policies(STOA_SOURCE_DIR "/share/roles.policy", {.max_bytes = 100}).error().code, ErrorCode::kTooLarge);
 }
 
+TEST(PolicyParser, ReadsAConditionByItself) {
+  EXPECT_TRUE(parse_condition(R"(context.data_class == "restricted" and not context.tags has "team=lab")", "rule"));
+  const auto check = [](std::string_view text, std::string_view said) {
+    const auto condition = parse_condition(text, "rule");
+    ASSERT_FALSE(condition) << text;
+    EXPECT_NE(condition.error().message.find(said), std::string::npos) << condition.error().message;
+  };
+  check("", "rule:1:1");
+  check("context.tokens > 1 }", "the end of the condition");
+  check("context.token > 1", "context.token");
+  check("context.tokens > \"1\"", "rule:1");
+  check("\xff", "UTF-8");
+}
+
 TEST(PolicyAttributes, TheTableIsInOrder) {
   for (std::size_t i = 0; i < attribute_table().size(); ++i) {
     EXPECT_EQ(static_cast<std::size_t>(attribute_table()[i].attribute), i);
     EXPECT_EQ(find_attribute(attribute_table()[i].name), &attribute_table()[i]);
   }
-  EXPECT_EQ(attribute_table().size(), static_cast<std::size_t>(Attribute::kContextTls) + 1);
+  EXPECT_EQ(attribute_table().size(), static_cast<std::size_t>(Attribute::kContextTokens) + 1);
   EXPECT_LE(action_table().size(), 64U);  // bits of ActionSet::mask
 }
 
