@@ -44,7 +44,7 @@ def end(process):
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=120)  # a journal may have to be carried over
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -257,10 +257,12 @@ class Load:
 
     def __init__(self, build):
         self.program = build / "bench" / "gateway" / "gateway_load"
+        self.begun = 0
         FOLDER.mkdir(parents=True, exist_ok=True)
 
     def begin(self, side, body, **options):
-        file = FOLDER / f"body-{side.name}.json"
+        self.begun += 1  # two at a time do not share a body
+        file = FOLDER / f"body-{self.begun % 8}.json"
         file.write_text(json.dumps(body))
         words = [self.program, "--port", side.port, "--body", file]
         for header in side.headers:

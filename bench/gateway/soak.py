@@ -69,7 +69,7 @@ def soak(minutes):
                 harness.say(f"{(time.monotonic() - before) / 60:.0f} min: {memory[-1]:.1f} MB")
             time.sleep(min(10, minutes * 60 / 24))
         results = [load.end(run) for run in runs]
-        time.sleep(3)  # the ledger's rows are carried over behind the answers
+        stoa.stop()  # which carries over what was written behind the answers
         count, differing, examples = compare(upstream, {key: value for file in records for key, value in record_of(file).items()}, ledger_of(stoa.home))
         for example in examples:
             harness.say(f"ledger and upstream differ: {example}")
