@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kMaxKey = governance::kMaxJwt;
 constexpr std::string_view kKeyHeader = "x-api-key";
 constexpr std::string_view kPublic = "public: ";
+constexpr int kCrowdedRetry = 5;  // seconds
 constexpr std::size_t kMostDecisions = 16;  // that an answer's record lists
 constexpr std::string_view kRetrieve = "document.retrieve";  // in the audit log: text of documents was shown
 const std::vector<double> kSeconds{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
@@ -39,8 +40,7 @@ bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <
 
 Status read_data_class(std::string_view header, Origin& origin) {
   constexpr std::size_t kMost = 64;
-  const auto allowed = [](char c) { return (is_alphanumeric(c) && !(c >= 'A' && c <= 'Z')) || c == '.' || c == '_' || c == '-'; };
-  if (header.size() > kMost || !std::ranges::all_of(header, allowed))
+  if (header.size() > kMost || header.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") != std::string_view::npos)
     return fail(error(ErrorCode::kInvalidArgument, "the header {} has to be at most {} lower-case letters, digits and ._-", kDataClassHeader, kMost).with_param(std::string(kDataClassHeader)));
   origin.data_class = header;
   return {};
@@ -55,7 +55,7 @@ Status read_tags(std::string_view header, Origin& origin) {
     const auto comma = header.find(',');
     std::string_view tag = header.substr(0, comma);
     header = comma == std::string_view::npos ? std::string_view() : header.substr(comma + 1);
-    while (tag.starts_with(' ')) tag.remove_prefix(1);
+    tag.remove_prefix(std::min(tag.find_first_not_of(' '), tag.size()));
     while (tag.ends_with(' ')) tag.remove_suffix(1);
     const auto equals = tag.find('=');
     if (equals == std::string_view::npos || !word(tag.substr(0, equals)) || !word(tag.substr(equals + 1)) || origin.tags.size() == kMostTags)
@@ -168,6 +168,8 @@ bool RequestScope::may(governance::Action action, const governance::Resource& re
 
 Status RequestScope::reserve(std::string_view kind, std::string_view model, const Usage& estimate, std::span<const std::string> targets) {
   Span span = call_.span("cost reserve");
+  if (const auto* behind = pipeline_.parts_.behind; behind != nullptr && behind->crowded())  // what is done has to be recorded: refused before, not after
+    return fail(error(ErrorCode::kUnavailable, "more is asked than this server can record").with_hint("try again in a few seconds").with_retry_after(kCrowdedRetry));
   governance::Money cost = 0;
   for (const std::string& target : targets) {
     STOA_TRY(one, pipeline_.parts_.ledger.prices().cost(target, estimate));
@@ -235,12 +237,7 @@ void RequestScope::start_stream(std::string_view type) {
 }
 
 bool RequestScope::write(std::string_view piece) { return responder_.write(piece); }
-void RequestScope::end_stream() {
-  if (conclude())
-    responder_.finish();
-  else
-    responder_.abort();
-}
+void RequestScope::end_stream() { conclude() ? responder_.finish() : responder_.abort(); }
 
 // The record of the answer as text; empty when there was none.
 std::string RequestScope::answer_record() {

@@ -94,6 +94,10 @@ class FileJournal final : public Journal {
   }
 
   std::uint64_t last() const override { return last_.load(std::memory_order_acquire); }
+  bool crowded() const override {
+    std::lock_guard lock(mutex_);
+    return waiting_bytes() > options_.max_bytes / 2;
+  }
   std::uint64_t released() const override { return released_.load(std::memory_order_acquire); }
 
   Result<JournalBatch> next(std::size_t max_bytes) override {
@@ -287,7 +291,7 @@ class FileJournal final : public Journal {
   const fs::path folder_;
   const JournalOptions options_;
   std::unique_ptr<File> lock_;
-  std::mutex mutex_;  // of everything below, but for sync_mutex_
+  mutable std::mutex mutex_;  // of everything below, but for sync_mutex_
   std::condition_variable wake_;
   std::deque<Segment> segments_;  // by position; the last one is written to
   std::atomic<std::uint64_t> last_{0}, released_{0};

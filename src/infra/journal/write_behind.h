@@ -54,6 +54,8 @@ class WriteBehind {
   Status catch_up();
   std::uint64_t appended() const { return journal_->last(); }     // records, from the beginning of all time
   std::uint64_t carried() const { return journal_->released(); }  // of these
+  // Work whose records may not find room any more had better not begin.
+  bool crowded() const { return journal_->crowded(); }
   std::uint64_t waiting() const { return journal_->last() - journal_->released(); }
 
  private:
