@@ -114,6 +114,24 @@ def test_changes_hold_at_once_and_can_be_taken_back(server, admin, connect, limi
     assert server.cli("limits", "list", key=key).returncode == 0 and server.cli("limits", "remove", "test", key=key, check=False).returncode == 4, "a developer sees, and changes nothing"
 
 
+def test_a_restart_gives_nothing_back(server, connect, limited):
+    key, limit = limited
+    limit("requests_per_minute: 2")
+    client = connect(api_key=key)
+    for _ in range(2):
+        client.chat.completions.create(**ASKED)
+
+    def refusal():
+        with pytest.raises(openai.RateLimitError) as refused:
+            client.chat.completions.create(**ASKED)
+        return refused.value.code, refused.value.message.partition(";")[0]
+
+    before = refusal()
+    server.kill()
+    server.start()
+    assert refusal() == before and "limit of 2 requests a minute" in before[1]
+
+
 def test_what_is_wrong_is_said_with_its_place(server, admin, tmp_path):
     file = tmp_path / "wrong.yaml"
     for text, message in (("limits: []", "1 to 64"), ("limits:\n  - {per: moon, concurrent: 1}", "x:2: 'moon'"), ("limits: [{requests_per_minuet: 1}]", "requests_per_minute")):

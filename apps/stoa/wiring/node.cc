@@ -174,6 +174,7 @@ Status Node::Parts::open_stores() {
     if (const auto kept_up = checkpoints->keep_up(); !kept_up) log_error("no checkpoint of the audit log was made", kept_up.error());
   });
   STOA_CHECK(installation.behind->start());
+  STOA_CHECK(limits->refill(*ledger));
   feedback::TraceOptions trace_options;
   trace_options.retention_days = static_cast<int>(config.trace.retention_days);
   STOA_TRY(trace_store, feedback::TraceStore::open(*installation.database, *protection.sealer, metrics, trace_options));

@@ -204,6 +204,7 @@ Result<governance::Money> RequestScope::settle(const Usage& usage, std::string_v
 
 Status RequestScope::charge(const ChatCharge& charge) {
   STOA_TRY(reservation, pipeline_.parts_.ledger.reserve(call_, fmt::format("{}.{}{}", finished_.kind, charge.what, ++charges_), charge.target, 0));
+  reservation.asked_for(finished_.model);
   STOA_TRY(cost, settled(reservation, charge.usage));
   charged_ += cost;
   return {};

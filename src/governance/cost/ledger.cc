@@ -16,7 +16,7 @@ constexpr std::string_view kRequests = "req";  // ids of requests
 
 // In the journal. Stored there: must not change.
 constexpr std::uint8_t kJournalKind = 2;
-constexpr std::int64_t kPackedForm = 2, kFormWithoutTags = 1;
+constexpr std::int64_t kPackedForm = 3, kFormWithoutTags = 1, kFormWithoutKeys = 2;
 
 constexpr infra::Migration kMigrations[] = {{1, R"sql(
   CREATE TABLE usage_ledger (
@@ -34,6 +34,10 @@ constexpr infra::Migration kMigrations[] = {{1, R"sql(
                                              {3, R"sql(
   ALTER TABLE usage_ledger ADD COLUMN price_class TEXT NOT NULL DEFAULT 'standard';
   ALTER TABLE usage_ledger ADD COLUMN tags TEXT NOT NULL DEFAULT '';
+)sql"},
+                                             {4, R"sql(
+  ALTER TABLE usage_ledger ADD COLUMN api_key TEXT NOT NULL DEFAULT '';
+  ALTER TABLE usage_ledger ADD COLUMN asked TEXT NOT NULL DEFAULT '';
 )sql"}};
 
 // The first microsecond of the calendar month (UTC) that `time` falls in.
@@ -61,6 +65,10 @@ template <class Row, class Text>
 void each_later_member(Row& row, const Text& text) {
   for (auto* member : {&row.price_class, &row.tags}) text(*member);
 }
+template <class Row, class Text>
+void each_latest_member(Row& row, const Text& text) {
+  for (auto* member : {&row.key, &row.asked}) text(*member);
+}
 
 std::string pack(const UsageRow& row) {
   infra::Packer packer;
@@ -68,6 +76,7 @@ std::string pack(const UsageRow& row) {
   const auto text = [&](const std::string& member) { packer.add(member); };
   each_member(row, text, [&](std::int64_t number) { packer.add(number); });
   each_later_member(row, text);
+  each_latest_member(row, text);
   return packer.text();
 }
 
@@ -82,13 +91,14 @@ Result<UsageRow> unpack(ByteSpan record) {
     row.price_class = price_class_name(PriceClass::kStandard);
   else
     each_later_member(row, text);
+  if (form == kPackedForm) each_latest_member(row, text);
   STOA_CHECK(unpacker.finish("usage row"));
-  if (form != kPackedForm && form != kFormWithoutTags) return fail(ErrorCode::kDataLoss, "a usage row of the journal has the unknown form {}", form);
+  if (form < kFormWithoutTags || form > kPackedForm) return fail(ErrorCode::kDataLoss, "a usage row of the journal has the unknown form {}", form);
   return row;
 }
 
 constexpr const char* kColumns = "request, kind, model, principal, tenant, project, time, input_tokens, cached_tokens, output_tokens, compute_micros, cost, "
-                                 "price_class, tags";
+                                 "price_class, tags, api_key, asked";
 
 // The first row of a request and kind counts.
 Status insert(infra::SqlTransaction& transaction, const UsageRow& row) {
@@ -96,7 +106,8 @@ Status insert(infra::SqlTransaction& transaction, const UsageRow& row) {
   const auto text = [&](const std::string& member) { params.emplace_back(member); };
   each_member(row, text, [&](std::int64_t number) { params.emplace_back(number); });
   each_later_member(row, text);
-  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO usage_ledger ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", kColumns), params));
+  each_latest_member(row, text);
+  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO usage_ledger ({}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING", kColumns), params));
   static_cast<void>(added);
   return {};
 }
@@ -124,7 +135,9 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   amount_ = other.amount_;
   kind_ = std::move(other.kind_);
   model_ = std::move(other.model_);
+  asked_ = std::move(other.asked_);
   principal_ = std::move(other.principal_);
+  key_ = std::move(other.key_);
   tenant_ = std::move(other.tenant_);
   project_ = std::move(other.project_);
   request_ = std::move(other.request_);
@@ -209,7 +222,9 @@ Result<Reservation> Ledger::reserve(const Call& call, std::string_view kind, std
   reservation.amount_ = estimate;
   reservation.kind_ = kind;
   reservation.model_ = model;
+  reservation.asked_ = model;
   reservation.principal_ = call.principal.id;
+  reservation.key_ = call.principal.key;
   reservation.tenant_ = call.principal.tenant;
   reservation.project_ = call.principal.project;
   reservation.request_ = call.request_id;
@@ -252,7 +267,8 @@ Result<Money> Ledger::settle(Reservation& reservation, const Usage& usage, const
   STOA_TRY(cost, prices_.cost(reservation.model_, usage, reservation.price_class_));
   const UsageRow row{reservation.request_, reservation.kind_, reservation.model_, reservation.principal_, reservation.tenant_, reservation.project_,
                      clock_.now(), usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.compute_micros, cost,
-                     std::string(price_class_name(reservation.price_class_)), reservation.tags_};
+                     std::string(price_class_name(reservation.price_class_)), reservation.tags_, reservation.key_,
+                     reservation.asked_ == reservation.model_ ? "" : reservation.asked_};
   const std::string key = key_of(row.request, row.kind);
   {
     std::lock_guard lock(mutex_);
@@ -345,9 +361,30 @@ Result<std::vector<UsageRow>> Ledger::rows(std::string_view request) {
   for (const auto& row : found) {
     UsageRow& item = rows.emplace_back();
     STOA_CHECK(row.read(item.request, item.kind, item.model, item.principal, item.tenant, item.project, item.time, item.input_tokens, item.cached_tokens,
-                        item.output_tokens, item.compute_micros, item.cost, item.price_class, item.tags));
+                        item.output_tokens, item.compute_micros, item.cost, item.price_class, item.tags, item.key, item.asked));
   }
   return rows;
+}
+
+// Project by project, so that the index on them and time serves. What other targets did besides a request has kinds with a dot, and is no request of its own.
+Status Ledger::recent(Micros from, Micros span, const std::function<void(const RecentUse&)>& each) {
+  if (span <= 0) return fail(ErrorCode::kInvalidArgument, "a span of time is longer than nothing: {}", span);
+  STOA_CHECK(catch_up());
+  return database_.for_each(R"sql(
+  WITH RECURSIVE projects (id) AS (SELECT MIN(project) FROM usage_ledger
+    UNION ALL SELECT (SELECT MIN(project) FROM usage_ledger WHERE project > projects.id) FROM projects WHERE projects.id IS NOT NULL)
+  SELECT time / ? AS number, project, principal, api_key, CASE asked WHEN '' THEN model ELSE asked END AS named,
+    SUM(instr(kind, '.') = 0), SUM(CASE instr(kind, '.') WHEN 0 THEN input_tokens + output_tokens ELSE 0 END), SUM(cost)
+  FROM projects CROSS JOIN usage_ledger ON project = projects.id AND time >= ?
+  WHERE kind NOT IN ('ingest', 'mirror') GROUP BY number, project, principal, api_key, named ORDER BY number, project, principal, api_key, named)sql",
+                            {span, from}, [&](const infra::SqlRow& row) -> Result<bool> {
+                              RecentUse use;
+                              std::int64_t number = 0;
+                              STOA_CHECK(row.read(number, use.project, use.principal, use.key, use.model, use.requests, use.tokens, use.cost));
+                              use.until = (number + 1) * span;
+                              each(use);
+                              return true;
+                            });
 }
 
 }  // namespace stoa::governance

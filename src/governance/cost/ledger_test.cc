@@ -33,6 +33,7 @@ PriceBook book() { return *PriceBook::parse(kPrices, "prices.yaml"); }
 Call call_of(std::string request, std::string project = "p1") {
   Call call;
   call.principal.id = "key_1";
+  call.principal.key = "key_secret";
   call.principal.tenant = "t1";
   call.principal.project = std::move(project);
   call.request_id = std::move(request);
@@ -121,7 +122,29 @@ TEST_P(LedgerContract, WhoDidTheWorkIsPricedAndRecorded) {
   ASSERT_TRUE(reserved);
   reserved->done_by("far/best");
   EXPECT_EQ(*ledger_->settle(*reserved, {.completion_tokens = 3}), 27);
-  EXPECT_EQ(ledger_->rows("req_1")->front().model, "far/best");
+  const UsageRow row = ledger_->rows("req_1")->front();
+  EXPECT_EQ(std::tie(row.model, row.asked, row.key), std::make_tuple("far/best", "route", "key_secret"));
+  ASSERT_TRUE(spend("req_2", 7, 10, "p2"));
+  EXPECT_EQ(ledger_->rows("req_2")->front().asked, "") << "the model's own name is not kept twice";
+}
+
+TEST_P(LedgerContract, TellsWhatWasUsedLately) {
+  const auto recent = [&](Micros from) {
+    std::string all;
+    EXPECT_TRUE(ledger_->recent(from, INT64_MAX / 4, [&](const RecentUse& use) { all += fmt::format("{} {} {} {}: {} {} {}\n", use.project, use.principal, use.key, use.model, use.requests, use.tokens, use.cost); }));
+    return all;
+  };
+  EXPECT_EQ(recent(0), "");
+  ASSERT_TRUE(spend("req_1", 5) && spend("req_2", 7) && spend("req_3", 1, 10, "p2"));
+  auto hedge = ledger_->reserve(call_of("req_1"), "chat.hedge1", "far/best", 10);
+  ASSERT_TRUE(hedge);
+  hedge->asked_for("local");
+  ASSERT_TRUE(ledger_->settle(*hedge, {.completion_tokens = 3}));
+  auto ingest = ledger_->reserve(call_of("job_1"), "ingest", "local", 10);
+  ASSERT_TRUE(ingest && ledger_->settle(*ingest, {.compute_micros = 9}));
+  EXPECT_EQ(recent(0), "p1 key_1 key_secret local: 2 0 39\np2 key_1 key_secret local: 1 0 1\n");
+  EXPECT_EQ(recent(ledger_->rows("job_1")->front().time + 1), "");
+  EXPECT_FALSE(ledger_->recent(0, 0, [](const RecentUse&) {}));
 }
 
 TEST_P(LedgerContract, GivesBackWhatIsNotSettled) {

@@ -19,6 +19,7 @@ class Bucket {
   // Of what was taken. Never below nothing: what has come back by itself meanwhile is not given twice.
   void give_back(std::int64_t n) { used_ = used_ > n ? used_ - n : 0; }
 
+  bool begun() const { return at_ > 0; }  // drained before
   std::int64_t used() const { return used_; }  // above the amount when more was used than had been set aside
   std::int64_t left(std::int64_t amount) const { return used_ < amount ? amount - used_ : 0; }
   // Until `n` would fit, and until nothing is used any more.

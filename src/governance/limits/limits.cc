@@ -18,10 +18,6 @@ struct ProjectLimits {
   std::vector<NamedRule> rules;
 };
 
-struct Limits::State {
-  std::map<std::string, std::shared_ptr<const ProjectLimits>, std::less<>> projects;  // those with limits of their own
-  std::shared_ptr<const ProjectLimits> others;                                        // of all the rest
-};
 
 struct LimitCounter {
   std::array<Bucket, kBuckets> buckets;
@@ -30,6 +26,10 @@ struct LimitCounter {
   std::array<std::int64_t, kBuckets> amounts{};  // that held last
   std::string project, limits, who;
   std::size_t number = 0;
+};
+
+struct LimitedCaller {
+  std::string_view project, principal, key, model;  // the key may be empty
 };
 
 struct LimitShard {
@@ -42,10 +42,22 @@ struct LimitShard {
   Micros swept = 0;
 };
 
+struct Limits::State {
+  std::map<std::string, std::shared_ptr<const ProjectLimits>, std::less<>> projects;  // those with limits of their own
+  std::shared_ptr<const ProjectLimits> others;                                        // of all the rest
+
+  const std::shared_ptr<const ProjectLimits>& of(std::string_view project) const {
+    const auto own = projects.find(project);
+    return own == projects.end() ? others : own->second;
+  }
+  bool any_of(Micros period) const;
+};
+
 namespace {
 
 constexpr std::size_t kShards = 64, kMaxNames = 32, kMaxName = 64;
 constexpr Micros kSecond = 1'000'000, kSweep = kSecond;
+constexpr int kRefilled = 2, kRefillSpans = 60;  // periods that are read, and spans of a period
 constexpr std::array<LimitKind, kBuckets> kBucketKinds{LimitKind::kRequests, LimitKind::kTokens, LimitKind::kMoneyHour, LimitKind::kMoneyDay};
 
 using Wanted = std::array<std::int64_t, kBuckets>;
@@ -67,6 +79,12 @@ void drain(LimitCounter& counter, const LimitRule& rule, Micros now) {
     }
 }
 
+bool has_period(const LimitRule& rule, Micros period) {
+  for (std::size_t i = 0; i < kBuckets; ++i)
+    if (rule.amounts[i] > 0 && limit_unit(kBucketKinds[i]).period == period) return true;
+  return false;
+}
+
 // Forgets what nobody uses any more.
 void sweep(LimitShard& shard, Micros now) {
   shard.swept = now;
@@ -81,12 +99,12 @@ void sweep(LimitShard& shard, Micros now) {
   });
 }
 
-std::string who_of(const LimitRule& rule, const Call& call, std::string_view model) {
+std::string who_of(const LimitRule& rule, const LimitedCaller& caller) {
   std::string who;
   const auto add = [&](std::string_view part) { who.append(who.empty() ? "" : " ").append(part); };
-  if (rule.user) add(call.principal.id);
-  if (rule.key) add(call.principal.key.empty() ? call.principal.id : call.principal.key);
-  if (rule.model) add(model);
+  if (rule.user) add(caller.principal);
+  if (rule.key) add(caller.key.empty() ? caller.principal : caller.key);
+  if (rule.model) add(caller.model);
   return who;
 }
 
@@ -110,6 +128,11 @@ void tighten(LimitState::Amount& state, const Bucket& bucket, LimitKind kind, st
 }
 
 }  // namespace
+
+bool Limits::State::any_of(Micros period) const {
+  const auto has = [&](const std::shared_ptr<const ProjectLimits>& limits) { return std::ranges::any_of(limits->rules, [&](const NamedRule& named) { return has_period(named.rule, period); }); };
+  return has(others) || std::ranges::any_of(projects, [&](const auto& own) { return has(own.second); });
+}
 
 TextKind limit_texts() {
   return {.noun = "limits", .component = "governance/limits", .table = "limit_texts", .read = Action::kUsageRead, .manage = Action::kBudgetManage, .max_names = kMaxNames, .check_name = check_name,
@@ -214,34 +237,80 @@ void Limits::read_state(LimitTicket& ticket) const {
   if (state.requests.limit > 0 || state.tokens.limit > 0) ticket.state_ = state;
 }
 
+// Calls use(shard, counter) with the counter that the rule has for the caller, under the lock of its shard.
+template <class Use>
+Status Limits::with_counter(const NamedRule& named, const LimitedCaller& caller, Micros now, const Use& use) {
+  const std::string_view project = named.rule.installation ? std::string_view() : caller.project;
+  std::string who = who_of(named.rule, caller);
+  const std::string key = fmt::format("{}\n{}\n{}\n{}", project, named.limits, named.number, who);
+  LimitShard& shard = shards_[std::hash<std::string_view>{}(key) % kShards];
+  std::lock_guard lock(shard.mutex);
+  auto found = shard.counters.find(key);
+  if (found == shard.counters.end()) {
+    constexpr std::size_t kMost = kMaxCounters / kShards;
+    if (shard.counters.size() >= kMost && now - shard.swept >= kSweep) sweep(shard, now);
+    if (shard.counters.size() >= kMost) return fail(error(ErrorCode::kResourceExhausted, "more callers are limited than this server can count").with_retry_after(1));
+    LimitCounter counter;
+    counter.project = project;
+    counter.limits = named.limits;
+    counter.number = named.number;
+    counter.who = std::move(who);
+    found = shard.counters.emplace(key, std::move(counter)).first;
+  }
+  use(shard, found->second);
+  return {};
+}
+
 // Finds the counters of the rules that hold for the request.
 Status Limits::begin(LimitTicket& ticket, const Call& call, std::string_view model) {
-  const auto state = live_->current();
-  const auto own = state->projects.find(call.principal.project);
-  ticket.limits_ = own == state->projects.end() ? state->others : own->second;
+  ticket.limits_ = live_->current()->of(call.principal.project);
   ticket.owner_ = this;
   const Micros now = clock_.now();
+  const LimitedCaller caller{.project = call.principal.project, .principal = call.principal.id, .key = call.principal.key, .model = model};
   for (const NamedRule& named : ticket.limits_->rules) {
-    if (!named.rule.applies(model, call.principal.id)) continue;
-    const std::string project = named.rule.installation ? "" : call.principal.project;
-    std::string who = who_of(named.rule, call, model);
-    const std::string key = fmt::format("{}\n{}\n{}\n{}", project, named.limits, named.number, who);
-    LimitShard& shard = shards_[std::hash<std::string_view>{}(key) % kShards];
-    std::lock_guard lock(shard.mutex);
-    auto found = shard.counters.find(key);
-    if (found == shard.counters.end()) {
-      constexpr std::size_t kMost = kMaxCounters / kShards;
-      if (shard.counters.size() >= kMost && now - shard.swept >= kSweep) sweep(shard, now);
-      if (shard.counters.size() >= kMost) return fail(error(ErrorCode::kResourceExhausted, "more callers are limited than this server can count").with_retry_after(1));
-      LimitCounter counter;
-      counter.project = project;
-      counter.limits = named.limits;
-      counter.number = named.number;
-      counter.who = std::move(who);
-      found = shard.counters.emplace(key, std::move(counter)).first;
-    }
-    ++found->second.holds;
-    ticket.holds_.push_back({.shard = &shard, .counter = &found->second, .rule = &named});
+    if (!named.rule.applies(model, caller.principal)) continue;
+    STOA_CHECK(with_counter(named, caller, now, [&](LimitShard& shard, LimitCounter& counter) {
+      ++counter.holds;
+      ticket.holds_.push_back({.shard = &shard, .counter = &counter, .rule = &named});
+    }));
+  }
+  return {};
+}
+
+// A bucket of a caller who takes all there is never empties, so what it holds is not to be seen from what was used in any time: it begins full.
+void Limits::take_recent(const State& state, const RecentUse& use, Micros period, Micros from, Micros now) {
+  const auto limits = state.of(use.project);
+  const LimitedCaller caller{.project = use.project, .principal = use.principal, .key = use.key, .model = use.model};
+  const Wanted used = wanted(use.requests, use.tokens, use.cost);
+  for (const NamedRule& named : limits->rules) {
+    if (!has_period(named.rule, period) || !named.rule.applies(use.model, use.principal)) continue;
+    const auto taken = with_counter(named, caller, now, [&](LimitShard&, LimitCounter& counter) {
+      for (std::size_t i = 0; i < kBuckets; ++i) {
+        const std::int64_t amount = named.rule.amounts[i];
+        if (amount == 0 || limit_unit(kBucketKinds[i]).period != period) continue;
+        Bucket& bucket = counter.buckets[i];
+        if (!bucket.begun()) {
+          bucket.drain(amount, period, from);
+          bucket.take(amount);
+        }
+        bucket.drain(amount, period, std::min(use.until, now));
+        bucket.take(std::min(used[i], bucket.left(amount)));  // not more than all: what was used may be from before the limit
+        counter.amounts[i] = amount;
+      }
+    });
+    if (!taken) return;  // as many as can be counted
+  }
+}
+
+Status Limits::refill(Ledger& ledger) {
+  const auto state = live_->current();
+  const Micros now = clock_.now();
+  Micros done = 0;
+  for (const LimitKind kind : kBucketKinds) {  // in the order of their periods
+    const Micros period = limit_unit(kind).period, from = now - kRefilled * period;
+    if (period == done || !state->any_of(period)) continue;
+    done = period;
+    STOA_CHECK(ledger.recent(from, period / kRefillSpans, [&](const RecentUse& use) { take_recent(*state, use, period, from, now); }));
   }
   return {};
 }
@@ -307,9 +376,8 @@ Status Limits::take(LimitTicket& ticket, const Call& call, std::string_view mode
 
 std::vector<Limits::Standing> Limits::standings(std::string_view project) {
   constexpr std::size_t kMost = 1000;
-  const auto state = live_->current();
-  const auto own = state->projects.find(project);
-  const auto& rules = (own == state->projects.end() ? state->others : own->second)->rules;
+  const auto limits = live_->current()->of(project);
+  const auto& rules = limits->rules;
   const Micros now = clock_.now();
   std::vector<Standing> all;
   for (std::size_t s = 0; s < kShards; ++s) {

@@ -15,7 +15,7 @@
 
 #include "base/metrics.h"
 #include "contracts/call.h"
-#include "governance/cost/prices.h"
+#include "governance/cost/ledger.h"
 #include "governance/limits/bucket.h"
 #include "governance/limits/limit_rules.h"
 #include "governance/versions/live_texts.h"
@@ -34,6 +34,7 @@ struct LimitState {
 };
 
 struct LimitCounter;
+struct LimitedCaller;
 struct LimitShard;
 struct NamedRule;
 struct ProjectLimits;
@@ -70,7 +71,7 @@ class LimitTicket {
   std::optional<LimitState> state_;
 };
 
-// Thread-safe. What is used is kept in memory, in shards with a lock each: a restart begins with nothing used, and processes on one store count for
+// Thread-safe. What is used is kept in memory, in shards with a lock each, and filled from the ledger at start; processes on one store count for
 // themselves. What is passed by reference outlives the object, and the object its tickets.
 class Limits {
  public:
@@ -81,6 +82,10 @@ class Limits {
 
   // Reading needs usage.read, changing budget.manage; the installation's are the local operator's.
   VersionedTexts& texts() { return *texts_; }
+
+  // Takes what callers used lately from the limits that hold, before the first take(): what was used before two periods of a limit is taken to have been
+  // all of it, so that nobody gets more by a restart. Requests that failed are not in the ledger.
+  Status refill(Ledger& ledger);
 
   // Takes one request of `model` (as the caller named it), `tokens` and `money` from all limits that hold for it, or from none. A ticket that holds
   // something already takes more tokens and money for the same request. kResourceExhausted with retry_after says which limit does not hold it, and when
@@ -105,6 +110,9 @@ class Limits {
 
   Limits(Metrics& metrics, const Clock& clock);
   Status begin(LimitTicket& ticket, const Call& call, std::string_view model);
+  template <class Use>
+  Status with_counter(const NamedRule& named, const LimitedCaller& caller, Micros now, const Use& use);
+  void take_recent(const State& state, const RecentUse& use, Micros period, Micros from, Micros now);
   Status take_from(LimitTicket::Hold& hold, const std::array<std::int64_t, kBuckets>& wanted);
   void read_state(LimitTicket& ticket) const;
 

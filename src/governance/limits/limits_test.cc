@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "base/id.h"
 #include "governance/access/test_access.h"
 #include "infra/sql/sqlite/backends.h"
 
@@ -313,6 +314,91 @@ TEST_F(LimitsTest, ChangesHoldAtOnceAndKeepWhatIsUsed) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   while (count(admin_) == 100 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(5));
   EXPECT_EQ(count(admin_), 0) << "set by another process, with what was used before";
+}
+
+// Requests that were settled before a restart, and what limits hold of them after it.
+class RefilledLimitsTest : public LimitsTest {
+ protected:
+  struct Work {
+    const Call& call;
+    std::string_view model = "m", target = "m", kind = "chat";
+    std::int64_t tokens = 10;
+  };
+  void settle(const Work& work) {
+    Call call = work.call;
+    call.request_id = new_id("req");
+    auto reserved = ledger_->reserve(call, work.kind, work.model, 0);
+    ASSERT_TRUE(reserved);
+    reserved->done_by(std::string(work.target));
+    ASSERT_TRUE(ledger_->settle(*reserved, {.prompt_tokens = work.tokens - 1, .completion_tokens = 1}));
+  }
+  void restart() {
+    limits_.reset();
+    limits_ = *Limits::open(*database_, *audit_, *access_, metrics_, clock_);
+    ASSERT_TRUE(limits_->refill(*ledger_));
+  }
+  // What is used of the first limit, by whom: "user_ann 3, user_bob 1".
+  std::string standings(std::string_view project = "proj_a") {
+    std::string all;
+    for (const auto& standing : limits_->standings(project)) all += fmt::format("{}{}{}{}", all.empty() ? "" : ", ", standing.who, standing.who.empty() ? "" : " ", standing.used);
+    return all;
+  }
+
+  const PriceBook prices_ = *PriceBook::parse("currency: USD\nas_of: x\nsource: y\nprices: [{model: '*', per_million_input_tokens: 1000000, per_million_output_tokens: 1000000}]", "p");
+  std::unique_ptr<Ledger> ledger_ = *Ledger::open(*database_, prices_, clock_);
+};
+
+TEST_F(RefilledLimitsTest, CountForWhomTheyAre) {
+  clock_.pass(kMinute - clock_.now() % kMinute - 1);  // the end of a span of an hour, and of a day
+  for (const Work& work : {Work{admin_}, Work{admin_, "route", "m"}, Work{bob_, "m", "n"}, Work{bob_, "m", "m", "chat.hedge1"}, Work{bob_, "m", "m", "ingest"}, Work{bob_, "m", "m", "mirror"}, Work{other_}}) settle(work);
+  const auto check = [&](std::string_view limit, std::string_view expected) {
+    set(fmt::format("limits: [{{{}}}]", limit));
+    restart();
+    EXPECT_EQ(standings(), expected) << limit;
+  };
+  check("requests_per_minute: 9", "3");
+  check("tokens_per_minute: 900", "30");
+  check("money_per_hour: 1", "40");  // the work of a hedge is paid
+  check("money_per_day: 1", "40");
+  check("per: user, requests_per_minute: 9", "user_ann 2, user_bob 1");
+  check("per: key, tokens_per_minute: 900", "key_1 20, key_2 10");
+  check("per: model, requests_per_minute: 9", "m 2, route 1");  // as it was named, whoever did it
+  check("per: [user, model], tokens_per_minute: 900", "user_ann m 10, user_ann route 10, user_bob m 10");
+  check("models: [route], requests_per_minute: 9", "1");
+  check("principals: [user_bob], requests_per_minute: 9", "1");
+  check("concurrent: 4", "");
+  check("requests_per_minute: 2", "2");  // not more than all: what was used before there was a limit is forgiven soon
+  ASSERT_TRUE(limits_->texts().remove(admin_, "l", ""));
+  set_all("limits: [{per: installation, requests_per_minute: 9}, {tokens_per_minute: 900}]");
+  restart();
+  EXPECT_EQ(standings(""), "4") << "of all projects together";
+  EXPECT_EQ(standings("proj_b"), "10");
+  EXPECT_EQ(count(other_, "m", 10), 5) << "4 of 9 are used";
+}
+
+// Whatever happened before: nobody has more after a restart than before it, and who used little has what is left.
+TEST_F(RefilledLimitsTest, GiveNobodyMore) {
+  constexpr std::int64_t kAmount = 100;
+  std::mt19937 random(5);
+  for (int round = 0; round < 24; ++round) {
+    const int greed = round % 4;  // tries in a minute: 30, 60, 120, 240
+    set(fmt::format("limits: [{{requests_per_minute: {}}}]", kAmount), fmt::format("l{}", round));
+    clock_.pass(10 * kMinute);
+    int in = 0;
+    for (int i = 0; i < (30 << greed) * 4; ++i) {
+      clock_.pass(std::uniform_int_distribution<Micros>(0, 2 * (2 * kSecond >> greed))(random));
+      if (!ask(admin_)) continue;
+      settle({.call = admin_});
+      ++in;
+    }
+    EXPECT_GT(in, 100);
+    const auto used = [&] { return limits_->standings("proj_a").front().used; };
+    const std::int64_t before = used();
+    restart();
+    EXPECT_GE(used() + 1, before) << "greed " << greed;  // 1: parts of a whole one
+    EXPECT_LE(used(), greed == 0 ? before + 3 : kAmount) << "greed " << greed;  // 3: what comes back in a span
+    ASSERT_TRUE(limits_->texts().remove(admin_, fmt::format("l{}", round), ""));
+  }
 }
 
 TEST_F(LimitsTest, StandingsAreTheProjectsAlone) {
