@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "gateway/providers/access_tokens.h"
 #include "infra/http/url.h"
 
@@ -35,6 +36,10 @@ CREATE TABLE provider_credentials (
   time INTEGER NOT NULL,
   sealed BLOB NOT NULL
 );
+)sql"},
+                                      infra::Migration{2, R"sql(
+CREATE TABLE provider_changes (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL);
+INSERT INTO provider_changes (one, sequence) VALUES (1, 0);
 )sql"}};
 
 constexpr std::string_view kSelect =
@@ -99,6 +104,12 @@ Status read_models(const std::string& text, Provider& out) {
   return {};
 }
 
+Result<std::int64_t> stored_sequence(infra::SqlSession& session) {
+  STOA_TRY(row, session.query_one("SELECT sequence FROM provider_changes WHERE one = 1", {}));
+  if (!row) return fail(ErrorCode::kDataLoss, "the changes of providers are not counted in the store");
+  return row->get<std::int64_t>(0);
+}
+
 struct Row {
   std::string id;
   Provider provider;
@@ -150,7 +161,10 @@ governance::SealedTable ProviderStore::sealed_table() {
 
 Result<std::unique_ptr<ProviderStore>> ProviderStore::open(infra::SqlDatabase& database, governance::Sealer& sealer, governance::AuditLog& audit, const Clock& clock) {
   STOA_CHECK(database.migrate("gateway.providers", kMigrations));
-  return std::unique_ptr<ProviderStore>(new ProviderStore(database, sealer, audit, clock));
+  std::unique_ptr<ProviderStore> store(new ProviderStore(database, sealer, audit, clock));
+  STOA_TRY(sequence, stored_sequence(database));
+  store->sequence_.store(sequence);
+  return store;
 }
 
 Result<std::vector<Provider>> ProviderStore::list(const Permit& permit) {
@@ -172,7 +186,11 @@ Result<Provider> ProviderStore::get(const Permit& permit, std::string_view name)
 Status ProviderStore::change(const Call& call, std::string_view what, std::string_view name, const std::function<Status(infra::SqlTransaction&)>& work) {
   return database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(work(transaction));
-    transaction.on_commit([this] { generation_.fetch_add(1, std::memory_order_acq_rel); });
+    STOA_CHECK(transaction.execute("UPDATE provider_changes SET sequence = sequence + 1 WHERE one = 1", {}));
+    transaction.on_commit([this] {
+      sequence_.fetch_add(1, std::memory_order_acq_rel);  // one too few after changes elsewhere: then the next look raises the generation once more
+      generation_.fetch_add(1, std::memory_order_acq_rel);
+    });
     return audit_.append(transaction, governance::AuditEntry::of(call, what, fmt::format("provider {}", name)));
   });
 }
@@ -261,6 +279,19 @@ Result<std::shared_ptr<const ProviderStore::Held>> ProviderStore::held(const std
   if (held_.size() >= kMaxHeld && !held_.contains(project)) held_.clear();
   held_[project] = fresh;
   return fresh;
+}
+
+std::uint64_t ProviderStore::generation() {
+  const std::int64_t now = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  std::int64_t looked = looked_.load(std::memory_order_relaxed);
+  if (now - looked >= kRefresh.count() && looked_.compare_exchange_strong(looked, now)) {
+    if (const auto sequence = stored_sequence(database_); !sequence) {
+      log_error("changes of providers elsewhere are not seen for now", sequence.error());
+    } else if (sequence_.exchange(*sequence, std::memory_order_acq_rel) != *sequence) {
+      generation_.fetch_add(1, std::memory_order_acq_rel);
+    }
+  }
+  return generation_.load(std::memory_order_acquire);
 }
 
 Result<ProviderStore::Snapshot> ProviderStore::of_project(const std::string& project) {

@@ -41,10 +41,12 @@ struct Provider {
   std::optional<Micros> credential_set{};    // when; nothing: there is none. The credential itself is never shown
 };
 
-// Thread-safe. Changes are durable and in the audit log when they return, and seen by whoever asks afterwards. The permit is for kModelManage,
+// Thread-safe. Changes are durable and in the audit log when they return, and seen by whoever asks afterwards; by other processes on the store within
+// kRefresh. The permit is for kModelManage,
 // of the call's principal, whose project it is all about. Errors: kNotFound, kConflict, kInvalidArgument with the field.
 class ProviderStore {
  public:
+  static constexpr milliseconds kRefresh{100};
   static constexpr std::size_t kMaxProviders = 100, kMaxModels = 1000, kMaxCredential = 16u << 10;
 
   // What is passed outlives the store.
@@ -65,8 +67,9 @@ class ProviderStore {
   Result<Snapshot> of_project(const std::string& project);
   // A target that reads the credential anew for each request. The store outlives it.
   ProviderTarget target(const std::string& project, const Provider& provider, const ProviderModel& model);
-  // Raised by every change, of any project: what was made of a snapshot holds as long as it stays.
-  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  // Raised by every change, of any project: what was made of a snapshot holds as long as it stays. Looks into the store at most every kRefresh; one that
+  // does not answer leaves what was known in force.
+  std::uint64_t generation();
 
  private:
   struct Held {
@@ -85,6 +88,8 @@ class ProviderStore {
   governance::AuditLog& audit_;
   const Clock& clock_;
   const std::shared_ptr<AccessTokens> tokens_;
+  std::atomic<std::int64_t> looked_{0};    // when generation() last asked the store, on the steady clock
+  std::atomic<std::int64_t> sequence_{0};  // of the changes that generation_ counts
   std::atomic<std::uint64_t> generation_{1};
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Held>> held_;  // by project, at most kMaxHeld

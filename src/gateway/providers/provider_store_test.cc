@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "base/error_table.h"
 #include "governance/access/test_access.h"
 #include "governance/protection/memory_protection.h"
@@ -51,6 +53,29 @@ TEST_P(ProviderStoreContract, KeepsProvidersOfAProject) {
   EXPECT_EQ(code(store_->remove(permit(ann_), ann_, "cloud")), "not_found");
   EXPECT_EQ(store_->list(permit(ann_))->size(), 0u);
   EXPECT_EQ(store_->list(permit(eve_))->size(), 1u);
+}
+
+TEST_P(ProviderStoreContract, SeesWhatOtherProcessesChange) {
+  const auto elsewhere = *ProviderStore::open(*database_, *protection_.sealer, *audit_);
+  const auto soon = [&](std::string_view what, const std::function<bool()>& seen) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!seen() && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(5));
+    EXPECT_TRUE(seen()) << what;
+  };
+  ASSERT_TRUE(store_->of_project("proj_a"));
+  const std::uint64_t before = store_->generation();
+  ASSERT_TRUE(elsewhere->add(permit(ann_), ann_, cloud()));
+  soon("added", [&] { return (*store_->of_project("proj_a"))->size() == 1; });
+  EXPECT_GT(store_->generation(), before) << "what was made of the providers before does not hold any more";
+  for (const std::string key : {"sk-one", "sk-two"}) {
+    ASSERT_TRUE(elsewhere->set_credential(permit(ann_), ann_, "cloud", key));
+    soon(key, [&] { return credential("proj_a", cloud()) == key; });
+  }
+  ASSERT_TRUE(elsewhere->remove(permit(ann_), ann_, "cloud"));
+  soon("removed", [&] { return (*store_->of_project("proj_a"))->empty(); });
+  const std::uint64_t after = store_->generation();
+  std::this_thread::sleep_for(2 * ProviderStore::kRefresh);
+  EXPECT_EQ(store_->generation(), after) << "nothing has changed";
 }
 
 TEST_P(ProviderStoreContract, ChecksWhatItIsGiven) {
