@@ -1,6 +1,9 @@
 """Callers in each dialect of text: how a question is put, and what came of it. A new dialect is a class here."""
 import http.client
 import json
+import urllib.parse
+
+from botocore.eventstream import EventStreamBuffer
 
 
 class Outcome:
@@ -23,6 +26,10 @@ def events(raw):
 
 class Chat:
     name, path = "chat", "/v1/chat/completions"
+
+    def sent(self, body):
+        """Where to and what, of a body that names its model and says whether it streams."""
+        return self.path, body
 
     def body(self, model, prompt, stream):
         return {"model": model, "messages": [{"role": "user", "content": prompt}], "stream": stream}
@@ -123,14 +130,54 @@ class Messages(Chat):
         return text, ended
 
 
-DIALECTS = (Chat(), Completions(), Responses(), Messages())
+class Converse(Chat):
+    name = "converse"
+
+    def body(self, model, prompt, stream):
+        return {"model": model, "messages": [{"role": "user", "content": [{"text": prompt}]}], "stream": stream}
+
+    def sent(self, body):
+        return f"/model/{urllib.parse.quote(body['model'], safe='')}/converse{'-stream' if body['stream'] else ''}", {"messages": body["messages"]}
+
+    def is_error(self, body):
+        return bool(body["message"])
+
+    def text_of(self, body):
+        assert body["stopReason"] == "end_turn"
+        return "".join(block["text"] for block in body["output"]["message"]["content"])
+
+    def read_stream(self, raw):
+        text, ended, stopped = "", "bare", False
+        buffer = EventStreamBuffer()
+        buffer.add_data(raw)
+        for event in buffer:
+            assert ended == "bare", "nothing follows the end"
+            data = json.loads(event.payload)
+            if event.headers[":message-type"] == "exception":
+                assert self.is_error(data) and event.headers[":exception-type"].endswith("Exception")
+                ended = "error"
+                continue
+            kind = event.headers[":event-type"]
+            if kind == "contentBlockDelta":
+                text += data["delta"]["text"]
+            elif kind == "messageStop":
+                assert data["stopReason"] == "end_turn"
+                stopped = True
+            elif kind == "metadata":
+                assert stopped, "no end without a reason"
+                ended = "whole"
+        return text, ended
+
+
+DIALECTS = (Chat(), Completions(), Responses(), Messages(), Converse())
 
 
 def ask(port, key, dialect, body, headers=None, leave_after=None):
     """An Outcome. With `leave_after` the caller goes away after so many bytes of a stream: None then."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("POST", dialect.path, json.dumps(body), {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **(headers or {})})
+        path, sent = dialect.sent(body)
+        connection.request("POST", path, json.dumps(sent), {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **(headers or {})})
         reply = connection.getresponse()
         request = reply.getheader("x-request-id")
         if leave_after is not None:

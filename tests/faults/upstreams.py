@@ -2,6 +2,8 @@
 does with that, and what it pays, is compared with it.
 
 The model's name says what happens: "MOMENT" or "MOMENT.ANYTHING", such as "between.chat-3". A request's id is what follows "id=" in its body.
+
+What a family does not tell before the end of an answer, a gateway has to estimate of an answer that broke: a token for four bytes.
 """
 import asyncio
 import collections
@@ -9,7 +11,10 @@ import json
 import re
 import threading
 
+from replays import aws_message
+
 WORDS = ("alpha ", "beta ", "gamma ", "delta ")
+AWS = "application/vnd.amazon.eventstream"
 PROMPT = 21  # tokens, says the upstream
 # What happens before anything of an answer is there, and after some of it.
 BEFORE = ("silent", "s500", "s429", "empty", "junk", "says")
@@ -31,6 +36,8 @@ class OpenAi:
     """Chat Completions and Completions, counting as it goes, as vLLM does with continuous_usage_stats."""
     error = {"error": {"message": "the engine failed", "type": "server_error"}}
     end = b"data: [DONE]\n\n"
+    content_type = "text/event-stream"
+    tells_prompt = True  # before the end
 
     @staticmethod
     def event(data):
@@ -48,6 +55,10 @@ class OpenAi:
 
     def finish(self, count):
         return self.chunk([{"index": 0, "delta": {}, "text": "", "finish_reason": "stop"}], count)
+
+    def nearly(self, count):
+        """All of an answer but what says that it is whole."""
+        return self.finish(count)
 
     def says(self):
         return self.event(self.error)
@@ -79,7 +90,63 @@ class Anthropic(OpenAi):
         return (len("".join(words)) + 3) // 4  # what is not told is estimated: a token for four bytes
 
 
-FAMILIES = {"/v1/chat/completions": OpenAi(), "/v1/completions": OpenAi(), "/v1/messages": Anthropic()}
+class Bedrock(OpenAi):
+    """Converse: all is counted in the last event."""
+    error = {"message": "the engine failed"}
+    end = b""
+    content_type = AWS
+    tells_prompt = False
+
+    def begin(self):
+        return aws_message("messageStart", {"role": "assistant"})
+
+    def word(self, text, count):
+        return aws_message("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": text}})
+
+    def nearly(self, count):
+        return aws_message("contentBlockStop", {"contentBlockIndex": 0}) + aws_message("messageStop", {"stopReason": "end_turn"})
+
+    def finish(self, count):
+        return self.nearly(count) + aws_message("metadata", {"usage": {"inputTokens": PROMPT, "outputTokens": count, "totalTokens": PROMPT + count}, "metrics": {"latencyMs": 5}})
+
+    def says(self):
+        return aws_message("internalServerException", self.error, "exception")
+
+    counted = Anthropic.counted
+
+
+class Vertex(OpenAi):
+    """generateContent: the prompt is counted with each piece, the answer with the last, which nothing follows."""
+    error = {"error": {"code": 500, "message": "the engine failed", "status": "INTERNAL"}}
+    end = b""
+
+    def word(self, text, count):
+        return self.event({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}], "usageMetadata": {"promptTokenCount": PROMPT}})
+
+    def nearly(self, count):
+        return b""
+
+    def finish(self, count):
+        usage = {"promptTokenCount": PROMPT, "candidatesTokenCount": count, "totalTokenCount": PROMPT + count}
+        return self.event({"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": "STOP", "index": 0}], "usageMetadata": usage})
+
+    counted = Anthropic.counted
+
+
+class SageMaker(OpenAi):
+    """What OpenAI's protocol says, in parts that need not end where its events do."""
+    content_type = AWS
+
+    @staticmethod
+    def event(data):
+        event = OpenAi.event(data)
+        return aws_message("PayloadPart", event[:30]) + aws_message("PayloadPart", event[30:])
+
+    end = aws_message("PayloadPart", OpenAi.end)
+
+
+FAMILIES = ((r"/v1/(?:chat/)?completions", OpenAi()), (r"/v1/messages", Anthropic()), (r"/model/([^/]+)/converse-stream", Bedrock()),
+            (r"/v1beta/models/([^:]+):streamGenerateContent\?alt=sse", Vertex()), (r"/endpoints/([^/]+)/invocations-response-stream", SageMaker()))
 
 
 class Upstream:
@@ -131,15 +198,16 @@ class Upstream:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(re.search(r"(?i)content-length: *(\d+)", head).group(1))
         body = (await reader.readexactly(length)).decode()
-        family = FAMILIES[head.split(" ")[1]]
-        asked = json.loads(body)
+        family, at = next((family, found) for pattern, family in FAMILIES if (found := re.fullmatch(pattern, head.split(" ")[1])))
+        model = at.group(1) if at.groups() else json.loads(body)["model"]
         request = re.search(r"id=(\w+)", body).group(1)
-        account = Served(asked["model"])
+        account = Served(model)
         self.served[request].append(account)
-        return await self.answer(family, self.moment_of(asked["model"], request), account, writer)
+        prompt = PROMPT if family.tells_prompt else (len("user") + len(re.search(r"id=[^\"]*", body).group()) + 3) // 4
+        return await self.answer(family, self.moment_of(model, request), account, prompt, writer)
 
     @staticmethod
-    async def answer(family, moment, account, writer):
+    async def answer(family, moment, account, prompt, writer):
         def whole(status, kind, data, more=""):
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n{more}\r\n".encode() + data)
             return True
@@ -156,7 +224,7 @@ class Upstream:
             return whole(int(moment[1:]), "application/json", json.dumps(family.error).encode())
         if moment == "junk":
             return whole(200, "text/html", b"<html>welcome to the portal</html>")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {family.content_type}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         end = lambda: writer.write(b"0\r\n\r\n") or True  # noqa: E731
         if moment == "empty":
             return end()
@@ -164,19 +232,20 @@ class Upstream:
             chunk(family.says())
             return end()
         words = WORDS if moment == "fine" or moment == "noend" else WORDS[:2]
-        account.prompt, account.completion = PROMPT, family.counted(words)
+        count = family.counted(words)
+        account.prompt, account.completion = PROMPT if moment == "fine" else prompt, count
         if family.begin():
             chunk(family.begin())
         for i, word in enumerate(words):
             chunk(family.word(word, i + 1))
             await writer.drain()
         if moment == "fine":
-            account.whole, account.completion = True, len(words)
-            chunk(family.finish(len(words)) + family.end)
+            account.whole = True
+            chunk(family.finish(count) + family.end)
             return end()
         if moment == "noend":
-            account.completion = len(words)
-            chunk(family.finish(len(words)))
+            if family.nearly(count):
+                chunk(family.nearly(count))
             return end()
         if moment == "said":
             chunk(family.says())

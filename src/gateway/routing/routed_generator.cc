@@ -15,7 +15,7 @@ namespace {
 constexpr int kRetryAfter = 1;               // seconds, when every breaker is open
 constexpr milliseconds kFirstPause{50};      // before all targets are asked again; doubles
 constexpr int kLongestRetryAfter = 2;        // seconds: a target that wants to be left alone for longer is not waited for
-constexpr milliseconds kCancelLook{10};
+constexpr milliseconds kCancelLook{10}, kTimeIsUp{20};  // to a deadline
 
 // Whether another target could do better.
 bool worth_another(ErrorCode code) {
@@ -91,7 +91,9 @@ Result<ChatOutcome> RoutedGenerator::ask(const OpenTarget& target, const Call& c
   const auto now = std::chrono::steady_clock::now();
   const bool broke = outcome && outcome->finish == FinishReason::kError;
   const Error* failure = !outcome ? &outcome.error() : broke && outcome->failure ? &*outcome->failure : nullptr;
-  const bool failed = broke || (failure != nullptr && target_is_unwell(failure->code));
+  // A caller in a hurry is no sign of the target: otherwise one could have it left alone for all.
+  const bool hurried = !first && failure != nullptr && failure->code == ErrorCode::kDeadlineExceeded && call.deadline.at - now < kTimeIsUp && now - begun < parts_.health.fair_time(target.key);
+  const bool failed = !hurried && (broke || (failure != nullptr && target_is_unwell(failure->code)));
   const auto took = std::chrono::duration_cast<milliseconds>(first.value_or(now) - begun);
   const bool tells = failed || (outcome && (outcome->finish != FinishReason::kCancelled || first));  // of the target
   if (failure != nullptr) span.fail(failure->message);

@@ -129,6 +129,21 @@ TEST(RoutedGeneratorTest, AFailingTargetIsLeftAlone) {
   EXPECT_GT(heard.outcome.error().retry_after, 0);
 }
 
+TEST(RoutedGeneratorTest, CallersInAHurryDoNotHaveATargetLeftAlone) {
+  ScriptedTargets world;
+  RoutedGenerator generator(world.parts(route_to({{.model = "a"}})));
+  Scripted& target = *world.in_order.front();
+  target.failure = ErrorCode::kDeadlineExceeded;
+  target.deltas = 0;
+  Call call = call_of("ann");
+  call.deadline = Deadline::after(milliseconds(0));
+  for (int i = 0; i < 2 * TargetHealth::kFailures; ++i) EXPECT_FALSE(ask(generator, call).outcome);
+  EXPECT_EQ(target.asked, 2 * TargetHealth::kFailures);
+  EXPECT_EQ(world.health.state("a", std::chrono::steady_clock::now()).failures, 0);
+  for (int i = 0; i < 2 * TargetHealth::kFailures; ++i) EXPECT_FALSE(ask(generator).outcome) << "its own time was up";
+  EXPECT_EQ(target.asked, 3 * TargetHealth::kFailures);
+}
+
 TEST(RoutedGeneratorTest, ASlowTargetIsHedged) {
   struct Case {
     std::string_view name;

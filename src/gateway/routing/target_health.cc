@@ -76,6 +76,13 @@ double TargetHealth::cost(std::string_view target) const {
   return found == entries_.end() ? 0 : found->second.state.first_micros * (found->second.state.under_way + 1);
 }
 
+milliseconds TargetHealth::fair_time(std::string_view target) const {
+  std::lock_guard lock(mutex_);
+  const auto found = entries_.find(target);
+  const double micros = found == entries_.end() ? 0 : found->second.state.first_micros;
+  return std::max(kFairTime, milliseconds(static_cast<std::int64_t>(kFairTimes * micros / 1'000)));
+}
+
 TargetState TargetHealth::state(std::string_view target, Now now) const {
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(target);

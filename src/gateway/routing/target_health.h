@@ -37,6 +37,8 @@ class TargetHealth {
   static constexpr milliseconds kDecay{10'000};
   static constexpr double kWeight = 0.05;
   static constexpr std::size_t kMaxTargets = 4096;
+  static constexpr milliseconds kFairTime{1'000};            // at least, and kFairTimes of the mean time to the first piece
+  static constexpr int kFairTimes = 4;
 
   using Now = SteadyTime;
 
@@ -52,6 +54,8 @@ class TargetHealth {
   // What one more request is expected to take, in microseconds; 0 for a target that is not known.
   double cost(std::string_view target) const;
   TargetState state(std::string_view target, Now now) const;
+  // How long a target must have had before it tells of it that nothing came in a caller's time.
+  milliseconds fair_time(std::string_view target) const;
 
  private:
   struct Entry {

@@ -56,7 +56,9 @@ TEST(TargetHealthTest, CostRisesAtOnceAndFallsSlowly) {
     health.succeeded("a", milliseconds(ms), now);
   };
   EXPECT_EQ(health.cost("a"), 0);
+  EXPECT_EQ(health.fair_time("a"), TargetHealth::kFairTime);
   answer(10);
+  EXPECT_EQ(health.fair_time("a"), TargetHealth::kFairTime);
   EXPECT_EQ(health.cost("a"), 10'000);
   answer(50);
   EXPECT_EQ(health.cost("a"), 50'000);
