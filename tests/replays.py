@@ -27,8 +27,8 @@ def aws_message(name, payload, kind="event"):
     return message + struct.pack(">I", binascii.crc32(message))
 
 
-def openai_stream(kind, call=CALL):
-    chunk = lambda delta, finish=None: {"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+def openai_stream(kind, call=CALL, chat=True):
+    chunk = lambda delta, finish=None: {"id": "c1", "object": "chat.completion.chunk", "choices": [{"index": 0, **({"delta": delta} if chat else {"text": delta.get("content", "")}), "finish_reason": finish}]}
     if kind == "tools":
         name, arguments = call[0], json.dumps(call[1])
         deltas = [{"role": "assistant", "tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}]},
@@ -72,7 +72,7 @@ def vertex_stream(kind, call=CALL):
 
 
 def family_of(path):
-    for part, family in (("/deployments/", "azure"), ("/chat/completions", "openai"), ("/messages", "anthropic"), ("/converse-stream", "bedrock"), ("streamGenerateContent", "vertex"), ("/invocations-response-stream", "sagemaker")):
+    for part, family in (("/deployments/", "azure"), ("/completions", "openai"), ("/messages", "anthropic"), ("/converse-stream", "bedrock"), ("streamGenerateContent", "vertex"), ("/invocations-response-stream", "sagemaker")):
         if part in path:
             return family
     return None
@@ -125,17 +125,17 @@ def answer(path, body):
         return 200, aws, bedrock_stream(kind, call), family, kind
     if family == "vertex":
         return 200, "text/event-stream", vertex_stream(kind, call), family, kind
-    stream = openai_stream(kind, call)
+    stream = openai_stream(kind, call, "prompt" not in body)
     if family == "sagemaker":
         return 200, aws, b"".join(aws_message("PayloadPart", stream[at:at + 50]) for at in range(0, len(stream), 50)), family, kind
     return 200, "text/event-stream", stream, family, kind
 
 
 class Providers:
-    """The server. `served` has (family, kind) of each answer."""
+    """The server. `served` has (family, kind) of each answer, `asked` the body of the last request."""
 
     def __init__(self):
-        self.served = []
+        self.served, self.asked = [], {}
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -145,6 +145,7 @@ class Providers:
                 body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
                 status, content_type, reply, family, kind = answer(self.path, body)
                 outer.served.append((family, kind))
+                outer.asked = body
                 self.send_response(status)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(reply)))

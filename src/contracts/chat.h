@@ -76,6 +76,7 @@ struct ChatRequest {
   std::string model;                  // as the caller named it
   std::vector<ChatMessage> messages;  // chat: rendered through the model's template
   std::string prompt;                 // completion: raw text; used when `messages` is empty
+  std::string suffix = {};            // completion: the text that follows what is to be generated (fill in the middle); empty: none
   int max_tokens = 0;                 // 0 = as many as the context leaves room for
   std::vector<std::string> stop;      // at most 16, each non-empty; not part of the output
   bool ignore_eos = false;

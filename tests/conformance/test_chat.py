@@ -208,10 +208,11 @@ def test_completion_stream(client):
     assert chunks[-1].usage.completion_tokens == 8
 
 
-def test_completion_suffix_refused(client):
-    with pytest.raises(openai.BadRequestError) as caught:
+def test_a_model_that_fills_no_gaps_says_so(client):
+    with pytest.raises(openai.BadRequestError, match=f"'{CHAT}' cannot fill in the middle") as caught:
         client.completions.create(model=CHAT, prompt="a", suffix="b")
     assert caught.value.param == "suffix"
+    assert client.completions.create(model=CHAT, prompt="a", suffix="", max_tokens=2).choices, "nothing behind it is no gap"
 
 
 # --- embeddings

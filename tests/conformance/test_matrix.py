@@ -4,6 +4,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import openai
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
@@ -161,15 +162,42 @@ def read_converse(raw, stream):
     return said(text, calls.values(), (usage["inputTokens"], usage["outputTokens"]))
 
 
-DIALECTS = {"chat": (chat, read_chat), "responses": (responses, read_responses), "messages": (messages, read_messages), "converse": (converse, read_converse)}
+def completions(model, kind, question, stream):
+    body = {"model": model, "prompt": question, "max_tokens": 100, "stream": stream}
+    if stream:
+        body["stream_options"] = {"include_usage": True}
+    if kind == "schema":
+        body["guided_json"] = SCHEMA
+    return "/v1/completions", body
+
+
+def read_completions(raw, stream):
+    if not stream:
+        answer = json.loads(raw)
+        return said(answer["choices"][0]["text"], usage=(answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]))
+    chunks, done = events_of(raw)
+    assert done
+    usage = chunks[-1]["usage"]
+    return said("".join(choice["text"] for chunk in chunks for choice in chunk["choices"]), usage=(usage["prompt_tokens"], usage["completion_tokens"]))
+
+
+DIALECTS = {"chat": (chat, read_chat), "completions": (completions, read_completions), "responses": (responses, read_responses), "messages": (messages, read_messages), "converse": (converse, read_converse)}
 WANTED = {"plain": said(TEXT, usage=COUNTED), "tools": said(calls=[CALL], usage=COUNTED), "schema": said(json.dumps(OK), usage=COUNTED)}
+
+
+TAKE_PROMPTS = ("openai", "azure", "sagemaker")  # the others know turns only
 
 
 @pytest.mark.parametrize("family", replays.FAMILIES)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_means_the_same(stoa, upstream, dialect, family):
     ask, read = DIALECTS[dialect]
-    for kind in ("plain", "tools", "schema"):
+    if dialect == "completions" and family not in TAKE_PROMPTS:
+        for stream in (False, True):
+            status, _, raw = post(stoa, *ask(f"{family}/big", "plain", "Well?", stream))
+            assert status == 400 and json.loads(raw)["error"]["param"] == "prompt", raw
+        return
+    for kind in ("plain", "schema") if dialect == "completions" else ("plain", "tools", "schema"):
         for stream in (False, True):
             path, body = ask(f"{family}/big", kind, "What is the weather in Bern?", stream)
             status, headers, raw = post(stoa, path, body)
@@ -188,6 +216,15 @@ def test_means_the_same(stoa, upstream, dialect, family):
             error = error.get("error", error)
             assert status == status_of and error["message"], (failure, stream, raw)
             assert "as it was asked to" in error["message"], raw
+
+
+def test_the_text_behind_a_gap_reaches_providers_that_take_it(stoa, upstream):
+    client = openai.OpenAI(api_key=stoa.ann, base_url=stoa.url + "/v1", max_retries=0)
+    for family in TAKE_PROMPTS:
+        answer = client.completions.create(model=f"{family}/big", prompt="def add(a, b):", suffix="    return c", max_tokens=20)
+        assert answer.choices[0].text == TEXT and (upstream.asked["prompt"], upstream.asked["suffix"]) == ("def add(a, b):", "    return c"), family
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(model="anthropic/big", prompt="a", suffix="b")
 
 
 def test_the_ledger_is_what_the_providers_counted(stoa, upstream):

@@ -82,13 +82,13 @@ class KeyHash {
     add_all(temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, seed, logit_bias, logprobs);
   }
   void add(const ChatRequest& request) {
-    const auto& [model, messages, prompt, max_tokens, stop, ignore_eos, priority, sampling, tools, tool_choice, parallel_tool_calls, constraint, reasoning_effort, sources, whole] = request;
+    const auto& [model, messages, prompt, suffix, max_tokens, stop, ignore_eos, priority, sampling, tools, tool_choice, parallel_tool_calls, constraint, reasoning_effort, sources, whole] = request;
     add(model);
     add(messages.size());
     for (std::size_t i = 0; i < messages.size(); ++i) {
       if (!without_question_ || i + 1 < messages.size()) add(messages[i]);
     }
-    add_all(prompt, max_tokens, stop, ignore_eos, sampling, tools, tool_choice, parallel_tool_calls, constraint, reasoning_effort, sources);
+    add_all(prompt, suffix, max_tokens, stop, ignore_eos, sampling, tools, tool_choice, parallel_tool_calls, constraint, reasoning_effort, sources);
     static_cast<void>(priority);  // when the answer comes
     static_cast<void>(whole);     // how it is shown
   }

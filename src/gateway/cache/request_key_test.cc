@@ -62,6 +62,7 @@ TEST(RequestKey, EveryFieldThatChangesTheAnswerChangesIt) {
       {"image place", [](auto& r) { r.messages[0].images[0].at = 1; }},
       {"images", [](auto& r) { r.messages[0].images.clear(); }},
       {"prompt", [](auto& r) { r.prompt = "x"; }},
+      {"suffix", [](auto& r) { r.suffix = "x"; }},
       {"max_tokens", [](auto& r) { r.max_tokens = 9; }},
       {"stop", [](auto& r) { r.stop = {"a", ""}; }},
       {"stop text", [](auto& r) { r.stop = {"b"}; }},

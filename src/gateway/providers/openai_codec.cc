@@ -22,13 +22,14 @@ struct Dialect {
   std::string_view regex{}, grammar{};     // fields of constraints
   bool nested_constraint = false;          // in the object structured_outputs
   bool reasoning_back = false;             // takes the reasoning of earlier turns
+  bool fills_in = true;                    // takes the suffix of a completion
 };
 constexpr std::array kDialects{
     Dialect{.name = "openai", .max_tokens = "max_completion_tokens", .own_defaults = false},
     Dialect{.name = "compatible"},
     Dialect{.name = "vllm", .top_k = "top_k", .min_p = "min_p", .repetition_penalty = "repetition_penalty", .ignore_eos = "ignore_eos", .top_k_off = -1, .regex = "regex",
-            .grammar = "grammar", .nested_constraint = true, .reasoning_back = true},
-    Dialect{.name = "llama.cpp", .top_k = "top_k", .min_p = "min_p", .repetition_penalty = "repeat_penalty", .ignore_eos = "ignore_eos", .grammar = "grammar", .reasoning_back = true},
+            .grammar = "grammar", .nested_constraint = true, .reasoning_back = true, .fills_in = false},
+    Dialect{.name = "llama.cpp", .top_k = "top_k", .min_p = "min_p", .repetition_penalty = "repeat_penalty", .ignore_eos = "ignore_eos", .grammar = "grammar", .reasoning_back = true, .fills_in = false},
     Dialect{.name = "stoa", .top_k = "top_k", .min_p = "min_p", .repetition_penalty = "repetition_penalty", .ignore_eos = "ignore_eos", .regex = "guided_regex",
             .grammar = "guided_grammar", .reasoning_back = true},
 };
@@ -162,6 +163,10 @@ Result<JsonObject> body_of(const ProviderTarget& target, const ChatRequest& requ
     STOA_CHECK(put_tools(request, body));
   } else {
     body["prompt"] = request.prompt;
+    if (!request.suffix.empty()) {
+      if (!dialect.fills_in) return cannot_express(dialect.name, "suffix");
+      body["suffix"] = request.suffix;
+    }
   }
   if (request.max_tokens > 0) body[chat ? dialect.max_tokens : "max_tokens"] = request.max_tokens;
   if (!request.stop.empty()) body["stop"] = JsonArray(request.stop.begin(), request.stop.end());

@@ -38,7 +38,7 @@ constexpr std::size_t kMaxRefusal = 64u << 10;  // of a body that says why
 std::int64_t estimated_tokens(std::int64_t bytes) { return bytes <= 0 ? 0 : (bytes + 3) / 4; }
 
 std::int64_t prompt_bytes(const ChatRequest& request) {
-  std::size_t bytes = request.messages.empty() ? request.prompt.size() : 0;
+  std::size_t bytes = request.messages.empty() ? request.prompt.size() + request.suffix.size() : 0;
   for (const ChatMessage& message : request.messages) {
     bytes += message.role.size() + message.content.size() + message.reasoning.size() + message.images.size() * kImageBytes;
     for (const ToolCall& call : message.tool_calls) bytes += call.name.size() + call.arguments.size();

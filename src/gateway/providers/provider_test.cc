@@ -354,6 +354,10 @@ TEST(Requests, WhatServersTakeBesides) {
   request.messages.clear();
   request.prompt = "Once";
   has("compatible", {R"("prompt":"Once")"});
+  request.suffix = "the end";
+  request.constraint.reset();
+  for (const char* server : {"compatible", "openai", "stoa"}) has(server, {R"("prompt":"Once","suffix":"the end")"});
+  for (const char* server : {"vllm", "llama.cpp"}) EXPECT_EQ(body_of("openai", request, {{"server", server}}), "unsupported suffix") << server;
 }
 
 TEST(Requests, WhatCannotBeSaidIsRefused) {

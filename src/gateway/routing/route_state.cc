@@ -58,6 +58,7 @@ std::vector<std::uint64_t> PrefixTable::blocks(const ChatRequest& request, std::
     add(message.content);
   }
   add(request.prompt);
+  add(request.suffix);
   if (filled > 0 && ends.size() < kMostBlocks) ends.push_back(hash.value);  // an equal prompt is known to its end
   return ends;
 }

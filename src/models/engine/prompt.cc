@@ -52,6 +52,10 @@ Result<Prompt> PromptBuilder::build(const ChatRequest& request) const {
   Prompt out;
   const auto bos = tokenizer_.special().bos;
   if (tokenizer_.adds_bos() && bos != kNoToken) out.tokens.push_back(bos);
+  if (request.messages.empty() && !request.suffix.empty()) {
+    STOA_CHECK(add_gap(request, out.tokens));
+    return out;
+  }
   if (request.messages.empty()) {
     tokenizer_.encode(request.prompt, {.add_special = false, .parse_special = true}, out.tokens);
     if (out.tokens.empty()) return fail(error(ErrorCode::kInvalidArgument, "the prompt is empty").with_param("prompt"));
@@ -63,6 +67,21 @@ Result<Prompt> PromptBuilder::build(const ChatRequest& request) const {
   encode(text, out.tokens);
   if (out.tokens.empty()) return fail(error(ErrorCode::kInvalidArgument, "the messages are empty").with_param("messages"));
   return out;
+}
+
+Status PromptBuilder::add_gap(const ChatRequest& request, std::vector<std::int32_t>& out) const {
+  const SpecialTokens& special = tokenizer_.special();
+  if (!special.fills_in())
+    return fail(error(ErrorCode::kUnsupported, "'{}' cannot fill in the middle: its vocabulary has no tokens for that", request.model)
+                    .with_hint("leave 'suffix' out, or name a model that was trained for it, as many models for code are")
+                    .with_param("suffix"));
+  const EncodeOptions as_text{.add_special = false, .parse_special = false};
+  out.push_back(special.fim_prefix);
+  tokenizer_.encode(request.prompt, as_text, out);
+  out.push_back(special.fim_suffix);
+  tokenizer_.encode(request.suffix, as_text, out);
+  out.push_back(special.fim_middle);
+  return {};
 }
 
 Result<std::string> PromptBuilder::render(const ChatRequest& request) const {

@@ -26,7 +26,8 @@ struct Prompt {
 // Immutable: any number of threads may use one object.
 //
 // A control token ("<|im_end|>") that stands in the content of a message is text, not control: only the template may open and
-// close turns, so that nobody can put words into another role's mouth. A raw prompt is the caller's own: there they count.
+// close turns, so that nobody can put words into another role's mouth. A raw prompt is the caller's own: there they count; but not around a gap
+// that is to be filled, for code may well speak of them.
 class PromptBuilder {
  public:
   // `tokenizer` outlives the builder. `source` is the model's chat template, empty when it has none; one that does not parse
@@ -34,12 +35,13 @@ class PromptBuilder {
   // write_out_tools); empty: requests with tools fail there.
   PromptBuilder(const Tokenizer& tokenizer, std::string_view source, std::string tool_pattern);
 
-  // Errors: kInvalidArgument (nothing to answer, or the template refuses; tools that are no JSON), kUnsupported (no template, no tools).
+  // Errors: kInvalidArgument (nothing to answer, or the template refuses; tools that are no JSON), kUnsupported (no template, no tools, no filling in).
   Result<Prompt> build(const ChatRequest& request) const;
   // How this model writes tool calls.
   ToolFormat tool_format() const { return known_format_.value_or(ToolFormat::kHermes); }
 
  private:
+  Status add_gap(const ChatRequest& request, std::vector<std::int32_t>& out) const;
   Result<std::string> render(const ChatRequest& request) const;
   Result<ChatMessage> disarmed(const ChatMessage& message) const;
   Result<std::string> disarm_json(std::string_view json) const;

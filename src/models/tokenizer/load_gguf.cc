@@ -40,7 +40,10 @@ Status read_special(const GgufFile& file, Vocabulary& vocabulary) {
       {"tokenizer.ggml.eot_token_id", &SpecialTokens::eot},          {"tokenizer.ggml.unknown_token_id", &SpecialTokens::unk},
       {"tokenizer.ggml.padding_token_id", &SpecialTokens::pad},      {"tokenizer.ggml.cls_token_id", &SpecialTokens::cls},
       {"tokenizer.ggml.seperator_token_id", &SpecialTokens::sep},    {"tokenizer.ggml.separator_token_id", &SpecialTokens::sep},
-      {"tokenizer.ggml.mask_token_id", &SpecialTokens::mask},
+      {"tokenizer.ggml.mask_token_id", &SpecialTokens::mask},        {"tokenizer.ggml.prefix_token_id", &SpecialTokens::fim_prefix},
+      {"tokenizer.ggml.suffix_token_id", &SpecialTokens::fim_suffix}, {"tokenizer.ggml.middle_token_id", &SpecialTokens::fim_middle},
+      {"tokenizer.ggml.fim_pre_token_id", &SpecialTokens::fim_prefix}, {"tokenizer.ggml.fim_suf_token_id", &SpecialTokens::fim_suffix},
+      {"tokenizer.ggml.fim_mid_token_id", &SpecialTokens::fim_middle},
   };
   for (const auto& [key, member] : kKeys) {
     if (!file.has(key)) continue;

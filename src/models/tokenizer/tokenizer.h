@@ -26,6 +26,10 @@ struct EncodeOptions {
 // Ids of the tokens with a role; kNoToken where the vocabulary has none.
 struct SpecialTokens {
   TokenId bos = kNoToken, eos = kNoToken, eot = kNoToken, unk = kNoToken, pad = kNoToken, cls = kNoToken, sep = kNoToken, mask = kNoToken;
+  // Filling in the middle: these stand before the text before it, before the text behind it, and before what is generated. All or none.
+  TokenId fim_prefix = kNoToken, fim_suffix = kNoToken, fim_middle = kNoToken;
+
+  bool fills_in() const { return fim_prefix != kNoToken && fim_suffix != kNoToken && fim_middle != kNoToken; }
 };
 
 // What stands around and between two texts that an encoder reads as one input: prefix, first, middle, second, suffix.

@@ -74,6 +74,38 @@ TEST(Tokenizer, ControlTokensInTextNeedParseSpecial) {
   EXPECT_EQ(tokenizer->encode("ab<|im_end|>c", {.add_special = false, .parse_special = true}), (Ids{5, 8, 3}));
 }
 
+TEST(Tokenizer, KnowsHowGapsAreMarked) {
+  const auto check = [](const std::vector<std::string>& more, const std::vector<std::pair<std::string, std::uint32_t>>& ids, Ids expected) {
+    Vocab vocab = bpe();
+    for (const auto& text : more) {
+      vocab.tokens.push_back(text);
+      vocab.types.push_back(1);
+    }
+    vocab.ids.insert(vocab.ids.end(), ids.begin(), ids.end());
+    const auto tokenizer = load(vocab);
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    const SpecialTokens& special = tokenizer->special();
+    EXPECT_EQ((Ids{special.fim_prefix, special.fim_suffix, special.fim_middle}), expected);
+    EXPECT_EQ(special.fills_in(), expected[0] != kNoToken);
+    if (!special.fills_in()) return;
+    for (const TokenId id : expected) EXPECT_TRUE(tokenizer->is_control(id));
+  };
+  const Ids none{kNoToken, kNoToken, kNoToken};
+  check({}, {}, none);
+  check({"<fim_prefix>", "<fim_suffix>", "<fim_middle>"}, {}, {11, 12, 13});
+  check({"<|fim_suffix|>", "<|fim_middle|>", "<|fim_prefix|>"}, {}, {13, 11, 12});
+  check({"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"}, {}, {11, 12, 13});
+  check({"▁<PRE>", "▁<SUF>", "▁<MID>"}, {}, {11, 12, 13});
+  check({"<fim_prefix>", "<fim_suffix>"}, {}, none);  // no middle
+  check({"<fim_prefix>", "<|fim_suffix|>", "<fim_middle>"}, {}, none);
+  check({"x", "y", "z"}, {{"fim_pre_token_id", 11}, {"fim_suf_token_id", 13}, {"fim_mid_token_id", 12}}, {11, 13, 12});
+  check({"x", "y", "z"}, {{"prefix_token_id", 11}, {"suffix_token_id", 13}, {"middle_token_id", 12}}, {11, 13, 12});
+  check({"x", "y"}, {{"fim_pre_token_id", 11}, {"fim_suf_token_id", 12}}, none);
+  Vocab vocab = bpe();
+  vocab.ids.emplace_back("fim_pre_token_id", 99);
+  EXPECT_FALSE(load(vocab));
+}
+
 TEST(Tokenizer, LongWordsMergeLikeShortOnes) {
   const auto tokenizer = load(bpe());
   ASSERT_TRUE(tokenizer);

@@ -36,6 +36,15 @@ constexpr std::string_view kEndTexts[] = {"<|eot_id|>", "<|im_end|>", "<|end|>",
                                           "<|eom_id|>", "<EOT>", "<｜end▁of▁sentence｜>", "<|return|>", "<|call|>"};
 constexpr std::string_view kTurnEnds[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<EOT>"};
 
+// How known families mark the text before a gap, the text behind it, and what fills it. Code that is filled in ends at the kGapEnds as well.
+struct GapTexts {
+  std::string_view prefix, suffix, middle;
+};
+constexpr GapTexts kGaps[] = {{"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"}, {"<fim_prefix>", "<fim_suffix>", "<fim_middle>"},
+                              {"<fim-prefix>", "<fim-suffix>", "<fim-middle>"},       {"<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"},
+                              {"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"}, {"▁<PRE>", "▁<SUF>", "▁<MID>"}, {"<PRE>", "<SUF>", "<MID>"}};
+constexpr std::string_view kGapEnds[] = {"<|fim_pad|>", "<fim_pad>", "<fim-pad>", "<|file_sep|>", "<file_sep>", "<|repo_name|>", "<repo_name>", "▁<EOT>"};
+
 }  // namespace
 
 void TextIndex::reserve(std::size_t count, std::size_t bytes) {
@@ -91,7 +100,26 @@ void Vocabulary::add(std::string_view text, TokenType type, float score) {
   arena_.append(text);
 }
 
+// Where the file does not name all three.
+void Vocabulary::name_gap() {
+  for (const GapTexts& texts : kGaps) {
+    if (special.fills_in()) break;
+    special.fim_prefix = find(texts.prefix);
+    special.fim_suffix = find(texts.suffix);
+    special.fim_middle = find(texts.middle);
+  }
+  if (!special.fills_in()) {
+    special.fim_prefix = special.fim_suffix = special.fim_middle = kNoToken;
+    return;
+  }
+  for (const TokenId id : {special.fim_prefix, special.fim_suffix, special.fim_middle})
+    if (type(id) == TokenType::kNormal) set_type(id, TokenType::kControl);
+  for (const auto name : kGapEnds)
+    if (const TokenId id = find(name); id != kNoToken) entries_[static_cast<std::size_t>(id)].ends = true;
+}
+
 void Vocabulary::finish() {
+  name_gap();
   // Files made by older converters leave the tokens that end a turn as normal text.
   for (const auto name : kEndTexts)
     if (const TokenId id = find(name); id != kNoToken) {

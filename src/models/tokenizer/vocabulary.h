@@ -88,6 +88,8 @@ class Vocabulary {
     bool ends = false;
   };
 
+  void name_gap();
+
   std::string arena_;
   std::vector<Entry> entries_;
   TextIndex index_;

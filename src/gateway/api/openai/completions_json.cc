@@ -68,7 +68,8 @@ Result<CompletionCall> parse_completion(const JsonObject& object) {
   STOA_TRY(model, body.required_text("model"));
   call.request.model = std::move(model);
   STOA_CHECK(parse_prompts(body, call));
-  if (body.has("suffix")) return body.unsupported("suffix", "this server does not fill in the middle; leave it out");
+  STOA_TRY(suffix, body.text("suffix"));
+  if (suffix) call.request.suffix = std::move(*suffix);
   STOA_TRY(best_of, body.integer("best_of", 1, kMaxChoices));
   STOA_TRY(choices, body.integer_or("n", 1, kMaxChoices, 1));
   if (best_of && *best_of != choices) return body.unsupported("best_of", "leave it out or equal to 'n'");

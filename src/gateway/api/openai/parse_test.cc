@@ -204,12 +204,14 @@ TEST(ParseCompletion, ReadsAndRefuses) {
   EXPECT_EQ(call->prompts, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(call->request.max_tokens, 16);
   EXPECT_TRUE(call->echo);
+  EXPECT_EQ(parse(parse_completion, R"({"model":"m","prompt":"a","suffix":"b"})")->request.suffix, "b");
+  EXPECT_EQ(parse(parse_completion, R"({"model":"m","prompt":"a","suffix":null})")->request.suffix, "");
   check_refused(parse_completion, {
       {R"({"model":"m"})", "prompt"},
       {R"({"model":"m","prompt":[1,2]})", "prompt"},
       {R"({"model":"m","prompt":[[1,2]]})", "prompt"},
       {R"({"model":"m","prompt":""})", "prompt"},
-      {R"({"model":"m","prompt":"a","suffix":"b"})", "suffix"},
+      {R"({"model":"m","prompt":"a","suffix":["b"]})", "suffix"},
       {R"({"model":"m","prompt":"a","best_of":3})", "best_of"},
       {R"({"model":"m","prompt":"a","echo":true,"logprobs":1})", "echo"},
       {R"({"model":"m","prompt":"a","logprobs":true})", "logprobs"},
