@@ -104,8 +104,16 @@ def kind_of(family, body):
     return "schema" if config.get("responseJsonSchema") or config.get("responseSchema") else "plain"
 
 
+def moderation(body):
+    many = body["input"] if isinstance(body["input"], list) and isinstance(body["input"][0], str) else [body["input"]]
+    result = lambda text: {"flagged": "hurt" in str(text), "categories": {"violence": "hurt" in str(text)}, "category_scores": {"violence": 0.9 if "hurt" in str(text) else 0.01}}  # noqa: E731
+    return {"id": "modr-1", "model": body["model"], "results": [result(text) for text in many]}
+
+
 def answer(path, body):
     """(status, content type, bytes) and the family and kind of an answer."""
+    if path == "/v1/moderations":
+        return 200, "application/json", json.dumps(moderation(body)).encode(), "openai", "moderation"
     family = family_of(path)
     if family is None:
         return 404, "application/json", b'{"error":{"message":"no such path"}}', None, None
@@ -167,7 +175,7 @@ class Providers:
         places = {"openai": "/v1", "azure": "", "anthropic": "", "bedrock": "", "vertex": "/v1beta", "sagemaker": ""}
         for family in FAMILIES:
             region = ["--option", "region=eu-1"] if family in ("bedrock", "sagemaker") else []
-            stoa.cli("providers", "add", family, "--family", family, "--url", self.url + places[family], "--model", "big=8192", *region, key=admin)
+            stoa.cli("providers", "add", family, "--family", family, "--url", self.url + places[family], "--model", "big=8192", *(["--model", "omni-moderation-latest"] if family == "openai" else []), *region, key=admin)
             stoa.cli("providers", "set-key", family, key=admin, typed=AWS_KEYS if region else "sk-secret-1")
 
 

@@ -49,6 +49,7 @@ def test_chat_with_answers_and_errors(client, server, key):
     done = end(client, batch)
     assert (done.status, done.metadata) == ("completed", {"job": "nightly"}) and done.completed_at >= done.finalizing_at >= done.in_progress_at >= done.created_at
     assert (done.request_counts.total, done.request_counts.completed, done.request_counts.failed) == (4, 2, 2)
+    assert done.usage.input_tokens > 0 and done.usage.total_tokens == done.usage.input_tokens + done.usage.output_tokens
     answers, errors = lines_of(client, done.output_file_id), lines_of(client, done.error_file_id)
     assert set(answers) == {"a", "b"} and set(errors) == {"c", "d"}
     assert client.files.retrieve(done.output_file_id).purpose == "batch_output"

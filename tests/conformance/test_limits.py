@@ -75,14 +75,17 @@ def test_tokens_are_those_that_were_used(connect, limited):
     assert refused.value.response.headers["x-should-retry"] == "false", "waiting would not help"
 
 
-def test_the_client_waits_for_a_place_and_gets_it(connect, limited):
+def test_the_client_waits_for_a_place_and_gets_it(server, connect, limited):
     key, limit = limited
     limit("concurrent: 1")
+    patient = connect(api_key=key, max_retries=20, timeout=30)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        patient = connect(api_key=key, max_retries=20)
-        answers = list(pool.map(lambda _: patient.chat.completions.create(**ASKED).choices[0].finish_reason, range(3)))
-    assert len(answers) == 3 and all(answers)
-    impatient = connect(api_key=key)
+        asked = [pool.submit(lambda: patient.chat.completions.create(**ASKED).choices[0].finish_reason) for _ in range(3)]
+        late = concurrent.futures.wait(asked, timeout=90).not_done
+        patient.close()  # ends those that still wait
+        assert not late, f"{len(late)} of 3 have no answer after 90 s: " + server.log_text()[-2000:]
+        assert all(one.result() for one in asked)
+    impatient = connect(api_key=key, timeout=30)
     with impatient.chat.completions.create(**ASKED | {"max_tokens": 400}, stream=True) as stream:
         next(iter(stream))
         with pytest.raises(openai.RateLimitError, match="1 requests at a time"):

@@ -227,10 +227,23 @@ def test_the_text_behind_a_gap_reaches_providers_that_take_it(stoa, upstream):
         client.completions.create(model="anthropic/big", prompt="a", suffix="b")
 
 
+def test_a_model_that_is_made_for_it_judges_by_itself(stoa, upstream):
+    client = openai.OpenAI(api_key=stoa.ann, base_url=stoa.url + "/v1", max_retries=0)
+    judged = client.moderations.create(model="openai/omni-moderation-latest", input=["Hello.", "I will hurt you."])
+    assert [result.flagged for result in judged.results] == [False, True] and judged.results[1].category_scores.violence == 0.9 and judged.id.startswith("modr_")
+    assert upstream.asked == {"model": "omni-moderation-latest", "input": ["Hello.", "I will hurt you."]}
+    picture = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+    assert len(client.moderations.create(model="openai/omni-moderation-latest", input=picture).results) == 1 and upstream.asked["input"] == picture
+    with pytest.raises(openai.BadRequestError):
+        client.moderations.create(model="openai/omni-moderation-latest", input=None)
+    rows = {row["key"]: row for row in stoa.json("usage", "--by", "model", key=stoa.admin)["data"]}
+    assert rows["openai/omni-moderation-latest"]["requests"] == 2 and rows["openai/omni-moderation-latest"]["prompt_tokens"] > 0
+
+
 def test_the_ledger_is_what_the_providers_counted(stoa, upstream):
     usage = {row["key"]: row for row in stoa.json("usage", "--by", "model", key=stoa.admin)["data"]}
     for family in replays.FAMILIES:
-        served = sum(kind != "error" for name, kind in upstream.served if name == family)
+        served = sum(kind not in ("error", "moderation") for name, kind in upstream.served if name == family)
         row = usage[f"{family}/big"]
         assert (row["requests"], row["prompt_tokens"], row["completion_tokens"]) == (served, served * replays.PROMPT_TOKENS, served * replays.ANSWER_TOKENS), family
 

@@ -236,7 +236,8 @@ Status Node::Parts::open_gateway() {
   oip = std::make_unique<api::oip::Dependencies>(api::oip::Dependencies{*pipeline, *served_models, STOA_VERSION});
   STOA_TRY(moderation_file, data_file("", "moderation.yaml"));
   STOA_TRY(judging, api::openai::parse_moderation_settings(moderation_file.text, moderation_file.name));
-  moderation = std::make_unique<api::openai::Moderation>(api::openai::Moderation{*pipeline, *served_models, std::move(judging)});
+  moderation = std::make_unique<api::openai::Moderation>(api::openai::Moderation{
+      *pipeline, *served_models, std::move(judging), [routing = routing.get()](const Call& call, std::string_view model) { return routing->find_judge(call, model); }});
   admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->oidc = recognition.oidc.get();

@@ -76,10 +76,43 @@ Status Routing::permit_target(const Call& call, const api::RouteTarget& target) 
   return {};
 }
 
+namespace {
+
+class ProviderJudge final : public api::openai::TextJudge {
+ public:
+  ProviderJudge(api::ProviderTarget target, infra::HttpSender& sender) : target_(std::move(target)), sender_(sender) {}
+  Result<JsonArray> judge(const Call& call, const Json& input) override { return api::moderate(target_, sender_, call, input); }
+
+ private:
+  const api::ProviderTarget target_;
+  infra::HttpSender& sender_;
+};
+
+api::RouteTarget named_target(std::string_view name) {
+  const std::size_t slash = name.find('/');
+  return slash == std::string_view::npos ? api::RouteTarget{.provider = {}, .model = std::string(name)} : api::RouteTarget{.provider = std::string(name.substr(0, slash)), .model = std::string(name.substr(slash + 1))};
+}
+
+}  // namespace
+
+// A route stands before a model of its name.
+Result<std::unique_ptr<api::openai::TextJudge>> Routing::find_judge(const Call& call, std::string_view model) {
+  const std::string& project = call.principal.project;
+  const api::RouteTarget named = named_target(model);
+  if (named.provider.empty() || routes_->find(project, model) != nullptr) return nullptr;
+  const auto provider = find_provider(project, named.provider);
+  if (!provider) return nullptr;  // said where other models are looked for
+  const auto known = std::ranges::find(provider->models, named.model, &api::ProviderModel::name);
+  if (known == provider->models.end()) return nullptr;
+  api::ProviderTarget target = parts_.providers.target(project, *provider, *known);
+  if (!api::moderates(target)) return nullptr;
+  STOA_CHECK(permit_target(call, named));
+  STOA_CHECK(parts_.ledger.prices().price(named.id()));
+  return std::make_unique<ProviderJudge>(std::move(target), parts_.egress.sender(infra::EgressPurpose::kProviders));
+}
+
 bool Routing::permits(const Call& call, const std::string& target) {
-  const std::size_t slash = target.find('/');
-  const api::RouteTarget named = slash == std::string::npos ? api::RouteTarget{.provider = {}, .model = target} : api::RouteTarget{.provider = target.substr(0, slash), .model = target.substr(slash + 1)};
-  return permit_target(call, named).has_value();
+  return permit_target(call, named_target(target)).has_value();
 }
 
 void Routing::account_mirrored(const api::MirroredRequest& mirrored, const std::function<Result<ChatOutcome>()>& ask) {

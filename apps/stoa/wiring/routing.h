@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "feedback/ratings/rating_store.h"
+#include "gateway/api/openai/moderations.h"
 #include "gateway/api/openai/served_models.h"
 #include "gateway/providers/provider_store.h"
 #include "gateway/routing/canary.h"
@@ -33,6 +34,9 @@ class Routing {
 
   // Whether policies let this call go to a target, by its name.
   bool permits(const Call& call, const std::string& target);
+
+  // A model of a provider that judges texts by itself, by its name; null for any other.
+  Result<std::unique_ptr<gateway::openai::TextJudge>> find_judge(const Call& call, std::string_view model);
 
   gateway::RouteStore& routes() { return *routes_; }
   gateway::RouteDirectory& directory() { return *directory_; }

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "contracts/call.h"
+#include "contracts/chat.h"
 #include "gateway/api/fields.h"
 
 namespace stoa::gateway {
@@ -42,6 +43,7 @@ struct Batch {
   std::int64_t total = 0;              // lines; 0 where it is not known before they are validated
   std::int64_t succeeded = 0, failed = 0;  // lines with an answer, and with an error
   std::int64_t cancelled = 0, expired = 0; // lines that were not run
+  Usage usage{};                       // of its lines, as their answers say
   std::vector<BatchProblem> problems{};
 };
 
@@ -54,6 +56,7 @@ struct BatchResult {
   std::string custom_id;
   std::string request_id;  // "req_..."; empty when it was not run
   std::string body;        // JSON
+  Usage usage{};           // that the body tells; not there when results are read again
 
   bool ran() const { return status >= 100; }
   bool succeeded() const { return status >= 200 && status < 300; }

@@ -1,7 +1,11 @@
 #include "gateway/batch/batch_json.h"
 
+#include <algorithm>
+
 namespace stoa::gateway {
 namespace {
+
+constexpr std::int64_t kMostTokens = 1'000'000'000'000;
 
 std::string text_of(const JsonObject& object, std::string_view key) {
   const Json* value = find(object, key);
@@ -44,6 +48,28 @@ Origin origin_of(const JsonObject& origin) {
   out.data_class = text_of(origin, "data_class");
   if (const Json* tags = find(origin, "tags"); tags != nullptr && tags->is_array())
     for (const Json& tag : tags->get_array()) out.tags.emplace_back(tag.as_string());
+  return out;
+}
+
+Usage usage_of(std::string_view body) {
+  Usage out;
+  const auto json = parse_json(body, {.max_bytes = body.size()});
+  const Json* found = json && json->is_object() ? find(json->get_object(), "usage") : nullptr;
+  if (found == nullptr || !found->is_object()) return out;
+  const JsonObject& usage = found->get_object();
+  const auto number = [](const JsonObject& object, std::string_view key) {
+    const Json* value = find(object, key);
+    return value != nullptr && value->is_int64() ? std::clamp<std::int64_t>(value->get_int64(), 0, kMostTokens) : 0;
+  };
+  const auto detail = [&](std::string_view of, std::string_view key) {
+    const Json* details = find(usage, of);
+    return details != nullptr && details->is_object() ? number(details->get_object(), key) : 0;
+  };
+  const std::int64_t beside = number(usage, "cache_read_input_tokens");  // Anthropic's are not among the others
+  out.cached_tokens = beside + detail("prompt_tokens_details", "cached_tokens") + detail("input_tokens_details", "cached_tokens");
+  out.prompt_tokens = number(usage, "prompt_tokens") + number(usage, "input_tokens") + beside;
+  out.completion_tokens = number(usage, "completion_tokens") + number(usage, "output_tokens");
+  out.reasoning_tokens = detail("completion_tokens_details", "reasoning_tokens") + detail("output_tokens_details", "reasoning_tokens");
   return out;
 }
 

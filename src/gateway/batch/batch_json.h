@@ -14,4 +14,7 @@ std::vector<BatchProblem> problems_of(const JsonArray& problems);
 JsonObject origin_json(const Origin& origin);
 Origin origin_of(const JsonObject& origin);
 
+// The tokens that the answer to a line says were used, in any dialect; nothing where it says nothing.
+Usage usage_of(std::string_view body);
+
 }  // namespace stoa::gateway

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/scheduling.h"
 #include "gateway/batch/attempts.h"
+#include "gateway/batch/batch_json.h"
 
 namespace stoa::gateway {
 namespace {
@@ -464,7 +465,7 @@ Status BatchRunner::attempt(const Task& task) {
       again = settled ? milliseconds(0) : pause_before(response, task.attempt, options_.first_pause, options_.longest_pause);
       return {};
     }
-    STOA_CHECK(parts_.store.keep(batch, {.line = place.number, .status = response.status, .custom_id = line->custom_id, .request_id = request, .body = response.body}));
+    STOA_CHECK(parts_.store.keep(batch, {.line = place.number, .status = response.status, .custom_id = line->custom_id, .request_id = request, .body = response.body, .usage = usage_of(response.body)}));
     kept = true;
     return {};
   };

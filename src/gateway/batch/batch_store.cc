@@ -28,11 +28,22 @@ CREATE INDEX batch_results_by_status ON batch_results (batch, status, sure);
 CREATE TABLE batch_windows (
   project TEXT NOT NULL, version INTEGER NOT NULL, windows TEXT NOT NULL, author TEXT NOT NULL, time INTEGER NOT NULL,
   PRIMARY KEY (project, version));
+)sql"},
+                                             {2, R"sql(
+ALTER TABLE batches ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batches ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batches ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batches ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batch_results ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batch_results ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batch_results ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batch_results ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;
 )sql"}};
 
 constexpr std::string_view kColumns =
     "id, dialect, tenant, project, owner, key_id, endpoint, bytes, input_file, output_file, error_file, status, ending, created, expires, started, cancelling, "
     "finalizing, ended, total, succeeded, failed, cancelled, expired, sealed";
+constexpr std::string_view kCounted = "input_tokens, cached_tokens, output_tokens, reasoning_tokens";
 constexpr std::string_view kBatches = "batches", kResults = "batch_results";
 
 std::int64_t number(BatchStatus status) { return static_cast<std::int64_t>(status); }
@@ -75,7 +86,8 @@ Result<Batch> BatchStore::read(const infra::SqlRow& row, bool counted) {
   Bytes sealed;
   STOA_CHECK(row.read(batch.id, batch.dialect, batch.tenant, batch.project, batch.owner, batch.key, batch.endpoint, batch.bytes, batch.input_file, batch.output_file,
                       batch.error_file, status, ending, batch.created, batch.expires, batch.started, batch.cancelling, batch.finalizing, batch.ended, batch.total,
-                      batch.succeeded, batch.failed, batch.cancelled, batch.expired, sealed));
+                      batch.succeeded, batch.failed, batch.cancelled, batch.expired, sealed, batch.usage.prompt_tokens, batch.usage.cached_tokens, batch.usage.completion_tokens,
+                      batch.usage.reasoning_tokens));
   if (status < 0 || status > number(BatchStatus::kCancelled) || ending < 0 || ending > number(BatchStatus::kCancelled))
     return fail(ErrorCode::kUnsupported, "the batch {} has a state of a newer release", batch.id);
   batch.status = static_cast<BatchStatus>(status);
@@ -95,11 +107,18 @@ Result<Batch> BatchStore::read(const infra::SqlRow& row, bool counted) {
 
 Status BatchStore::count(Batch& batch) {
   batch.succeeded = batch.failed = batch.cancelled = batch.expired = 0;
-  return sql_.for_each("SELECT status, COUNT(*) FROM batch_results WHERE batch = ? GROUP BY status", {batch.id}, [&](const infra::SqlRow& row) -> Result<bool> {
+  batch.usage = {};
+  constexpr std::string_view kSums = "SELECT status, COUNT(*), SUM(input_tokens), SUM(cached_tokens), SUM(output_tokens), SUM(reasoning_tokens) FROM batch_results WHERE batch = ? GROUP BY status";
+  return sql_.for_each(kSums, {batch.id}, [&](const infra::SqlRow& row) -> Result<bool> {
     BatchResult result;
     std::int64_t lines = 0;
-    STOA_CHECK(row.read(result.status, lines));
+    Usage& usage = result.usage;
+    STOA_CHECK(row.read(result.status, lines, usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.reasoning_tokens));
     (result.succeeded() ? batch.succeeded : result.status == BatchResult::kCancelled ? batch.cancelled : result.status == BatchResult::kExpired ? batch.expired : batch.failed) += lines;
+    batch.usage.prompt_tokens += usage.prompt_tokens;
+    batch.usage.cached_tokens += usage.cached_tokens;
+    batch.usage.completion_tokens += usage.completion_tokens;
+    batch.usage.reasoning_tokens += usage.reasoning_tokens;
     return true;
   });
 }
@@ -143,14 +162,14 @@ Result<Batch> BatchStore::create(const Call& call, std::string_view id_prefix, B
 }
 
 Result<Batch> BatchStore::find(const Principal& principal, std::string_view dialect, std::string_view id) {
-  STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM batches WHERE id = ? AND project = ? AND owner = ? AND dialect = ?", kColumns),
+  STOA_TRY(row, sql_.query_one(fmt::format("SELECT {}, {} FROM batches WHERE id = ? AND project = ? AND owner = ? AND dialect = ?", kColumns, kCounted),
                                {std::string(id.substr(0, 80)), principal.project, principal.id, std::string(dialect)}));
   if (!row) return no_batch(id);
   return read(*row, true);
 }
 
 Result<data::Page<Batch>> BatchStore::list(const Principal& principal, std::string_view dialect, const data::PageRequest& page) {
-  std::string sql = fmt::format("SELECT {} FROM batches WHERE project = ? AND owner = ? AND dialect = ?", kColumns);
+  std::string sql = fmt::format("SELECT {}, {} FROM batches WHERE project = ? AND owner = ? AND dialect = ?", kColumns, kCounted);
   infra::SqlParams params{principal.project, principal.id, std::string(dialect)};
   if (!page.after.empty()) {
     sql += page.ascending ? " AND id > ?" : " AND id < ?";
@@ -229,7 +248,7 @@ Result<std::vector<BatchStore::Unfinished>> BatchStore::unfinished() {
 }
 
 Result<Batch> BatchStore::load(const std::string& id) {
-  STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM batches WHERE id = ?", kColumns), {id}));
+  STOA_TRY(row, sql_.query_one(fmt::format("SELECT {}, {} FROM batches WHERE id = ?", kColumns, kCounted), {id}));
   if (!row) return no_batch(id);
   return read(*row, false);
 }
@@ -259,8 +278,10 @@ Status BatchStore::finish(const Batch& batch, bool keep_results) {
   const std::string address = governance::SealedBlobs::address_of(keys, batch.input);
   STOA_TRY(sealed, seal_batch(keys, batch));
   return sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_CHECK(transaction.execute("UPDATE batches SET status = ?, ended = ?, succeeded = ?, failed = ?, cancelled = ?, expired = ?, output_file = ?, error_file = ?, input = '', sealed = ? WHERE id = ?",
-                                   {number(batch.status), batch.ended, counted.succeeded, counted.failed, counted.cancelled, counted.expired, batch.output_file, batch.error_file, sealed, batch.id}));
+    STOA_CHECK(transaction.execute("UPDATE batches SET status = ?, ended = ?, succeeded = ?, failed = ?, cancelled = ?, expired = ?, output_file = ?, error_file = ?, input = '', sealed = ?, "
+                                   "input_tokens = ?, cached_tokens = ?, output_tokens = ?, reasoning_tokens = ? WHERE id = ?",
+                                   {number(batch.status), batch.ended, counted.succeeded, counted.failed, counted.cancelled, counted.expired, batch.output_file, batch.error_file, sealed,
+                                    counted.usage.prompt_tokens, counted.usage.cached_tokens, counted.usage.completion_tokens, counted.usage.reasoning_tokens, batch.id}));
     if (!keep_results) STOA_CHECK(transaction.execute("DELETE FROM batch_results WHERE batch = ?", {batch.id}));
     return data::release_blobs(events_, transaction, {&address, 1});
   });
@@ -269,7 +290,9 @@ Status BatchStore::finish(const Batch& batch, bool keep_results) {
 Status BatchStore::keep(const Batch& batch, const BatchResult& result) {
   STOA_TRY(keys, this->keys(batch.project));
   STOA_TRY(sealed, seal_result(keys, batch.id, result));
-  STOA_CHECK(sql_.execute("INSERT INTO batch_results (batch, line, status, sure, sealed) VALUES (?, ?, ?, 0, ?)", {batch.id, result.line, std::int64_t{result.status}, sealed}));
+  const Usage& usage = result.usage;
+  STOA_CHECK(sql_.execute(fmt::format("INSERT INTO batch_results (batch, line, status, sure, sealed, {}) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)", kCounted),
+                          {batch.id, result.line, std::int64_t{result.status}, sealed, usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.reasoning_tokens}));
   return {};
 }
 

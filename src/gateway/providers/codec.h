@@ -55,6 +55,8 @@ class ProviderCodec {
   virtual std::unique_ptr<AnswerDecoder> decoder(const ChatRequest& request) const = 0;
   // Asks which models there are; nothing where that cannot be asked.
   virtual std::optional<infra::HttpClientRequest> model_list(const ProviderTarget& target, const std::string& credential) const = 0;
+  // Has the target judge `input`, as callers gave it; nothing where the family has no moderations.
+  virtual std::optional<infra::HttpClientRequest> moderation(const ProviderTarget&, const std::string& /*credential*/, const Json& /*input*/) const { return std::nullopt; }
 };
 
 // Null for a family that is not known. The codecs are stateless.

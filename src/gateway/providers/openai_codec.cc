@@ -329,6 +329,14 @@ class OpenAiCodec : public ProviderCodec {
   }
   std::unique_ptr<AnswerDecoder> decoder(const ChatRequest&) const override { return std::make_unique<OpenAiDecoder>(); }
   std::optional<HttpClientRequest> model_list(const ProviderTarget& target, const std::string& credential) const override { return start(target, credential, "/models"); }
+  std::optional<HttpClientRequest> moderation(const ProviderTarget& target, const std::string& credential, const Json& input) const override {
+    if (!target.model.contains("moderation")) return std::nullopt;
+    HttpClientRequest out = start(target, credential, "/moderations");
+    out.method = "POST";
+    out.headers.add("Content-Type", "application/json");
+    out.body = dump_json(JsonObject{{"model", target.model}, {"input", input}});
+    return out;
+  }
 
  private:
   virtual HttpClientRequest start(const ProviderTarget& target, const std::string& credential, std::string_view path) const {
@@ -346,6 +354,7 @@ class AzureCodec final : public OpenAiCodec {
     strict.options["server"] = "openai";
     return OpenAiCodec::encode(strict, credential, request);
   }
+  std::optional<HttpClientRequest> moderation(const ProviderTarget&, const std::string&, const Json&) const override { return std::nullopt; }  // another service has them
 
  private:
   HttpClientRequest start(const ProviderTarget& target, const std::string& credential, std::string_view path) const override {

@@ -34,6 +34,7 @@ constexpr std::array kFamilies{
 
 constexpr std::size_t kImageBytes = 4 * 1600;    // of text that cost as much as a large image does at most places
 constexpr std::size_t kMaxRefusal = 64u << 10;  // of a body that says why
+constexpr std::size_t kMaxJudgement = 4u << 20;  // of moderations
 
 std::int64_t estimated_tokens(std::int64_t bytes) { return bytes <= 0 ? 0 : (bytes + 3) / 4; }
 
@@ -57,6 +58,12 @@ Error without(Error error, const std::vector<std::string>& secrets) {
     *text = redact_secrets(std::move(*text));
   }
   return error;
+}
+
+// What goes wrong between here and there is the target's, but for what the caller or the configuration decides.
+Error sending_problem(Error problem, int status) {
+  if (problem.code == ErrorCode::kTooLarge || problem.code == ErrorCode::kInternal || (status != 0 && problem.code == ErrorCode::kInvalidArgument)) problem.code = ErrorCode::kUnavailable;
+  return problem;
 }
 
 Result<std::string> credential_of(const ProviderTarget& target) {
@@ -154,11 +161,6 @@ class ProviderGenerator final : public models::Generator {
   static bool call_was_cancelled(const infra::HttpClientRequest& request, const Error& problem) {
     return problem.code == ErrorCode::kCancelled && request.cancel.cancelled();
   }
-  // What goes wrong between here and there is the target's, but for what the caller or the configuration decides.
-  static Error sending_problem(Error problem, int status) {
-    if (problem.code == ErrorCode::kTooLarge || problem.code == ErrorCode::kInternal || (status != 0 && problem.code == ErrorCode::kInvalidArgument)) problem.code = ErrorCode::kUnavailable;
-    return problem;
-  }
 
   const ProviderTarget target_;
   const std::unique_ptr<ProviderCodec> codec_;
@@ -235,6 +237,35 @@ Result<std::unique_ptr<models::Generator>> open_provider(ProviderTarget target, 
   if (target.model.empty()) return fail(error(ErrorCode::kInvalidArgument, "the provider {} has a model without a name", target.provider).with_param("models"));
   auto codec = make_codec(target.family);
   return std::make_unique<ProviderGenerator>(std::move(target), std::move(codec), sender);
+}
+
+bool moderates(const ProviderTarget& target) {
+  const auto codec = make_codec(target.family);
+  return codec != nullptr && codec->moderation(target, "", Json()).has_value();
+}
+
+Result<JsonArray> moderate(const ProviderTarget& target, infra::HttpSender& sender, const Call& call, const Json& input) {
+  const std::string context = fmt::format("provider {}", target.provider);
+  STOA_TRY(credential, credential_of(target));
+  const auto codec = make_codec(target.family);
+  auto asked = codec == nullptr ? std::nullopt : codec->moderation(target, credential, input);
+  if (!asked) return fail(ErrorCode::kUnsupported, "{}: '{}' has no moderations", context, target.model);
+  infra::HttpClientRequest& request = *asked;
+  const auto wrong = [&](Error problem) { return fail(without(std::move(problem), secrets_of(request, credential)).in(context)); };
+  request.cancel = call.cancel;
+  request.repeatable = true;
+  request.max_body = kMaxJudgement;
+  request.timeouts = target.timeouts;
+  if (call.deadline.at != SteadyTime::max())
+    request.timeouts.total = std::clamp(duration_cast<milliseconds>(call.deadline.at - std::chrono::steady_clock::now()), milliseconds(1), request.timeouts.total);
+  if (auto proven = authorize(target, credential, sender, request); !proven) return wrong(std::move(proven).error());
+  auto reply = sender.send(request);
+  if (!reply) return wrong(sending_problem(std::move(reply).error(), 0));
+  if (reply->status != 200) return wrong(status_error(reply->status, reply->headers, std::string_view(reply->body).substr(0, kMaxRefusal)));
+  const auto json = parse_json(reply->body, {.max_bytes = kMaxJudgement});
+  const Json* results = json && json->is_object() ? find(json->get_object(), "results") : nullptr;
+  if (results == nullptr || !results->is_array()) return wrong(error(ErrorCode::kUnavailable, "its answer has no results"));
+  return results->get_array();
 }
 
 ProviderCheck check_target(const ProviderTarget& target, infra::HttpSender& sender, const CancelToken& cancel) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "infra/http/sender.h"
 #include "models/engine/generator.h"
@@ -57,6 +58,11 @@ Status check_credential(std::string_view family, std::string_view credential);
 // kPermissionDenied (the rule egress.providers), kUnsupported (`param` names what the family cannot express). A stream without the family's
 // end marker is an error, however much of it came. Messages name the provider and never hold the credential.
 Result<std::unique_ptr<models::Generator>> open_provider(ProviderTarget target, infra::HttpSender& sender);
+
+// Whether the target judges texts by itself: OpenAI's moderations, of models whose name says so.
+bool moderates(const ProviderTarget& target);
+// The `results` of its answer to `input`, which is as callers gave it; of a target that moderates. Errors as those of generate.
+Result<JsonArray> moderate(const ProviderTarget& target, infra::HttpSender& sender, const Call& call, const Json& input);
 
 // What the upstream says when it is asked which models it has.
 struct ProviderCheck {

@@ -5,13 +5,13 @@
 namespace stoa::infra {
 
 bool WorkerPool::submit(Job job) {
-  const std::size_t before = pending_.fetch_add(1);
-  if (before >= limit_ + backlog_ || !queue_.try_push(std::move(job))) {
+  if (pending_.fetch_add(1) >= limit_ + backlog_ || !queue_.try_push(std::move(job))) {
     pending_.fetch_sub(1);
     return false;
   }
   std::lock_guard lock(mutex_);
-  if (before >= threads_.size() && threads_.size() < limit_ && !queue_.closed()) threads_.emplace_back([this] { work(); });
+  // What is pending now, not when this job came: of two that come together one may find the thread of the other.
+  if (pending_.load() > threads_.size() && threads_.size() < limit_ && !queue_.closed()) threads_.emplace_back([this] { work(); });
   return true;
 }
 

@@ -96,6 +96,11 @@ JsonObject batch_json(const Batch& batch) {
   out["cancelling_at"] = seconds(batch.cancelling);
   out["cancelled_at"] = ended_as(batch, BatchStatus::kCancelled);
   out["request_counts"] = std::move(counts);
+  out["usage"] = JsonObject{{"input_tokens", batch.usage.prompt_tokens},
+                            {"input_tokens_details", JsonObject{{"cached_tokens", batch.usage.cached_tokens}}},
+                            {"output_tokens", batch.usage.completion_tokens},
+                            {"output_tokens_details", JsonObject{{"reasoning_tokens", batch.usage.reasoning_tokens}}},
+                            {"total_tokens", batch.usage.prompt_tokens + batch.usage.completion_tokens}};
   out["metadata"] = batch.metadata.empty() ? Json(nullptr) : Json(metadata_json(batch.metadata));
   return out;
 }

@@ -38,11 +38,31 @@ Result<std::vector<std::string>> parse_input(const Fields& body) {
   return texts;
 }
 
+// Its tokens are not counted by those who judge: a token for four bytes.
+Reply have_judged(TextJudge& judge, RequestScope& scope, const std::string& model, const Fields& body) {
+  const Json* input = body.get("input");
+  if (input == nullptr) return body.wrong("input", "a text or a list; it is required");
+  const std::string text = dump_json(*input);
+  const Usage usage{.prompt_tokens = static_cast<std::int64_t>(text.size() + 3) / 4};
+  STOA_CHECK(scope.reserve("moderation", model, usage));
+  const std::string id = new_id("modr");
+  scope.set_answer_id(id);
+  scope.answer().model.name = model;
+  STOA_TRY(results, judge.judge(scope.call(), *input));
+  STOA_CHECK(scope.settle(usage));
+  scope.set_content(text, dump_json(results));
+  return ok_json({{"id", id}, {"model", model}, {"results", std::move(results)}, {"usage", JsonObject{{"stoa", stoa_json(report_usage(scope, usage))}}}});
+}
+
 Reply moderate(const Moderation& moderation, RequestScope& scope) {
   STOA_TRY(object, parse_body(scope.request().body));
   const Fields body(object);
-  STOA_TRY(texts, parse_input(body));
   STOA_TRY(model, body.text_or("model", moderation.settings.model));
+  if (moderation.find_judge) {
+    STOA_TRY(judge, moderation.find_judge(scope.call(), model));
+    if (judge != nullptr) return have_judged(*judge, scope, model, body);
+  }
+  STOA_TRY(texts, parse_input(body));
   auto generator = moderation.models.generator(model, scope);
   if (!generator && generator.error().code == ErrorCode::kNotFound)
     return fail(std::move(generator).error().with_hint("name a model that judges, or make a route of this name that leads to one: stoa routes set " + model + " FILE"));
