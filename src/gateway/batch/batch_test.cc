@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "gateway/batch/batch_json.h"
 #include "gateway/batch/batch_runner.h"
 #include "governance/access/test_access.h"
 #include "governance/identity/authenticator.h"
@@ -22,6 +23,21 @@ template <class T>
 T must(Result<T> result) {
   EXPECT_TRUE(result) << result.error().message;
   return std::move(*result);
+}
+
+TEST(BatchUsageTest, IsWhatAnswersOfAnyDialectTell) {
+  const auto check = [](std::string_view body, std::string_view expected) {
+    const Usage usage = usage_of(body);
+    EXPECT_EQ(fmt::format("{}({})/{}({})", usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens, usage.reasoning_tokens), expected) << body;
+  };
+  check(R"({"usage":{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":3}}})", "9(2)/4(3)");
+  check(R"({"usage":{"input_tokens":9,"output_tokens":4,"input_tokens_details":{"cached_tokens":2},"output_tokens_details":{"reasoning_tokens":3}}})", "9(2)/4(3)");
+  check(R"({"usage":{"input_tokens":9,"output_tokens":4,"cache_read_input_tokens":5}})", "14(5)/4(0)");  // Messages
+  check(R"({"usage":{"prompt_tokens":9,"total_tokens":9}})", "9(0)/0(0)");                               // embeddings
+  check(R"({"error":{"message":"no"}})", "0(0)/0(0)");
+  check(R"({"usage":{"prompt_tokens":-1,"completion_tokens":"4","prompt_tokens_details":7}})", "0(0)/0(0)");
+  check("no json", "0(0)/0(0)");
+  check("", "0(0)/0(0)");
 }
 
 constexpr std::string_view kPrices = R"(currency: USD

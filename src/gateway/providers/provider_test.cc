@@ -393,6 +393,36 @@ TEST(Requests, WhatCannotBeSaidIsRefused) {
   for (const char* family : {"openai", "anthropic"}) EXPECT_EQ(body_of(family, request), "invalid_argument tools");
 }
 
+TEST(Moderations, GoToModelsThatAreMadeForThem) {
+  const auto named = [](std::string_view family, std::string model) {
+    ProviderTarget target = target_of(family);
+    target.model = std::move(model);
+    return target;
+  };
+  EXPECT_TRUE(moderates(named("openai", "omni-moderation-latest")));
+  for (const char* family : {"azure", "anthropic", "bedrock", "vertex", "sagemaker"}) EXPECT_FALSE(moderates(named(family, "omni-moderation-latest"))) << family;
+  EXPECT_FALSE(moderates(named("openai", "gpt-4o")));
+
+  const ProviderTarget target = named("openai", "omni-moderation-latest");
+  const auto judged = [&](int status, std::string body) {
+    Replay upstream;
+    upstream.status = status;
+    upstream.body = std::move(body);
+    const auto results = moderate(target, upstream, {}, JsonArray{"a", "b"});
+    EXPECT_EQ(upstream.asked.url, "https://up.example/v1/moderations");
+    EXPECT_EQ(upstream.asked.body, R"({"model":"omni-moderation-latest","input":["a","b"]})");
+    EXPECT_EQ(upstream.asked.headers.get("Authorization"), fmt::format("Bearer {}", kSecret));
+    return results ? dump_json(*results) : fmt::format("{}: {}", error_info(results.error().code).name, results.error().message);
+  };
+  EXPECT_EQ(judged(200, R"({"id":"m","results":[{"flagged":true}]})"), R"([{"flagged":true}])");
+  EXPECT_EQ(judged(200, "<html>"), "unavailable: provider up: its answer has no results");
+  EXPECT_EQ(judged(200, R"({"results":{}})"), "unavailable: provider up: its answer has no results");
+  EXPECT_TRUE(judged(429, R"({"error":{"message":"slow down"}})").starts_with("resource_exhausted: provider up"));
+  EXPECT_FALSE(judged(500, fmt::format(R"({{"error":{{"message":"{}"}}}})", kSecret)).contains(kSecret));
+  Replay none;
+  EXPECT_EQ(moderate(named("anthropic", "x"), none, {}, Json("a")).error().code, ErrorCode::kUnsupported);
+}
+
 TEST(Providers, ConfigurationIsChecked) {
   struct Wrong {
     std::string_view family, url;
