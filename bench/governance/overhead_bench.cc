@@ -27,7 +27,7 @@
 #include "base/scheduling.h"
 #include "feedback/telemetry/request_metrics.h"
 #include "feedback/traces/trace_store.h"
-#include "gateway/api/admin/trace_observer.h"
+#include "gateway/api/admin/request_observer.h"
 #include "gateway/api/pipeline.h"
 #include "governance/access/access.h"
 #include "governance/audit/audit.h"
@@ -35,7 +35,6 @@
 #include "governance/identity/authenticator.h"
 #include "governance/identity/identity.h"
 #include "governance/protection/sealer.h"
-#include "infra/bus/local/local.h"
 #include "infra/crypto/hash.h"
 #include "infra/http/server.h"
 #include "infra/journal/write_behind.h"
@@ -95,7 +94,7 @@ struct World {
   std::unique_ptr<governance::AuditLog> audit;
   std::unique_ptr<governance::Access> access;
   std::unique_ptr<governance::Identity> identity;
-  std::unique_ptr<infra::EventBus> events;
+  std::unique_ptr<feedback::RequestMetrics> request_metrics;
   governance::PriceBook prices = must(governance::PriceBook::parse(kPrices, "bench"));
   std::unique_ptr<governance::Ledger> ledger;
   Metrics metrics;
@@ -106,7 +105,6 @@ struct World {
 
   ~World() {
     if (behind) behind->stop();
-    if (events) events->stop();
   }
 };
 
@@ -176,14 +174,12 @@ void open_world(World& world, const Options& options) {
   if (!rules.empty()) files.push_back(must(governance::parse_policies(rules, "bench")));
   world.access = must(governance::Access::with_policies(std::move(files)));
   world.identity = must(governance::Identity::open(*world.database, *world.audit, *world.access, server_secret(), Clock::system(), world.behind.get()));
-  world.events = must(infra::open_local_bus(*world.database, {}, Clock::system(), world.behind.get()));
   world.ledger = must(governance::Ledger::open(*world.database, world.prices, Clock::system(), world.behind.get()));
   world.master = must(infra::open_file_keys(home / "keys", true));
   world.sealer = must(governance::Sealer::open(*world.database, *world.master));
   world.traces = must(feedback::TraceStore::open(*world.database, *world.sealer, world.metrics));
-  must(world.events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(world.metrics)));
+  world.request_metrics = std::make_unique<feedback::RequestMetrics>(world.metrics);
   must(world.behind->start());
-  must(world.events->start());
   must(world.identity->ensure_default());
   make_keys(world, options.keys, must(world.identity->local_operator()).project);
   must(world.ledger->set_budget(must(world.identity->authenticate(world.keys.front())).project, governance::Money{1} << 60));
@@ -282,7 +278,7 @@ void measure_path(const infra::Router& router, const World& world, int times, Js
 
 void measure_requests(World& world, const Options& options, JsonObject& out) {
   const governance::Authenticator authenticator(*world.identity);
-  gateway::Pipeline pipeline({*world.access, authenticator, *world.audit, *world.ledger, *world.events, world.metrics, gateway::admin::record_traces(*world.traces, "USD"), Clock::system(), std::chrono::minutes(10), nullptr, nullptr, world.behind.get()});
+  gateway::Pipeline pipeline({*world.access, authenticator, *world.audit, *world.ledger, world.metrics, gateway::admin::observe_requests(*world.request_metrics, *world.traces, "USD"), Clock::system(), std::chrono::minutes(10), nullptr, nullptr, nullptr, world.behind.get()});
   infra::Router router;
   must(router.add("GET", "/bare", [](const infra::HttpRequest&, infra::Responder& responder) { responder.send(answer()); }));
   const auto error_body = [](const Error& error, std::string_view) {

@@ -84,8 +84,8 @@ def test_it_tells_what_happened(passport, answer):
 def test_anyone_with_the_key_can_check_it(passport):
     document = json.loads((passport / "answer.json").read_text())
     entry, audit = document["audit"]["entry"], document["audit"]
-    assert entry["action"] == "answer.record" and entry["resource"] == "answer " + document["record"]["id"]
-    assert entry["reason"] == "sha256:" + hashlib.sha256(compact(document["record"])).hexdigest()
+    assert entry["resource"] == "POST /v1/responses" and entry["answer"] == document["record"]["id"] and entry["request_id"] == document["record"]["request_id"]
+    assert entry["record"] == "sha256:" + hashlib.sha256(compact(document["record"])).hexdigest()
     body, _, signatures = audit["checkpoint"].partition("\n\n")
     name, size, root = body.split("\n")
     public = base64.b64decode((passport / "audit.key").read_text().split("+", 2)[2])[1:]
@@ -98,7 +98,7 @@ def test_the_verb_checks_it_offline(passport):
     code, found = verify(passport)
     assert code == 0 and found["verified"], found
     text = (passport / "answer.json").read_text()
-    for before, after in (('"petra"', '"peter"'), ('"answer.record"', '"answer.recorD"'), (CHAT, "another-model")):
+    for before, after in (('"petra"', '"peter"'), ('"outcome":"allowed","reason"', '"outcome":"failed","reason"'), (CHAT, "another-model")):
         assert before in text
         (passport / "forged.json").write_text(text.replace(before, after, 1))
         code, found = verify(passport, "forged.json")

@@ -17,7 +17,7 @@
 #include "feedback/telemetry/request_metrics.h"
 #include "feedback/traces/trace_store.h"
 #include "gateway/api/admin/admin.h"
-#include "gateway/api/admin/trace_observer.h"
+#include "gateway/api/admin/request_observer.h"
 #include "gateway/api/document_links.h"
 #include "gateway/api/listener_roles.h"
 #include "gateway/api/anthropic/errors.h"
@@ -31,7 +31,7 @@
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
 #include "gateway/providers/provider_store.h"
-#include "governance/passport/answer_events.h"
+#include "governance/passport/passport_store.h"
 #include "governance/cost/ledger.h"
 #include "governance/limits/limits.h"
 #include "infra/blob/disk/disk.h"
@@ -103,6 +103,7 @@ struct Node::Parts {
   std::unique_ptr<governance::Limits> limits;
   std::unique_ptr<feedback::TraceStore> traces;
   std::unique_ptr<feedback::RatingStore> ratings;
+  std::unique_ptr<feedback::RequestMetrics> request_metrics;
   std::unique_ptr<feedback::ProcessMetrics> process;
   std::unique_ptr<infra::Egress> egress;
   Recognition recognition;
@@ -157,9 +158,9 @@ Status Node::Parts::open_stores() {
   STOA_TRY(opened_protection, Protection::open(config, installation));
   protection = std::move(opened_protection);
   blobs = std::make_unique<governance::SealedBlobs>(*store, *protection.sealer);
-  STOA_TRY(bus, infra::open_local_bus(*installation.database, {}, Clock::system(), installation.behind.get()));
+  STOA_TRY(bus, infra::open_local_bus(*installation.database));
   events = std::move(bus);
-  STOA_TRY(passport_store, governance::PassportStore::open(*installation.database, *installation.audit, *installation.checkpoints));
+  STOA_TRY(passport_store, governance::PassportStore::open(*installation.database, *installation.audit, *installation.checkpoints, installation.behind.get()));
   passports = std::move(passport_store);
   STOA_TRY(price_file, data_file(config.cost.prices, "prices.yaml"));
   STOA_TRY(book, governance::PriceBook::parse(price_file.text, price_file.name));
@@ -179,6 +180,7 @@ Status Node::Parts::open_stores() {
   trace_options.retention_days = static_cast<int>(config.trace.retention_days);
   STOA_TRY(trace_store, feedback::TraceStore::open(*installation.database, *protection.sealer, metrics, trace_options));
   traces = std::move(trace_store);
+  request_metrics = std::make_unique<feedback::RequestMetrics>(metrics);
   STOA_TRY(rating_store, feedback::RatingStore::open(*installation.database, *protection.sealer));
   ratings = std::move(rating_store);
   NamedPlaces places;
@@ -221,9 +223,9 @@ Status Node::Parts::open_gateway() {
   STOA_TRY(exempt, exempt_addresses(config));
   if (config.limits.failed_attempts > 0)
     backoff = std::make_unique<api::AuthBackoff>(api::AuthBackoffOptions{.free_failures = static_cast<int>(config.limits.failed_attempts), .exempt = std::move(exempt)});
-  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *installation.audit, *ledger, *events, metrics,
-                                                              api::admin::record_traces(*traces, prices->currency()), Clock::system(),
-                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get(), installation.behind.get(), limits.get()});
+  pipeline = std::make_unique<api::Pipeline>(api::PipelineParts{*installation.access, *recognition.authenticator, *installation.audit, *ledger, metrics,
+                                                              api::admin::observe_requests(*request_metrics, *traces, prices->currency()), Clock::system(),
+                                                              std::chrono::seconds(config.limits.request_seconds), installation.strangers.get(), backoff.get(), passports.get(), installation.behind.get(), limits.get()});
   STOA_TRY(opened_later, LaterWork::open(config, installation, recognition, *blobs, *events, *ledger, *pipeline, *files, *responses));
   later = std::move(opened_later);
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
@@ -238,7 +240,7 @@ Status Node::Parts::open_gateway() {
   STOA_TRY(judging, api::openai::parse_moderation_settings(moderation_file.text, moderation_file.name));
   moderation = std::make_unique<api::openai::Moderation>(api::openai::Moderation{
       *pipeline, *served_models, std::move(judging), [routing = routing.get()](const Call& call, std::string_view model) { return routing->find_judge(call, model); }});
-  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *events, *traces,
+  admin = std::make_unique<api::admin::AdminParts>(api::admin::AdminParts{*pipeline, *installation.access, *installation.policies, *installation.identity, *ledger, *installation.audit, *installation.checkpoints, *passports, *traces,
                                                                           *ratings, *lake, *catalog, *ingest, *retriever, *links, metrics, *process, *protection.admin});
   admin->oidc = recognition.oidc.get();
   admin->model_routes = &routing->routes();
@@ -296,10 +298,8 @@ Status Node::Parts::protect() {
 
 // Who hears what has happened. The names are stored with their places in the stream: they must not change.
 Status Node::Parts::subscribe() {
-  static_cast<void>(events->unsubscribe("governance.audit"));  // of older releases; it would hold the stream
-  STOA_CHECK(events->subscribe_in_store(governance::answer_records_subscription(), governance::keep_answers(*passports)));
+  for (const char* name : {"governance.audit", "governance.passport", "feedback.metrics"}) static_cast<void>(events->unsubscribe(name));  // of older releases; they would hold the stream
   STOA_CHECK(forget_changed(*events, *cache));
-  STOA_CHECK(events->subscribe(feedback::request_metrics_subscription(), feedback::count_requests(metrics)));
   STOA_CHECK(events->subscribe(data::blob_collector_subscription(),
                                data::collect_blobs(*installation.database, *store, {api::openai::FileStore::uses, data::Lake::uses, api::BatchStore::uses, api::openai::UploadStore::uses})));
   if (config.alarms.webhook.empty())

@@ -80,18 +80,15 @@ TEST(Exposition, RoutersFindTheNamesTheyRead) {
   EXPECT_FALSE(page.contains("stoa_other{model_name")) << page;
 }
 
-TEST(RequestMetrics, CountWhatFinishedRequestsUsed) {
+TEST(RequestMetrics, CountWhatRequestsUsed) {
   Metrics metrics;
-  const auto handle = count_requests(metrics);
-  RequestFinished request;
-  request.model = "m";
-  request.usage.prompt_tokens = 3;
-  request.usage.completion_tokens = 4;
-  request.usage.compute_micros = 500'000;
-  request.cost = 7;
-  for (int i = 0; i < 2; ++i) EXPECT_TRUE(handle({.sequence = i, .topic = "", .key = "", .payload = request.to_json(), .time = 0}));
-  EXPECT_TRUE(handle({.sequence = 3, .topic = "", .key = "", .payload = RequestFinished().to_json(), .time = 0})) << "no model, nothing to count";
-  EXPECT_FALSE(handle({.sequence = 4, .topic = "", .key = "", .payload = "no event", .time = 0}));
+  RequestMetrics requests(metrics);
+  Usage usage;
+  usage.prompt_tokens = 3;
+  usage.completion_tokens = 4;
+  usage.compute_micros = 500'000;
+  for (int i = 0; i < 2; ++i) requests.count("m", usage, 7);
+  requests.count("", usage, 7);
   const std::string page = expose(metrics);
   for (const char* line : {"stoa_tokens_total{model=\"m\",direction=\"input\"} 6", "stoa_tokens_total{model=\"m\",direction=\"output\"} 8",
                            "stoa_compute_seconds_total{model=\"m\"} 1", "stoa_cost_micro_units_total{model=\"m\"} 14"})

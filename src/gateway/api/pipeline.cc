@@ -240,9 +240,9 @@ void RequestScope::start_stream(std::string_view type) {
 bool RequestScope::write(std::string_view piece) { return responder_.write(piece); }
 void RequestScope::end_stream() { conclude() ? responder_.finish() : responder_.abort(); }
 
-// The record of the answer as text; empty when there was none.
-std::string RequestScope::answer_record() {
-  if (finished_.answer_id.empty() || finished_.kind.empty() || (finished_.error && !streaming())) return {};
+// What is recorded of the answer, if there was one.
+Status RequestScope::keep_answer(governance::AuditEntry& entry) {
+  if (pipeline_.parts_.passports == nullptr || finished_.answer_id.empty() || finished_.kind.empty() || (finished_.error && !streaming())) return {};
   governance::AnswerRecord& record = answer();
   record.id = finished_.answer_id;
   record.kind = finished_.kind;
@@ -259,36 +259,13 @@ std::string RequestScope::answer_record() {
   if (finished_.error) record.error = error_info(finished_.error->code).name;
   record.question = governance::salted_digest(record.salt, finished_.input);
   record.answer = governance::salted_digest(record.salt, finished_.output);
-  return governance::record_text(record);
+  return pipeline_.parts_.passports->keep(group_, governance::StoredRecord::of(record), entry);
 }
 
 governance::AuditEntry RequestScope::entry() const {
   governance::AuditEntry entry = governance::AuditEntry::of(call_, governance::action_name(action_), redact_secrets(finished_.method + " " + request_.path));
   entry.rule = rule_;
   return entry;
-}
-
-RequestFinished RequestScope::event() {
-  RequestFinished event;
-  event.request_id = finished_.request_id;
-  event.trace_id = trace_.id();
-  event.principal = finished_.principal.id;
-  event.tenant = finished_.principal.tenant;
-  event.project = finished_.principal.project;
-  event.action = governance::action_name(action_);
-  event.resource = redact_secrets(finished_.method + " " + request_.path);
-  event.elevation = finished_.principal.elevation;
-  event.kind = finished_.kind;
-  event.model = finished_.model;
-  event.status = finished_.status;
-  if (finished_.error) event.error = error_info(finished_.error->code).name;
-  event.answer = answer_record();
-  if (!event.answer.empty()) event.answer_id = finished_.answer_id;
-  event.usage = finished_.usage;
-  event.cost = finished_.cost;
-  event.started = finished_.started;
-  event.duration_micros = micros_since(start_);
-  return event;
 }
 
 Status RequestScope::show(std::span<const Passage> passages) {
@@ -316,15 +293,15 @@ Status RequestScope::conclude() {
   if (finished_.principal.id.empty() && finished_.error) pipeline_.count_stranger(call_.origin.address, entry().resource, *finished_.error);
   if (!is_told(finished_, action_)) return concluded_.emplace();
   Span span = call_.span("record");
-  const RequestFinished event = this->event();
   governance::AuditEntry entry = this->entry();
-  entry.time = event.started + event.duration_micros;
+  entry.time = finished_.started + micros_since(start_);
   if (finished_.error) {
-    entry.reason += entry.reason.empty() ? event.error : ": " + event.error;
+    entry.reason += fmt::format("{}{}", entry.reason.empty() ? "" : ": ", error_info(finished_.error->code).name);
     entry.outcome = finished_.error->code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
     if (const auto rule = governance::rule_of(*finished_.error); !rule.empty()) entry.rule = rule;
   }
-  return concluded_.emplace(pipeline_.publish(std::move(entry), event, group_));
+  if (auto kept = keep_answer(entry); !kept) return concluded_.emplace(std::move(kept));
+  return concluded_.emplace(pipeline_.record(std::move(entry), group_));
 }
 
 Status add_public_route(infra::Router& router, std::string method, std::string pattern, std::string_view reason, infra::HttpHandler handler, infra::RouteOptions options) {
@@ -449,11 +426,11 @@ Status Pipeline::run(const Endpoint& endpoint, const infra::HttpRequest& request
     }
     root.set("http.response.status_code", static_cast<std::int64_t>(scope.finished_.status));
   }
-  record(endpoint, scope);
+  finish(endpoint, scope);
   return *scope.concluded_;
 }
 
-void Pipeline::record(const Endpoint& endpoint, RequestScope& scope) const {
+void Pipeline::finish(const Endpoint& endpoint, RequestScope& scope) const {
   // Of a stream that was cut off. Nothing is left to be held back.
   if (const auto recorded = scope.conclude(); !recorded && scope.inside_ == nullptr) log_error("a request is missing in the audit log, and was not answered", recorded.error(), {{"request_id", scope.call_.request_id}});
   FinishedRequest& finished = scope.finished_;
@@ -470,12 +447,8 @@ void Pipeline::count_stranger(std::string_view address, std::string_view resourc
   if (!counted) log_error("an attempt of a stranger was not counted", counted.error());
 }
 
-Status Pipeline::publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const {
+Status Pipeline::record(governance::AuditEntry entry, infra::JournalGroup& group) const {
   STOA_CHECK(parts_.audit.append(group, std::move(entry)));
-  if (const auto told = parts_.events.publish(group, RequestFinished::kTopic, event.request_id, event.to_json()); !told) {
-    if (!event.answer.empty()) return told;  // an answer without its record would have no passport
-    log_error("a finished request was not published: the metrics of use lack it", told.error(), {{"request_id", event.request_id}});
-  }
   if (parts_.behind != nullptr) return parts_.behind->append(group);
   if (group.empty()) return {};
   return fail(ErrorCode::kInternal, "a request was recorded for a journal that the pipeline does not have");

@@ -1,5 +1,5 @@
 // The path of every request, once, for every dialect: authenticate, decide, reserve, work, settle, record, answer. What is recorded is an entry
-// of the audit log and the event RequestFinished, from which the metrics of use are made; the trace comes last.
+// of the audit log and, of an answer, its record for the passport; metrics and trace come last.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,6 @@
 #include "contracts/cache_note.h"
 #include "contracts/call.h"
 #include "contracts/chat.h"
-#include "contracts/events.h"
 #include "contracts/retrieval.h"
 #include "gateway/api/auth_backoff.h"
 #include "governance/access/access.h"
@@ -24,8 +23,7 @@
 #include "governance/audit/strangers.h"
 #include "governance/cost/ledger.h"
 #include "governance/limits/limits.h"
-#include "governance/passport/answer_record.h"
-#include "infra/bus/bus.h"
+#include "governance/passport/passport_store.h"
 #include "infra/http/router.h"
 #include "infra/journal/group.h"
 
@@ -38,8 +36,7 @@ class WriteBehind;
 
 namespace stoa::gateway {
 
-// What is known of a request when it has ended: the source of its stored trace and of the event RequestFinished,
-// which has no content and no spans: those are many and large, and may be lost.
+// What is known of a request when it has ended: the source of its record, its stored trace and the metrics.
 struct FinishedRequest {
   std::string request_id, method, route;
   Principal principal;          // default-constructed when authentication failed
@@ -110,7 +107,7 @@ class RequestScope {
   // that it is not recorded, and so must not be.
   Status show(std::span<const Passage> passages);
 
-  // Enters the request into the audit log and publishes RequestFinished, with what is known by now, once; further calls say how that went. It is
+  // Enters the request into the audit log, with what is recorded of its answer, with what is known by now, once; further calls say how that went. It is
   // kept before the last of the answer is out, so that no answer is missing in the audit log, whenever the server dies; an error means that it is not
   // recorded, and the answer must not go out as if it were. The pipeline does it for whole responses and end_stream for streams; one whose last
   // event says that it is complete, or that shows stored data as it goes, calls this before.
@@ -127,10 +124,9 @@ class RequestScope {
   friend class Pipeline;
   RequestScope(const class Pipeline& pipeline, governance::Action action, const infra::HttpRequest& request, infra::Responder& responder, const InsideRequest* inside);
   void add_headers(infra::HttpHeaders& headers) const;
-  std::string answer_record();
+  Status keep_answer(governance::AuditEntry& entry);
   governance::AuditEntry entry() const;
   Result<governance::Money> settled(governance::Reservation& reservation, const Usage& usage);
-  RequestFinished event();
 
   const Pipeline& pipeline_;
   const infra::HttpRequest& request_;
@@ -164,14 +160,14 @@ struct PipelineParts {
   const governance::Authenticator& authenticator;
   governance::AuditLog& audit;
   governance::Ledger& ledger;
-  infra::EventBus& events;
   Metrics& metrics;
   RequestObserver observer{};  // may be empty
   const Clock& clock = Clock::system();
   milliseconds timeout{600'000};  // of one request; the caller may ask for less
   governance::StrangerLog* strangers = nullptr;  // counts attempts without a credential that works; may be null
   AuthBackoff* backoff = nullptr;  // null: failed attempts cost no time
-  infra::WriteBehind* behind = nullptr;  // that audit, ledger and events write to; null when they write at once
+  governance::PassportStore* passports = nullptr;  // null: answers have none
+  infra::WriteBehind* behind = nullptr;  // that audit, ledger and passports write to; null when they write at once
   governance::Limits* limits = nullptr;  // null: there are none
 };
 
@@ -179,9 +175,9 @@ class Pipeline {
  public:
   explicit Pipeline(PipelineParts parts) : parts_(std::move(parts)) {}
 
-  // Enters a request into the audit log, and tells the subscribers of it, together with what is in `group` already; before the last of its answer is
-  // out. An error means that nothing is recorded. That subscribers were not told of a request without an answer is logged.
-  Status publish(governance::AuditEntry entry, const RequestFinished& event, infra::JournalGroup& group) const;
+  // Enters a request into the audit log, together with what is in `group` already; before the last of its answer is out. An error means that nothing
+  // is recorded.
+  Status record(governance::AuditEntry entry, infra::JournalGroup& group) const;
 
   milliseconds timeout() const { return parts_.timeout; }
 
@@ -222,7 +218,7 @@ class Pipeline {
   Status enter(RequestScope& scope) const;
   static governance::Resource thing_of(const Endpoint& endpoint, const RequestScope& scope);
   Result<std::optional<infra::HttpResponse>> attempt(const Endpoint& endpoint, RequestScope& scope) const;
-  void record(const Endpoint& endpoint, RequestScope& scope) const;
+  void finish(const Endpoint& endpoint, RequestScope& scope) const;
   void count(const Endpoint& endpoint, const FinishedRequest& finished) const;
 
   PipelineParts parts_;

@@ -76,7 +76,7 @@ struct Desk : testing::Test {
   std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
   Metrics metrics;
   governance::Authenticator authenticator{*identity};
-  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .events = *bus, .metrics = metrics}};
+  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .metrics = metrics}};
   infra::Router router;
   BatchStore store{*sql, protection.blobs, *audit, *access, bus.get(), clock};
   std::unique_ptr<BatchRunner> runner;

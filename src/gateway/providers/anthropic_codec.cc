@@ -140,7 +140,7 @@ class AnthropicDecoder final : public EventDecoder {
       return {};
     }
     if (type == "content_block_start") return start(object, answer);
-    if (type == "content_block_delta") return piece(object, answer);
+    if (type == "content_block_delta") return piece(event.data, object, answer);
     if (type == "content_block_stop") return stop(object, answer);
     if (type == "message_delta") {
       if (const JsonObject* usage = upstream_object(object, "usage")) count(*usage, true, answer);
@@ -196,11 +196,14 @@ class AnthropicDecoder final : public EventDecoder {
     return {};
   }
 
-  Status piece(const JsonObject& event, UpstreamAnswer& answer) {
+  Status piece(std::string_view data, const JsonObject& event, UpstreamAnswer& answer) {
     const JsonObject* delta = upstream_object(event, "delta");
     if (delta == nullptr) return fail(ErrorCode::kUnavailable, "its stream holds a delta that cannot be read");
     const std::string_view type = upstream_text(*delta, "type");
-    if (type == "text_delta") answer.give({.text = std::string(upstream_text(*delta, "text")), .logprobs = {}});
+    if (type == "text_delta") {
+      answer.give({.text = std::string(upstream_text(*delta, "text")), .logprobs = {}});
+      only_text(data, "text", upstream_text(*delta, "text"));
+    }
     if (type == "thinking_delta") answer.give({.text = {}, .logprobs = {}, .reasoning = std::string(upstream_text(*delta, "thinking"))});
     if (type != "input_json_delta") return {};  // signatures, citations
     const auto block = blocks_.find(upstream_count(event, "index").value_or(-1));

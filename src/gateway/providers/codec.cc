@@ -123,9 +123,16 @@ std::unique_ptr<ProviderCodec> make_codec(std::string_view family) {
 
 EventDecoder::EventDecoder()
     : parser_([this](const infra::SseEvent& next) {
-        if (!answer_->complete) status_ = event(next, *answer_);
+        if (!answer_->complete) status_ = take(next, *answer_);
         return status_.has_value() && !answer_->stopped;
       }, kMaxEvent) {}
+
+Status EventDecoder::take(const infra::SseEvent& next, UpstreamAnswer& answer) {
+  auto text = alike_.text_of(next.data);
+  if (!text) return event(next, answer);
+  if (!text->empty()) answer.give({.text = *std::move(text), .logprobs = {}});
+  return {};
+}
 
 Status EventDecoder::feed(std::string_view bytes, UpstreamAnswer& answer) {
   answer_ = &answer;

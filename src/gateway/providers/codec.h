@@ -13,6 +13,7 @@
 #include "base/json_arena.h"
 #include "base/result.h"
 #include "contracts/chat.h"
+#include "gateway/providers/alike_events.h"
 #include "gateway/providers/provider.h"
 #include "infra/http/sender.h"
 #include "infra/http/sse.h"
@@ -71,9 +72,15 @@ class EventDecoder : public AnswerDecoder {
 
  protected:
   virtual Status event(const infra::SseEvent& event, UpstreamAnswer& answer) = 0;
+  // `data` said nothing but `text`, which is the string of its member `member`, and left the decoder as it was: events that differ in nothing else are not
+  // read as wholes.
+  void only_text(std::string_view data, std::string_view member, std::string_view text) { alike_.learn(data, member, text); }
 
  private:
+  Status take(const infra::SseEvent& event, UpstreamAnswer& answer);
+
   infra::SseParser parser_;
+  AlikeEvents alike_;
   UpstreamAnswer* answer_ = nullptr;
   Status status_;
 };

@@ -198,7 +198,9 @@ class OpenAiDecoder final : public EventDecoder {
     if (choices == nullptr || !choices->is_array() || choices->get_array().empty()) return {};
     const Json& first = choices->get_array().front();
     if (!first.is_object()) return fail(ErrorCode::kUnavailable, "its stream holds a choice that is no object");
-    return choice(first.get_object(), answer);
+    STOA_TRY(text, choice(first.get_object(), answer));
+    if (!text.empty() && find(chunk, "usage") == nullptr && choices->get_array().size() == 1) only_text(event.data, upstream_object(first.get_object(), "delta") != nullptr ? "content" : "text", text);
+    return {};
   }
 
  private:
@@ -219,7 +221,8 @@ class OpenAiDecoder final : public EventDecoder {
     answer.usage.reasoning_tokens = std::min(answer.usage.reasoning_tokens, answer.usage.completion_tokens);
   }
 
-  Status choice(const JsonObject& choice, UpstreamAnswer& answer) {
+  // Gives the text, if it says nothing else.
+  Result<std::string> choice(const JsonObject& choice, UpstreamAnswer& answer) {
     ChatDelta out;
     if (const JsonObject* delta = upstream_object(choice, "delta")) {
       out.text = upstream_text(*delta, "content");
@@ -233,7 +236,9 @@ class OpenAiDecoder final : public EventDecoder {
     if (const JsonObject* logprobs = upstream_object(choice, "logprobs")) add_logprobs(*logprobs, out);
     if (!out.text.empty() || !out.reasoning.empty() || !out.tool_calls.empty() || !out.logprobs.empty()) answer.give(out);
     const std::string_view reason = upstream_text(choice, "finish_reason");
-    return reason.empty() ? Status() : finish(reason, answer);
+    if (!reason.empty()) STOA_CHECK(finish(reason, answer));
+    if (!reason.empty() || !out.reasoning.empty() || !out.tool_calls.empty() || !out.logprobs.empty()) return std::string();
+    return std::move(out.text);
   }
 
   Status add_calls(const JsonArray& calls, ChatDelta& out) {

@@ -170,11 +170,12 @@ Result<std::unique_ptr<AuditLog>> AuditLog::open(infra::SqlDatabase& database, c
   auto log = std::unique_ptr<AuditLog>(new AuditLog(database, clock, behind));
   if (behind != nullptr)
     STOA_CHECK(behind->add(kJournalKind, [log = log.get()](infra::SqlTransaction& transaction, std::span<const ByteSpan> records) -> Status {
+      std::vector<AuditEntry> entries;
       for (const ByteSpan record : records) {
         STOA_TRY(entry, unpack_entry(record));
-        STOA_CHECK(log->append(transaction, std::move(entry)));
+        entries.push_back(std::move(entry));
       }
-      return {};
+      return log->add(transaction, entries);
     }));
   return log;
 }
@@ -197,20 +198,30 @@ Status AuditLog::append(infra::JournalGroup& group, AuditEntry entry) {
   return {};
 }
 
-Status AuditLog::append(infra::SqlTransaction& transaction, AuditEntry entry) {
-  // The write lock is held: nobody else adds between reading the last entry and writing this one.
+Status AuditLog::append(infra::SqlTransaction& transaction, AuditEntry entry) { return add(transaction, std::span(&entry, 1)); }
+
+Status AuditLog::add(infra::SqlTransaction& transaction, std::span<AuditEntry> entries) {
+  static const std::string kInsert = fmt::format("INSERT INTO audit_log ({}, leaf) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns);
+  // The write lock is held: nobody else adds between reading the last entry and writing these.
   STOA_TRY(last, transaction.query_one("SELECT max(sequence) FROM audit_log"));
   STOA_TRY(sequence, last->get<std::optional<std::int64_t>>(0));
-  entry.sequence = sequence.value_or(0) + 1;
-  if (entry.time == 0) entry.time = clock_.now();
-  STOA_TRY(salt, infra::random_bytes(kSaltBytes));
-  entry.salt = infra::to_hex(salt);
-  STOA_TRY(added, transaction.execute(fmt::format("INSERT INTO audit_log ({}, leaf) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", kColumns),
-                                      {entry.sequence, entry.time, entry.principal, entry.tenant, entry.project, entry.action, entry.resource,
-                                       std::string(outcome_name(entry.outcome)), entry.reason, entry.request_id, entry.trace_id, entry.salt, audit_more(entry),
-                                       to_bytes(merkle_leaf(as_bytes(audit_line(entry))))}));
-  static_cast<void>(added);
-  return add_nodes(transaction, entry.sequence);
+  STOA_TRY(salts, infra::random_bytes(kSaltBytes * entries.size()));
+  std::int64_t next = sequence.value_or(0);
+  ByteSpan salt = salts;
+  for (AuditEntry& entry : entries) {
+    entry.sequence = ++next;
+    if (entry.time == 0) entry.time = clock_.now();
+    entry.salt = infra::to_hex(salt.first(kSaltBytes));
+    salt = salt.subspan(kSaltBytes);
+    const MerkleHash leaf = merkle_leaf(as_bytes(audit_line(entry)));
+    std::string more = audit_more(entry);
+    STOA_TRY(added, transaction.execute(kInsert, {entry.sequence, entry.time, std::move(entry.principal), std::move(entry.tenant), std::move(entry.project), std::move(entry.action),
+                                                  std::move(entry.resource), std::string(outcome_name(entry.outcome)), std::move(entry.reason), std::move(entry.request_id),
+                                                  std::move(entry.trace_id), std::move(entry.salt), std::move(more), to_bytes(leaf)}));
+    static_cast<void>(added);
+    STOA_CHECK(add_nodes(transaction, entry.sequence));
+  }
+  return {};
 }
 
 // Where entries of a time can be. Sequences rise with time but for the moments that an entry waits, so this is little more than them.
@@ -246,6 +257,7 @@ Result<std::vector<AuditEntry>> AuditLog::query(const AuditQuery& query) {
     found = found || column != "tenant";
   };
   filter("tenant", query.tenant);
+  filter("request_id", query.request_id);
   filter("trace_id", query.trace_id);
   filter("principal", query.principal);
   filter("resource", query.resource);

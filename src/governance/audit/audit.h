@@ -52,6 +52,8 @@ struct AuditEntry {
   std::string key{};          // "key_..." that was shown
   std::string address{};      // the caller's
   std::string break_glass{};  // "glass_...": the access in an emergency that was in use
+  std::string answer{};       // "chatcmpl_...", "resp_...": that was given
+  std::string record{};       // digest of what is recorded of that answer (governance/passport)
   std::int64_t count = 0;     // how many alike this entry stands for
   std::vector<AuditDocument> documents{};  // at most kMaxDocuments
 
@@ -64,7 +66,7 @@ struct AuditEntry {
 
 struct AuditQuery {
   std::string tenant;  // empty fields do not filter; the caller has checked that the principal may read this tenant's log
-  std::string principal, action, resource, trace_id;
+  std::string principal, action, resource, request_id, trace_id;
   Micros from = 0, until = INT64_MAX;  // [from, until)
   std::int64_t after = 0;              // entries with a greater sequence: the last one of the page before
   std::size_t limit = 100;             // at most 1000
@@ -117,6 +119,7 @@ class AuditLog {
   AuditLog(infra::SqlDatabase& database, const Clock& clock, infra::WriteBehind* behind) : database_(database), clock_(clock), behind_(behind) {}
   MerkleNodes nodes();
   Status check_size(std::int64_t size);
+  Status add(infra::SqlTransaction& transaction, std::span<AuditEntry> entries);
   Result<std::pair<std::int64_t, std::int64_t>> sequences_of(const AuditQuery& query);
   Status catch_up();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "infra/journal/packing.h"
 
 namespace stoa::governance {
@@ -10,25 +11,39 @@ namespace {
 
 std::unexpected<Error> no_entry(std::string_view why) { return fail(ErrorCode::kInvalidArgument, "this is no line of an audit log: {}", why); }
 
-constexpr std::int64_t kPackedForm = 1;
+constexpr std::int64_t kPackedForm = 2, kFormWithoutAnswers = 1;
 
-void add_more(const AuditEntry& e, JsonObject& out) {
-  const std::pair<const char*, const std::string*> texts[] = {{"rule", &e.rule}, {"key", &e.key}, {"address", &e.address}, {"break_glass", &e.break_glass}};
-  for (const auto& [name, text] : texts)
-    if (!text->empty()) out[name] = *text;
-  if (e.count != 0) out["count"] = e.count;
+// The members that are written only where they say something.
+template <class Entry, class Text>
+void each_more(Entry& e, const Text& text) {
+  text("rule", e.rule);
+  text("key", e.key);
+  text("address", e.address);
+  text("break_glass", e.break_glass);
+  text("answer", e.answer);
+  text("record", e.record);
+}
+
+void write_more(const AuditEntry& e, JsonWriter& out) {
+  each_more(e, [&](std::string_view name, const std::string& text) {
+    if (!text.empty()) out.member(name, text);
+  });
+  if (e.count != 0) out.member("count", e.count);
   if (e.documents.empty()) return;
-  JsonArray documents;
-  for (const auto& document : e.documents) documents.push_back(JsonObject{{"id", document.id}, {"version", document.version}, {"chunks", document.chunks}, {"readers", document.readers}});
-  out["documents"] = std::move(documents);
+  out.key("documents").array();
+  for (const auto& document : e.documents)
+    out.object().member("id", document.id).member("version", document.version).member("chunks", document.chunks).member("readers", document.readers).end_object();
+  out.end_array();
 }
 
 Status read_more(const JsonObject& object, AuditEntry& e) {
-  const std::pair<const char*, std::string*> texts[] = {{"rule", &e.rule}, {"key", &e.key}, {"address", &e.address}, {"break_glass", &e.break_glass}};
-  for (const auto& [name, into] : texts) {
-    STOA_TRY(text, read_string(object, name));
-    *into = std::move(text).value_or("");
-  }
+  Status read;
+  each_more(e, [&](std::string_view name, std::string& into) {
+    auto text = read_string(object, name);
+    if (text) into = std::move(*text).value_or("");
+    else read = std::unexpected(std::move(text).error());
+  });
+  STOA_CHECK(read);
   STOA_TRY(count, read_int(object, "count", 0, INT64_MAX));
   e.count = count.value_or(0);
   const Json* documents = find(object, "documents");
@@ -52,15 +67,26 @@ void each_packed(Entry& e, const Text& text, const Number& number) {
   for (auto* member : {&e.principal, &e.tenant, &e.project, &e.action, &e.resource, &e.reason, &e.request_id, &e.trace_id, &e.rule, &e.key, &e.address, &e.break_glass}) text(*member);
   number(e.count);
 }
+template <class Entry, class Text>
+void each_packed_later(Entry& e, const Text& text) {
+  text(e.answer);
+  text(e.record);
+}
 
 }  // namespace
 
+// Written without making values of JSON first: every entry is.
 std::string audit_line(const AuditEntry& e) {
-  JsonObject line{{"sequence", e.sequence}, {"time", to_rfc3339(e.time)}, {"principal", e.principal}, {"tenant", e.tenant}, {"project", e.project},
-                  {"action", e.action}, {"resource", e.resource}, {"outcome", outcome_name(e.outcome)}, {"reason", e.reason},
-                  {"request_id", e.request_id}, {"trace_id", e.trace_id}, {"salt", e.salt}};
-  add_more(e, line);
-  return dump_json(line);
+  constexpr std::size_t kUsual = 768;
+  std::string line;
+  line.reserve(kUsual);
+  JsonWriter out(line);
+  out.object().member("sequence", e.sequence).member("time", to_rfc3339(e.time)).member("principal", e.principal).member("tenant", e.tenant).member("project", e.project);
+  out.member("action", e.action).member("resource", e.resource).member("outcome", outcome_name(e.outcome)).member("reason", e.reason);
+  out.member("request_id", e.request_id).member("trace_id", e.trace_id).member("salt", e.salt);
+  write_more(e, out);
+  out.end_object();
+  return line;
 }
 
 Result<AuditEntry> parse_audit_line(std::string_view line) {
@@ -88,9 +114,12 @@ Result<AuditEntry> parse_audit_line(std::string_view line) {
 }
 
 std::string audit_more(const AuditEntry& entry) {
-  JsonObject more;
-  add_more(entry, more);
-  return more.empty() ? std::string() : dump_json(more);
+  std::string more;
+  JsonWriter out(more);
+  out.object();
+  write_more(entry, out);
+  out.end_object();
+  return more == "{}" ? std::string() : more;
 }
 
 Status parse_audit_more(std::string_view more, AuditEntry& entry) {
@@ -103,10 +132,12 @@ Status parse_audit_more(std::string_view more, AuditEntry& entry) {
 std::string pack_entry(const AuditEntry& entry) {
   infra::Packer packer;
   packer.add(kPackedForm).add(static_cast<std::int64_t>(entry.outcome));
-  each_packed(entry, [&](const std::string& text) { packer.add(text); }, [&](std::int64_t number) { packer.add(number); });
+  const auto add = [&](const std::string& text) { packer.add(text); };
+  each_packed(entry, add, [&](std::int64_t number) { packer.add(number); });
   const std::size_t documents = std::min(entry.documents.size(), AuditEntry::kMaxDocuments);
   packer.add(static_cast<std::int64_t>(documents));
   for (std::size_t i = 0; i < documents; ++i) packer.add(entry.documents[i].id).add(entry.documents[i].version).add(entry.documents[i].chunks).add(entry.documents[i].readers);
+  each_packed_later(entry, add);
   return packer.text();
 }
 
@@ -115,15 +146,17 @@ Result<AuditEntry> unpack_entry(ByteSpan record) {
   AuditEntry entry;
   std::int64_t form = 0, outcome = 0, documents = 0;
   unpacker.take(form).take(outcome);
-  each_packed(entry, [&](std::string& text) { unpacker.take(text); }, [&](std::int64_t& number) { unpacker.take(number); });
+  const auto take = [&](std::string& text) { unpacker.take(text); };
+  each_packed(entry, take, [&](std::int64_t& number) { unpacker.take(number); });
   unpacker.take(documents);
-  if (form != kPackedForm || outcome < 0 || outcome > static_cast<std::int64_t>(Outcome::kFailed) || documents < 0 || documents > static_cast<std::int64_t>(AuditEntry::kMaxDocuments))
+  if ((form != kPackedForm && form != kFormWithoutAnswers) || outcome < 0 || outcome > static_cast<std::int64_t>(Outcome::kFailed) || documents < 0 || documents > static_cast<std::int64_t>(AuditEntry::kMaxDocuments))
     return fail(ErrorCode::kDataLoss, "a record of the journal is no audit entry");
   entry.outcome = static_cast<Outcome>(outcome);
   for (std::int64_t i = 0; i < documents && unpacker.good(); ++i) {
     auto& document = entry.documents.emplace_back();
     unpacker.take(document.id).take(document.version).take(document.chunks).take(document.readers);
   }
+  if (form == kPackedForm) each_packed_later(entry, take);
   STOA_CHECK(unpacker.finish("audit entry"));
   return entry;
 }

@@ -10,6 +10,8 @@ namespace stoa::governance {
 namespace {
 
 constexpr std::string_view kFormat = "stoa-passport/1";
+// Of entries that earlier releases made for records alone; their resource is "answer ID", their reason the digest.
+constexpr std::string_view kRecordAction = "answer.record";
 constexpr std::size_t kMaxText = 4u << 20, kMaxProof = 64;
 
 std::unexpected<Error> no_passport(std::string_view why) { return fail(ErrorCode::kInvalidArgument, "this is no passport of an answer: {}", why); }
@@ -49,7 +51,7 @@ Status check_same(const JsonObject& record, const AuditEntry& entry) {
   STOA_TRY(id, text_of(record, "id"));
   STOA_TRY(asked, object_of(record, "asked_by"));
   const auto differs = [](std::string_view what) { return fail(ErrorCode::kDataLoss, "the record and its audit entry name different {}", what); };
-  if (entry.action != kAnswerAction || entry.resource != answer_resource(id)) return differs("answers");
+  if (entry.action == kRecordAction ? entry.resource != "answer " + id : entry.answer != id) return differs("answers");
   const std::pair<std::string_view, const std::string*> callers[] = {{"principal", &entry.principal}, {"tenant", &entry.tenant}, {"project", &entry.project}};
   for (const auto& [name, value] : callers) {
     STOA_TRY(text, text_of(*asked, name));
@@ -60,7 +62,7 @@ Status check_same(const JsonObject& record, const AuditEntry& entry) {
 
 }  // namespace
 
-std::string answer_resource(std::string_view id) { return fmt::format("answer {}", id); }
+std::string recorded_digest(const AuditEntry& entry) { return entry.action == kRecordAction ? entry.reason : entry.record; }
 
 JsonObject passport_json(std::string_view record_text, const AuditEntry& entry, const std::vector<MerkleHash>& proof, const std::string& checkpoint,
                          const CheckpointKey& key) {
@@ -89,7 +91,7 @@ Result<PassportCheck> verify_passport(std::string_view text, const CheckpointKey
   const std::string line = dump_json(*entry_json);
   auto entry = parse_audit_line(line);
   if (!entry) return fail(ErrorCode::kDataLoss, "its audit entry was changed: {}", entry.error().message);
-  if (record_digest(dump_json(*record)) != entry->reason) return fail(ErrorCode::kDataLoss, "the record was changed: its digest is not the one in the audit log");
+  if (record_digest(dump_json(*record)) != recorded_digest(*entry)) return fail(ErrorCode::kDataLoss, "the record was changed: its digest is not the one in the audit log");
   STOA_CHECK(check_same(*record, *entry));
   STOA_TRY(proof, proof_of(*audit));
   STOA_TRY(note, text_of(*audit, "checkpoint"));

@@ -17,9 +17,8 @@
 
 namespace stoa::governance {
 
-// Action of the audit entries that carry a record's digest (as their reason); their resource is "answer ID".
-inline constexpr std::string_view kAnswerAction = "answer.record";
-std::string answer_resource(std::string_view id);
+// The digest of a record that an entry carries; empty: none.
+std::string recorded_digest(const AuditEntry& entry);
 
 // `proof` leads from the entry to the root of `checkpoint`.
 JsonObject passport_json(std::string_view record_text, const AuditEntry& entry, const std::vector<MerkleHash>& proof, const std::string& checkpoint,

@@ -11,6 +11,11 @@
 #include "governance/passport/passport.h"
 #include "infra/sql/sql.h"
 
+namespace stoa::infra {
+class JournalGroup;
+class WriteBehind;
+}
+
 namespace stoa::governance {
 
 // What is kept of an answer, by its id.
@@ -22,23 +27,27 @@ struct StoredRecord {
   static StoredRecord of(const AnswerRecord& record);
 };
 
-// Thread-safe. What is passed by reference outlives it.
+// Thread-safe. What is passed by reference or pointer outlives it, and `behind` is stopped before it ends.
 class PassportStore {
  public:
-  static Result<std::unique_ptr<PassportStore>> open(infra::SqlDatabase& database, AuditLog& log, AuditCheckpoints& checkpoints);
+  static Result<std::unique_ptr<PassportStore>> open(infra::SqlDatabase& database, AuditLog& log, AuditCheckpoints& checkpoints, infra::WriteBehind* behind = nullptr);
 
-  // The record and the audit entry that names its digest. Keeping the same answer again changes nothing.
-  Status keep(infra::SqlTransaction& transaction, const StoredRecord& record);
+  // Kept when the group is, which the same `behind` takes, and named by its digest in `entry`, which belongs into the same group. Without one, kept when it
+  // returns. Keeping the same answer again changes nothing.
+  Status keep(infra::JournalGroup& group, const StoredRecord& record, AuditEntry& entry);
   // By the id of the answer, its request or its trace, in the caller's tenant. kNotFound, also for an answer of others that the caller may not see:
   // `everyones` says whether it may see those of its whole tenant, else they are its own.
   Result<JsonObject> passport(const Call& call, std::string_view id, bool everyones);
 
  private:
-  PassportStore(infra::SqlDatabase& database, AuditLog& log, AuditCheckpoints& checkpoints) : database_(database), log_(log), checkpoints_(checkpoints) {}
+  PassportStore(infra::SqlDatabase& database, AuditLog& log, AuditCheckpoints& checkpoints, infra::WriteBehind* behind)
+      : database_(database), log_(log), checkpoints_(checkpoints), behind_(behind) {}
+  Result<AuditEntry> entry_of(const StoredRecord& record);
 
   infra::SqlDatabase& database_;
   AuditLog& log_;
   AuditCheckpoints& checkpoints_;
+  infra::WriteBehind* const behind_;  // may be null
 };
 
 }  // namespace stoa::governance

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "governance/passport/passport_store.h"
+#include "infra/journal/group.h"
 #include "infra/sql/sqlite/backends.h"
 
 namespace stoa::governance {
@@ -41,7 +42,11 @@ class PassportContract : public testing::TestWithParam<infra::SqlBackend> {
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_a"}));
   }
   Status keep(const AnswerRecord& answer) {
-    return database_->transaction([&](infra::SqlTransaction& transaction) { return store_->keep(transaction, StoredRecord::of(answer)); });
+    AuditEntry entry = AuditEntry::of(answer.principal, "model.use", "POST /v1/responses");
+    entry.request_id = answer.request_id;
+    infra::JournalGroup group;
+    STOA_CHECK(store_->keep(group, StoredRecord::of(answer), entry));
+    return log_->append(group, std::move(entry));
   }
   Call call(const std::string& principal, const std::string& tenant = "tenant_a") {
     Call call;
@@ -66,7 +71,8 @@ TEST_P(PassportContract, HoldsAndSaysWhatWasRecorded) {
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(dump_json(found->record), record_text(record("resp_1")));
   EXPECT_EQ(found->entry.sequence, 6);
-  EXPECT_EQ(found->entry.reason, record_digest(record_text(record("resp_1"))));
+  EXPECT_EQ(found->entry.record, record_digest(record_text(record("resp_1"))));
+  EXPECT_EQ(found->entry.answer, "resp_1");
   EXPECT_EQ(found->checkpoint.size, 9);
   EXPECT_TRUE(verified(dump_json_pretty(parse_json(text).value()))) << "white space between members says nothing";
 }
@@ -116,12 +122,30 @@ TEST_P(PassportContract, IsFoundByWhoMaySeeIt) {
   }
 }
 
+// They made an entry of its own for each record.
+TEST_P(PassportContract, RecordsOfEarlierReleasesAreFoundAndHold) {
+  const auto old = record("resp_old");
+  infra::JournalGroup group;
+  AuditEntry unused;
+  ASSERT_TRUE(store_->keep(group, StoredRecord::of(old), unused));
+  AuditEntry entry = AuditEntry::of(old.principal, "answer.record", "answer resp_old");
+  entry.reason = record_digest(record_text(old));
+  entry.request_id = old.request_id;
+  ASSERT_TRUE(log_->append(AuditEntry{.tenant = "tenant_a", .request_id = old.request_id}));
+  ASSERT_TRUE(log_->append(std::move(entry)));
+  const auto text = dump_json(store_->passport(call("user_ann"), "resp_old", false).value());
+  EXPECT_TRUE(verified(text)) << text;
+  std::string other = text;
+  other.replace(other.find("answer resp_old"), 15, "answer resp_odd");
+  EXPECT_FALSE(verified(other));
+}
+
 TEST_P(PassportContract, KeepingAgainChangesNothing) {
   auto changed = record("resp_1");
   changed.cost = 99;
   ASSERT_TRUE(keep(changed));
-  EXPECT_EQ(log_->tree()->size, 9);
   EXPECT_TRUE(verified(made()));
+  EXPECT_EQ(dump_json(parse_json(made())->at("record")), record_text(record("resp_1")));
 }
 
 }  // namespace

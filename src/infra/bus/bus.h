@@ -15,11 +15,9 @@
 
 namespace stoa::infra {
 
-class JournalGroup;
-
 struct Event {
   std::int64_t sequence = 0;  // rises along the stream, with gaps
-  std::string topic;          // "request.finished"
+  std::string topic;          // "documents.changed"
   std::string key;            // what the event is about, for example an id
   std::string payload;        // JSON
   Micros time = 0;            // of publishing
@@ -28,10 +26,6 @@ struct Event {
 // Ok acknowledges. An error asks for another delivery after a pause; after Subscription::max_attempts the event goes to the
 // dead letters and the next one follows. Handlers of one subscriber run one at a time; different subscribers run in parallel.
 using EventHandler = std::function<Status(const Event&)>;
-
-// A handler that works in the store of the bus alone: it runs in the transaction that moves its subscriber's place. Each event takes effect exactly once,
-// and many share one sync of the disk. When one of them fails, all of a batch are undone and come again one by one, each as above.
-using StoreHandler = std::function<Status(SqlTransaction&, const Event&)>;
 
 struct Subscription {
   std::string name;                 // unique, stable over restarts: the cursor belongs to it
@@ -66,12 +60,9 @@ class EventBus {
   virtual Status publish(std::string_view topic, std::string_view key, std::string_view payload) = 0;
   // The same, committed or rolled back with the caller's other changes.
   virtual Status publish(SqlTransaction& transaction, std::string_view topic, std::string_view key, std::string_view payload) = 0;
-  // The same, kept when the group is. Of a bus without a journal, kept when it returns.
-  virtual Status publish(JournalGroup& group, std::string_view topic, std::string_view key, std::string_view payload) = 0;
 
   // Before start(). A new name begins with the events published from now on; a known one goes on at its cursor.
   virtual Status subscribe(Subscription subscription, EventHandler handler) = 0;
-  virtual Status subscribe_in_store(Subscription subscription, StoreHandler handler) = 0;
   // Forgets a name that will not come back, so that it no longer holds the stream. Not while attached.
   virtual Status unsubscribe(std::string_view name) = 0;
 

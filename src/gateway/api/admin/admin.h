@@ -102,7 +102,6 @@ struct AdminParts {
   governance::AuditLog& audit;
   governance::AuditCheckpoints& checkpoints;
   governance::PassportStore& passports;
-  infra::EventBus& events;
   feedback::TraceStore& traces;
   feedback::RatingStore& ratings;
   data::Lake& lake;

@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "gateway/api/admin/trace_observer.h"
+#include "gateway/api/admin/request_observer.h"
 #include "governance/access/test_access.h"
 #include "governance/audit/export.h"
 #include "governance/identity/authenticator.h"
 #include "governance/protection/memory_protection.h"
 #include "infra/crypto/encoding.h"
 #include "infra/blob/blob.h"
-#include "infra/bus/local/local.h"
 #include "infra/crypto/hash.h"
 #include "infra/sql/sqlite/sqlite.h"
 
@@ -36,7 +35,6 @@ class AdminTest : public testing::Test {
     ASSERT_TRUE(lake_.open());
     ASSERT_TRUE(catalog_.open(""));
     ASSERT_TRUE(ingest_.start_worker());
-    ASSERT_TRUE(events_->start());
     for (const char* name : {"ann", "bob"}) must(identity_->create_user(operator_, name, {}));
     admin_key_ = key("", "admin");
     ann_key_ = key("ann", "developer");
@@ -56,7 +54,6 @@ class AdminTest : public testing::Test {
   }
   void TearDown() override {
     ingest_.stop_worker();
-    events_->stop();
   }
 
   std::string key(const std::string& user, const std::string& role) {
@@ -122,6 +119,7 @@ class AdminTest : public testing::Test {
   governance::PriceBook prices_ = must(governance::PriceBook::load(STOA_SOURCE_DIR "/share/prices.yaml"));
   std::unique_ptr<governance::Ledger> ledger_ = must(governance::Ledger::open(*sql_, prices_));
   Metrics metrics_;
+  feedback::RequestMetrics request_metrics_{metrics_};
   feedback::ProcessMetrics process_{metrics_, {"1.2.3", "compiler"}};
   std::unique_ptr<feedback::TraceStore> traces_ = must(feedback::TraceStore::open(*sql_, *protection_.sealer, metrics_));
   std::unique_ptr<feedback::RatingStore> ratings_ = must(feedback::RatingStore::open(*sql_, *protection_.sealer));
@@ -132,10 +130,9 @@ class AdminTest : public testing::Test {
   data::Ingest ingest_{catalog_, nullptr};
   data::Retriever retriever_{catalog_, index_, nullptr};
   DocumentLinks links_{as_bytes("secret")};
-  std::unique_ptr<infra::EventBus> events_ = must(infra::open_local_bus(*sql_));
   governance::Authenticator authenticator_{*identity_};
-  Pipeline pipeline_{{.access = *access_, .authenticator = authenticator_, .audit = *audit_, .ledger = *ledger_, .events = *events_, .metrics = metrics_, .observer = record_traces(*traces_, "USD")}};
-  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .passports = *passports_, .events = *events_, .traces = *traces_, .ratings = *ratings_,
+  Pipeline pipeline_{{.access = *access_, .authenticator = authenticator_, .audit = *audit_, .ledger = *ledger_, .metrics = metrics_, .observer = observe_requests(request_metrics_, *traces_, "USD"), .passports = passports_.get()}};
+  AdminParts parts_{.pipeline = pipeline_, .access = *access_, .policies = *policies_, .identity = *identity_, .ledger = *ledger_, .audit = *audit_, .checkpoints = *checkpoints_, .passports = *passports_, .traces = *traces_, .ratings = *ratings_,
                     .lake = lake_, .catalog = catalog_, .ingest = ingest_, .retriever = retriever_, .links = links_, .metrics = metrics_, .process = process_, .protection = key_admin_,
                     .version = {}, .public_url = {}};
   Status ready_;

@@ -185,12 +185,9 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
   call.request_id = new_id("req");
   call.cancel = responder.cancelled();
   call.deadline = Deadline::after(std::chrono::minutes(1));
-  RequestFinished event;
-  event.started = parts.clock.now();
   governance::AuditEntry details;
   auto response = follow_link(parts, request, call, details);
   infra::HttpResponse out = response ? std::move(*response) : openai::error_response(response.error());
-  event.status = out.status;
   if (call.principal.id.empty()) {
     if (!response) parts.pipeline.count_stranger(call.origin.address, "GET " + request.path, response.error());
   } else {
@@ -199,16 +196,8 @@ void open_document(const AdminParts& parts, const infra::HttpRequest& request, i
     entry.documents = std::move(details.documents);
     if (!response) entry.reason = error_info(response.error().code).name;
     if (!response) entry.outcome = response.error().code == ErrorCode::kPermissionDenied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
-    event.request_id = entry.request_id;
-    event.principal = entry.principal;
-    event.tenant = entry.tenant;
-    event.project = entry.project;
-    event.action = entry.action;
-    event.resource = entry.resource;
-    event.error = entry.reason;
-    event.duration_micros = parts.clock.now() - event.started;
     infra::JournalGroup group;
-    if (const auto recorded = parts.pipeline.publish(std::move(entry), event, group); !recorded) out = openai::error_response(recorded.error());
+    if (const auto recorded = parts.pipeline.record(std::move(entry), group); !recorded) out = openai::error_response(recorded.error());
   }
   out.headers.set("x-request-id", call.request_id);
   responder.send(std::move(out));

@@ -24,7 +24,6 @@ Reply show(const AdminParts& parts, RequestScope& scope) {
   const std::string format = query_text(scope.request(), "format");
   if (!format.empty() && format != "json" && format != "html")
     return fail(error(ErrorCode::kInvalidArgument, "'{}' is no form of a passport: json or html", format.substr(0, 40)).with_param("format"));
-  settle_events(parts);
   const bool everyones = scope.may(Action::kAuditRead, {.tenant = scope.principal().tenant, .project = {}, .kind = "audit log"});
   STOA_TRY(passport, parts.passports.passport(scope.call(), scope.request().path_param("id"), everyones));
   if (format == "html") return page_of(parts, passport);

@@ -4,8 +4,6 @@
 
 namespace stoa::gateway::admin {
 
-void settle_events(const AdminParts& parts) { static_cast<void>(parts.events.drain(Deadline::after(std::chrono::milliseconds(500)))); }
-
 std::string query_text(const infra::HttpRequest& request, std::string_view name) { return std::string(request.query_param(name).value_or("")); }
 
 Result<std::int64_t> query_int(const infra::HttpRequest& request, std::string_view name, std::int64_t min, std::int64_t max, std::int64_t fallback) {

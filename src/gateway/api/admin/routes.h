@@ -52,10 +52,6 @@ inline Result<governance::Permit> permit_for(RequestScope& scope, governance::Ac
   return scope.allow(action, governance::Resource::of(scope.principal(), std::string(kind)));
 }
 
-// Finished requests are told through the event bus; whoever asks right after an answer should find what its subscribers keep of it. A bus that is
-// far behind is not waited for.
-void settle_events(const AdminParts& parts);
-
 // Query parameters; errors name them. Times are RFC 3339.
 std::string query_text(const infra::HttpRequest& request, std::string_view name);
 Result<std::int64_t> query_int(const infra::HttpRequest& request, std::string_view name, std::int64_t min, std::int64_t max, std::int64_t fallback);

@@ -7,7 +7,6 @@
 #include "governance/access/test_access.h"
 #include "governance/identity/authenticator.h"
 #include "governance/identity/identity.h"
-#include "infra/bus/local/local.h"
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::gateway::anthropic {
@@ -28,10 +27,9 @@ struct MessageRoutes : testing::Test {
   std::unique_ptr<governance::Ledger> ledger = must(governance::Ledger::open(*sql, prices));
   Metrics metrics;
   std::vector<FinishedRequest> finished;
-  std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
   governance::Authenticator authenticator{*identity};
   AuthBackoff backoff{{.free_failures = 1}};
-  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .events = *bus, .metrics = metrics,
+  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }, .backoff = &backoff}};
   openai::Speaker speaker;
   openai::ServedModels models{{{.id = "talk", .created = 1, .generator = {std::shared_ptr<void>(), &speaker}}}};

@@ -41,7 +41,7 @@ struct House : testing::Test {
   std::vector<FinishedRequest> finished;
   std::unique_ptr<infra::EventBus> bus = must(infra::open_local_bus(*sql));
   governance::Authenticator authenticator{*identity};
-  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .events = *bus, .metrics = metrics,
+  Pipeline pipeline{{.access = *access, .authenticator = authenticator, .audit = *audit, .ledger = *ledger, .metrics = metrics,
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }}};
   Speaker speaker;
   Letters letters;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -10,7 +9,6 @@
 
 #include "base/scheduling.h"
 #include "base/log.h"
-#include "infra/journal/packing.h"
 
 namespace stoa::infra {
 namespace {
@@ -24,9 +22,6 @@ CREATE TABLE bus_dead_letters (
   subscriber TEXT NOT NULL, sequence INTEGER NOT NULL, topic TEXT NOT NULL, key TEXT NOT NULL, payload TEXT NOT NULL,
   time INTEGER NOT NULL, error TEXT NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (subscriber, sequence));
 )sql"}};
-
-// In the journal. Stored there: must not change.
-constexpr std::uint8_t kJournalKind = 3;
 
 constexpr std::size_t kMaxName = 128;
 constexpr std::size_t kMaxSubscribers = 256;
@@ -46,7 +41,6 @@ bool has_topic(std::string_view topics, std::string_view topic) { return topics.
 struct Subscriber {
   Subscription subscription;
   EventHandler handler;
-  StoreHandler in_store;    // may be empty
   std::string topics;
   std::int64_t cursor = 0;  // everything up to here is handled; guarded by the bus's mutex
   std::int64_t stored = 0;  // the cursor as the store has it; behind where only events of other topics were skipped
@@ -55,25 +49,12 @@ struct Subscriber {
 
 class LocalBus final : public EventBus {
  public:
-  LocalBus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock, WriteBehind* behind)
-      : database_(database), options_(options), clock_(clock), behind_(behind) {}
+  LocalBus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock)
+      : database_(database), options_(options), clock_(clock) {}
   ~LocalBus() override { stop(); }
 
   Status publish(std::string_view topic, std::string_view key, std::string_view payload) override {
-    if (behind_ == nullptr) return database_.transaction([&](SqlTransaction& transaction) { return publish(transaction, topic, key, payload); });
-    JournalGroup alone;
-    STOA_CHECK(publish(alone, topic, key, payload));
-    return behind_->append(alone);
-  }
-
-  Status publish(JournalGroup& group, std::string_view topic, std::string_view key, std::string_view payload) override {
-    if (behind_ == nullptr) return publish(topic, key, payload);
-    STOA_CHECK(check_event(topic, payload));
-    STOA_CHECK(check_backlog(backlog_.load(), "a subscriber"));
-    Packer packer;
-    packer.add(topic).add(key).add(payload).add(clock_.now());
-    group.add(kJournalKind, packer.text());
-    return {};
+    return database_.transaction([&](SqlTransaction& transaction) { return publish(transaction, topic, key, payload); });
   }
 
   Status publish(SqlTransaction& transaction, std::string_view topic, std::string_view key, std::string_view payload) override {
@@ -83,20 +64,6 @@ class LocalBus final : public EventBus {
     STOA_CHECK(check_backlog(standing.backlog, fmt::format("subscriber '{}'", standing.slowest)));
     transaction.on_commit([this] { wake(); });
     return insert(transaction, std::string(topic), std::string(key), std::string(payload), clock_.now());
-  }
-
-  // What was published behind. It was promised, so it is kept whatever the backlog.
-  Status take(SqlTransaction& transaction, std::span<const ByteSpan> records) {
-    STOA_TRY(standing, read_standing(transaction));
-    for (const ByteSpan record : records) {
-      std::string topic, key, payload;
-      Micros time = 0;
-      STOA_CHECK(Unpacker(record).take(topic).take(key).take(payload).take(time).finish("event"));
-      if (has_topic(standing.topics, topic)) STOA_CHECK(insert(transaction, std::move(topic), std::move(key), std::move(payload), time));
-    }
-    transaction.on_commit([this] { wake(); });
-    backlog_ = standing.backlog + static_cast<std::int64_t>(records.size());
-    return {};
   }
 
   Status subscribe(Subscription subscription, EventHandler handler) override {
@@ -122,16 +89,6 @@ class LocalBus final : public EventBus {
     subscriber->subscription = std::move(subscription);
     subscriber->handler = std::move(handler);
     subscribers_.push_back(std::move(subscriber));
-    return {};
-  }
-
-  Status subscribe_in_store(Subscription subscription, StoreHandler handler) override {
-    const std::string name = subscription.name;
-    STOA_CHECK(subscribe(std::move(subscription), [this, handler](const Event& event) {
-      return database_.transaction([&](SqlTransaction& transaction) { return handler(transaction, event); });
-    }));
-    std::lock_guard lock(mutex_);
-    find(name)->in_store = std::move(handler);
     return {};
   }
 
@@ -166,7 +123,6 @@ class LocalBus final : public EventBus {
   }
 
   Status drain(Deadline deadline) override {
-    if (behind_ != nullptr) STOA_CHECK(behind_->catch_up());
     STOA_TRY(row, database_.query_one("SELECT coalesce(max(sequence), 0) FROM bus_events"));
     STOA_TRY(last, row->get<std::int64_t>(0));
     const auto done = [&] { return std::ranges::all_of(subscribers_, [&](const auto& subscriber) { return subscriber->cursor >= last; }); };
@@ -317,10 +273,6 @@ class LocalBus final : public EventBus {
       last = event.sequence;
       if (has_topic(subscriber.topics, event.topic)) wanted.push_back(std::move(event));
     }
-    if (!wanted.empty() && subscriber.in_store && deliver_together(subscriber, wanted, last)) {
-      advance(subscriber, last);
-      return true;
-    }
     std::int64_t handled = last;
     for (const Event& event : wanted) {
       bool done = false;
@@ -345,17 +297,6 @@ class LocalBus final : public EventBus {
       subscriber.cursor = handled;
     }
     changed_.notify_all();
-  }
-
-  // All at once, and that they are handled. False when that failed: nothing of it happened.
-  bool deliver_together(Subscriber& subscriber, const std::vector<Event>& events, std::int64_t last) {
-    if (!running()) return false;
-    const Status done = database_.transaction([&](SqlTransaction& transaction) -> Status {
-      for (const Event& event : events) STOA_CHECK(call([&](const Event& one) { return subscriber.in_store(transaction, one); }, event));
-      return move_to(transaction, subscriber, last);
-    });
-    if (done) subscriber.stored = last;
-    return done.has_value();
   }
 
   static Status move_to(SqlTransaction& transaction, const Subscriber& subscriber, std::int64_t handled) {
@@ -402,23 +343,12 @@ class LocalBus final : public EventBus {
   Status store(Subscriber& subscriber, std::int64_t handled) {
     STOA_CHECK(database_.transaction([&](SqlTransaction& transaction) { return move_to(transaction, subscriber, handled); }));
     subscriber.stored = handled;
-    if (behind_ != nullptr && backlog_.load() >= options_.max_backlog) STOA_CHECK(measure_backlog());
     return {};
-  }
-
-  Status measure_backlog() {
-    return database_.transaction([this](SqlTransaction& transaction) -> Status {
-      STOA_TRY(standing, read_standing(transaction));
-      backlog_ = standing.backlog;
-      return {};
-    });
   }
 
   SqlDatabase& database_;
   const LocalBusOptions options_;
   const Clock& clock_;
-  WriteBehind* const behind_;             // may be null
-  std::atomic<std::int64_t> backlog_{0};  // as it was last read from the store
   std::mutex mutex_;
   std::condition_variable changed_;  // of everything below
   bool running_ = false;
@@ -428,14 +358,11 @@ class LocalBus final : public EventBus {
 
 }  // namespace
 
-Result<std::unique_ptr<EventBus>> open_local_bus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock, WriteBehind* behind) {
+Result<std::unique_ptr<EventBus>> open_local_bus(SqlDatabase& database, const LocalBusOptions& options, const Clock& clock) {
   if (options.max_backlog < 1 || options.batch < 1 || options.batch > kSqlMaxRows)
     return fail(ErrorCode::kInvalidArgument, "the event bus needs a backlog of at least 1 and a batch of 1 to {}", kSqlMaxRows);
   STOA_CHECK(database.migrate("bus", kMigrations));
-  auto bus = std::make_unique<LocalBus>(database, options, clock, behind);
-  if (behind != nullptr)
-    STOA_CHECK(behind->add(kJournalKind, [bus = bus.get()](SqlTransaction& transaction, std::span<const ByteSpan> records) { return bus->take(transaction, records); }));
-  return bus;
+  return std::make_unique<LocalBus>(database, options, clock);
 }
 
 }  // namespace stoa::infra

@@ -6,7 +6,6 @@
 
 #include "base/time.h"
 #include "infra/bus/bus.h"
-#include "infra/journal/write_behind.h"
 #include "infra/sql/sql.h"
 
 namespace stoa::infra {
@@ -18,9 +17,7 @@ struct LocalBusOptions {
                                        // subscriber stores its place then, so that events of topics it skipped can be deleted
 };
 
-// `database`, `clock` and `behind` outlive the bus, and `behind` is stopped before it ends. With `behind`, what is published outside of a transaction is
-// acknowledged by its journal and joins the stream a moment later, behind what was published in transactions meanwhile.
-Result<std::unique_ptr<EventBus>> open_local_bus(SqlDatabase& database, const LocalBusOptions& options = {},
-                                                 const Clock& clock = Clock::system(), WriteBehind* behind = nullptr);
+// `database` and `clock` outlive the bus.
+Result<std::unique_ptr<EventBus>> open_local_bus(SqlDatabase& database, const LocalBusOptions& options = {}, const Clock& clock = Clock::system());
 
 }  // namespace stoa::infra

@@ -126,36 +126,6 @@ TEST_F(BusContract, FailingHandlerIsRetriedThenPassedOver) {
   EXPECT_EQ(bus->subscribers()->at(0).dead_letters, 2);
 }
 
-TEST_F(BusContract, HandlersInTheStoreTakeEffectOnceAlsoBesideThoseThatFail) {
-  ASSERT_TRUE(db_->execute("CREATE TABLE kept (payload TEXT)"));
-  auto bus = open();
-  ASSERT_TRUE(bus->subscribe_in_store(quick("s", 2), [](SqlTransaction& transaction, const Event& event) -> Status {
-    STOA_CHECK(transaction.execute("INSERT INTO kept (payload) VALUES (?)", {event.payload}));
-    if (event.payload == "bad") return fail(ErrorCode::kUnavailable, "never");
-    if (event.payload == "throws") throw std::runtime_error("thrown");
-    return {};
-  }));
-  const auto kept = [&] {
-    List all;
-    const auto rows = *db_->query("SELECT payload FROM kept ORDER BY rowid");
-    for (const SqlRow& row : rows) all.push_back(*row.get<std::string>(0));
-    return all;
-  };
-  for (const auto* payload : {"1", "bad", "2", "throws", "3"}) ASSERT_TRUE(bus->publish("a", "k", payload));
-  ASSERT_TRUE(bus->publish("b", "k", "of another topic"));
-  ASSERT_TRUE(bus->start());
-  ASSERT_TRUE(bus->drain(soon()));
-  EXPECT_EQ(kept(), (List{"1", "2", "3"})) << "what failed left nothing";
-  EXPECT_EQ(bus->dead_letters("s")->size(), 2u);
-  for (int i = 4; i < 300; ++i) ASSERT_TRUE(bus->publish("a", "k", std::to_string(i)));
-  ASSERT_TRUE(bus->drain(soon()));
-  bus->stop();
-  List expected{"1", "2", "3"};
-  for (int i = 4; i < 300; ++i) expected.push_back(std::to_string(i));
-  EXPECT_EQ(kept(), expected);
-  EXPECT_EQ(*(*db_->query_one("SELECT count(*) FROM bus_events"))->get<std::int64_t>(0), 0);
-}
-
 TEST_F(BusContract, SlowSubscriberSlowsThePublisher) {
   Seen seen;
   LocalBusOptions options;
@@ -216,48 +186,6 @@ TEST_F(BusContract, RefusesWhatItCannotKeep) {
 }
 
 // A process that dies inside a handler: the event was not acknowledged and comes again.
-// Published behind: there after any end of the process, in order, and refused when a subscriber is too far behind.
-TEST(LocalBus, PublishesBehindTheCaller) {
-  const fs::path folder = fs::temp_directory_path() / fmt::format("stoa-bus-behind-{}", ::getpid());
-  const auto database = std::move(*open_memory());
-  LocalBusOptions options;
-  options.max_backlog = 200;
-  Seen seen;
-  List expected;
-  for (int run = 0; run < 6; ++run) {
-    const auto behind = std::move(*WriteBehind::open(*database, folder));
-    const auto bus = std::move(*open_local_bus(*database, options, Clock::system(), behind.get()));
-    ASSERT_TRUE(bus->subscribe({"name", {"a"}}, [&](const Event& event) { return seen.add(event); }));
-    ASSERT_TRUE(behind->start());
-    for (int i = 0; i < 20; ++i) {
-      expected.push_back(fmt::format("{} {}", run, i));
-      ASSERT_TRUE(bus->publish("a", "key", expected.back()));
-      ASSERT_TRUE(bus->publish("nobody's", "key", "x"));
-    }
-    if (run >= 3) {
-      ASSERT_TRUE(bus->start());
-      ASSERT_TRUE(bus->drain(soon()));
-      EXPECT_EQ(seen.payloads(), expected);
-    }
-    behind->stop();  // before the bus that it carries over to
-  }
-  const auto behind = std::move(*WriteBehind::open(*database, folder));
-  const auto bus = std::move(*open_local_bus(*database, options, Clock::system(), behind.get()));
-  ASSERT_TRUE(bus->subscribe({"name", {"a"}}, [&](const Event& event) { return seen.add(event); }));
-  ASSERT_TRUE(behind->start());
-  int published = 0;
-  for (Status status; (status = bus->publish("a", "key", "x")); ++published) {
-    ASSERT_LT(published, 2 * options.max_backlog);
-    ASSERT_TRUE(behind->catch_up());
-  }
-  EXPECT_EQ(published, options.max_backlog);
-  ASSERT_TRUE(bus->start());
-  ASSERT_TRUE(bus->drain(soon()));
-  EXPECT_TRUE(bus->publish("a", "key", "x")) << "it goes on when the subscriber has caught up";
-  behind->stop();
-  fs::remove_all(folder);
-}
-
 TEST(LocalBus, EventComesAgainAfterKill) {
   const fs::path file = fs::temp_directory_path() / fmt::format("stoa-bus-test-{}.db", ::getpid());
   const pid_t child = ::fork();

@@ -1,4 +1,4 @@
-#include "gateway/api/admin/trace_observer.h"
+#include "gateway/api/admin/request_observer.h"
 
 #include "base/error_table.h"
 
@@ -31,10 +31,12 @@ feedback::TraceRecord record_of(const FinishedRequest& finished, Trace& trace, c
 
 }  // namespace
 
-RequestObserver record_traces(feedback::TraceStore& store, std::string currency) {
-  return [&store, currency = std::move(currency)](const FinishedRequest& finished, Trace& trace) {
+RequestObserver observe_requests(feedback::RequestMetrics& metrics, feedback::TraceStore& traces, std::string currency) {
+  return [&metrics, &traces, currency = std::move(currency)](const FinishedRequest& finished, Trace& trace) {
     // Requests without a key belong to no project: nobody could look at their traces, and strangers could fill the store.
-    if (!finished.principal.id.empty()) store.record(record_of(finished, trace, currency));
+    if (finished.principal.id.empty()) return;
+    metrics.count(finished.model, finished.usage, finished.cost);
+    traces.record(record_of(finished, trace, currency));
   };
 }
 
