@@ -15,5 +15,6 @@ pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(p11kit REQUIRED IMPORTED_TARGET p11-kit-1)  # the header of PKCS#11; the module itself is loaded at run time
 pkg_check_modules(gumbo REQUIRED IMPORTED_TARGET gumbo)
 find_library(STEMMER_LIBRARY stemmer REQUIRED)
+find_library(JEMALLOC_LIBRARY jemalloc REQUIRED)
 find_library(PROMETHEUS_CORE_LIBRARY prometheus-cpp-core REQUIRED)
 find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp REQUIRED)

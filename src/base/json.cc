@@ -72,6 +72,9 @@ std::string dump_json(const Json& value) {
   return boost::json::serialize(value);
 }
 
+std::string dump_json(const JsonObject& object) { return boost::json::serialize(object); }
+std::string dump_json(const JsonArray& array) { return boost::json::serialize(array); }
+
 std::string dump_json_pretty(const Json& value) {
   std::string out;
   pretty(value, out, 0);

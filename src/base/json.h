@@ -25,6 +25,8 @@ struct JsonLimits {
 // Strict RFC 8259 JSON in valid UTF-8; the error names the byte offset.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 std::string dump_json(const Json& value);
+std::string dump_json(const JsonObject& object);  // not by way of a value, which would be a copy
+std::string dump_json(const JsonArray& array);
 std::string dump_json_pretty(const Json& value);
 
 // Typed access for readers of untrusted objects. `find` returns nullptr when absent or null.

@@ -11,4 +11,8 @@ void run_promptly(const char* name);
 // It is never starved, since now and then somebody does wait for it.
 void run_in_background(const char* name);
 
+// For threads whose work may wait itself, as long as somebody else does it when too much is left: what a busy processor leaves over, in short turns, so that
+// hardly any thread waits for it.
+void run_when_idle(const char* name);
+
 }  // namespace stoa

@@ -46,7 +46,7 @@ struct TraceOptions {
   int retention_days = 30;       // older traces are deleted by the store itself; 0 keeps everything
   std::size_t queue = 4096;      // records waiting to be written; further ones are dropped and counted
   std::size_t batch = 256;       // records of one transaction
-  milliseconds linger{20};       // how long a first record waits for others to share its commit
+  milliseconds linger{50};       // how long a first record waits for others to share its commit
   std::size_t max_content = 64u << 10;  // bytes kept of input and of output, cut at a character
 };
 

@@ -110,10 +110,11 @@ Result<Metadata> Fields::metadata(std::string_view key) const {
   return out;
 }
 
-Result<JsonObject> parse_body(std::string_view body) {
+namespace {
+
+Result<JsonObject> body_of(std::string_view body, Result<Json> parsed) {
   if (body.empty())
     return fail(error(ErrorCode::kInvalidArgument, "the request has no body").with_hint("send one JSON object with content-type application/json"));
-  auto parsed = parse_json(body, kBodyLimits);
   if (!parsed) {
     if (parsed.error().code == ErrorCode::kTooLarge) return std::unexpected(std::move(parsed).error());
     return fail(error(ErrorCode::kInvalidArgument, "the request body is {}", parsed.error().message));
@@ -121,6 +122,11 @@ Result<JsonObject> parse_body(std::string_view body) {
   if (!parsed->is_object()) return fail(ErrorCode::kInvalidArgument, "the request body must be one JSON object");
   return std::move(parsed->get_object());
 }
+
+}  // namespace
+
+Result<JsonObject> parse_body(std::string_view body) { return body_of(body, parse_json(body, kBodyLimits)); }
+Result<JsonObject> parse_body(std::string_view body, JsonArena& arena) { return body_of(body, parse_json(body, arena, kBodyLimits)); }
 
 JsonObject metadata_json(const Metadata& metadata) {
   JsonObject out;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/json_arena.h"
 
 namespace stoa::gateway {
 
@@ -49,6 +50,7 @@ class Fields {
 
 // The body of a request: one JSON object.
 Result<JsonObject> parse_body(std::string_view body);
+Result<JsonObject> parse_body(std::string_view body, JsonArena& arena);  // it lives in `arena`
 
 JsonObject metadata_json(const Metadata& metadata);
 

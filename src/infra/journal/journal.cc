@@ -94,9 +94,9 @@ class FileJournal final : public Journal {
   }
 
   std::uint64_t last() const override { return last_.load(std::memory_order_acquire); }
-  bool crowded() const override {
+  double fullness() const override {
     std::lock_guard lock(mutex_);
-    return waiting_bytes() > options_.max_bytes / 2;
+    return static_cast<double>(waiting_bytes()) / static_cast<double>(options_.max_bytes);
   }
   std::uint64_t released() const override { return released_.load(std::memory_order_acquire); }
 

@@ -46,7 +46,7 @@ class Journal {
   // in the journal; one of the disk itself (kUnavailable) is final.
   virtual Result<std::uint64_t> append(ByteSpan record) = 0;
   virtual std::uint64_t last() const = 0;      // position of the last record; 0 when there never was one
-  virtual bool crowded() const = 0;            // half of JournalOptions::max_bytes waits
+  virtual double fullness() const = 0;         // what waits, of JournalOptions::max_bytes
   virtual std::uint64_t released() const = 0;
 
   // Records after the released ones, at least one and at most about `max_bytes`; none when there are none.

@@ -123,12 +123,12 @@ TEST(Journal, RefusesWhatIsTooMuch) {
   EXPECT_EQ(journal->append(Bytes(201)).error().code, ErrorCode::kTooLarge);
   Result<std::uint64_t> last;
   std::uint64_t appended = 0;
-  EXPECT_FALSE(journal->crowded());
+  EXPECT_LT(journal->fullness(), 0.5);
   while ((last = journal->append(as_bytes(text_of(journal->last() + 1))))) ASSERT_LT(++appended, 1000u);
-  EXPECT_TRUE(journal->crowded());
+  EXPECT_GT(journal->fullness(), 0.5);
   EXPECT_EQ(last.error().code, ErrorCode::kResourceExhausted);
   EXPECT_EQ(drain(*journal), appended);
-  EXPECT_FALSE(journal->crowded());
+  EXPECT_LT(journal->fullness(), 0.5);
   fill(*journal, 1);
 }
 

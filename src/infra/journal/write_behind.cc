@@ -34,6 +34,7 @@ Status WriteBehind::start() {
   if (const auto left = waiting(); left > 0) log(LogLevel::kInfo, "carrying over what an earlier run left in the journal", {{"records", static_cast<std::int64_t>(left)}});
   STOA_CHECK(catch_up());
   thread_ = std::thread([this] { run(); });
+  helper_ = std::thread([this] { help(); });
   return {};
 }
 
@@ -45,6 +46,7 @@ void WriteBehind::stop() {
   }
   wake_.notify_all();
   thread_.join();
+  helper_.join();
   if (const auto done = catch_up(); !done) log_error("the journal was not carried over; the next start does", done.error());
 }
 
@@ -59,8 +61,9 @@ Status WriteBehind::write(std::uint8_t kind, std::string_view record) {
   bytes += record;
   STOA_TRY(position, journal_->append(as_bytes(bytes)));
   static_cast<void>(position);
-  // Waking a thread costs more than the write: only the first record after a silence does.
-  if (asleep_.exchange(false)) {
+  // Waking a thread costs more than the write: only the first record after a silence does, and one that finds much waiting.
+  const bool first = asleep_.exchange(false), much = !helping_ && journal_->fullness() > options_.much && !helping_.exchange(true);
+  if (first || much) {
     std::lock_guard lock(mutex_);
     wake_.notify_all();
   }
@@ -98,12 +101,29 @@ Status WriteBehind::carry_batch() {
   return journal_->release(batch);
 }
 
+// False when it is over.
+bool WriteBehind::sleep(milliseconds duration) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_until(lock, std::chrono::steady_clock::now() + duration, [this] { return stopping_; });
+}
+
+// The first thread may have so little of a busy processor that it falls behind.
+void WriteBehind::help() {
+  run_in_background("write-behind 2");
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || helping_; });
+      if (stopping_) return;
+    }
+    while (journal_->fullness() > options_.much / 2)
+      if (!carry_batch() && !sleep(options_.pause)) return;  // the first thread tells what is wrong
+    helping_ = false;
+  }
+}
+
 void WriteBehind::run() {
-  run_in_background("write-behind");
-  const auto sleep = [this](milliseconds duration) {
-    std::unique_lock lock(mutex_);
-    return !wake_.wait_until(lock, std::chrono::steady_clock::now() + duration, [this] { return stopping_; });
-  };
+  run_when_idle("write-behind");
   while (true) {
     {
       std::unique_lock lock(mutex_);

@@ -1,5 +1,6 @@
-// Writes to the SQL store that a caller need not wait for: a journal takes them, and a thread carries them over in batches, each record exactly
-// once, however the process ends. Whoever reads what is written so calls catch_up() first and sees all that was acknowledged.
+// Writes to the SQL store that a caller need not wait for: a journal takes them, and a thread carries them over in batches when the processor has time for
+// it, each record exactly once, however the process ends; a second one helps when much waits. Whoever reads what is written so calls catch_up() first
+// and sees all that was acknowledged.
 #pragma once
 
 #include <atomic>
@@ -23,8 +24,9 @@ namespace stoa::infra {
 
 struct WriteBehindOptions {
   JournalOptions journal;
-  milliseconds linger{50};             // how long a first record waits for others to share its transaction
-  std::size_t batch_bytes = 512u << 10; // of one transaction, some 1,000 records: what waits shares syncs of the disk
+  milliseconds linger{100};            // how long a first record waits for others to share its transaction
+  std::size_t batch_bytes = 256u << 10; // of one transaction: what waits shares syncs of the disk. Not more, since others wait for a whole one that has little of the processor
+  double much = 1.0 / 32;              // of JournalOptions::max_bytes: from here on the second thread helps
   milliseconds pause{1'000};           // after a failed one
 };
 
@@ -55,7 +57,7 @@ class WriteBehind {
   std::uint64_t appended() const { return journal_->last(); }     // records, from the beginning of all time
   std::uint64_t carried() const { return journal_->released(); }  // of these
   // Work whose records may not find room any more had better not begin.
-  bool crowded() const { return journal_->crowded(); }
+  bool crowded() const { return journal_->fullness() > 0.5; }
   std::uint64_t waiting() const { return journal_->last() - journal_->released(); }
 
  private:
@@ -63,6 +65,8 @@ class WriteBehind {
   Status write(std::uint8_t kind, std::string_view record);
   Status carry_batch();
   void run();
+  void help();
+  bool sleep(milliseconds duration);
 
   SqlDatabase& database_;
   const WriteBehindOptions options_;
@@ -72,9 +76,9 @@ class WriteBehind {
   std::mutex carrying_;  // one batch at a time
   std::mutex mutex_;     // of the thread's sleep
   std::condition_variable wake_;
-  std::atomic<bool> asleep_{false};
+  std::atomic<bool> asleep_{false}, helping_{false};
   bool stopping_ = false;
-  std::thread thread_;
+  std::thread thread_, helper_;
 };
 
 }  // namespace stoa::infra

@@ -22,13 +22,15 @@ class WriteBehindTest : public ::testing::Test {
     behind_.reset();
     fs::remove_all(folder_);
   }
-  void open() {
+  void open(milliseconds linger = milliseconds(1)) {
     behind_.reset();
     WriteBehindOptions options;
-    options.linger = milliseconds(1);
+    options.linger = linger;
     options.pause = milliseconds(1);
     options.batch_bytes = 50;
     options.journal.max_record = 100;
+    options.journal.segment_bytes = 1000;
+    options.journal.max_bytes = 64'000;
     auto opened = WriteBehind::open(*database_, folder_, options);
     ASSERT_TRUE(opened) << opened.error().message;
     behind_ = std::move(*opened);
@@ -90,6 +92,23 @@ TEST_F(WriteBehindTest, TheThreadTellsWhenItHasDoneSomething) {
   while (told == 0 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(1));
   EXPECT_GT(told, 0);
   check(1);
+}
+
+// The first one waits for others to come, here longer than anybody would.
+TEST_F(WriteBehindTest, ASecondThreadHelpsWhenMuchWaits) {
+  open(std::chrono::hours(1));
+  ASSERT_TRUE(behind_->start());
+  append(0, 20);
+  EXPECT_EQ(behind_->carried(), 0u) << "little waits";
+  std::int64_t count = 20;
+  for (; count < 5'000; count += 100) {  // more than the journal may hold
+    append(count, count + 100);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (behind_->waiting() > 100 && std::chrono::steady_clock::now() < until) std::this_thread::sleep_for(milliseconds(1));
+    ASSERT_LE(behind_->waiting(), 100u);
+  }
+  behind_->stop();
+  check(count);
 }
 
 TEST_F(WriteBehindTest, AGroupIsOneRecord) {

@@ -12,7 +12,8 @@ namespace {
 constexpr std::string_view kPrompt = "messages";
 
 Reply chat(const Dependencies& dependencies, RequestScope& scope) {
-  STOA_TRY(body, parse_body(scope.request().body));
+  JsonArena arena;
+  STOA_TRY(body, parse_body(scope.request().body, arena));
   STOA_TRY(call, parse_chat(body));
   STOA_TRY(generator, dependencies.models.generator(call.request.model, scope));
   Generation generation;
