@@ -81,6 +81,7 @@ awaitable<std::size_t> Connection::read_some() {
 }
 
 void Connection::check_time(SteadyTime now) {
+  if (phase_ == Phase::kAnswering) pump();  // whose answer may be complete without a word: from here on that is idle time
   if (now >= write_deadline_) return close();
   if (now < deadline_ && !too_slow(now)) return;
   if (phase_ != Phase::kReceiving || timed_out_) return close();
@@ -279,7 +280,10 @@ void Connection::refuse_with(const HttpRequest& request, HttpResponse response, 
 awaitable<void> Connection::wait_for_answer(bool watch) {
   while (!answered_ && !closed_) {
     if (watch && in_.empty()) {
+      exchange_->reading(true);
       const std::size_t n = co_await read_some();
+      exchange_->reading(false);
+      pump();
       if (!read_error_) {
         in_.append(chunk_, 0, n);
         continue;

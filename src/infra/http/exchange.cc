@@ -67,7 +67,8 @@ void Exchange::push() {
 }
 
 void Exchange::notify(std::unique_lock<std::mutex>& lock) {
-  const bool wake = wake_ && !std::exchange(wake_pending_, true);
+  const bool nothing_left = state_ == State::kFinished && keep_alive_ && out_.empty() && in_flight_ == 0;
+  const bool wake = wake_ && !(nothing_left && reading_) && !std::exchange(wake_pending_, true);
   lock.unlock();
   if (wake) wake_();
 }
@@ -90,7 +91,9 @@ void Exchange::start(int status, HttpHeaders headers) {
   if (!chunked_) keep_alive_ = false;
   append_head(status, headers, chunked_ ? "Transfer-Encoding: chunked\r\n" : "");
   state_ = State::kStreaming;
-  notify(lock);
+  push();
+  pushed_ = {};  // the first piece is no burst
+  if (!out_.empty()) notify(lock);
 }
 
 bool Exchange::write(std::string_view piece) {
@@ -161,6 +164,11 @@ void Exchange::sent() {
     in_flight_ = 0;
   }
   room_.notify_all();
+}
+
+void Exchange::reading(bool reading) {
+  std::lock_guard lock(mutex_);
+  reading_ = reading;
 }
 
 void Exchange::detach() {

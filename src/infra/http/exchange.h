@@ -25,7 +25,8 @@ struct ExchangeOptions {
 
 class Exchange final : public Responder {
  public:
-  // `wake` tells the connection that there is something to take; called from any thread, once until take().
+  // `wake` tells the connection that there is something to take; called from any thread, once until take(). Not that an answer is complete which was
+  // written as a whole, as long as the connection reads and will take then.
   Exchange(ExchangeOptions options, std::function<void()> wake) : options_(options), wake_(std::move(wake)) {}
 
   void send(HttpResponse response) override;
@@ -45,6 +46,7 @@ class Exchange final : public Responder {
   enum class Next { kWait, kData, kDone, kAbort };
   Next take(std::string& out);       // kData: `out` holds the bytes to send
   void sent();                       // what take() gave is with the kernel
+  void reading(bool reading);        // what comes next of the client makes the connection take; after false it takes once
   void gone();                       // the client disconnected
   bool keep_alive() const;           // after kDone
   // The handler has returned: no callback runs from here on.
@@ -63,7 +65,7 @@ class Exchange final : public Responder {
   mutable std::mutex mutex_;
   std::condition_variable room_;
   State state_ = State::kIdle;
-  bool keep_alive_ = true, chunked_ = false, bodiless_ = false, wake_pending_ = false;
+  bool keep_alive_ = true, chunked_ = false, bodiless_ = false, wake_pending_ = false, reading_ = false;
   std::string out_;
   std::size_t in_flight_ = 0;
   int socket_ = -1;  // -1: none that others than the connection may write to

@@ -30,7 +30,7 @@ class WriteBehindTest : public ::testing::Test {
     options.batch_bytes = 50;
     options.journal.max_record = 100;
     options.journal.segment_bytes = 1000;
-    options.journal.max_bytes = 64'000;
+    options.journal.max_bytes = 16'000;
     auto opened = WriteBehind::open(*database_, folder_, options);
     ASSERT_TRUE(opened) << opened.error().message;
     behind_ = std::move(*opened);
