@@ -163,7 +163,8 @@ int providers_check(const Global& global, const ProviderOptions& options) {
 }
 
 std::string provider_families_text() {
-  std::string text = "Families:\n";
+  using gateway::kTokenizer;
+  std::string text = fmt::format("Every family takes\n  {:<10} --option {}=...: {}\nFamilies:\n", "", kTokenizer.name, kTokenizer.meaning);
   for (const gateway::ProviderFamily& family : gateway::provider_families()) {
     text += fmt::format("  {:<10} {}\n  {:<10} such as {}\n", family.name, family.serves, "", family.example);
     for (const gateway::ProviderOption& option : family.options)

@@ -56,7 +56,13 @@ Result<api::TargetPlace> Routing::open_target(std::string_view project, const ap
   if (model == provider.models.end())
     return fail(error(ErrorCode::kNotFound, "the provider '{}' has no model '{}'", target.provider, target.model).with_hint("add it: stoa providers add NAME --replace ... --model MODEL"));
   STOA_CHECK(parts_.ledger.prices().price(target.id()));  // what cannot be paid is not used
-  STOA_TRY(generator, api::open_provider(parts_.providers.target(std::string(project), provider, *model), parts_.egress.sender(infra::EgressPurpose::kProviders)));
+  auto opened = parts_.providers.target(std::string(project), provider, *model);
+  if (const auto tokenizer = provider.options.find(std::string(api::kTokenizer.name)); tokenizer != provider.options.end()) {
+    auto counter = models_->own_generator(tokenizer->second, project);
+    if (!counter) return fail(std::move(counter).error().in(fmt::format("tokenizer of the provider '{}'", provider.name)));
+    opened.counter = std::move(*counter);
+  }
+  STOA_TRY(generator, api::open_provider(std::move(opened), parts_.egress.sender(infra::EgressPurpose::kProviders)));
   return api::TargetPlace{std::move(generator), provider.on_prem, provider.residency};
 }
 

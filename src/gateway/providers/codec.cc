@@ -108,6 +108,11 @@ void UpstreamAnswer::give(const ChatDelta& whole) {
   ++deltas;
   bytes += static_cast<std::int64_t>(delta.text.size() + delta.reasoning.size());
   for (const ToolCallDelta& call : delta.tool_calls) bytes += static_cast<std::int64_t>(call.name.size() + call.arguments.size());
+  if (keep_text) {
+    text += delta.reasoning;
+    text += delta.text;
+    for (const ToolCallDelta& call : delta.tool_calls) (text += call.name) += call.arguments;
+  }
   stopped = !sink(delta);
 }
 

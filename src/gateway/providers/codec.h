@@ -28,6 +28,8 @@ struct UpstreamAnswer {
   const models::DeltaSink& sink;
   Usage usage;
   bool prompt_counted = false, completion_counted = false;  // by the upstream, for good
+  bool keep_text = false;         // all of the answer, for counting
+  std::string text;
   bool at_most_one_call = false;  // what the upstream says beyond its first call is dropped: not every family can be told
   std::optional<FinishReason> finish;
   std::string stop;        // which stop sequence ended it, where the upstream tells

@@ -84,7 +84,7 @@ class ProviderGenerator final : public models::Generator {
     return outcome;
   }
 
-  Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override { return estimated_tokens(prompt_bytes(request)); }
+  Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override { return prompt_tokens(request); }
   int context_length() const override { return target_.context_length; }
 
  private:
@@ -105,16 +105,34 @@ class ProviderGenerator final : public models::Generator {
     };
     UpstreamAnswer answer(timed);
     answer.at_most_one_call = !request.parallel_tool_calls;
+    answer.keep_text = target_.counter != nullptr;
     auto finish = run(*encoded, credential, request, answer);
     if (!finish && answer.deltas == 0) return fail(std::move(finish).error());
     // What broke after its first piece was served, and is paid, as far as it went.
     ChatOutcome outcome{.finish = finish.value_or(FinishReason::kError), .usage = answer.usage, .stop = answer.stop, .own_prompt = true};
     if (!finish) outcome.failure = std::move(finish).error();
-    if (!answer.prompt_counted) outcome.usage.prompt_tokens = estimated_tokens(prompt_bytes(request));
-    if (!answer.completion_counted) outcome.usage.completion_tokens = estimated_tokens(answer.bytes);
+    if (!answer.prompt_counted) outcome.usage.prompt_tokens = prompt_tokens(request);
+    if (!answer.completion_counted) outcome.usage.completion_tokens = answer_tokens(answer);
     outcome.usage.first_token_micros = first;
     outcome.usage.total_micros = micros();
     return outcome;
+  }
+
+  std::int64_t prompt_tokens(const ChatRequest& request) const {
+    if (target_.counter != nullptr)
+      if (const auto counted = target_.counter->count_prompt_tokens(request)) return *counted;
+    return estimated_tokens(prompt_bytes(request));
+  }
+
+  std::int64_t answer_tokens(const UpstreamAnswer& answer) const {
+    const auto counted = [&](const std::string& text) {
+      ChatRequest plain;
+      plain.prompt = text;
+      return target_.counter->count_prompt_tokens(plain);
+    };
+    if (target_.counter != nullptr && !answer.text.empty())
+      if (const auto all = counted(answer.text)) return *all - std::min(*all, counted("").value_or(0));  // less what begins every prompt
+    return estimated_tokens(answer.bytes);
   }
 
   Status bound(infra::HttpClientRequest& request, const Call& call) const {
@@ -169,11 +187,12 @@ class ProviderGenerator final : public models::Generator {
 };
 
 Status check_option(const ProviderFamily& family, const std::string& name, const std::string& value) {
-  const auto found = std::ranges::find(family.options, name, &ProviderOption::name);
+  const auto own = std::ranges::find(family.options, name, &ProviderOption::name);
+  const ProviderOption* const found = own != family.options.end() ? &*own : name == kTokenizer.name ? &kTokenizer : nullptr;
   const auto wrong = [](std::string text) { return fail(error(ErrorCode::kInvalidArgument, "{}", text).with_param("options")); };
-  if (found == family.options.end()) {
-    std::string names;
-    for (const ProviderOption& option : family.options) names += fmt::format("{}{}", names.empty() ? "" : ", ", option.name);
+  if (found == nullptr) {
+    std::string names(kTokenizer.name);
+    for (const ProviderOption& option : family.options) names += fmt::format(", {}", option.name);
     return wrong(fmt::format("the family {} has no option '{}'; it has {}", family.name, name.substr(0, 64), names));
   }
   if (value.empty() || value.size() > 128 || !std::ranges::all_of(value, [](unsigned char c) { return c > ' ' && c < 0x7f; }))

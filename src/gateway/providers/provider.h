@@ -31,12 +31,15 @@ struct ProviderTarget {
   infra::HttpTimeouts timeouts{};
   std::map<std::string, std::string> options{};  // of the family: provider_families() says which
   std::shared_ptr<AccessTokens> tokens{};        // kept from request to request; null: each asks for its own
+  std::shared_ptr<const models::Generator> counter{};  // whose tokenizer counts what the upstream does not tell; null: it is estimated
 };
 
 struct ProviderOption {
   std::string_view name, meaning;
   std::string_view choices{};  // "a|b"; empty: any text of at most 128 printable characters
 };
+// Every family has it: it names what ProviderTarget::counter is of.
+inline constexpr ProviderOption kTokenizer{"tokenizer", "a model of this server whose tokenizer counts what the provider does not tell"};
 struct ProviderFamily {
   std::string_view name;
   std::string_view serves;                   // for people
@@ -52,7 +55,8 @@ Status check_provider(std::string_view family, std::string_view url, const std::
 Status check_credential(std::string_view family, std::string_view credential);
 
 // A generator that asks the target; `sender` outlives it. Thread-safe. Answers are always streamed. Usage is the upstream's own count; what it
-// does not tell (a stream that was stopped, a server without counts) and count_prompt_tokens are estimates: a token for 4 bytes.
+// does not tell (a stream that was stopped, a server without counts) and count_prompt_tokens are what the target's counter says, or, where it has none or
+// that cannot read the request, estimates: a token for 4 bytes.
 // Errors of generate, by code: kUnavailable (cannot connect, 5xx, credential refused, stream broken or not of the family's format),
 // kResourceExhausted (429, with retry_after), kDeadlineExceeded; kInvalidArgument, kTooLarge, kNotFound (model unknown upstream),
 // kPermissionDenied (the rule egress.providers), kUnsupported (`param` names what the family cannot express). A stream without the family's
