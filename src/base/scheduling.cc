@@ -13,7 +13,7 @@
 namespace stoa {
 namespace {
 
-constexpr int kBackgroundNice = 5, kLeastNice = 19;
+constexpr int kBackgroundNice = 5, kIdleNice = 10, kLeastNice = 19;
 constexpr std::uint64_t kShortTurn = 100'000;  // ns, the shortest that Linux takes (6.12 and later; before, it takes no notice of it)
 
 // sched_setattr(2), its first version. The C library has neither the call nor the structure, and the kernel's header cannot be used beside <sched.h>.
@@ -44,7 +44,7 @@ void run_in_background(const char* name) {
 
 void run_when_idle(const char* name) {
   ::pthread_setname_np(::pthread_self(), name);
-  ask({.policy = SCHED_BATCH, .nice = kLeastNice, .runtime = kShortTurn});
+  ask({.policy = SCHED_BATCH, .nice = std::min(kLeastNice, ::nice(0) + kIdleNice), .runtime = kShortTurn});
 }
 
 }  // namespace stoa

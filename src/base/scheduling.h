@@ -11,8 +11,8 @@ void run_promptly(const char* name);
 // It is never starved, since now and then somebody does wait for it.
 void run_in_background(const char* name);
 
-// For threads whose work may wait itself, as long as somebody else does it when too much is left: what a busy processor leaves over, in short turns, so that
-// hardly any thread waits for it.
+// For threads whose work may wait itself, as long as somebody else does it when too much is left: a small share of a busy processor, a tenth of that of a
+// thread that answers, in short turns, so that hardly any thread waits for it. Not less, since it holds locks now and then.
 void run_when_idle(const char* name);
 
 }  // namespace stoa

@@ -172,7 +172,7 @@ class SqlTraceStore : public TraceStore {
 
  private:
   void run() {
-    run_when_idle("traces");
+    run_in_background("traces");
     auto next_purge = Deadline{};
     if (options_.retention_days > 0) next_purge = Deadline::after(std::chrono::seconds(0));
     while (true) {

@@ -116,7 +116,7 @@ void WriteBehind::help() {
       wake_.wait(lock, [this] { return stopping_ || helping_; });
       if (stopping_) return;
     }
-    while (journal_->fullness() > options_.much / 2)
+    while (waiting() > 0 && journal_->fullness() > options_.much / 2)
       if (!carry_batch() && !sleep(options_.pause)) return;  // the first thread tells what is wrong
     helping_ = false;
   }

@@ -25,7 +25,7 @@ namespace stoa::infra {
 struct WriteBehindOptions {
   JournalOptions journal;
   milliseconds linger{100};            // how long a first record waits for others to share its transaction
-  std::size_t batch_bytes = 256u << 10; // of one transaction: what waits shares syncs of the disk. Not more, since others wait for a whole one that has little of the processor
+  std::size_t batch_bytes = 128u << 10; // of one transaction, some 40 requests: what waits shares syncs of the disk. Not more, since writers of the store wait for a whole one, which has little of a busy processor
   double much = 1.0 / 8;               // of JournalOptions::max_bytes: from here on the second thread helps
   milliseconds pause{1'000};           // after a failed one
 };
