@@ -9,7 +9,7 @@
 
 namespace stoa::gateway::admin {
 
-// Counts every request's work, and stores the trace of those of a known principal. What is passed by reference outlives what is returned; `currency` is that
+// Counts the work and stores the trace of every request of a known principal. What is passed by reference outlives what is returned; `currency` is that
 // of the ledger's prices.
 RequestObserver observe_requests(feedback::RequestMetrics& metrics, feedback::TraceStore& traces, std::string currency);
 
