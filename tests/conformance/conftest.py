@@ -3,6 +3,7 @@ import time
 import openai
 import pytest
 
+import replays
 from stoa_server import Stoa, need_models
 
 HANDBOOK = """<html><head><title>Handbook</title></head><body>
@@ -71,3 +72,21 @@ def handbook(client, wait_indexed):
     assert counts.completed == 2, counts
     store.pages, store.notes = pages.id, notes.id
     return store
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    made = replays.Providers()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def stoa(tmp_path_factory, upstream):
+    """A server without models whose project has a provider of each family, named as it, with the model "big"; `ann` and `admin` are keys."""
+    folder = tmp_path_factory.mktemp("providers")
+    running = Stoa(folder / "home", models=False, environment={"STOA_EGRESS_PROVIDERS": upstream.url, "STOA_COST_PRICES": str(replays.prices(folder))}).start()
+    running.admin, running.ann = running.key("ada", "admin"), running.key("ann")
+    upstream.add_all(running, running.admin)
+    yield running
+    running.stop()

@@ -9,29 +9,11 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 
 import replays
-from stoa_server import Stoa
 
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": False}
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
 TEXT, CALL, OK = replays.TEXT, replays.CALL, replays.JSON_ANSWER
 COUNTED = (replays.PROMPT_TOKENS, replays.ANSWER_TOKENS)
-
-
-@pytest.fixture(scope="module")
-def upstream():
-    made = replays.Providers()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def stoa(tmp_path_factory, upstream):
-    folder = tmp_path_factory.mktemp("matrix")
-    running = Stoa(folder / "home", models=False, environment={"STOA_EGRESS_PROVIDERS": upstream.url, "STOA_COST_PRICES": str(replays.prices(folder))}).start()
-    running.admin, running.ann = running.key("ada", "admin"), running.key("ann")
-    upstream.add_all(running, running.admin)
-    yield running
-    running.stop()
 
 
 def post(stoa, path, body):

@@ -1,18 +1,13 @@
-// The official Anthropic SDK for JavaScript against the real binary, as in conformance.test.mjs.
+// The official Anthropic SDK for JavaScript against the real binary over the model of this server; providers.test.mjs has the other targets.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
+import { CHAT, until, withServer } from './server.mjs';
 
-const CHAT = 'smollm2-135m-instruct';
 const QUESTION = [{ role: 'user', content: 'What is the capital of France? Answer in one word.' }];
 const WEATHER = { name: 'weather', description: 'The weather of a city.', strict: true,
   input_schema: { type: 'object', properties: { city: { type: 'string', enum: ['Paris', 'Rome'] } }, required: ['city'], additionalProperties: false } };
-const here = dirname(fileURLToPath(import.meta.url));
-let process_, client, setup;
+let client, setup;
 
 const connect = (options = {}) => new Anthropic({ apiKey: setup.key, baseURL: setup.url, maxRetries: 0, ...options });
 const body = (options) => ({ model: CHAT, temperature: 0, max_tokens: 24, messages: QUESTION, ...options });
@@ -23,17 +18,9 @@ const rejects = (promise, kind, type) => assert.rejects(promise, (error) => {
   return true;
 });
 
-before(async () => {
-  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const { value, done } = await createInterface({ input: process_.stdout })[Symbol.asyncIterator]().next();
-  assert.ok(!done, 'the server did not start');
-  setup = JSON.parse(value);
+withServer((started) => {
+  setup = started;
   client = connect();
-}, { timeout: 90_000 });
-
-after(async () => {
-  process_?.stdin.end();
-  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
 });
 
 test('a message has text, usage and a request id', async () => {
@@ -79,11 +66,7 @@ test('errors are those of the SDK', async () => {
 
 test('message batches answer, tell errors, and are listed', async () => {
   const created = await client.messages.batches.create({ requests: [{ custom_id: 'good', params: body() }, { custom_id: 'bad', params: body({ model: 'gpt-99' }) }] });
-  let batch = created;
-  for (const until = Date.now() + 60_000; batch.processing_status !== 'ended'; batch = await client.messages.batches.retrieve(created.id)) {
-    assert.ok(Date.now() < until, 'the batch does not end');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  const batch = await until(() => client.messages.batches.retrieve(created.id), ({ processing_status }) => processing_status === 'ended');
   assert.deepEqual(batch.request_counts, { processing: 0, succeeded: 1, errored: 1, canceled: 0, expired: 0 });
   const results = {};
   for await (const { custom_id, result } of await client.messages.batches.results(created.id)) results[custom_id] = result;

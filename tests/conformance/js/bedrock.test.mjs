@@ -1,34 +1,18 @@
 // The official AWS SDK for JavaScript against the real binary, over the model of this server and over providers of every family. Its client of Bedrock speaks
 // HTTP/2 unless it is told otherwise, and sends API keys as bearer tokens.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { BedrockRuntimeClient, ConverseCommand, ConverseStreamCommand, ResourceNotFoundException, ThrottlingException } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { ANSWER_TOKENS, CHAT, FAMILIES, PROMPT_TOKENS, TEXT, withServer } from './server.mjs';
 
-const CHAT = 'smollm2-135m-instruct';
-const FAMILIES = ['openai', 'azure', 'anthropic', 'bedrock', 'vertex', 'sagemaker'];
-const TEXT = 'The capital is Bern.';
 const WEATHER = { tools: [{ toolSpec: { name: 'weather', description: 'of a city', inputSchema: { json: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false } } } }] };
-const here = dirname(fileURLToPath(import.meta.url));
-let process_, client;
+let client;
 
-before(async () => {
-  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py'), 'providers'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const { value, done } = await createInterface({ input: process_.stdout })[Symbol.asyncIterator]().next();
-  assert.ok(!done, 'the server did not start');
-  const setup = JSON.parse(value);
+after(() => client?.destroy());
+withServer((setup) => {
   client = new BedrockRuntimeClient({ region: 'any', endpoint: setup.url, token: { token: setup.key }, authSchemePreference: ['httpBearerAuth'], requestHandler: new NodeHttpHandler(), maxAttempts: 1 });
-}, { timeout: 90_000 });
-
-after(async () => {
-  client?.destroy();
-  process_?.stdin.end();
-  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
-});
+}, 'providers');
 
 const asked = (modelId, text, more = {}) => ({ modelId, messages: [{ role: 'user', content: [{ text }] }], inferenceConfig: { maxTokens: 64, temperature: 0 }, ...more });
 async function streamed(input) {
@@ -57,9 +41,9 @@ test('the model of this server answers and streams', async () => {
 test('providers answer, stream, call tools and take their results', async () => {
   for (const family of FAMILIES) {
     const answer = await client.send(new ConverseCommand(asked(`${family}/big`, 'What is the capital?')));
-    assert.deepEqual([answer.output.message.content[0].text, answer.usage.inputTokens, answer.usage.outputTokens], [TEXT, 21, 7], family);
+    assert.deepEqual([answer.output.message.content[0].text, answer.usage.inputTokens, answer.usage.outputTokens], [TEXT, PROMPT_TOKENS, ANSWER_TOKENS], family);
     const pieces = await streamed(asked(`${family}/big`, 'What is the capital?'));
-    assert.deepEqual([pieces.text, pieces.stop, pieces.usage.inputTokens], [TEXT, 'end_turn', 21], family);
+    assert.deepEqual([pieces.text, pieces.stop, pieces.usage.inputTokens], [TEXT, 'end_turn', PROMPT_TOKENS], family);
     assert.ok(pieces.pieces > 1, family);
     const called = await client.send(new ConverseCommand(asked(`${family}/big`, 'How is the weather?', { toolConfig: WEATHER })));
     const use = called.output.message.content.find((block) => block.toolUse).toolUse;

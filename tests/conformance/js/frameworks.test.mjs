@@ -1,11 +1,7 @@
 // Frameworks that people build on, against the real binary: LangChain.js and the Vercel AI SDK, over the model of this server and over providers of every family
 // (../../replays.py answers in their place, on their wire).
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
@@ -15,26 +11,12 @@ import { tool as langTool } from '@langchain/core/tools';
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
 import { embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
+import { ANSWER_TOKENS, CHAT, EMBED, FAMILIES, PROMPT_TOKENS, TEXT, withServer } from './server.mjs';
 
-const CHAT = 'smollm2-135m-instruct', EMBED = 'all-minilm-l6-v2';
-const FAMILIES = ['openai', 'azure', 'anthropic', 'bedrock', 'vertex', 'sagemaker'];
-const TEXT = 'The capital is Bern.';
-const here = dirname(fileURLToPath(import.meta.url));
-let process_, setup;
+let setup;
 
-before(async () => {
-  process.env.AI_SDK_LOG_WARNINGS = 'false';
-  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py'), 'providers'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]();
-  const { value, done } = await lines.next();
-  assert.ok(!done, 'the server did not start');
-  setup = JSON.parse(value);
-}, { timeout: 90_000 });
-
-after(async () => {
-  process_?.stdin.end();
-  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
-});
+process.env.AI_SDK_LOG_WARNINGS = 'false';
+withServer((started) => { setup = started; }, 'providers');
 
 const openaiChat = (model, more = {}) => new ChatOpenAI({ model, apiKey: setup.key, configuration: { baseURL: setup.url + '/v1' }, temperature: 0, maxRetries: 0, maxTokens: 64, ...more });
 const anthropicChat = (model) => new ChatAnthropic({ model, apiKey: setup.key, anthropicApiUrl: setup.url, temperature: 0, maxRetries: 0, maxTokens: 64 });
@@ -58,7 +40,7 @@ for (const [kind, chat] of Object.entries(kinds)) {
       const model = chat(`${family}/big`);
       const answer = await model.invoke('What is the capital?');
       assert.equal(textOf(answer), TEXT, family);
-      assert.deepEqual([answer.usage_metadata.input_tokens, answer.usage_metadata.output_tokens], [21, 7], family);
+      assert.deepEqual([answer.usage_metadata.input_tokens, answer.usage_metadata.output_tokens], [PROMPT_TOKENS, ANSWER_TOKENS], family);
       let streamed = '', pieces = 0;
       for await (const piece of await model.stream('What is the capital?')) (streamed += textOf(piece)), pieces++;
       assert.equal(streamed, TEXT, family);
@@ -109,7 +91,7 @@ for (const [kind, provider] of Object.entries(sdk)) {
     for (const family of FAMILIES) {
       const model = provider()(`${family}/big`);
       const answer = await generateText({ model, prompt: 'What is the capital?', ...ask });
-      assert.deepEqual([answer.text, answer.usage.inputTokens, answer.usage.outputTokens], [TEXT, 21, 7], family);
+      assert.deepEqual([answer.text, answer.usage.inputTokens, answer.usage.outputTokens], [TEXT, PROMPT_TOKENS, ANSWER_TOKENS], family);
       const pieces = [];
       for await (const piece of streamText({ model, prompt: 'What is the capital?', ...ask }).textStream) pieces.push(piece);
       assert.equal(pieces.join(''), TEXT, family);

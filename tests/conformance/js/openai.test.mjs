@@ -1,31 +1,17 @@
-// The official JavaScript SDK against the real binary. ../../stoa_server.py starts the server and ends it when its standard input closes.
+// The official OpenAI SDK for JavaScript against the real binary, over the model of this server; providers.test.mjs has the other targets.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import OpenAI, { toFile } from 'openai';
+import { CHAT, EMBED, rejects, until, withServer } from './server.mjs';
 
-const CHAT = 'smollm2-135m-instruct', EMBED = 'all-minilm-l6-v2';
 const QUESTION = [{ role: 'user', content: 'What is the capital of France? Answer in one word.' }];
-const here = dirname(fileURLToPath(import.meta.url));
-let process_, client, setup, store;
+let client, setup, store;
 
 const connect = (options = {}) => new OpenAI({ apiKey: setup.key, baseURL: setup.url + '/v1', maxRetries: 0, ...options });
 const say = (options = {}) => client.chat.completions.create({ model: CHAT, temperature: 0, max_tokens: 24, messages: QUESTION, ...options });
-const rejects = (promise, kind, more = {}) => assert.rejects(promise, (error) => {
-  assert.ok(error instanceof kind, String(error));
-  for (const [name, value] of Object.entries(more)) assert.equal(error[name], value);
-  return true;
-});
 
-before(async () => {
-  process_ = spawn(process.env.STOA_PYTHON ?? 'python3', [join(here, '..', '..', 'stoa_server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]();
-  const { value, done } = await lines.next();
-  assert.ok(!done, 'the server did not start');
-  setup = JSON.parse(value);
+withServer(async (started) => {
+  setup = started;
   client = connect();
   store = await client.vectorStores.create({ name: 'handbook' });
   const file = await toFile(Buffer.from('# Handbook\n\n## Keys\n\nAn access key is rotated every ninety days by the security team.\n\n## Lunch\n\nLunch is served in the canteen from noon.\n'), 'handbook.md');
@@ -33,11 +19,6 @@ before(async () => {
   const attached = await client.vectorStores.files.createAndPoll(store.id, { file_id: uploaded.id, attributes: { kind: 'handbook' } });
   assert.equal(attached.status, 'completed');
   store.file = uploaded.id;
-}, { timeout: 90_000 });
-
-after(async () => {
-  process_?.stdin.end();
-  await new Promise((resolve) => (process_ && process_.exitCode === null ? process_.once('exit', resolve) : resolve()));
 });
 
 test('models are listed and shown', async () => {
@@ -252,11 +233,8 @@ test('eight streams at once', async () => {
 test('a batch answers, and tells what failed', async () => {
   const line = (custom_id, model) => JSON.stringify({ custom_id, method: 'POST', url: '/v1/chat/completions', body: { model, temperature: 0, max_tokens: 24, messages: QUESTION } });
   const file = await client.files.create({ file: await toFile(Buffer.from([line('good', CHAT), line('bad', 'gpt-99')].join('\n')), 'requests.jsonl'), purpose: 'batch' });
-  let batch = await client.batches.create({ input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' });
-  for (const until = Date.now() + 60_000; batch.status !== 'completed'; batch = await client.batches.retrieve(batch.id)) {
-    assert.ok(Date.now() < until && batch.status !== 'failed', JSON.stringify(batch));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  const created = await client.batches.create({ input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' });
+  const batch = await until(() => client.batches.retrieve(created.id), ({ status }) => ['completed', 'failed'].includes(status));
   assert.deepEqual(batch.request_counts, { total: 2, completed: 1, failed: 1 });
   const read = async (id) => JSON.parse(await (await client.files.content(id)).text());
   assert.match((await read(batch.output_file_id)).response.body.choices[0].message.content, /Paris/);
