@@ -113,11 +113,18 @@ for (const family of FAMILIES) {
   });
 
   test(`errors over ${family}`, async () => {
-    for (const more of [{}, { stream: true }]) {
-      await rejects(openai.chat.completions.create(chat(family, 'FAIL 429', more)), OpenAI.RateLimitError, { status: 429 });
-      await rejects(openai.responses.create(respond(family, 'FAIL 500', more)), OpenAI.InternalServerError, { status: 503 });
-      await rejects(claude.messages.create(message(family, 'FAIL 429', more)), Anthropic.RateLimitError, { status: 429 });
-      await rejects(claude.messages.create(message(family, 'FAIL 500', more)), Anthropic.InternalServerError, { status: 503 });
+    const failures = [
+      [(more) => openai.chat.completions.create(chat(family, 'FAIL 429', more)), OpenAI.RateLimitError, 429],
+      [(more) => openai.responses.create(respond(family, 'FAIL 500', more)), OpenAI.InternalServerError, 503],
+      [(more) => claude.messages.create(message(family, 'FAIL 429', more)), Anthropic.RateLimitError, 429],
+      [(more) => claude.messages.create(message(family, 'FAIL 500', more)), Anthropic.InternalServerError, 503],
+    ];
+    for (const [ask, kind, status] of failures) {
+      for (const more of [{}, { stream: true }]) {
+        await rejects(ask(more), kind, { status });
+        // A target that does nothing but fail would be left alone for a moment.
+        assert.equal((await openai.chat.completions.create(chat(family, 'What is the capital?'))).choices[0].message.content, TEXT);
+      }
     }
     await rejects(openai.chat.completions.create({ ...chat(family, 'Hello'), model: `${family}/small` }), OpenAI.NotFoundError, { code: 'model_not_found' });
   });
