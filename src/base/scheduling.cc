@@ -16,6 +16,8 @@ namespace {
 constexpr int kBackgroundNice = 5, kIdleNice = 10, kLeastNice = 19;
 constexpr std::uint64_t kShortTurn = 100'000;  // ns, the shortest that Linux takes (6.12 and later; before, it takes no notice of it)
 
+thread_local bool gives_way = false;
+
 // sched_setattr(2), its first version. The C library has neither the call nor the structure, and the kernel's header cannot be used beside <sched.h>.
 struct Wish {
   std::uint32_t size = sizeof(Wish);
@@ -39,12 +41,18 @@ void run_promptly(const char* name) {
 
 void run_in_background(const char* name) {
   ::pthread_setname_np(::pthread_self(), name);
+  gives_way = true;
   ask({.policy = SCHED_BATCH, .nice = std::min(kLeastNice, ::nice(0) + kBackgroundNice)});
 }
 
 void run_when_idle(const char* name) {
   ::pthread_setname_np(::pthread_self(), name);
+  gives_way = true;
   ask({.policy = SCHED_BATCH, .nice = std::min(kLeastNice, ::nice(0) + kIdleNice), .runtime = kShortTurn});
+}
+
+void give_way() {
+  if (gives_way) ::sched_yield();
 }
 
 }  // namespace stoa

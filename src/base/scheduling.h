@@ -15,4 +15,8 @@ void run_in_background(const char* name);
 // thread that answers, in short turns, so that hardly any thread waits for it. Not less, since it holds locks now and then.
 void run_when_idle(const char* name);
 
+// Called between two pieces of work: where the calling thread is one of the last two kinds, whoever waits for the processor goes first; else nothing. A system whose
+// threads are interrupted by its clock alone would let a caller wait until the next tick (4 ms), because one that has just worked much may not interrupt.
+void give_way();
+
 }  // namespace stoa

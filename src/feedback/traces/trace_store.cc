@@ -204,7 +204,10 @@ class SqlTraceStore : public TraceStore {
         "INSERT OR IGNORE INTO traces ({}, sealed, spans, input, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', '', '')",
         kSummaryColumns);
     std::vector<infra::SqlParams> rows;
-    for (const auto& record : batch) rows.push_back(row_of(record, sealed_part(record)));
+    for (const auto& record : batch) {
+      give_way();
+      rows.push_back(row_of(record, sealed_part(record)));
+    }
     const Status done = database_.transaction([&](infra::SqlTransaction& transaction) -> Status {
       for (const auto& row : rows) STOA_CHECK(transaction.execute(statement, row));
       return {};

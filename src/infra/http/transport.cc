@@ -1,6 +1,7 @@
 #include "infra/http/transport.h"
 
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include <boost/asio/write.hpp>
 
 #include <netdb.h>
+#include <sys/socket.h>
 
 namespace stoa::infra {
 namespace asio = boost::asio;
@@ -228,12 +230,8 @@ Result<std::size_t> Transport::read(std::string& into, const StepLimit& limit) {
 }
 
 bool Transport::still_idle() {
-  error_code ec;
   char byte = 0;
-  impl_->socket.non_blocking(true, ec);
-  if (ec) return false;
-  impl_->socket.receive(asio::buffer(&byte, 1), tcp::socket::message_peek, ec);
-  return ec == asio::error::would_block || ec == asio::error::try_again;
+  return ::recv(impl_->socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 }  // namespace stoa::infra

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/scheduling.h"
 #include "infra/sql/sqlite/connection.h"
 
 namespace stoa::infra {
@@ -47,7 +48,10 @@ class SqliteTransaction final : public SqlTransaction {
   Status for_each(std::string_view sql, const SqlParams& params, const SqlVisitor& visit) override {
     return connection_.for_each(sql, params, true, visit);
   }
-  Result<std::int64_t> execute(std::string_view sql, const SqlParams& params) override { return connection_.execute(sql, params); }
+  Result<std::int64_t> execute(std::string_view sql, const SqlParams& params) override {
+    give_way();
+    return connection_.execute(sql, params);
+  }
   Status execute_script(std::string_view sql) override { return connection_.execute_script(sql); }
   void on_commit(std::function<void()> action) override { actions_.push_back(std::move(action)); }
   void run_actions() {
