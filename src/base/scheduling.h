@@ -4,7 +4,7 @@
 
 namespace stoa {
 
-// For threads that answer callers and mostly wait: short turns, so that one that wakes runs before those with long ones.
+// For threads that answer callers and mostly wait, or that callers wait for: short turns, so that one that wakes runs before those with long ones.
 void run_promptly(const char* name);
 
 // For threads that do what nobody waits for (write behind, flush, purge): a smaller share of a busy processor, and one that wakes interrupts nobody.

@@ -107,9 +107,9 @@ bool WriteBehind::sleep(milliseconds duration) {
   return !wake_.wait_until(lock, std::chrono::steady_clock::now() + duration, [this] { return stopping_; });
 }
 
-// The first thread may have so little of a busy processor that it falls behind.
+// The first thread may have so little of a busy processor that it falls behind. This one has as much as those that answer: what it does not keep up with is refused.
 void WriteBehind::help() {
-  run_in_background("write-behind 2");
+  run_promptly("write-behind 2");
   while (true) {
     {
       std::unique_lock lock(mutex_);
