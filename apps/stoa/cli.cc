@@ -69,6 +69,9 @@ void add_documents(CLI::App& app, Parsed& p) {
   search->add_option("--store", p.search.store, "Vector store: name or id")->required();
   search->add_option("-n,--count", p.search.count, "Number of passages")->check(CLI::Range(1, 50));
   search->add_option("--mode", p.search.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
+  search->add_option("--fusion", p.search.fusion, "How words and meaning become one order: weighted (scores) or rrf (ranks)")->check(CLI::IsMember({"weighted", "rrf"}));
+  search->add_option("--rerank", p.search.rerank, "So many of the best are read with the query by the reranking model")->check(CLI::Range(0, 100));
+  search->add_flag("--explain", p.search.explain, "Why each passage stands where it does");
 
   auto* eval = verb(app, p, "eval", "Measure quality", {});
   eval->require_subcommand(1);

@@ -47,8 +47,9 @@ struct IngestOptions {
 int ingest(const Global& global, const IngestOptions& options);
 
 struct SearchOptions {
-  std::string query, store, mode = "hybrid";
-  int count = 5;
+  std::string query, store, mode = "hybrid", fusion = "weighted";
+  int count = 5, rerank = 0;
+  bool explain = false;
 };
 int search(const Global& global, const SearchOptions& options);
 

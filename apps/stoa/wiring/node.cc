@@ -202,7 +202,7 @@ Status Node::Parts::open_data() {
   catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index, events.get(), Clock::system(), installation.access.get());
   STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : ""));
   ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
-  retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get());
+  retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get(), models.reranker.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);
   return lake->open();
 }

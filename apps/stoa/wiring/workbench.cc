@@ -35,7 +35,7 @@ class LocalWorkbench final : public Workbench {
     STOA_CHECK(catalog_->open(models_.embedder ? models_.embedder->model() : ""));
     ingest_ = std::make_unique<data::Ingest>(*catalog_, models_.embedder.get());
     STOA_CHECK(ingest_->start_worker());
-    retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, models_.embedder.get());
+    retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, models_.embedder.get(), models_.reranker.get());
     return {};
   }
 

@@ -45,6 +45,9 @@ struct Bm25Options {
   double b = 0.75;
 };
 
+// Inner product of two vectors of n floats; the same bits wherever they are stored.
+float dot(const float* a, const float* b, std::size_t n);
+
 // Searches run side by side; writes to a collection are short and exclude only searches of that collection. Thread-safe.
 class Index {
  public:

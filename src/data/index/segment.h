@@ -81,7 +81,4 @@ class Index::Segment {
   std::uint64_t total_length_ = 0;
 };
 
-// Inner product of two vectors of n floats.
-float dot(const float* a, const float* b, std::size_t n);
-
 }  // namespace stoa::data

@@ -24,23 +24,6 @@ struct Unit {
   int tokens = 0;         // without special tokens
 };
 
-// Byte offsets at which ICU ends the sentences of `text`, the last one included.
-std::vector<std::size_t> sentence_ends(const std::string& text) {
-  std::vector<std::size_t> ends;
-  UErrorCode status = U_ZERO_ERROR;
-  const std::unique_ptr<icu::BreakIterator> breaks(icu::BreakIterator::createSentenceInstance(icu::Locale::getEnglish(), status));
-  UText* utf8 = utext_openUTF8(nullptr, text.data(), static_cast<std::int64_t>(text.size()), &status);
-  if (U_SUCCESS(status) && breaks != nullptr) {
-    breaks->setText(utf8, status);
-    for (std::int32_t end = breaks->next(); U_SUCCESS(status) && end != icu::BreakIterator::DONE; end = breaks->next()) {
-      ends.push_back(static_cast<std::size_t>(end));
-    }
-  }
-  if (utf8 != nullptr) utext_close(utf8);
-  if (ends.empty() || ends.back() != text.size()) ends.push_back(text.size());
-  return ends;
-}
-
 std::vector<std::size_t> line_ends(const std::string& text) {
   std::vector<std::size_t> ends;
   for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) ends.push_back(at + 1);
@@ -199,6 +182,22 @@ class Chunker {
 };
 
 }  // namespace
+
+std::vector<std::size_t> sentence_ends(const std::string& text) {
+  std::vector<std::size_t> ends;
+  UErrorCode status = U_ZERO_ERROR;
+  const std::unique_ptr<icu::BreakIterator> breaks(icu::BreakIterator::createSentenceInstance(icu::Locale::getEnglish(), status));
+  UText* utf8 = utext_openUTF8(nullptr, text.data(), static_cast<std::int64_t>(text.size()), &status);
+  if (U_SUCCESS(status) && breaks != nullptr) {
+    breaks->setText(utf8, status);
+    for (std::int32_t end = breaks->next(); U_SUCCESS(status) && end != icu::BreakIterator::DONE; end = breaks->next()) {
+      ends.push_back(static_cast<std::size_t>(end));
+    }
+  }
+  if (utf8 != nullptr) utext_close(utf8);
+  if (ends.empty() || ends.back() != text.size()) ends.push_back(text.size());
+  return ends;
+}
 
 Result<std::vector<Chunk>> chunk_document(const ParsedDocument& document, const TokenCounter& count, const ChunkOptions& options) {
   if (options.max_tokens < 16 || options.target_tokens < 8) {

@@ -36,6 +36,9 @@ struct Chunk {
 // sentence that is too long between words. Errors: those of the counter; kTooLarge beyond max_chunks.
 Result<std::vector<Chunk>> chunk_document(const ParsedDocument& document, const TokenCounter& count, const ChunkOptions& options = {});
 
+// Byte offsets at which the sentences of a text end (ICU), white space behind them included; the last one is its size.
+std::vector<std::size_t> sentence_ends(const std::string& text);
+
 // A counter that needs no model: words and punctuation marks, long words counted as several. For text-only operation and tests.
 Result<int> approximate_tokens(const std::string& text);
 

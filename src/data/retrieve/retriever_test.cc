@@ -81,17 +81,65 @@ Call as(const std::string& user, std::vector<std::string> groups = {}) {
   return call;
 }
 
-TEST(Fuse, ByRank) {
-  const std::vector<Hit> text{{1, 9.0}, {2, 8.0}}, vector{{2, 0.9}, {3, 0.8}};
-  const auto fused = fuse(text, vector, {1, 0.6, 0.4, 100});
-  ASSERT_EQ(fused.size(), 3u);
-  EXPECT_EQ(fused[0].key, 2);
-  EXPECT_NEAR(fused[0].score, 0.8, 1e-12);  // 0.6 / 3 and 0.4 / 2, of the best possible 1 / 2
-  EXPECT_EQ(fused[1].key, 1);
-  EXPECT_NEAR(fused[1].score, 0.6, 1e-12);
-  EXPECT_EQ(fused[2].key, 3);
-  EXPECT_NEAR(fuse(text, text, {1, 0.6, 0.4, 100})[0].score, 1.0, 1e-12);
-  EXPECT_TRUE(fuse({}, {}, {}).empty());
+TEST(FusedScore, ByScoresAndByRanks) {
+  const FusionOptions options{.text_weight = 0.6, .rank_k = 1};
+  const Standing second_and_first{.text_rank = 2, .vector_rank = 1, .text_score = 0.5, .passage_cosine = 0.7, .sentence_cosine = 0.9}, by_words{.text_rank = 1, .text_score = 1};
+  struct Case {
+    Standing why;
+    bool text, vector;
+    Fusion fusion;
+    double expected;
+  };
+  for (const auto& [why, text, vector, fusion, expected] : std::vector<Case>{
+           {second_and_first, true, true, Fusion::kWeighted, 0.6 * 0.5 + 0.4 * 0.8},
+           {second_and_first, true, true, Fusion::kRanks, 0.8},  // 0.6 / 3 and 0.4 / 2, of the best possible 1 / 2
+           {by_words, true, true, Fusion::kWeighted, 0.6},
+           {by_words, true, true, Fusion::kRanks, 0.6},
+           {second_and_first, true, false, Fusion::kWeighted, 0.5},
+           {second_and_first, false, true, Fusion::kRanks, 0.8},
+           {{.vector_rank = 1, .passage_cosine = -0.2, .sentence_cosine = -0.1}, false, true, Fusion::kWeighted, 0},
+       })
+    EXPECT_NEAR(fused_score(why, text, vector, fusion, options), expected, 1e-12);
+}
+
+// Likes what has the letter z.
+class ZReranker : public Reranker {
+ public:
+  Result<Reranking> rerank(const Call&, const std::string&, std::span<const std::string> documents, int) override {
+    Reranking out;
+    for (const auto& document : documents) out.scores.push_back(document.contains('z') ? 2.0F : -2.0F);
+    return out;
+  }
+  int max_tokens() const override { return 512; }
+  std::string model() const override { return "z"; }
+};
+
+TEST(Retriever, SaysWhyAndReranks) {
+  World world({{"a.txt", "red apple pie", "public", {}}, {"b.txt", "The red brick wall stands in a garden. A lazy dog sleeps behind this very long wall of bricks.", "public", {}}, {"c.txt", "plum", "public", {}}});
+  const Call call = as("ann");
+  const auto found = *world.retriever.find(call, std::span(&world.collection, 1), "red apple", {});
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].passage.path, "a.txt");
+  EXPECT_EQ(found[0].why.text_rank, 1);
+  EXPECT_EQ(found[0].why.text_score, 1);
+  EXPECT_EQ(found[0].why.passage_cosine, found[0].why.sentence_cosine) << "one sentence is its passage";
+  EXPECT_EQ(found[0].passage.score, found[0].why.fused);
+  EXPECT_FALSE(found[0].why.relevance);
+  const auto& brick = found[found[1].passage.path == "b.txt" ? 1 : 2];
+  EXPECT_GT(brick.why.sentence_cosine, brick.why.passage_cosine);
+  EXPECT_EQ(found[2].why.text_rank + found[1].why.text_rank, 2) << "the plum is found by meaning alone";
+
+  ZReranker judge;
+  Retriever reranking(world.catalog, world.index, &world.embedder, &judge);
+  const auto judged = *reranking.find(call, std::span(&world.collection, 1), "red apple", {.k = 2, .rerank = 3});
+  ASSERT_EQ(judged.size(), 2u);
+  EXPECT_EQ(judged[0].passage.path, "b.txt");
+  EXPECT_NEAR(*judged[0].why.relevance, 0.8808, 1e-4);
+  EXPECT_EQ(judged[0].passage.score, *judged[0].why.relevance);
+  EXPECT_EQ(judged[1].passage.path, "a.txt") << "equal ones stay in their order";
+  EXPECT_EQ(reranking.find(call, std::span(&world.collection, 1), "red apple", {.min_score = 0.5, .rerank = 10})->size(), 1u);
+  EXPECT_EQ(world.search(call, "red", {.rerank = 10}).error().param, "rerank") << "no reranker";
+  EXPECT_EQ(reranking.search(call, std::span(&world.collection, 1), "red", {.k = 5, .rerank = 3}).error().param, "rerank");
 }
 
 TEST(Retriever, PassagesCarryTheirPlace) {

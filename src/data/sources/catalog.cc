@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "data/sources/blob_collector.h"
 #include "data/sources/rows.h"
+#include "data/sources/sentence_vectors.h"
 
 namespace stoa::data {
 namespace {
@@ -427,11 +428,12 @@ Status Catalog::check_searchable(const Call& call, std::span<const std::string> 
   return {};
 }
 
-Result<std::vector<Passage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
-  std::vector<Passage> passages;
+Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
+  std::vector<FoundPassage> passages;
   if (hits.empty()) return passages;
   STOA_TRY(keys, this->keys(call));
-  for (const Hit& hit : hits) {
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    const Hit& hit = hits[i];
     STOA_TRY(row, sql_.query_one(select_documents("d.status = ? AND d.id = (SELECT document FROM chunks WHERE key = ?)"),
                                  {call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}, hit.key}));
     if (!row) continue;  // removed since
@@ -442,9 +444,29 @@ Result<std::vector<Passage>> Catalog::passages(const Call& call, std::span<const
     passage.readers = permitting_entry(call.principal, document.access);
     if (passage.readers.empty() || !permitted(call, stored)) continue;
     STOA_TRY(complete, fill_passage(keys, hit, passage));
-    if (complete) passages.push_back(std::move(passage));
+    if (complete) passages.push_back({i, std::move(passage)});
   }
   return passages;
+}
+
+Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query,
+                                                               const std::string& embedding_model) {
+  std::vector<std::optional<Nearness>> found(keys.size());
+  STOA_TRY(project_keys, this->keys(call));
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    STOA_TRY(row, sql_.query_one("SELECT k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
+                                 "WHERE k.key = ? AND c.project = ? AND d.embedding_model = ?",
+                                 {keys[i], call.principal.project, embedding_model}));
+    if (!row) continue;
+    Bytes sealed;
+    STOA_CHECK(row->read(sealed));
+    STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
+    if (chunk.vector.size() != query.size() || query.empty()) continue;
+    const double whole = static_cast<double>(dot(chunk.vector.data(), query.data(), query.size()));
+    const auto sentence = nearest_sentence(chunk.sentences, query);
+    found[i] = Nearness{whole, sentence ? sentence->cosine : whole};
+  }
+  return found;
 }
 
 Result<bool> Catalog::fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage) {

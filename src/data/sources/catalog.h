@@ -102,6 +102,18 @@ struct DocumentContent {
   Bytes bytes;
 };
 
+// A passage, and which of the hits it is.
+struct FoundPassage {
+  std::size_t hit = 0;
+  Passage passage;
+};
+
+// Cosines to a query.
+struct Nearness {
+  double passage = 0;
+  double sentence = 0;  // of the nearest one; that of the passage where its sentences have no vectors
+};
+
 struct StoredDocument;
 
 class Catalog {
@@ -142,8 +154,11 @@ class Catalog {
   // The original bytes, for opening a citation. Readers only.
   Result<DocumentContent> open_document(const Call& call, const std::string& id);
 
-  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. Marks collections as used.
-  Result<std::vector<Passage>> passages(const Call& call, std::span<const Hit> hits);
+  // For search: passages of hits, in their order; what the caller may not read (any more) is left out.
+  Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits);
+  // For search: how near passages of the caller's project are to a query's vector, as their rows say, in the order of `keys`; nothing for those that have gone, or whose
+  // vectors are of another model than `embedding_model`.
+  Result<std::vector<std::optional<Nearness>>> nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query, const std::string& embedding_model);
   // The collections among `ids` that may be searched. kNotFound for one that is not the caller's or has expired.
   Status check_searchable(const Call& call, std::span<const std::string> ids);
 

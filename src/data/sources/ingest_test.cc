@@ -237,8 +237,8 @@ TEST_F(IngestAttacks, OthersLearnNothing) {
   EXPECT_EQ(catalog_->passages(bob, guess)->size(), 0u);
   const auto own = catalog_->passages(ann, guess);
   ASSERT_EQ(own->size(), 1u);
-  EXPECT_EQ(own->front().document_version, seen->items[0].digest);
-  EXPECT_EQ(own->front().readers, "user:ann");
+  EXPECT_EQ(own->front().passage.document_version, seen->items[0].digest);
+  EXPECT_EQ(own->front().passage.readers, "user:ann");
 
   // Knowing a digest is no right to the bytes; the same path of another reader stays another document.
   IngestSpec spec{collection_, "folder", {{"secret.txt", digest_of("secret plan"), 11, ""}}, *AccessList::parse("user:bob"), {}, true};

@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "data/sources/blob_collector.h"
+#include "data/sources/sentence_vectors.h"
 
 namespace stoa::data {
 namespace {
@@ -233,7 +234,7 @@ Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
   call.cancel = cancel_;
   if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, prepared);
   Usage estimate;
-  for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 4 + 2;
+  for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 2 + 2;  // twice: as a whole, and by sentences
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerToken;
   STOA_TRY(cost, ledger_->prices().cost(model(), estimate));
   auto reservation = ledger_->reserve(call, "ingest", model(), cost);
@@ -248,21 +249,40 @@ Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
 }
 
 Status IngestWorker::embed(const Call& call, Prepared& prepared) {
-  for (std::size_t first = 0; first < prepared.chunks.size(); first += limits_.batch) {
+  std::vector<std::string> texts;
+  for (const Chunk& chunk : prepared.chunks) texts.push_back(chunk.indexed_text());
+  STOA_TRY(vectors, embed_texts(call, texts, prepared));
+  const std::size_t width = texts.empty() ? 0 : vectors.size() / texts.size();
+  for (auto at = vectors.begin(); at != vectors.end(); at += static_cast<std::ptrdiff_t>(width)) prepared.vectors.emplace_back(at, at + static_cast<std::ptrdiff_t>(width));
+
+  std::vector<std::vector<SentencePlace>> places;
+  texts.clear();
+  for (const Chunk& chunk : prepared.chunks) {
+    places.push_back(sentence_places(chunk.text));
+    for (const SentencePlace place : places.back()) texts.push_back(chunk.text.substr(place.begin, place.end - place.begin));
+  }
+  STOA_TRY(sentences, embed_texts(call, texts, prepared));
+  std::span<const float> rest(sentences);
+  for (const auto& of : places) {
+    prepared.sentences.push_back(pack_sentences(of, rest.first(of.size() * width)));
+    rest = rest.subspan(of.size() * width);
+  }
+  return {};
+}
+
+Result<std::vector<float>> IngestWorker::embed_texts(const Call& call, std::span<const std::string> texts, Prepared& prepared) {
+  std::vector<float> values;
+  for (; !texts.empty(); texts = texts.subspan(std::min(limits_.batch, texts.size()))) {
     if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
-    std::vector<std::string> texts;
-    for (std::size_t i = first; i < std::min(first + limits_.batch, prepared.chunks.size()); ++i) texts.push_back(prepared.chunks[i].indexed_text());
-    STOA_TRY(embedded, embedder_->embed(call, texts));
-    const auto width = static_cast<std::size_t>(embedded.dimensions);
-    if (width == 0 || embedded.values.size() != texts.size() * width) return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", model());
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      const auto begin = embedded.values.begin() + static_cast<std::ptrdiff_t>(i * width);
-      prepared.vectors.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(width));
-    }
+    const auto some = texts.first(std::min(limits_.batch, texts.size()));
+    STOA_TRY(embedded, embedder_->embed(call, some));
+    if (embedded.dimensions != embedder_->dimensions() || embedded.values.size() != some.size() * static_cast<std::size_t>(embedded.dimensions))
+      return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", model());
+    values.insert(values.end(), embedded.values.begin(), embedded.values.end());
     for (const int tokens : embedded.tokens) prepared.tokens += tokens;
     prepared.compute_micros += embedded.compute_micros;
   }
-  return {};
+  return values;
 }
 
 Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared) {
@@ -302,7 +322,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
       Chunk& chunk = prepared.chunks[i];
       const ChunkKey key = top - count + 1 + static_cast<std::int64_t>(i);
       std::vector<float> vector = prepared.vectors.empty() ? std::vector<float>() : std::move(prepared.vectors[i]);
-      STOA_TRY(sealed, seal_chunk(keys, key, chunk, vector));
+      STOA_TRY(sealed, seal_chunk(keys, key, chunk, vector, prepared.sentences.empty() ? std::string_view() : prepared.sentences[i]));
       STOA_CHECK(transaction.execute(
           "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, sealed) VALUES (?, ?, ?, ?, ?, '', '', ?, '', '', ?)",
           {key, new_id("chunk"), id, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, std::int64_t{chunk.page}, sealed}));

@@ -50,6 +50,7 @@ class IngestWorker {
     ParsedDocument parsed;
     std::vector<Chunk> chunks;
     std::vector<std::vector<float>> vectors;  // empty without an embedder
+    std::vector<std::string> sentences;       // of each chunk, packed; empty without an embedder
     std::int64_t tokens = 0, compute_micros = 0;
   };
 
@@ -63,6 +64,8 @@ class IngestWorker {
   Result<Prepared> prepare(const Task& task);
   Status embed_paid(const Task& task, Prepared& prepared);
   Status embed(const Call& call, Prepared& prepared);
+  // The vectors of these texts, one after another.
+  Result<std::vector<float>> embed_texts(const Call& call, std::span<const std::string> texts, Prepared& prepared);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
   Status relabel(const Task& task, const StoredDocument& old);
   Status record_failure(const Task& task, const Error& error);

@@ -123,14 +123,15 @@ Result<infra::SqlValue> seal_document(const ProjectKeys& keys, const Document& d
   return seal_record(keys, row_context("documents", d.id), {d.source, d.path, d.title, attributes_to_json(d.attributes), d.error, d.digest});
 }
 
-Result<infra::SqlValue> seal_chunk(const ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector) {
+Result<infra::SqlValue> seal_chunk(const ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector, std::string_view sentences) {
   return seal_record(keys, row_context("chunks", std::to_string(key)),
-                     {strings_to_json(chunk.section), chunk.anchor, chunk.prefix, chunk.text, as_text(std::as_bytes(vector))});
+                     {strings_to_json(chunk.section), chunk.anchor, chunk.prefix, chunk.text, as_text(std::as_bytes(vector)), sentences});
 }
 
 Result<OpenedChunk> open_chunk(const ProjectKeys& keys, std::int64_t key, ByteSpan sealed) {
   STOA_TRY(record, open_record(keys, row_context("chunks", std::to_string(key)), sealed, 5));
-  OpenedChunk chunk{record.text(0), record.text(1), record.text(2), record.text(3), std::vector<float>(record.fields[4].size() / sizeof(float))};
+  OpenedChunk chunk{record.text(0), record.text(1), record.text(2), record.text(3), std::vector<float>(record.fields[4].size() / sizeof(float)), {}};
+  if (record.fields.size() > 5) chunk.sentences = record.text(5);  // rows of earlier releases have none
   if (!chunk.vector.empty()) std::memcpy(chunk.vector.data(), record.fields[4].data(), chunk.vector.size() * sizeof(float));
   return chunk;
 }

@@ -36,11 +36,13 @@ Result<StoredDocument> read_document(const infra::SqlRow& row, const governance:
 Result<infra::SqlValue> seal_collection(const governance::ProjectKeys& keys, const std::string& id, const std::string& name,
                                         const std::map<std::string, std::string>& metadata);
 Result<infra::SqlValue> seal_document(const governance::ProjectKeys& keys, const Document& document);
-Result<infra::SqlValue> seal_chunk(const governance::ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector);
+// `sentences` as pack_sentences makes them; may be empty.
+Result<infra::SqlValue> seal_chunk(const governance::ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector, std::string_view sentences);
 struct OpenedChunk {
   std::string section;  // JSON
   std::string anchor, prefix, text;
   std::vector<float> vector;
+  std::string sentences;
 };
 Result<OpenedChunk> open_chunk(const governance::ProjectKeys& keys, std::int64_t key, ByteSpan sealed);
 Result<infra::SqlValue> seal_job(const governance::ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes);

@@ -148,8 +148,8 @@ TEST_F(SealingTest, RowsOfAnEarlierReleaseAreTakenOver) {
   ASSERT_EQ(found.size(), 1u);
   const auto passages = reopened.passages(ann, found);
   ASSERT_TRUE(passages);
-  EXPECT_EQ(passages->at(0).text, "The old-text.");
-  EXPECT_EQ(passages->at(0).section, std::vector<std::string>{"Old heading"});
+  EXPECT_EQ(passages->at(0).passage.text, "The old-text.");
+  EXPECT_EQ(passages->at(0).passage.section, std::vector<std::string>{"Old heading"});
   // The job of that time goes on, and knows the document by its path.
   Ingest again{reopened, nullptr};
   ASSERT_TRUE(again.start_worker());

@@ -1,6 +1,4 @@
 // Search with its reasons, and the documents behind citations.
-#include <map>
-
 #include "base/error_table.h"
 #include "base/id.h"
 #include "gateway/api/admin/routes.h"
@@ -10,11 +8,9 @@
 namespace stoa::gateway::admin {
 namespace {
 
-using data::SearchMode;
 using governance::Action;
 
 constexpr std::size_t kMaxStores = 32;
-constexpr std::size_t kExplained = 100;  // how far down each single search is looked through
 
 struct SearchRequest {
   std::string query;
@@ -39,34 +35,20 @@ Result<SearchRequest> parse_search(const JsonObject& object) {
     STOA_TRY(filter, openai::parse_filter(*filters, "filters"));
     search.options.filter = std::move(filter);
   }
+  STOA_TRY(fusion_name, body.text_or("fusion", "weighted"));
+  auto fusion = data::parse_fusion(fusion_name);
+  if (!fusion) return fail(std::move(fusion).error().with_param("fusion"));
+  STOA_TRY(rerank, body.integer_or("rerank", 0, 100, 0));
   STOA_TRY(explain, body.flag_or("explain", false));
   search.query = std::move(query);
   search.stores = std::move(stores);
   search.options.mode = *mode;
   search.options.k = static_cast<std::size_t>(count);
   search.options.min_score = min_score;
+  search.options.fusion = *fusion;
+  search.options.rerank = rerank > 0 ? static_cast<std::size_t>(std::max(rerank, count)) : 0;
   search.explain = explain;
   return search;
-}
-
-// chunk -> place and score in one of the two searches that the hybrid one fuses.
-using Ranks = std::map<std::string, std::pair<int, double>>;
-
-Result<Ranks> ranks_of(const AdminParts& parts, const Call& call, const SearchRequest& search, SearchMode mode) {
-  data::SearchOptions options = search.options;
-  options.mode = mode;
-  options.k = kExplained;
-  options.min_score = 0;
-  STOA_TRY(found, parts.retriever.search(call, search.stores, search.query, options));
-  Ranks ranks;
-  for (const auto& passage : found) ranks.emplace(passage.chunk_id, std::pair{static_cast<int>(ranks.size()) + 1, passage.score});
-  return ranks;
-}
-
-Json rank_json(const Ranks& ranks, const std::string& chunk) {
-  const auto found = ranks.find(chunk);
-  if (found == ranks.end()) return nullptr;
-  return JsonObject{{"rank", found->second.first}, {"score", found->second.second}};
 }
 
 std::string link(const AdminParts& parts, const Principal& reader, const std::string& document, const std::string& anchor, int page) {
@@ -88,36 +70,34 @@ JsonObject passage_json(const AdminParts& parts, const Principal& reader, const 
           {"url", link(parts, reader, passage.document_id, passage.anchor, passage.page)}};
 }
 
+JsonObject standing_json(const data::Standing& why) {
+  JsonObject out{{"fused", why.fused}, {"text", nullptr}, {"vector", nullptr}, {"rerank", nullptr}};
+  if (why.text_rank > 0) out["text"] = JsonObject{{"rank", why.text_rank}, {"score", why.text_score}};
+  // A passage that only words found has its cosines all the same, and no rank.
+  if (why.vector_rank > 0 || why.passage_cosine != 0)
+    out["vector"] = JsonObject{{"rank", why.vector_rank > 0 ? Json(why.vector_rank) : Json(nullptr)}, {"passage", why.passage_cosine}, {"sentence", why.sentence_cosine}};
+  if (why.relevance) out["rerank"] = JsonObject{{"relevance", *why.relevance}};
+  return out;
+}
+
 Reply search(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(search, parse_search(body));
   STOA_CHECK(scope.reserve("search", parts.search_model, {}));
   const auto begin = std::chrono::steady_clock::now();
-  STOA_TRY(found, parts.retriever.search(scope.call(), search.stores, search.query, search.options));
-  Ranks text, vector;
-  bool has_vector = search.explain;
-  if (search.explain) {
-    STOA_TRY(by_text, ranks_of(parts, scope.call(), search, SearchMode::kText));
-    text = std::move(by_text);
-    // Without an embedder there is no search by meaning, and so nothing to explain about it.
-    if (auto by_vector = ranks_of(parts, scope.call(), search, SearchMode::kVector))
-      vector = std::move(*by_vector);
-    else if (by_vector.error().code == ErrorCode::kInvalidArgument)
-      has_vector = false;
-    else
-      return fail(std::move(by_vector).error());
-  }
+  STOA_TRY(found, parts.retriever.find(scope.call(), search.stores, search.query, search.options));
   Usage usage;
   usage.compute_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
   STOA_CHECK(scope.settle(usage));
-  STOA_CHECK(scope.show(found));
+  std::vector<Passage> passages;
   JsonArray items;
-  for (const auto& passage : found) {
+  for (auto& [passage, why] : found) {
     JsonObject item = passage_json(parts, scope.principal(), passage);
-    if (search.explain)
-      item["explain"] = JsonObject{{"text", rank_json(text, passage.chunk_id)}, {"vector", has_vector ? rank_json(vector, passage.chunk_id) : Json(nullptr)}};
+    if (search.explain) item["explain"] = standing_json(why);
     items.push_back(std::move(item));
+    passages.push_back(std::move(passage));
   }
+  STOA_CHECK(scope.show(passages));
   JsonObject out = list_json(std::move(items));
   out["took_ms"] = millis(usage.compute_micros);
   return ok_json(out);
