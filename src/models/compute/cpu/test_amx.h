@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "models/compute/cpu/isa.h"
 #include "models/compute/cpu/test_tiles.h"
 

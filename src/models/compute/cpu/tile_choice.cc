@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/cpu_features.h"
 #include "models/compute/cpu/packed_weights.h"
 
 namespace stoa::models {

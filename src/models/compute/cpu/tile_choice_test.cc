@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/cpu_features.h"
 #include "models/compute/cpu/test_amx.h"
 
 namespace stoa::models {

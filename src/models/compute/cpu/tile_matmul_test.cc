@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "base/cpu_features.h"
 #include "models/compute/cpu/cpu_compute.h"
 #include "models/compute/cpu/kernels.h"
 #include "models/compute/cpu/test_amx.h"

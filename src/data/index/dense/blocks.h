@@ -1,0 +1,47 @@
+// Memory for numbered elements that grows without ever moving what is there. Internal to this folder.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace stoa::data {
+
+// 2^shift elements lie together in a block of the given number of bytes, every byte of which is 0xFF at first. A block of at least 1 MiB is aligned to 2 MiB, and
+// the system is asked for huge pages. Reading is safe beside ensure(), and whoever learns of an element after ensure() finds its block.
+class BlockTable {
+ public:
+  BlockTable(unsigned shift, std::size_t block_bytes) : shift_(shift), block_bytes_(block_bytes) {}
+  ~BlockTable();
+  BlockTable(const BlockTable&) = delete;
+  BlockTable& operator=(const BlockTable&) = delete;
+
+  // The block of this element; it must exist.
+  std::byte* block(std::uint32_t element) const { return table_.load(std::memory_order_acquire)[element >> shift_].load(std::memory_order_acquire); }
+  // The same, or null where none exists.
+  std::byte* find(std::uint32_t element) const;
+  // Makes the block of this element if it does not exist.
+  void ensure(std::uint32_t element);
+
+  std::uint32_t within(std::uint32_t element) const { return element & ((1u << shift_) - 1); }
+  unsigned shift() const { return shift_; }
+  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  using Entry = std::atomic<std::byte*>;
+  std::byte* make_block();
+  void grow(std::size_t entries);
+
+  const unsigned shift_;
+  const std::size_t block_bytes_;
+  std::atomic<Entry*> table_ = nullptr;
+  std::atomic<std::size_t> size_ = 0;     // entries of the table; raised after the table is in place
+  std::atomic<std::size_t> bytes_ = 0;
+  std::mutex mutex_;                      // of ensure()
+  std::vector<std::unique_ptr<Entry[]>> tables_;  // the current one last; a search may still read an older one
+};
+
+}  // namespace stoa::data

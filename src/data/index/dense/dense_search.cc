@@ -1,0 +1,96 @@
+// How a DenseIndex searches: what is scanned and what is walked, and the order of what was found.
+#include <algorithm>
+
+#include "data/index/dense/dense_state.h"
+
+namespace stoa::data {
+
+namespace {
+
+constexpr std::size_t kLooksPerWidth = 12;  // nodes that a walk looks at for each candidate that it keeps, about
+constexpr std::size_t kLine = 64;
+
+void prefetch(const std::byte* bytes, std::size_t count) {
+  for (std::size_t at = 0; at < count; at += kLine) __builtin_prefetch(bytes + at);
+}
+
+}  // namespace
+
+// Leaves the best candidates by their codes in context.allowed or context.pool, whichever is returned.
+std::span<Candidate> DenseIndex::Impl::find(SearchContext& context, const DenseState& now, std::size_t width, const SlotFilter* filter) const {
+  const std::size_t live = now.store.live(), allowed = filter == nullptr ? live : std::min(live, filter->count);
+  // A walk finds an allowed node among live / allowed ones, and looks at so many more for each. Where a scan looks at fewer it is faster, and exact.
+  const bool few = allowed * allowed <= kLooksPerWidth * width * live;
+  if (!few && now.walkable()) {
+    if (filter == nullptr && now.graph.removed_count() == 0) {
+      now.graph.walk(context, width);
+      return context.pool.candidates();
+    }
+    const auto accept = [filter](std::uint32_t slot) { return is_slot(slot) && (filter == nullptr || filter->allows(slot)); };
+    // Where the filter and the query are far apart, a walk wanders: what a scan would have cost is the most it may take.
+    if (now.graph.walk_beside(context, width, allowed, accept)) return context.allowed.candidates();
+  }
+  scan(context, now, width, filter);
+  return context.allowed.candidates();
+}
+
+void DenseIndex::Impl::scan(SearchContext& context, const DenseState& now, std::size_t width, const SlotFilter* filter) const {
+  context.allowed.reset(width);
+  context.batch = 0;
+  const auto look = [&] {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < context.batch; ++i) {
+      const std::uint32_t node = context.nodes[i], slot = now.store.state(node);
+      if (!is_slot(slot) || (filter != nullptr && !filter->allows(slot))) continue;
+      context.nodes[count] = node;
+      context.records[count++] = now.store.record(node);
+    }
+    now.coder.keys(context.query, {context.records.data(), count}, context.keys.data());
+    for (std::size_t i = 0; i < count; ++i) context.allowed.insert({context.keys[i], context.nodes[i]});
+    context.batch = 0;
+  };
+  const auto add = [&](std::uint32_t node) {
+    context.nodes[context.batch++] = node;
+    if (context.batch == SearchContext::kBatch) look();
+  };
+  const std::uint32_t end = now.store.end();
+  if (filter == nullptr || filter->count > end / 4) {
+    for (std::uint32_t node = 0; node < end; ++node) add(node);
+  } else {
+    for (std::size_t word = 0; word < filter->words.size(); ++word)
+      for (std::uint64_t bits = filter->words[word]; bits != 0; bits &= bits - 1) {
+        const std::uint32_t node = now.store.node_of(static_cast<std::uint32_t>(word * 64) + static_cast<std::uint32_t>(std::countr_zero(bits)));
+        if (node == kNoNode) continue;
+        prefetch(now.store.record(node), now.store.record_bytes());
+        add(node);
+      }
+  }
+  look();
+}
+
+Result<std::vector<DenseHit>> DenseIndex::search(const VectorView& query, std::size_t k, std::size_t width, const SlotFilter* filter) const {
+  if (k > kMaxResults) return fail(ErrorCode::kInvalidArgument, "{} results: there are at most {}", k, kMaxResults);
+  const ContextPool::Lease lease(impl_->contexts);
+  SearchContext& context = *lease;
+  STOA_CHECK(impl_->take_vector(query, context.vector));
+  const DenseState& now = *impl_->state.load(std::memory_order_acquire);
+  std::vector<DenseHit> hits;
+  if (k == 0 || now.store.live() == 0 || (filter != nullptr && filter->count == 0)) return hits;
+  now.coder.encode_query(context.vector, context.query);
+  const auto found = impl_->find(context, now, std::clamp(width, k, std::max(k, kMaxResults)), filter);
+
+  for (const Candidate& candidate : found) prefetch(now.store.residual(candidate.node), now.store.residual_bytes());
+  for (Candidate& candidate : found) candidate.key = now.coder.refined_key(context.query, now.store.record(candidate.node), now.store.residual(candidate.node));
+  std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
+  context.visited.reset(k);
+  hits.reserve(std::min(k, found.size()));
+  for (const Candidate& candidate : found) {
+    if (hits.size() == k) break;
+    const std::uint32_t slot = now.store.state(candidate.node);
+    // A slot that is being replaced may be found twice.
+    if (is_slot(slot) && context.visited.add(slot)) hits.push_back({slot, now.coder.score(context.query, candidate.key)});
+  }
+  return hits;
+}
+
+}  // namespace stoa::data

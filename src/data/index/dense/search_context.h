@@ -1,0 +1,175 @@
+// What one search or put needs while it runs, kept from one to the next so that nothing is allocated; and when all that ran at some moment have ended. Internal to
+// this folder.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "data/index/dense/vector_coder.h"
+
+namespace stoa::data {
+
+struct Candidate {
+  float key;
+  std::uint32_t node;
+};
+
+// The best candidates so far, best first, each with a mark whether its neighbours were looked at.
+class CandidatePool {
+ public:
+  void reset(std::size_t width) {
+    if (entries_.size() < width) entries_.resize(width);
+    width_ = width;
+    size_ = next_ = 0;
+  }
+  bool full() const { return size_ == width_; }
+  float worst() const { return entries_[size_ - 1].key; }
+  std::size_t size() const { return size_; }
+  std::span<Candidate> candidates() { return {entries_.data(), size_}; }  // marks are removed by finish()
+
+  void insert(Candidate candidate) {
+    if (full()) {
+      if (candidate.key <= worst()) return;
+      --size_;
+    }
+    Candidate* const begin = entries_.data();
+    Candidate* const at = std::upper_bound(begin, begin + size_, candidate, [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
+    std::memmove(static_cast<void*>(at + 1), at, static_cast<std::size_t>(begin + size_ - at) * sizeof(Candidate));
+    *at = candidate;
+    ++size_;
+    next_ = std::min(next_, static_cast<std::size_t>(at - begin));
+  }
+
+  // The best candidate without a mark gets it; false when all have theirs.
+  bool take(std::uint32_t& node) {
+    if (!peek(node)) return false;
+    entries_[next_++].node |= kMark;
+    return true;
+  }
+  // The candidate that take() would give now.
+  bool peek(std::uint32_t& node) {
+    while (next_ < size_ && (entries_[next_].node & kMark) != 0) ++next_;
+    if (next_ < size_) node = entries_[next_].node;
+    return next_ < size_;
+  }
+  void finish() {
+    for (std::size_t i = 0; i < size_; ++i) entries_[i].node &= ~kMark;
+  }
+
+  std::size_t memory_bytes() const { return entries_.capacity() * sizeof(Candidate); }
+
+  static constexpr std::uint32_t kMark = 1u << 31;  // numbers of nodes are smaller
+
+ private:
+  std::vector<Candidate> entries_;
+  std::size_t width_ = 0, size_ = 0, next_ = 0;
+};
+
+// A set of numbers below 2^32 - 1 in one small table, which the caches hold.
+class NumberSet {
+ public:
+  void reset(std::size_t expected) {
+    std::size_t size = kSmallest;
+    while (size < expected * 2) size *= 2;
+    if (table_.size() < size) table_.resize(size);
+    mask_ = size - 1;
+    count_ = 0;
+    std::memset(table_.data(), 0xFF, size * sizeof(std::uint32_t));
+  }
+  // Whether it was not there.
+  bool add(std::uint32_t number) {
+    std::size_t at = place(number);
+    for (; table_[at] != kNone; at = (at + 1) & mask_)
+      if (table_[at] == number) return false;
+    table_[at] = number;
+    if (++count_ * 2 > mask_) grow();
+    return true;
+  }
+  std::size_t count() const { return count_; }
+  std::size_t memory_bytes() const { return table_.capacity() * sizeof(std::uint32_t); }
+
+ private:
+  static constexpr std::size_t kSmallest = 256;
+  static constexpr std::uint32_t kNone = ~0u;
+  std::size_t place(std::uint32_t number) const { return (number * 0x9E3779B1u >> 7) & mask_; }
+  void grow() {
+    std::vector<std::uint32_t> old(table_.begin(), table_.begin() + static_cast<std::ptrdiff_t>(mask_ + 1));
+    reset(mask_ + 1);
+    for (const std::uint32_t number : old)
+      if (number != kNone) add(number);
+  }
+  std::vector<std::uint32_t> table_;
+  std::size_t mask_ = 0, count_ = 0;
+};
+
+struct SearchContext {
+  static constexpr std::size_t kBatch = 64;
+
+  CandidatePool pool;               // of a walk; after a search, what it found
+  CandidatePool allowed;            // of a walk beside a filter
+  std::vector<Candidate> frontier;  // of such a walk: a heap
+  NumberSet visited;
+  std::vector<float> vector;
+  CodedQuery query;
+  std::size_t batch = 0;            // how many of the following
+  std::array<std::uint32_t, kBatch> nodes;
+  std::array<const std::byte*, kBatch> records;
+  std::array<float, kBatch> keys;
+
+  std::size_t memory_bytes() const {
+    return sizeof *this + pool.memory_bytes() + allowed.memory_bytes() + visited.memory_bytes() + frontier.capacity() * sizeof(Candidate) +
+           vector.capacity() * sizeof(float) + 2 * query.high.capacity();
+  }
+
+ private:
+  friend class ContextPool;
+  std::uint64_t era = 0;  // in which it was lent
+};
+
+// Lends contexts. Thread-safe. What was retired is called, by whoever gives a context back, when all contexts that were lent at that time are back: then nobody
+// reads any more what was out of reach by then.
+class ContextPool {
+ public:
+  class Lease {
+   public:
+    explicit Lease(ContextPool& pool) : pool_(pool), context_(pool.lend()) {}
+    ~Lease() { pool_.take_back(std::move(context_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    SearchContext& operator*() const { return *context_; }
+
+   private:
+    ContextPool& pool_;
+    std::unique_ptr<SearchContext> context_;
+  };
+
+  using Action = std::function<void()>;
+  // To be called with a context lent.
+  void retire(Action action);
+  std::size_t memory_bytes() const;  // of those not lent
+
+ private:
+  struct Retired {
+    std::uint64_t era;
+    Action action;
+  };
+  std::unique_ptr<SearchContext> lend();
+  void take_back(std::unique_ptr<SearchContext> context);
+  std::vector<Action> due();
+
+  std::mutex running_;  // held while what was retired is called, so that it is called in order
+  mutable std::mutex mutex_;    // of what follows
+  std::uint64_t era_ = 0;
+  std::vector<std::unique_ptr<SearchContext>> idle_;
+  std::vector<const SearchContext*> lent_;
+  std::deque<Retired> retired_;
+};
+
+}  // namespace stoa::data
