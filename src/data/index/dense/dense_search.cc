@@ -14,6 +14,16 @@ void prefetch(const std::byte* bytes, std::size_t count) {
   for (std::size_t at = 0; at < count; at += kLine) __builtin_prefetch(bytes + at);
 }
 
+// A slot that was replaced while the search ran may be found twice.
+void drop_repeated(std::vector<DenseHit>& hits) {
+  std::vector<std::uint32_t> slots;
+  for (const DenseHit& hit : hits) slots.push_back(hit.slot);
+  std::sort(slots.begin(), slots.end());
+  if (std::adjacent_find(slots.begin(), slots.end()) == slots.end()) return;
+  for (std::size_t i = 0; i < hits.size(); ++i)
+    std::erase_if(hits, [&, at = std::size_t{0}](const DenseHit& hit) mutable { return at++ > i && hit.slot == hits[i].slot; });
+}
+
 }  // namespace
 
 // Leaves the best candidates by their codes in context.allowed or context.pool, whichever is returned.
@@ -36,22 +46,23 @@ std::span<Candidate> DenseIndex::Impl::find(SearchContext& context, const DenseS
 
 void DenseIndex::Impl::scan(SearchContext& context, const DenseState& now, std::size_t width, const SlotFilter* filter) const {
   context.allowed.reset(width);
-  context.batch = 0;
+  NodeBatch& batch = context.batches[0];
+  batch.count = 0;
   const auto look = [&] {
     std::size_t count = 0;
-    for (std::size_t i = 0; i < context.batch; ++i) {
-      const std::uint32_t node = context.nodes[i], slot = now.store.state(node);
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      const std::uint32_t node = batch.nodes[i], slot = now.store.state(node);
       if (!is_slot(slot) || (filter != nullptr && !filter->allows(slot))) continue;
-      context.nodes[count] = node;
-      context.records[count++] = now.store.record(node);
+      batch.nodes[count] = node;
+      batch.records[count++] = now.store.record(node);
     }
-    now.coder.keys(context.query, {context.records.data(), count}, context.keys.data());
-    for (std::size_t i = 0; i < count; ++i) context.allowed.insert({context.keys[i], context.nodes[i]});
-    context.batch = 0;
+    now.coder.keys(context.query, {batch.records.data(), count}, batch.keys.data());
+    for (std::size_t i = 0; i < count; ++i) context.allowed.insert({batch.keys[i], batch.nodes[i]});
+    batch.count = 0;
   };
   const auto add = [&](std::uint32_t node) {
-    context.nodes[context.batch++] = node;
-    if (context.batch == SearchContext::kBatch) look();
+    batch.nodes[batch.count++] = node;
+    if (batch.count == NodeBatch::kRoom) look();
   };
   const std::uint32_t end = now.store.end();
   if (filter == nullptr || filter->count > end / 4) {
@@ -82,14 +93,13 @@ Result<std::vector<DenseHit>> DenseIndex::search(const VectorView& query, std::s
   for (const Candidate& candidate : found) prefetch(now.store.residual(candidate.node), now.store.residual_bytes());
   for (Candidate& candidate : found) candidate.key = now.coder.refined_key(context.query, now.store.record(candidate.node), now.store.residual(candidate.node));
   std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
-  context.visited.reset(k);
   hits.reserve(std::min(k, found.size()));
   for (const Candidate& candidate : found) {
     if (hits.size() == k) break;
     const std::uint32_t slot = now.store.state(candidate.node);
-    // A slot that is being replaced may be found twice.
-    if (is_slot(slot) && context.visited.add(slot)) hits.push_back({slot, now.coder.score(context.query, candidate.key)});
+    if (is_slot(slot)) hits.push_back({slot, now.coder.score(context.query, candidate.key)});
   }
+  drop_repeated(hits);
   return hits;
 }
 

@@ -72,56 +72,53 @@ class CandidatePool {
   std::size_t width_ = 0, size_ = 0, next_ = 0;
 };
 
-// A set of numbers below 2^32 - 1 in one small table, which the caches hold.
-class NumberSet {
+// The nodes that a walk has looked at: a byte each, with the number of the walk.
+class VisitedMarks {
  public:
-  void reset(std::size_t expected) {
-    std::size_t size = kSmallest;
-    while (size < expected * 2) size *= 2;
-    if (table_.size() < size) table_.resize(size);
-    mask_ = size - 1;
+  // For nodes below `end`. What is added later by others is not this walk's.
+  void reset(std::uint32_t end) {
+    if (marks_.size() < end) marks_.resize(end + end / 2);
+    end_ = static_cast<std::uint32_t>(marks_.size());
     count_ = 0;
-    std::memset(table_.data(), 0xFF, size * sizeof(std::uint32_t));
+    if (++walk_ != 0) return;
+    std::fill(marks_.begin(), marks_.end(), 0);
+    walk_ = 1;
   }
   // Whether it was not there.
-  bool add(std::uint32_t number) {
-    std::size_t at = place(number);
-    for (; table_[at] != kNone; at = (at + 1) & mask_)
-      if (table_[at] == number) return false;
-    table_[at] = number;
-    if (++count_ * 2 > mask_) grow();
-    return true;
+  bool add(std::uint32_t node) {
+    if (node >= end_) return false;
+    const bool added = marks_[node] != walk_;
+    marks_[node] = walk_;
+    count_ += added;
+    return added;
   }
   std::size_t count() const { return count_; }
-  std::size_t memory_bytes() const { return table_.capacity() * sizeof(std::uint32_t); }
+  std::size_t memory_bytes() const { return marks_.capacity(); }
 
  private:
-  static constexpr std::size_t kSmallest = 256;
-  static constexpr std::uint32_t kNone = ~0u;
-  std::size_t place(std::uint32_t number) const { return (number * 0x9E3779B1u >> 7) & mask_; }
-  void grow() {
-    std::vector<std::uint32_t> old(table_.begin(), table_.begin() + static_cast<std::ptrdiff_t>(mask_ + 1));
-    reset(mask_ + 1);
-    for (const std::uint32_t number : old)
-      if (number != kNone) add(number);
-  }
-  std::vector<std::uint32_t> table_;
-  std::size_t mask_ = 0, count_ = 0;
+  std::vector<std::uint8_t> marks_;
+  std::uint32_t end_ = 0;
+  std::uint8_t walk_ = 0;
+  std::size_t count_ = 0;
+};
+
+// Nodes whose records are fetched into the caches, then scored together.
+struct NodeBatch {
+  static constexpr std::size_t kRoom = 64;
+  std::size_t count = 0;
+  std::array<std::uint32_t, kRoom> nodes;
+  std::array<const std::byte*, kRoom> records;
+  std::array<float, kRoom> keys;
 };
 
 struct SearchContext {
-  static constexpr std::size_t kBatch = 64;
-
   CandidatePool pool;               // of a walk; after a search, what it found
   CandidatePool allowed;            // of a walk beside a filter
   std::vector<Candidate> frontier;  // of such a walk: a heap
-  NumberSet visited;
+  VisitedMarks visited;
   std::vector<float> vector;
   CodedQuery query;
-  std::size_t batch = 0;            // how many of the following
-  std::array<std::uint32_t, kBatch> nodes;
-  std::array<const std::byte*, kBatch> records;
-  std::array<float, kBatch> keys;
+  std::array<NodeBatch, 2> batches;
 
   std::size_t memory_bytes() const {
     return sizeof *this + pool.memory_bytes() + allowed.memory_bytes() + visited.memory_bytes() + frontier.capacity() * sizeof(Candidate) +

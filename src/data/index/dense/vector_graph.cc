@@ -31,57 +31,72 @@ bool stays(std::uint32_t state) { return state != kRemovedNode; }
 
 }  // namespace
 
-void VectorGraph::look_at(SearchContext& context, std::uint32_t node, int level) const {
+void VectorGraph::look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch) const {
   std::size_t count = 0;
   for (const Link& link : level == 0 ? store_.base_links(node) : store_.links(node, level)) {
     const std::uint32_t other = link.load(std::memory_order_acquire);
     if (other == kNoNode) break;
-    if (!context.visited.add(other)) continue;
-    context.records[count] = store_.record(other);
-    prefetch(context.records[count], store_.record_bytes());
-    context.nodes[count++] = other;
+    batch.nodes[count] = other;
+    count += context.visited.add(other);
   }
-  context.batch = count;
-  coder_.keys(context.query, {context.records.data(), count}, context.keys.data());
+  for (std::size_t i = 0; i < count; ++i) {
+    batch.records[i] = store_.record(batch.nodes[i]);
+    prefetch(batch.records[i], store_.record_bytes());
+  }
+  batch.count = count;
 }
 
-void VectorGraph::start(SearchContext& context, std::uint32_t node) const {
-  context.visited.reset(1024);
+void VectorGraph::score(const SearchContext& context, NodeBatch& batch) const {
+  coder_.keys(context.query, {batch.records.data(), batch.count}, batch.keys.data());
+}
+
+Candidate VectorGraph::start(SearchContext& context, std::uint32_t node) const {
+  context.visited.reset(store_.end());
   context.visited.add(node);
-  context.records[0] = store_.record(node);
-  coder_.keys(context.query, {context.records.data(), 1}, context.keys.data());
+  const std::byte* const record = store_.record(node);
+  Candidate candidate = {0, node};
+  coder_.keys(context.query, {&record, 1}, &candidate.key);
+  return candidate;
 }
 
 std::uint32_t VectorGraph::descend(SearchContext& context, std::uint64_t entry, int level) const {
-  Candidate best = {0, static_cast<std::uint32_t>(entry)};
-  start(context, best.node);
-  best.key = context.keys[0];
+  NodeBatch& batch = context.batches[0];
+  std::uint32_t node = static_cast<std::uint32_t>(entry);
   for (int at = level_of(entry); at > level; --at) {
+    Candidate best = start(context, node);
     for (bool better = true; better;) {
       better = false;
-      look_at(context, best.node, at);
-      for (std::size_t i = 0; i < context.batch; ++i)
-        if (context.keys[i] > best.key) {
-          best = {context.keys[i], context.nodes[i]};
+      look_at(context, best.node, at, batch);
+      score(context, batch);
+      for (std::size_t i = 0; i < batch.count; ++i)
+        if (batch.keys[i] > best.key) {
+          best = {batch.keys[i], batch.nodes[i]};
           better = true;
         }
     }
-    // What was seen in this layer may lead further in the next.
-    context.visited.reset(1024);
-    context.visited.add(best.node);
+    node = best.node;
   }
-  return best.node;
+  return node;
 }
 
 void VectorGraph::walk_level(SearchContext& context, std::uint32_t from, int level, std::size_t width) const {
   CandidatePool& pool = context.pool;
   pool.reset(width);
-  start(context, from);
-  pool.insert({context.keys[0], from});
-  for (std::uint32_t node; pool.take(node);) {
-    look_at(context, node, level);
-    for (std::size_t i = 0; i < context.batch; ++i) pool.insert({context.keys[i], context.nodes[i]});
+  pool.insert(start(context, from));
+  // Records come from memory while the batch before is scored, so the choice of the next node is one batch behind.
+  NodeBatch *coming = &context.batches[0], *here = &context.batches[1];
+  here->count = 0;
+  for (;;) {
+    coming->count = 0;
+    if (std::uint32_t node; pool.take(node)) {
+      look_at(context, node, level, *coming);
+    } else if (here->count == 0) {
+      break;
+    }
+    score(context, *here);
+    for (std::size_t i = 0; i < here->count; ++i) pool.insert({here->keys[i], here->nodes[i]});
     if (std::uint32_t next; level == 0 && pool.peek(next)) prefetch(reinterpret_cast<const std::byte*>(store_.base_links(next).data()), sizeof(Link) * NodeStore::kBaseLinks);
+    std::swap(coming, here);
   }
   pool.finish();
 }

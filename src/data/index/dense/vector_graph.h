@@ -78,8 +78,10 @@ class VectorGraph {
     std::atomic_flag& flag_;
   };
 
-  void look_at(SearchContext& context, std::uint32_t node, int level) const;
-  void start(SearchContext& context, std::uint32_t node) const;
+  // Puts the neighbours that this walk has not seen into the batch; their records are on their way then.
+  void look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch) const;
+  void score(const SearchContext& context, NodeBatch& batch) const;
+  Candidate start(SearchContext& context, std::uint32_t node) const;
   std::uint32_t descend(SearchContext& context, std::uint64_t entry, int level) const;
   void walk_level(SearchContext& context, std::uint32_t from, int level, std::size_t width) const;
   template <class Accept>
@@ -119,16 +121,17 @@ bool VectorGraph::walk_level_beside(SearchContext& context, std::uint32_t from, 
   };
   context.allowed.reset(width);
   frontier.clear();
-  start(context, from);
-  found({context.keys[0], from});
+  found(start(context, from));
+  NodeBatch& batch = context.batches[0];
   while (!frontier.empty()) {
     const Candidate nearest = frontier.front();
     if (context.allowed.full() && nearest.key < context.allowed.worst()) break;
     std::pop_heap(frontier.begin(), frontier.end(), better);
     frontier.pop_back();
-    look_at(context, nearest.node, level);
+    look_at(context, nearest.node, level, batch);
     if (context.visited.count() > budget) return false;
-    for (std::size_t i = 0; i < context.batch; ++i) found({context.keys[i], context.nodes[i]});
+    score(context, batch);
+    for (std::size_t i = 0; i < batch.count; ++i) found({batch.keys[i], batch.nodes[i]});
     if (level == 0 && !frontier.empty()) __builtin_prefetch(store_.base_links(frontier.front().node).data());
   }
   return true;
