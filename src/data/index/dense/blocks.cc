@@ -29,21 +29,21 @@ std::byte* BlockTable::find(std::uint32_t element) const {
   return (element >> shift_) < size_.load(std::memory_order_acquire) ? block(element) : nullptr;
 }
 
-void BlockTable::ensure(std::uint32_t element) {
+void BlockTable::ensure(std::uint32_t element, bool filled) {
   if (find(element) != nullptr) return;
   const std::lock_guard lock(mutex_);
   const std::size_t at = element >> shift_;
   if (at >= size_) grow(std::max(at + 1, size_ * 2));
-  if (Entry& entry = tables_.back()[at]; entry.load(std::memory_order_relaxed) == nullptr) entry.store(make_block(), std::memory_order_release);
+  if (Entry& entry = tables_.back()[at]; entry.load(std::memory_order_relaxed) == nullptr) entry.store(make_block(filled), std::memory_order_release);
 }
 
-std::byte* BlockTable::make_block() {
+std::byte* BlockTable::make_block(bool filled) {
   auto* block = static_cast<std::byte*>(::operator new(block_bytes_, alignment(block_bytes_)));
 #if defined(__linux__)
   // Refused where the system has none to give; then the pages are small.
   if (block_bytes_ >= kHugePage / 2) madvise(block, block_bytes_, MADV_HUGEPAGE);
 #endif
-  std::memset(block, 0xFF, block_bytes_);
+  if (filled) std::memset(block, 0xFF, block_bytes_);
   bytes_.fetch_add(block_bytes_, std::memory_order_relaxed);
   return block;
 }

@@ -23,8 +23,8 @@ class BlockTable {
   std::byte* block(std::uint32_t element) const { return table_.load(std::memory_order_acquire)[element >> shift_].load(std::memory_order_acquire); }
   // The same, or null where none exists.
   std::byte* find(std::uint32_t element) const;
-  // Makes the block of this element if it does not exist.
-  void ensure(std::uint32_t element);
+  // Makes the block of this element if it does not exist. Who writes all of it anyhow need not have it filled.
+  void ensure(std::uint32_t element, bool filled = true);
 
   std::uint32_t within(std::uint32_t element) const { return element & ((1u << shift_) - 1); }
   unsigned shift() const { return shift_; }
@@ -32,7 +32,7 @@ class BlockTable {
 
  private:
   using Entry = std::atomic<std::byte*>;
-  std::byte* make_block();
+  std::byte* make_block(bool filled);
   void grow(std::size_t entries);
 
   const unsigned shift_;

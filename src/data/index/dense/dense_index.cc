@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 
 #include "data/index/dense/dense_state.h"
 
@@ -69,7 +68,7 @@ Status DenseIndex::Impl::take_vector(const VectorView& view, std::vector<float>&
     if (square == 0) return fail(ErrorCode::kInvalidArgument, "a vector is zero in all {} dimensions, and so has no direction to compare by the cosine", size);
     const double inverse = 1 / std::sqrt(square);
     for (float& value : vector) value = static_cast<float>(value * inverse);
-  } else if (square > std::numeric_limits<float>::max() / 16) {
+  } else if (square > VectorCoder::kGreatestSquare) {
     return fail(ErrorCode::kInvalidArgument, "the length of a vector is {:.3g}, of which products by {} do not fit floats", std::sqrt(square), metric_name(metric));
   }
   return {};

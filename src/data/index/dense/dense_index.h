@@ -56,7 +56,7 @@ struct DenseHit {
 class DenseIndex {
  public:
   static constexpr int kMaxDimensions = 16384;
-  static constexpr std::uint32_t kMaxSlot = 0xFFFF'FFEF;
+  static constexpr std::uint32_t kMaxSlot = (1u << 28) - 1;
   static constexpr std::size_t kGraphFrom = 4096;
   static constexpr std::size_t kMaxResults = 1 << 16;
 
@@ -83,8 +83,8 @@ class DenseIndex {
 
   // Writes a snapshot (docs/formats/dense-index.md) piece by piece; puts and removes wait until it is written. An error is the sink's.
   Status save(const std::function<Status(ByteSpan)>& sink) const;
-  // kDataLoss: cut, changed, or not what save() writes. kUnsupported: of another version.
-  static Result<DenseIndex> load(ByteSpan snapshot);
+  // Opened by as many threads as said. kDataLoss: cut, changed, or not what save() writes. kUnsupported: of another version.
+  static Result<DenseIndex> load(ByteSpan snapshot, int threads = 1);
 
  private:
   struct Impl;

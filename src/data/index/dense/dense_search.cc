@@ -8,6 +8,7 @@ namespace stoa::data {
 namespace {
 
 constexpr std::size_t kLooksPerWidth = 12;  // nodes that a walk looks at for each candidate that it keeps, about
+constexpr std::size_t kScansPerLook = 3;    // nodes that a scan scores while a walk looks at one, about
 constexpr std::size_t kLine = 64;
 
 void prefetch(const std::byte* bytes, std::size_t count) {
@@ -30,7 +31,7 @@ void drop_repeated(std::vector<DenseHit>& hits) {
 std::span<Candidate> DenseIndex::Impl::find(SearchContext& context, const DenseState& now, std::size_t width, const SlotFilter* filter) const {
   const std::size_t live = now.store.live(), allowed = filter == nullptr ? live : std::min(live, filter->count);
   // A walk finds an allowed node among live / allowed ones, and looks at so many more for each. Where a scan looks at fewer it is faster, and exact.
-  const bool few = allowed * allowed <= kLooksPerWidth * width * live;
+  const bool few = allowed * allowed <= kScansPerLook * kLooksPerWidth * width * live;
   if (!few && now.walkable()) {
     if (filter == nullptr && now.graph.removed_count() == 0) {
       now.graph.walk(context, width);
@@ -38,7 +39,7 @@ std::span<Candidate> DenseIndex::Impl::find(SearchContext& context, const DenseS
     }
     const auto accept = [filter](std::uint32_t slot) { return is_slot(slot) && (filter == nullptr || filter->allows(slot)); };
     // Where the filter and the query are far apart, a walk wanders: what a scan would have cost is the most it may take.
-    if (now.graph.walk_beside(context, width, allowed, accept)) return context.allowed.candidates();
+    if (now.graph.walk_beside(context, width, allowed / kScansPerLook, accept)) return context.allowed.candidates();
   }
   scan(context, now, width, filter);
   return context.allowed.candidates();

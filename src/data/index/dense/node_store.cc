@@ -1,10 +1,12 @@
 #include "data/index/dense/node_store.h"
 
+#include <cstring>
+
 namespace stoa::data {
 
 namespace {
 
-constexpr unsigned kSmallShift = 3, kLinkedShift = 12;
+constexpr unsigned kSmallShift = 3, kLinkedShift = 12, kUpperShift = 6, kSlotShift = 8;
 
 std::size_t line(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -14,8 +16,8 @@ NodeStore::NodeStore(const VectorCoder& coder, bool linked)
     : linked_(linked), record_bytes_(coder.record_bytes()), residual_bytes_(coder.residual_bytes()),
       links_at_(line(record_bytes_ << (linked ? kLinkedShift : kSmallShift))), uppers_at_(links_at_ + (linked ? (sizeof(Link) * kBaseLinks) << kLinkedShift : 0)),
       residuals_at_(uppers_at_ + (linked ? sizeof(Link) << kLinkedShift : 0)),
-      nodes_(linked ? kLinkedShift : kSmallShift, residuals_at_ + (residual_bytes_ << (linked ? kLinkedShift : kSmallShift))), uppers_(6, sizeof(Upper) << 6),
-      slots_(linked ? kLinkedShift : 5, sizeof(Link) << (linked ? kLinkedShift : 5)) {}
+      nodes_(linked ? kLinkedShift : kSmallShift, residuals_at_ + (residual_bytes_ << (linked ? kLinkedShift : kSmallShift))), uppers_(kUpperShift, sizeof(Upper) << kUpperShift),
+      slots_(kSlotShift, sizeof(Link) << kSlotShift) {}
 
 std::uint32_t NodeStore::take() {
   const std::lock_guard lock(mutex_);
@@ -102,6 +104,30 @@ std::uint32_t NodeStore::withdraw(std::uint32_t slot) {
   set_state(node, kRemovedNode);
   live_.fetch_sub(1, std::memory_order_relaxed);
   return node;
+}
+
+NodeStore::Piece NodeStore::piece(std::uint32_t first, std::uint32_t count) const {
+  std::byte* const block = nodes_.block(first);
+  return {{block, count * record_bytes_}, {block + links_at_, linked_ ? count * sizeof(Link) * kBaseLinks : 0}, {block + residuals_at_, count * residual_bytes_}};
+}
+
+NodeStore::Piece NodeStore::restore_piece(std::uint32_t first, std::uint32_t count) {
+  const bool whole = count == piece_nodes();
+  nodes_.ensure(first, !whole);
+  if (linked_ && whole) std::memset(nodes_.block(first) + uppers_at_, 0xFF, sizeof(Link) << nodes_.shift());
+  return piece(first, count);
+}
+
+bool NodeStore::restore_slot(std::uint32_t slot, std::uint32_t node) {
+  slots_.ensure(slot);
+  return slot_entry(slot).exchange(node, std::memory_order_relaxed) == kNoNode;
+}
+
+void NodeStore::restore_end(std::uint32_t end, std::size_t live, std::vector<std::uint32_t> free) {
+  const std::lock_guard lock(mutex_);
+  free_ = std::move(free);
+  live_ = live;
+  end_ = end;
 }
 
 std::size_t NodeStore::memory_bytes() const { return sizeof *this + nodes_.bytes() + uppers_.bytes() + slots_.bytes(); }

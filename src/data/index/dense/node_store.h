@@ -64,6 +64,17 @@ class NodeStore {
 
   std::size_t memory_bytes() const;
 
+  // For snapshots. The nodes of a block, as they lie there; `first` is the first of it.
+  struct Piece {
+    std::span<std::byte> records, links, residuals;
+  };
+  std::uint32_t piece_nodes() const { return 1u << nodes_.shift(); }
+  Piece piece(std::uint32_t first, std::uint32_t count) const;
+  // A new block to be filled, with all parts of `count` nodes. Different pieces may be restored at the same time.
+  Piece restore_piece(std::uint32_t first, std::uint32_t count);
+  bool restore_slot(std::uint32_t slot, std::uint32_t node);  // false: the slot has a node
+  void restore_end(std::uint32_t end, std::size_t live, std::vector<std::uint32_t> free);
+
  private:
   struct Upper {
     Link above;  // number of the next layer's, or kNoNode

@@ -47,17 +47,13 @@ class CandidatePool {
     next_ = std::min(next_, static_cast<std::size_t>(at - begin));
   }
 
-  // The best candidate without a mark gets it; false when all have theirs.
-  bool take(std::uint32_t& node) {
-    if (!peek(node)) return false;
-    entries_[next_++].node |= kMark;
-    return true;
-  }
-  // The candidate that take() would give now.
-  bool peek(std::uint32_t& node) {
+  // The best candidate without a mark, which gets it; or kNone.
+  std::uint32_t take() {
     while (next_ < size_ && (entries_[next_].node & kMark) != 0) ++next_;
-    if (next_ < size_) node = entries_[next_].node;
-    return next_ < size_;
+    if (next_ == size_) return kNone;
+    const std::uint32_t node = entries_[next_].node;
+    entries_[next_++].node |= kMark;
+    return node;
   }
   void finish() {
     for (std::size_t i = 0; i < size_; ++i) entries_[i].node &= ~kMark;
@@ -65,6 +61,7 @@ class CandidatePool {
 
   std::size_t memory_bytes() const { return entries_.capacity() * sizeof(Candidate); }
 
+  static constexpr std::uint32_t kNone = ~0u;
   static constexpr std::uint32_t kMark = 1u << 31;  // numbers of nodes are smaller
 
  private:

@@ -57,6 +57,15 @@ void VectorCoder::encode(std::span<const float> vector, std::byte* record, std::
   std::memcpy(rest + 2 * half_, &refined_bias, sizeof refined_bias);
 }
 
+bool VectorCoder::plausible(const std::byte* record, const std::byte* residual) const {
+  static const float kGreatest = 4 * std::sqrt(kGreatestSquare);
+  float bias;
+  std::memcpy(&bias, residual + 2 * half_, sizeof bias);
+  // Comparisons with what is no number are false.
+  const RecordHead& it = head(record);
+  return std::abs(it.low) <= kGreatest && it.step >= 0 && it.step <= kGreatest && std::abs(it.bias) <= 16 * kGreatestSquare && std::abs(bias) <= 16 * kGreatestSquare;
+}
+
 void VectorCoder::decode(const std::byte* record, const std::byte* residual, std::span<float> vector) const {
   const auto* rest = reinterpret_cast<const std::uint8_t*>(residual);
   const auto [low, step] = std::pair(head(record).low, head(record).step);

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct CodedQuery {
 
 class VectorCoder {
  public:
+  // Squares of lengths are below this, so that keys and what they are made of fit floats.
+  static constexpr float kGreatestSquare = std::numeric_limits<float>::max() / 65536;
+
   // An empty mean is all zeros.
   VectorCoder(int dimensions, VectorMetric metric, std::vector<float> mean, const CodeKernels& kernels);
 
@@ -52,6 +56,8 @@ class VectorCoder {
 
   // Vectors are finite, and of unit length for the cosine. The slot of the record is left alone.
   void encode(std::span<const float> vector, std::byte* record, std::byte* residual) const;
+  // Whether the numbers in them are such as encode() writes; codes may be any.
+  bool plausible(const std::byte* record, const std::byte* residual) const;
   // From both planes, the mean added.
   void decode(const std::byte* record, const std::byte* residual, std::span<float> vector) const;
   void encode_query(std::span<const float> vector, CodedQuery& query) const;

@@ -83,21 +83,21 @@ void VectorGraph::walk_level(SearchContext& context, std::uint32_t from, int lev
   CandidatePool& pool = context.pool;
   pool.reset(width);
   pool.insert(start(context, from));
-  // Records come from memory while the batch before is scored, so the choice of the next node is one batch behind.
+  // A node is chosen two steps before its neighbours are scored: its links, then their records, come from memory meanwhile. Nearly all that is in the pool at some
+  // time is chosen in the end, so little is chosen in vain.
   NodeBatch *coming = &context.batches[0], *here = &context.batches[1];
-  here->count = 0;
-  for (;;) {
+  here->count = coming->count = 0;
+  std::uint32_t chosen = kNoNode;
+  do {
     coming->count = 0;
-    if (std::uint32_t node; pool.take(node)) {
-      look_at(context, node, level, *coming);
-    } else if (here->count == 0) {
-      break;
-    }
+    if (chosen != kNoNode) look_at(context, chosen, level, *coming);
+    chosen = pool.take();
+    if (chosen != kNoNode && level == 0) prefetch(reinterpret_cast<const std::byte*>(store_.base_links(chosen).data()), sizeof(Link) * NodeStore::kBaseLinks);
     score(context, *here);
     for (std::size_t i = 0; i < here->count; ++i) pool.insert({here->keys[i], here->nodes[i]});
-    if (std::uint32_t next; level == 0 && pool.peek(next)) prefetch(reinterpret_cast<const std::byte*>(store_.base_links(next).data()), sizeof(Link) * NodeStore::kBaseLinks);
     std::swap(coming, here);
-  }
+    if (chosen == kNoNode && here->count == 0) chosen = pool.take();
+  } while (chosen != kNoNode || here->count > 0);
   pool.finish();
 }
 
@@ -212,9 +212,9 @@ void VectorGraph::connect(std::uint32_t node, int level, std::uint32_t to) {
   write(links, selection);
 }
 
-void VectorGraph::set_entry(std::uint32_t node) {
-  const std::lock_guard lock(entry_mutex_);
-  entry_.store(node == kNoNode ? kNoEntry : static_cast<std::uint64_t>(store_.level(node)) << 32 | node, std::memory_order_release);
+void VectorGraph::restore(std::uint32_t entry, std::uint64_t draws) {
+  draws_ = draws;
+  entry_ = entry == kNoNode ? kNoEntry : static_cast<std::uint64_t>(store_.level(entry)) << 32 | entry;
 }
 
 }  // namespace stoa::data

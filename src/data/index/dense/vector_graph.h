@@ -42,7 +42,7 @@ class VectorGraph {
 
   // For snapshots.
   std::uint32_t entry() const { return static_cast<std::uint32_t>(entry_.load(std::memory_order_acquire)); }
-  void set_entry(std::uint32_t node);
+  void restore(std::uint32_t entry, std::uint64_t draws);
 
  private:
   using Link = NodeStore::Link;
@@ -55,10 +55,11 @@ class VectorGraph {
   };
   // One round of removing nodes.
   struct Round {
-    std::vector<std::uint32_t> leaving;   // nodes
+    std::vector<std::uint32_t> leaving;   // nodes; from the back they are given back
     std::vector<std::uint64_t> is_leaving;  // a bit for each node
     std::atomic<bool> ready = false;      // no put that began before the round is still running
     std::uint32_t next = 0, end = 0;
+    std::atomic<bool> unreachable = false;  // nobody walks through the leaving nodes any more
     std::uint64_t best = kNoEntry;        // of the nodes that stay, one of the highest
     bool leaves(std::uint32_t node) const { return node / 64 < is_leaving.size() && (is_leaving[node / 64] >> (node % 64) & 1) != 0; }
   };
@@ -94,7 +95,8 @@ class VectorGraph {
   void connect(std::uint32_t node, int level, std::uint32_t to);
   bool relink(const Round& round, std::uint32_t node, int level);
   void reconnect(SearchContext& context, std::uint32_t node, int level);
-  void end_round(ContextPool& contexts);
+  void unlinked(ContextPool& contexts);
+  void give_back(std::size_t count);
 
   const VectorCoder& coder_;
   NodeStore& store_;

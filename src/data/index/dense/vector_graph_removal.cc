@@ -33,6 +33,7 @@ void VectorGraph::consolidate(SearchContext& context, ContextPool& contexts, std
     contexts.retire([round = round_] { round->ready.store(true, std::memory_order_release); });
   }
   if (!round_->ready.load(std::memory_order_acquire)) return;
+  if (round_->next == round_->end) return give_back(count);
   for (; count > 0 && round_->next < round_->end; --count, ++round_->next) {
     const std::uint32_t node = round_->next;
     const std::uint32_t state = store_.state(node);
@@ -42,7 +43,7 @@ void VectorGraph::consolidate(SearchContext& context, ContextPool& contexts, std
     for (int at = 0; at <= level; ++at)
       if (!relink(*round_, node, at)) reconnect(context, node, at);
   }
-  if (round_->next == round_->end) end_round(contexts);
+  if (round_->next == round_->end) unlinked(contexts);
 }
 
 // False when what stays around the node is too little to hold it in the graph.
@@ -94,7 +95,8 @@ void VectorGraph::reconnect(SearchContext& context, std::uint32_t node, int leve
   for (std::size_t i = 0; i < selection.count; ++i) connect(selection.nodes[i], level, node);
 }
 
-void VectorGraph::end_round(ContextPool& contexts) {
+// Nobody has a link to a leaving node any more.
+void VectorGraph::unlinked(ContextPool& contexts) {
   for (std::uint32_t node = round_->end; round_->best == kNoEntry && node < store_.end(); ++node)
     if (is_slot(store_.state(node))) round_->best = static_cast<std::uint64_t>(store_.level(node)) << 32 | node;
   {
@@ -103,8 +105,16 @@ void VectorGraph::end_round(ContextPool& contexts) {
   }
   removed_count_.fetch_sub(round_->leaving.size(), std::memory_order_relaxed);
   // Searches that began earlier may still walk through them.
-  contexts.retire([this, round = std::move(round_)] { store_.give_back(round->leaving); });
-  round_ = nullptr;
+  contexts.retire([round = round_] { round->unreachable.store(true, std::memory_order_release); });
+}
+
+void VectorGraph::give_back(std::size_t count) {
+  if (!round_->unreachable.load(std::memory_order_acquire)) return;
+  auto& leaving = round_->leaving;
+  count = std::min(count, leaving.size());
+  store_.give_back(std::span(leaving).last(count));
+  leaving.resize(leaving.size() - count);
+  if (leaving.empty()) round_ = nullptr;
 }
 
 }  // namespace stoa::data
