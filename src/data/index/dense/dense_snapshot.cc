@@ -100,7 +100,8 @@ class Reader {
     return taken;
   }
   void copy(std::span<std::byte> to) {
-    if (!to.empty()) std::memcpy(to.data(), take(to.size()).data(), to.size());
+    const ByteSpan from = take(to.size());
+    if (!to.empty()) std::memcpy(to.data(), from.data(), from.size());
   }
   bool section_holds() {
     const std::uint64_t value = std::exchange(sum_, {}).value();
@@ -158,22 +159,20 @@ bool open_piece(ByteSpan bytes, const Header& header, std::uint32_t first, std::
 
 bool open_uppers(ByteSpan bytes, const Header& header, DenseState& state) {
   Reader reader(bytes);
-  std::uint32_t above = 0;
-  for (std::uint32_t i = 0; i < header.uppers; ++i) {
-    Upper upper;
-    std::memcpy(&upper, reader.take(sizeof upper).data(), sizeof upper);
-    // From the highest layer of a node to the lowest, nodes in ascending order.
-    if (upper.node >= header.nodes || upper.node < above || upper.level < 1 || upper.level > NodeStore::kMaxLevel) return false;
+  std::vector<Upper> uppers(header.uppers);
+  reader.copy(std::as_writable_bytes(std::span(uppers)));
+  if (!reader.section_holds()) return false;
+  std::uint32_t last = 0;
+  for (const Upper& upper : uppers) {
+    // Nodes ascend, and each begins with its highest layer.
+    if (upper.node >= header.nodes || upper.node < last || upper.level < 1 || upper.level > NodeStore::kMaxLevel) return false;
     if (state.store.level(upper.node) == 0) state.store.raise(upper.node, static_cast<int>(upper.level));
-    above = upper.node;
+    last = upper.node;
     const auto links = state.store.links(upper.node, static_cast<int>(upper.level));
-    if (links.empty()) return false;
-    for (std::size_t l = 0; l < links.size(); ++l) {
-      if (upper.links[l] != kNoNode && upper.links[l] >= header.nodes) return false;
-      links[l].store(upper.links[l], std::memory_order_relaxed);
-    }
+    if (links.empty() || !links_hold(std::as_bytes(std::span(upper.links)), header.nodes)) return false;
+    for (std::size_t i = 0; i < links.size(); ++i) links[i].store(upper.links[i], std::memory_order_relaxed);
   }
-  return reader.section_holds();
+  return true;
 }
 
 Result<Header> read_header(ByteSpan snapshot) {

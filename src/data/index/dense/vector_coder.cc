@@ -150,9 +150,9 @@ float VectorCoder::pair_key(const std::byte* a, float a_sum, const std::byte* b,
 
 float VectorCoder::score(const CodedQuery& query, float key) const {
   switch (metric_) {
-    case VectorMetric::kCosine: return static_cast<float>(1 + query.constant + key);
+    case VectorMetric::kCosine: return static_cast<float>(std::min(1.0, 1 + query.constant + key));
     case VectorMetric::kDot: return static_cast<float>(query.constant + key);
-    case VectorMetric::kL2: return static_cast<float>(2 * (query.constant + key));
+    case VectorMetric::kL2: return static_cast<float>(std::min(0.0, 2 * (query.constant + key)));
   }
   return 0;
 }

@@ -1,0 +1,107 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "data/index/dense/dense_index.h"
+#include "data/index/dense/test_vectors.h"
+
+namespace stoa::data {
+namespace {
+
+Bytes saved(const DenseIndex& index) {
+  Bytes bytes;
+  EXPECT_TRUE(index.save([&](ByteSpan piece) {
+    bytes.insert(bytes.end(), piece.begin(), piece.end());
+    return Status();
+  }).has_value());
+  return bytes;
+}
+
+DenseIndex make(std::uint32_t count, TestVectors& source, int dimensions, VectorMetric metric) {
+  auto index = DenseIndex::create(dimensions, metric).value();
+  for (std::uint32_t slot = 0; slot < count; ++slot) EXPECT_TRUE(index.put(slot, source.next()).has_value());
+  return index;
+}
+
+void expect_same(const DenseIndex& a, const DenseIndex& b, TestVectors& source) {
+  EXPECT_EQ(a.size(), b.size());
+  EXPECT_EQ(a.metric(), b.metric());
+  for (int i = 0; i < 20; ++i) {
+    const auto query = source.next();
+    const auto left = a.search(query, 10).value(), right = b.search(query, 10).value();
+    ASSERT_EQ(left.size(), right.size());
+    for (std::size_t h = 0; h < left.size(); ++h) {
+      EXPECT_EQ(left[h].slot, right[h].slot);
+      EXPECT_EQ(left[h].score, right[h].score);
+    }
+  }
+}
+
+constexpr std::uint32_t kCounts[] = {0, 1, 100, 4500, 9000};  // the last but one while the graph is being made
+
+TEST(DenseSnapshot, OpensToWhatWasSaved) {
+  constexpr VectorMetric kMetrics[] = {VectorMetric::kCosine, VectorMetric::kDot, VectorMetric::kL2};
+  for (const auto metric : kMetrics)
+    for (const std::uint32_t count : kCounts) {
+      SCOPED_TRACE(testing::Message() << count);
+      TestVectors source(20);
+      auto index = make(count, source, 20, metric);
+      for (std::uint32_t slot = 0; slot < count; slot += 13) index.remove(slot);
+      auto opened = DenseIndex::load(saved(index), count > 5000 ? 3 : 1);
+      ASSERT_TRUE(opened.has_value()) << opened.error().message;
+      expect_same(index, *opened, source);
+      // It can be written to like the first, long enough that nodes are given back.
+      for (std::uint32_t slot = 0; slot < count; slot += 2) {
+        const auto vector = source.next();
+        EXPECT_TRUE(index.put(slot, vector).has_value());
+        EXPECT_TRUE(opened->put(slot, vector).has_value());
+      }
+      EXPECT_EQ(index.size(), opened->size());
+      const auto again = DenseIndex::load(saved(*opened));
+      ASSERT_TRUE(again.has_value()) << again.error().message;
+      expect_same(*opened, *again, source);
+    }
+}
+
+TEST(DenseSnapshot, WhatIsCutOrChangedIsRefused) {
+  constexpr std::uint32_t kSizes[] = {0, 20, 9000};
+  for (const std::uint32_t count : kSizes) {
+    TestVectors source(4);
+    const Bytes whole = saved(make(count, source, 4, VectorMetric::kCosine));
+    const std::size_t step = whole.size() / 200 + 1;
+    for (std::size_t size = 0; size < whole.size(); size += step) {
+      const auto cut = DenseIndex::load(ByteSpan(whole).first(size));
+      ASSERT_FALSE(cut.has_value());
+      EXPECT_EQ(cut.error().code, ErrorCode::kDataLoss);
+      EXPECT_FALSE(cut.error().hint.empty());
+    }
+    for (std::size_t at = 0; at < whole.size(); at += step) {
+      Bytes changed = whole;
+      changed[at] ^= std::byte{0x10};
+      EXPECT_FALSE(DenseIndex::load(changed).has_value()) << at;
+    }
+    Bytes longer = whole;
+    longer.push_back({});
+    EXPECT_FALSE(DenseIndex::load(longer).has_value());
+  }
+}
+
+TEST(DenseSnapshot, AnotherVersionIsSaidToBeOne) {
+  Bytes bytes = saved(DenseIndex::create(4).value());
+  bytes[8] = std::byte{2};
+  const auto other = DenseIndex::load(bytes);
+  ASSERT_FALSE(other.has_value());
+  EXPECT_EQ(other.error().code, ErrorCode::kUnsupported);
+  EXPECT_NE(other.error().message.find("version 2"), std::string::npos);
+}
+
+TEST(DenseSnapshot, AnErrorOfTheSinkIsTheCallers) {
+  TestVectors source(4);
+  const auto index = make(20, source, 4, VectorMetric::kL2);
+  const auto status = index.save([](ByteSpan) { return Status(fail(ErrorCode::kResourceExhausted, "the disk is full")); });
+  ASSERT_FALSE(status.has_value());
+  EXPECT_EQ(status.error().message, "the disk is full");
+}
+
+}  // namespace
+}  // namespace stoa::data
