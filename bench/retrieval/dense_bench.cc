@@ -142,6 +142,23 @@ int main(int argc, char** argv) {
       fmt::print(", \"filter_{}\": {}", name, sweep(index, data, read_file<std::int32_t>(folder + "filter_" + name + ".i32"), widths, runs, &filter));
     }
   }
+  {
+    Bytes snapshot;
+    start = Clock::now();
+    const auto saved = index.save([&](ByteSpan piece) {
+      snapshot.insert(snapshot.end(), piece.begin(), piece.end());
+      return Status();
+    });
+    fmt::print(", \"save_seconds\": {:.4f}", saved ? since(start) : -1);
+    double open = 1e9;
+    for (int run = 0; run < runs; ++run) {
+      start = Clock::now();
+      const auto opened = DenseIndex::load(snapshot);
+      if (opened) open = std::min(open, since(start));
+    }
+    fmt::print(", \"snapshot_bytes\": {}, \"open_seconds\": {:.4f}", snapshot.size(), open);
+  }
+  std::fflush(stdout);
   if (churn) {
     start = Clock::now();
     const std::size_t part = data.size() * 3 / 10;

@@ -1,8 +1,7 @@
-// Snapshots of a DenseIndex: docs/formats/dense-index.md.
+#include "data/index/dense/dense_snapshot.h"
+
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -13,54 +12,6 @@ namespace stoa::data {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "snapshots are written as numbers lie in memory");
-
-constexpr char kMagic[8] = {'S', 'T', 'O', 'A', 'D', 'N', 'S', 'E'};
-constexpr std::uint32_t kVersion = 1;
-
-struct Header {
-  char magic[8];
-  std::uint32_t version;
-  std::uint32_t metric;
-  std::uint32_t dimensions;
-  std::uint32_t has_mean, linked;  // 0 or 1
-  std::uint32_t nodes;
-  std::uint32_t uppers;
-  std::uint32_t entry;
-  std::uint32_t backlog, backlog_linked;
-};
-static_assert(sizeof(Header) == 48);
-
-struct Upper {
-  std::uint32_t node, level;
-  std::uint32_t links[NodeStore::kLinks];
-};
-
-// Four products side by side, which keep up with memory. Against accidents only: who could change a snapshot on purpose is kept out by its seal.
-class Checksum {
- public:
-  void add(ByteSpan bytes) {
-    std::size_t at = 0;
-    for (; at + 32 <= bytes.size(); at += 32)
-      for (std::size_t lane = 0; lane < 4; ++lane) mix(lane, load(bytes.data() + at + 8 * lane, 8));
-    for (std::size_t lane = 0; at < bytes.size(); at += 8, ++lane) mix(lane, load(bytes.data() + at, std::min<std::size_t>(8, bytes.size() - at)));
-    mix(0, bytes.size());
-  }
-  std::uint64_t value() const {
-    std::uint64_t value = 0;
-    for (const std::uint64_t lane : lanes_) value = (value ^ lane ^ (lane >> 32)) * kFactor;
-    return value ^ (value >> 29);
-  }
-
- private:
-  static constexpr std::uint64_t kFactor = 0x9E3779B97F4A7C15;
-  static std::uint64_t load(const std::byte* bytes, std::size_t count) {
-    std::uint64_t value = 0;
-    std::memcpy(&value, bytes, count);
-    return value;
-  }
-  void mix(std::size_t lane, std::uint64_t value) { lanes_[lane] = std::rotl((lanes_[lane] ^ value) * kFactor, 29); }
-  std::uint64_t lanes_[4] = {1, 2, 3, 4};
-};
 
 template <class T>
 ByteSpan bytes_of(const T& value) {
@@ -81,7 +32,7 @@ class Writer {
 
  private:
   const std::function<Status(ByteSpan)>& sink_;
-  Checksum sum_;
+  SnapshotChecksum sum_;
 };
 
 template <class... Args>
@@ -113,10 +64,8 @@ class Reader {
 
  private:
   ByteSpan rest_;
-  Checksum sum_;
+  SnapshotChecksum sum_;
 };
-
-constexpr std::size_t kSum = sizeof(std::uint64_t);
 
 // What one thread learns of the pieces it opens.
 struct Found {
@@ -136,7 +85,7 @@ bool links_hold(std::span<const std::byte> links, std::uint32_t nodes) {
   return greatest <= nodes;
 }
 
-bool open_piece(ByteSpan bytes, const Header& header, std::uint32_t first, std::uint32_t count, DenseState& state, Found& found) {
+bool open_piece(ByteSpan bytes, const SnapshotHeader& header, std::uint32_t first, std::uint32_t count, DenseState& state, Found& found) {
   Reader reader(bytes);
   const NodeStore::Piece piece = state.store.restore_piece(first, count);
   for (const auto part : {piece.records, piece.links, piece.residuals}) reader.copy(part);
@@ -157,13 +106,13 @@ bool open_piece(ByteSpan bytes, const Header& header, std::uint32_t first, std::
   return true;
 }
 
-bool open_uppers(ByteSpan bytes, const Header& header, DenseState& state) {
+bool open_uppers(ByteSpan bytes, const SnapshotHeader& header, DenseState& state) {
   Reader reader(bytes);
-  std::vector<Upper> uppers(header.uppers);
+  std::vector<SnapshotUpper> uppers(header.uppers);
   reader.copy(std::as_writable_bytes(std::span(uppers)));
   if (!reader.section_holds()) return false;
   std::uint32_t last = 0;
-  for (const Upper& upper : uppers) {
+  for (const SnapshotUpper& upper : uppers) {
     // Nodes ascend, and each begins with its highest layer.
     if (upper.node >= header.nodes || upper.node < last || upper.level < 1 || upper.level > NodeStore::kMaxLevel) return false;
     if (state.store.level(upper.node) == 0) state.store.raise(upper.node, static_cast<int>(upper.level));
@@ -175,13 +124,13 @@ bool open_uppers(ByteSpan bytes, const Header& header, DenseState& state) {
   return true;
 }
 
-Result<Header> read_header(ByteSpan snapshot) {
-  Header header;
+Result<SnapshotHeader> read_header(ByteSpan snapshot) {
+  SnapshotHeader header;
   if (snapshot.size() < sizeof header) return damaged("{} bytes are no whole header", snapshot.size());
   std::memcpy(&header, snapshot.data(), sizeof header);
-  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) return damaged("it does not begin as one");
-  if (header.version != kVersion)
-    return fail(error(ErrorCode::kUnsupported, "snapshot of a dense index: version {}, this program reads {}", header.version, kVersion).with_hint("build the index anew from its vectors"));
+  if (std::memcmp(header.magic, kSnapshotMagic, sizeof kSnapshotMagic) != 0) return damaged("it does not begin as one");
+  if (header.version != kSnapshotVersion)
+    return fail(error(ErrorCode::kUnsupported, "snapshot of a dense index: version {}, this program reads {}", header.version, kSnapshotVersion).with_hint("build the index anew from its vectors"));
   if (header.metric > static_cast<std::uint32_t>(VectorMetric::kL2) || header.dimensions < 1 || header.dimensions > DenseIndex::kMaxDimensions || header.has_mean > 1 ||
       header.linked > 1 || header.nodes > DenseIndex::kMaxSlot || (header.entry != kNoNode && header.entry >= header.nodes) || header.backlog > header.nodes ||
       header.backlog_linked > header.backlog || (header.linked == 0 && (header.uppers != 0 || header.entry != kNoNode)))
@@ -191,21 +140,38 @@ Result<Header> read_header(ByteSpan snapshot) {
 
 }  // namespace
 
+SnapshotLayout layout(const SnapshotHeader& header) {
+  const VectorCoder coder(static_cast<int>(header.dimensions), VectorMetric::kDot, {}, plain_code_kernels());
+  const NodeStore store(coder, header.linked != 0);
+  SnapshotLayout at;
+  at.record_bytes = store.record_bytes();
+  at.link_bytes = header.linked != 0 ? sizeof(NodeStore::Link) * NodeStore::kBaseLinks : 0;
+  at.residual_bytes = store.residual_bytes();
+  at.piece_nodes = store.piece_nodes();
+  at.nodes = header.nodes;
+  at.pieces = (header.nodes + at.piece_nodes - 1) / at.piece_nodes;
+  at.mean_bytes = std::size_t{header.has_mean} * header.dimensions * sizeof(float);
+  at.pieces_at = sizeof header + at.mean_bytes + SnapshotLayout::kSum;
+  at.uppers = at.piece(at.pieces);
+  at.size = at.uppers + header.uppers * sizeof(SnapshotUpper) + SnapshotLayout::kSum;
+  return at;
+}
+
 Status DenseIndex::save(const std::function<Status(ByteSpan)>& sink) const {
   const ContextPool::Lease lease(impl_->contexts);
   const auto lock = impl_->write_alone();
   const DenseState& now = *impl_->state.load(std::memory_order_acquire);
   const std::uint32_t nodes = now.store.end();
-  std::vector<Upper> uppers;
+  std::vector<SnapshotUpper> uppers;
   for (std::uint32_t node = 0; now.linked && node < nodes; ++node)
     for (int level = now.store.level(node); level > 0; --level) {
-      Upper& upper = uppers.emplace_back(Upper{node, static_cast<std::uint32_t>(level), {}});
+      SnapshotUpper& upper = uppers.emplace_back(SnapshotUpper{node, static_cast<std::uint32_t>(level), {}});
       std::ranges::transform(now.store.links(node, level), upper.links, [](const auto& link) { return link.load(std::memory_order_relaxed); });
     }
   const std::vector<float>& mean = now.coder.mean();
-  Header header = {{}, kVersion, static_cast<std::uint32_t>(impl_->metric), static_cast<std::uint32_t>(impl_->dimensions), !mean.empty(), now.linked, nodes,
+  SnapshotHeader header = {{}, kSnapshotVersion, static_cast<std::uint32_t>(impl_->metric), static_cast<std::uint32_t>(impl_->dimensions), !mean.empty(), now.linked, nodes,
                    static_cast<std::uint32_t>(uppers.size()), now.graph.entry(), now.backlog, now.backlog_linked.load(std::memory_order_acquire)};
-  std::memcpy(header.magic, kMagic, sizeof kMagic);
+  std::memcpy(header.magic, kSnapshotMagic, sizeof kSnapshotMagic);
   Writer writer(sink);
   STOA_CHECK(writer.write(bytes_of(header)));
   STOA_CHECK(writer.write(std::as_bytes(std::span(mean))));
@@ -221,8 +187,8 @@ Status DenseIndex::save(const std::function<Status(ByteSpan)>& sink) const {
 
 Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
   STOA_TRY(header, read_header(snapshot));
-  const std::size_t mean_bytes = header.has_mean * header.dimensions * sizeof(float);
-  if (snapshot.size() < sizeof header + mean_bytes + kSum) return damaged("it is cut in its mean");
+  const SnapshotLayout at = layout(header);
+  if (snapshot.size() != at.size) return damaged("it has {} bytes where its header says {}", snapshot.size(), at.size);
   Reader head(snapshot);
   head.take(sizeof header);
   std::vector<float> mean(header.has_mean * header.dimensions);
@@ -234,17 +200,12 @@ Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
 
   auto impl = std::make_unique<Impl>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric));
   auto state = std::make_unique<DenseState>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric), std::move(mean), header.linked != 0);
-  const std::uint32_t step = state->store.piece_nodes(), pieces = (header.nodes + step - 1) / step;
-  const std::size_t node_bytes = state->store.record_bytes() + state->store.residual_bytes() + (header.linked != 0 ? sizeof(NodeStore::Link) * NodeStore::kBaseLinks : 0);
-  const std::size_t pieces_at = sizeof header + mean_bytes + kSum, uppers_at = pieces_at + header.nodes * node_bytes + pieces * kSum;
-  if (const std::size_t size = uppers_at + header.uppers * sizeof(Upper) + kSum; snapshot.size() != size) return damaged("it has {} bytes where its header says {}", snapshot.size(), size);
-
-  std::vector<Found> found(static_cast<std::size_t>(std::clamp<std::int64_t>(threads, 1, std::max(1u, pieces))));
+  std::vector<Found> found(static_cast<std::size_t>(std::clamp<std::int64_t>(threads, 1, std::max(1u, at.pieces))));
   std::atomic<std::uint32_t> next = 0;
   const auto open = [&](Found& mine) {
-    for (std::uint32_t piece; (piece = next.fetch_add(1)) < pieces;) {
-      const std::uint32_t first = piece * step, count = std::min(step, header.nodes - first);
-      if (!open_piece(snapshot.subspan(pieces_at + first * node_bytes + piece * kSum, count * node_bytes + kSum), header, first, count, *state, mine)) {
+    for (std::uint32_t piece; (piece = next.fetch_add(1)) < at.pieces;) {
+      const std::uint32_t first = piece * at.piece_nodes, count = std::min(at.piece_nodes, header.nodes - first);
+      if (!open_piece(snapshot.subspan(at.piece(piece), at.piece(piece + 1) - at.piece(piece)), header, first, count, *state, mine)) {
         mine.bad_piece = piece;
         return;
       }
@@ -257,13 +218,13 @@ Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
   }
   Found all;
   for (const Found& part : found) {
-    if (part.bad_piece != kNoNode) return damaged("nodes from {} on do not hold", part.bad_piece * step);
+    if (part.bad_piece != kNoNode) return damaged("nodes from {} on do not hold", part.bad_piece * at.piece_nodes);
     all.live += part.live;
     all.free.insert(all.free.end(), part.free.begin(), part.free.end());
     all.removed.insert(all.removed.end(), part.removed.begin(), part.removed.end());
   }
   state->store.restore_end(header.nodes, all.live, std::move(all.free));
-  if (!open_uppers(snapshot.subspan(uppers_at), header, *state)) return damaged("its upper layers do not hold");
+  if (!open_uppers(snapshot.subspan(at.uppers), header, *state)) return damaged("its upper layers do not hold");
   state->graph.restore(header.entry, header.nodes);
   for (const std::uint32_t node : all.removed) header.linked != 0 ? state->graph.removed(node) : state->store.give_back({&node, 1});
   state->backlog = header.backlog;

@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 
-#include "data/index/dense/dense_index.h"
+#include "data/index/dense/test_reseal.h"
 #include "data/index/dense/test_vectors.h"
 
 namespace stoa::data {
@@ -83,6 +84,36 @@ TEST(DenseSnapshot, WhatIsCutOrChangedIsRefused) {
     Bytes longer = whole;
     longer.push_back({});
     EXPECT_FALSE(DenseIndex::load(longer).has_value());
+  }
+}
+
+TEST(DenseSnapshot, NumbersOutOfTheirRangeAreRefused) {
+  TestVectors source(4);
+  const Bytes whole = saved(make(9000, source, 4, VectorMetric::kL2));
+  SnapshotHeader header;
+  std::memcpy(&header, whole.data(), sizeof header);
+  const SnapshotLayout at = layout(header);
+  const std::size_t piece = at.piece(0), links = piece + at.piece_nodes * at.record_bytes;
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  std::uint32_t not_a_number, slot;
+  std::memcpy(&not_a_number, &none, sizeof none);
+  std::memcpy(&slot, whole.data() + piece + at.record_bytes + 12, sizeof slot);
+  const struct {
+    const char* what;
+    std::size_t at;
+    std::uint32_t value;
+  } cases[] = {
+      {"dimensions", 16, 0xFFFFFFFF}, {"nodes", 28, 0xFFFFFFF0}, {"nodes", 28, 0},     {"upper lists", 32, 0x7FFFFFFF},    {"entry", 36, 9000},
+      {"backlog", 40, 9001},          {"mean", 48, not_a_number}, {"low", piece, not_a_number}, {"step", piece + 4, 0xBF800000}, {"two nodes of a slot", piece + 12, slot},
+      {"slot", piece + 12, 1u << 28}, {"link", links, 9000},      {"upper node", at.uppers, 9000}, {"level", at.uppers + 4, 16}, {"upper link", at.uppers + 8, 9000},
+  };
+  for (const auto& hostile : cases) {
+    Bytes changed = whole;
+    std::memcpy(changed.data() + hostile.at, &hostile.value, sizeof hostile.value);
+    reseal(changed);
+    const auto opened = DenseIndex::load(changed);
+    ASSERT_FALSE(opened.has_value()) << hostile.what;
+    EXPECT_EQ(opened.error().code, ErrorCode::kDataLoss) << hostile.what;
   }
 }
 
