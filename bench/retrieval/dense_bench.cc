@@ -1,6 +1,7 @@
 // The dense index on one thread, for rows_dense.py: reads files of raw numbers, prints one JSON object.
 //   dense_bench FOLDER --metric cosine|dot|l2 [--widths 16,32,...] [--runs N] [--churn] [--filters]
-// FOLDER holds dims.txt, base.f32, queries.f32, truth.i32 (the ten best of each query); with --filters also filter_NAME.u64 (bits of slots) and filter_NAME.i32 (truth), names in filters.txt.
+// FOLDER is one of vectors.py: dims.txt, base.f32, queries.f32, truth.i32 (the ten best of each query), and for --filters their names in filters.txt, filter_NAME.u64 (bits of
+// slots) and filter_NAME.i32 (truth). With --churn 30 % are removed and put again.
 #include <algorithm>
 #include <ctime>
 #include <cstdio>

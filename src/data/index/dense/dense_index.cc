@@ -20,6 +20,8 @@ float from_f16(std::uint16_t half) {
   return std::bit_cast<float>(sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13);
 }
 
+float from_bf16(std::uint16_t half) { return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16); }
+
 std::string_view metric_name(VectorMetric metric) {
   switch (metric) {
     case VectorMetric::kCosine: return "cosine";
@@ -36,7 +38,7 @@ void VectorView::copy_to(std::span<float> floats) const {
   switch (type_) {
     case Type::kF32: std::copy_n(static_cast<const float*>(data_), size_, floats.begin()); break;
     case Type::kF16: std::transform(halves, halves + size_, floats.begin(), from_f16); break;
-    case Type::kBf16: std::transform(halves, halves + size_, floats.begin(), [](std::uint16_t half) { return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16); }); break;
+    case Type::kBf16: std::transform(halves, halves + size_, floats.begin(), from_bf16); break;
   }
 }
 

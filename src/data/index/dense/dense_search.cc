@@ -16,8 +16,8 @@ void prefetch(const std::byte* bytes, std::size_t count) {
 }
 
 // A slot that was replaced while the search ran may be found twice.
-void drop_repeated(std::vector<DenseHit>& hits) {
-  std::vector<std::uint32_t> slots;
+void drop_repeated(std::vector<DenseHit>& hits, std::vector<std::uint32_t>& slots) {
+  slots.clear();
   for (const DenseHit& hit : hits) slots.push_back(hit.slot);
   std::sort(slots.begin(), slots.end());
   if (std::adjacent_find(slots.begin(), slots.end()) == slots.end()) return;
@@ -100,7 +100,7 @@ Result<std::vector<DenseHit>> DenseIndex::search(const VectorView& query, std::s
     const std::uint32_t slot = now.store.state(candidate.node);
     if (is_slot(slot)) hits.push_back({slot, now.coder.score(context.query, candidate.key)});
   }
-  drop_repeated(hits);
+  drop_repeated(hits, context.slots);
   return hits;
 }
 

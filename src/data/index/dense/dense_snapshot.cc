@@ -130,7 +130,8 @@ Result<SnapshotHeader> read_header(ByteSpan snapshot) {
   std::memcpy(&header, snapshot.data(), sizeof header);
   if (std::memcmp(header.magic, kSnapshotMagic, sizeof kSnapshotMagic) != 0) return damaged("it does not begin as one");
   if (header.version != kSnapshotVersion)
-    return fail(error(ErrorCode::kUnsupported, "snapshot of a dense index: version {}, this program reads {}", header.version, kSnapshotVersion).with_hint("build the index anew from its vectors"));
+    return fail(error(ErrorCode::kUnsupported, "snapshot of a dense index: version {}, this program reads {}", header.version, kSnapshotVersion)
+                    .with_hint("build the index anew from its vectors"));
   if (header.metric > static_cast<std::uint32_t>(VectorMetric::kL2) || header.dimensions < 1 || header.dimensions > DenseIndex::kMaxDimensions || header.has_mean > 1 ||
       header.linked > 1 || header.nodes > DenseIndex::kMaxSlot || (header.entry != kNoNode && header.entry >= header.nodes) || header.backlog > header.nodes ||
       header.backlog_linked > header.backlog || (header.linked == 0 && (header.uppers != 0 || header.entry != kNoNode)))

@@ -114,12 +114,13 @@ struct SearchContext {
   std::vector<Candidate> frontier;  // of such a walk: a heap
   VisitedMarks visited;
   std::vector<float> vector;
+  std::vector<std::uint32_t> slots;  // of hits
   CodedQuery query;
   std::array<NodeBatch, 2> batches;
 
   std::size_t memory_bytes() const {
     return sizeof *this + pool.memory_bytes() + allowed.memory_bytes() + visited.memory_bytes() + frontier.capacity() * sizeof(Candidate) +
-           vector.capacity() * sizeof(float) + 2 * query.high.capacity();
+           (vector.capacity() + slots.capacity()) * sizeof(float) + 2 * query.high.capacity();
   }
 
  private:

@@ -58,7 +58,8 @@ inline double exact_score(VectorMetric metric, const std::vector<float>& a, cons
 
 using VectorsBySlot = std::map<std::uint32_t, std::vector<float>>;
 
-inline std::vector<std::uint32_t> exact_best(VectorMetric metric, const VectorsBySlot& vectors, const std::vector<float>& query, std::size_t k, const SlotFilter* filter = nullptr) {
+inline std::vector<std::uint32_t> exact_best(VectorMetric metric, const VectorsBySlot& vectors, const std::vector<float>& query, std::size_t k,
+                                             const SlotFilter* filter = nullptr) {
   std::vector<std::pair<double, std::uint32_t>> scored;
   for (const auto& [slot, vector] : vectors)
     if (filter == nullptr || filter->allows(slot)) scored.emplace_back(-exact_score(metric, query, vector), slot);
@@ -69,7 +70,8 @@ inline std::vector<std::uint32_t> exact_best(VectorMetric metric, const VectorsB
 }
 
 // The share of the exact ten best that searches find.
-inline double recall(const DenseIndex& index, const VectorsBySlot& vectors, const std::vector<std::vector<float>>& queries, std::size_t width = 64, const SlotFilter* filter = nullptr) {
+inline double recall(const DenseIndex& index, const VectorsBySlot& vectors, const std::vector<std::vector<float>>& queries, std::size_t width = 64,
+                     const SlotFilter* filter = nullptr) {
   std::size_t found = 0, wanted = 0;
   for (const auto& query : queries) {
     const auto hits = index.search(query, 10, width, filter).value();

@@ -132,7 +132,8 @@ void VectorGraph::insert(SearchContext& context, std::uint32_t node) {
   if (level > level_of(entry) || selections[0].count == 0) {
     const std::lock_guard lock(entry_mutex_);
     entry = entry_.load(std::memory_order_relaxed);
-    if (entry == kNoEntry || level > level_of(entry) || !stays(store_.state(static_cast<std::uint32_t>(entry)))) entry_.store(static_cast<std::uint64_t>(level) << 32 | node, std::memory_order_release);
+    if (entry == kNoEntry || level > level_of(entry) || !stays(store_.state(static_cast<std::uint32_t>(entry))))
+      entry_.store(static_cast<std::uint64_t>(level) << 32 | node, std::memory_order_release);
   }
 }
 
@@ -171,8 +172,8 @@ void VectorGraph::select(std::span<const Candidate> candidates, float constant, 
 }
 
 void VectorGraph::select_for(std::uint32_t node, std::span<const std::uint32_t> nodes, std::size_t limit, Selection& selection) const {
-  thread_local std::vector<Candidate> candidates;
-  candidates.clear();
+  std::array<Candidate, NodeStore::kBaseLinks*(NodeStore::kBaseLinks + 1)> candidates;
+  std::size_t count = 0;
   for (const std::uint32_t other : nodes) prefetch(store_.record(other), store_.record_bytes());
   const std::byte* const own = store_.record(node);
   float own_sum = 0;
@@ -181,10 +182,10 @@ void VectorGraph::select_for(std::uint32_t node, std::span<const std::uint32_t> 
     const std::byte* const record = store_.record(other);
     float sum = 0;
     coder_.sums({&record, 1}, &sum);
-    candidates.push_back({coder_.pair_key(own, own_sum, record, sum), other});
+    candidates[count++] = {coder_.pair_key(own, own_sum, record, sum), other};
   }
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
-  select(candidates, 0, limit, selection);
+  std::sort(candidates.begin(), candidates.begin() + count, [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
+  select(std::span(candidates).first(count), 0, limit, selection);
 }
 
 void VectorGraph::write(std::span<Link> links, const Selection& selection) {
