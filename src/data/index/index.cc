@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "data/index/analyzer.h"
+#include "data/index/analysis/analyzer.h"
 #include "data/index/segment.h"
 
 namespace stoa::data {

@@ -7,8 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include "data/index/analyzer.h"
-
 namespace stoa::data {
 namespace {
 
@@ -20,22 +18,6 @@ const std::vector<std::string> kCollection{"vs_1"};
 
 IndexedDocument document(std::string id, ChunkKey key, std::string text, const std::string& access = "public", std::vector<float> vector = {}) {
   return {std::move(id), *AccessList::parse(access), {}, {{key, std::move(text), std::move(vector)}}};
-}
-
-TEST(Analyzer, Terms) {
-  const struct {
-    std::string_view text;
-    std::vector<std::string> terms;
-  } cases[] = {{"The Runners were running, RAN!", {"the", "runner", "were", "run", "ran"}},
-               {"libfoo-2.0 x86_64", {"libfoo", "2", "0", "x86", "64"}},
-               {"Stra\xC3\x9F""e \xEF\xAC\x81ne", {"strass", "fine"}},
-               {"\xE6\xBC\xA2\xE5\xAD\x97 ok", {"\xE6\xBC\xA2", "\xE5\xAD\x97", "ok"}},
-               {"\xFF\xFE", {}},
-               {"", {}}};
-  Analyzer analyzer;
-  for (const auto& c : cases) EXPECT_EQ(analyzer.terms(c.text), c.terms) << c.text;
-  EXPECT_EQ(analyzer.query_terms("What is the version of it?"), (std::vector<std::string>{"version"}));
-  EXPECT_EQ(analyzer.query_terms("who are you"), (std::vector<std::string>{"who", "are", "you"}));
 }
 
 // N = 3, words 2, 3, 4, mean 3. "cat": df 2, idf = ln(1 + 1.5 / 2.5) = 0.470004.
