@@ -1,0 +1,213 @@
+#include "data/index/sparse/sparse_search.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "data/index/sparse/search_plan.h"
+
+namespace stoa::data {
+namespace {
+
+constexpr std::size_t kMaxExpansions = 64;    // terms that a beginning or a near spelling stands for
+constexpr std::size_t kMaxCandidates = 256;   // of them, from one segment
+
+bool better(const SparseHit& a, const SparseHit& b) { return a.score != b.score ? a.score > b.score : a.key < b.key; }
+
+// A term that a beginning or a near spelling may stand for.
+struct Candidate {
+  int distance = 0;
+  std::uint64_t passages = 0;
+  std::string term;
+  bool operator<(const Candidate& other) const {
+    if (distance != other.distance) return distance < other.distance;
+    return passages != other.passages ? passages > other.passages : term < other.term;
+  }
+};
+
+// Keeps the best by a heap with the worst on top.
+class BestCandidates {
+ public:
+  void add(int distance, std::uint64_t passages, std::string_view term) {
+    if (passages == 0) return;
+    if (found_.size() == kMaxCandidates) {
+      const Candidate& worst = found_[0];
+      if (std::tuple(distance, worst.passages, term) >= std::tuple(worst.distance, passages, std::string_view(worst.term))) return;
+      std::ranges::pop_heap(found_, std::less{});
+      found_.pop_back();
+    }
+    found_.push_back({distance, passages, std::string(term)});
+    std::ranges::push_heap(found_, std::less{});
+  }
+  const std::vector<Candidate>& all() const { return found_; }
+
+ private:
+  std::vector<Candidate> found_;
+};
+
+}  // namespace
+
+void BestHits::add(const SparseHit& hit) {
+  if (hits_.size() == k_) {
+    if (k_ == 0 || !better(hit, hits_.front())) return;
+    std::ranges::pop_heap(hits_, better);
+    hits_.pop_back();
+  }
+  hits_.push_back(hit);
+  std::ranges::push_heap(hits_, better);
+}
+
+std::vector<SparseHit> BestHits::take() {
+  std::ranges::sort(hits_, better);
+  return std::exchange(hits_, {});
+}
+
+bool SearchScope::list(std::size_t most, std::vector<std::uint32_t>& ordinals) const {
+  std::size_t count = 0;
+  for (const std::uint64_t word : *scope_.allowed) count += static_cast<std::size_t>(std::popcount(word));
+  if (count > most) return false;
+  for (std::size_t i = 0; i < scope_.allowed->size(); ++i) {
+    for (std::uint64_t word = (*scope_.allowed)[i]; word != 0; word &= word - 1) {
+      const std::size_t slot = i * 64 + static_cast<std::size_t>(std::countr_zero(word));
+      const std::uint32_t ordinal = slot > SparseIndex::kMaxSlot ? kNoOrdinal : reader_.ordinal(static_cast<std::uint32_t>(slot));
+      if (ordinal != kNoOrdinal) ordinals.push_back(ordinal);
+    }
+  }
+  std::ranges::sort(ordinals);
+  return true;
+}
+
+SparseHit SearchScope::hit(std::uint32_t ordinal, double score) const {
+  const std::uint32_t slot = reader_.slot(ordinal);
+  return {score, slot < scope_.keys.size() ? scope_.keys[slot] : static_cast<std::int64_t>(slot), scope_.segment, slot};
+}
+
+struct SparseSearch::State {
+  State(const SparseQuery& tree, SparseOptions how, std::size_t k) : query(tree), options(how), best(k) {}
+
+  const SparseQuery query;
+  const SparseOptions options;
+  BestHits best;
+  std::uint64_t passages = 0, words = 0;
+  bool is_counted = false;
+  Bm25 bm25{};
+  std::vector<SearchLeaf> leaves;
+  std::vector<std::uint32_t> leaf_of;                 // of the parts of the query that score, from left to right
+  std::vector<const SparseQuery*> parts;              // by leaf
+  std::vector<std::map<std::string, Candidate>> found;  // by leaf, what beginnings and near spellings may stand for
+  std::vector<BagEntry> bag;                          // when the query is one
+
+  bool is_bag() const {
+    return query.kind == SparseQuery::Kind::kBoolean && std::ranges::all_of(query.clauses, [](const SparseClause& c) { return c.occur == Occur::kShould && c.query.kind == SparseQuery::Kind::kTerm; });
+  }
+  // Equal terms share a leaf, so that no list is walked twice.
+  void add_leaves(const SparseQuery& part, std::map<std::string_view, std::uint32_t>& terms) {
+    if (part.kind == SparseQuery::Kind::kBoolean) {
+      for (const auto& clause : part.clauses) add_leaves(clause.query, terms);
+      return;
+    }
+    const auto next = static_cast<std::uint32_t>(leaves.size());
+    if (part.kind == SparseQuery::Kind::kTerm) {
+      const auto [known, is_new] = terms.try_emplace(part.text, next);
+      leaf_of.push_back(known->second);
+      if (!is_new) return;
+    } else {
+      leaf_of.push_back(next);
+    }
+    SearchLeaf leaf;
+    leaf.slop = part.slop;
+    if (part.kind == SparseQuery::Kind::kTerm) leaf.terms.push_back(part.text);
+    for (const auto& word : part.words) {
+      leaf.terms.push_back(word.term);
+      leaf.places.push_back(word.place);
+    }
+    leaf.passages.resize(leaf.terms.size());
+    leaves.push_back(std::move(leaf));
+    parts.push_back(&part);
+  }
+  void expand(const SparseIndex& segment, std::size_t leaf);
+  void finish_counting();
+};
+
+void SparseSearch::State::expand(const SparseIndex& segment, std::size_t leaf) {
+  const SparseQuery& part = *parts[leaf];
+  const SparseReader reader(segment);
+  const TermDictionary& dictionary = reader.dictionary();
+  BestCandidates candidates;
+  if (part.kind == SparseQuery::Kind::kPrefix) {
+    if (const std::uint32_t stem = dictionary.find(part.stem); !part.stem.empty() && stem != kNoTerm && !part.stem.starts_with(part.text)) {
+      candidates.add(0, reader.passages_with(stem), part.stem);
+    }
+    dictionary.with_prefix(part.text, [&](std::uint32_t term) { candidates.add(0, reader.passages_with(term), dictionary.name(term)); });
+  } else {
+    dictionary.within_distance(part.text, part.distance, [&](std::uint32_t term, int distance) { candidates.add(distance, reader.passages_with(term), dictionary.name(term)); });
+  }
+  for (const auto& candidate : candidates.all()) found[leaf].try_emplace(candidate.term, Candidate{candidate.distance, 0, candidate.term}).first->second.passages += candidate.passages;
+}
+
+void SparseSearch::State::finish_counting() {
+  if (std::exchange(is_counted, true)) return;
+  const auto all = static_cast<double>(passages);
+  bm25 = {options.k1, options.b, static_cast<double>(words) / all};
+  const auto idf = [&](std::uint64_t with) { return std::log(1 + (all - static_cast<double>(with) + 0.5) / (static_cast<double>(with) + 0.5)); };
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    SearchLeaf& leaf = leaves[i];
+    if (parts[i]->kind == SparseQuery::Kind::kPrefix || parts[i]->kind == SparseQuery::Kind::kFuzzy) {
+      std::vector<Candidate> order;
+      for (auto& [term, candidate] : found[i]) order.push_back(std::move(candidate));
+      std::ranges::sort(order, std::less{});
+      if (order.size() > kMaxExpansions) order.resize(kMaxExpansions);
+      std::uint64_t most = 0;
+      for (auto& candidate : order) {
+        most = std::max(most, candidate.passages);
+        leaf.terms.push_back(std::move(candidate.term));
+      }
+      leaf.idf = idf(most);
+    } else {
+      for (const std::uint64_t with : leaf.passages) leaf.idf += idf(with);
+    }
+  }
+  if (!is_bag()) return;
+  for (std::size_t i = 0; i < query.clauses.size(); ++i) bag.push_back({leaf_of[i], leaves[leaf_of[i]].idf * query.clauses[i].query.boost * query.boost});
+}
+
+SparseSearch::SparseSearch(const SparseQuery& query, SparseOptions options, std::size_t k) : state_(std::make_unique<State>(query, options, k)) {
+  std::map<std::string_view, std::uint32_t> terms;
+  state_->add_leaves(state_->query, terms);
+  state_->found.resize(state_->leaves.size());
+}
+SparseSearch::~SparseSearch() = default;
+
+void SparseSearch::count(const SparseIndex& segment) {
+  state_->passages += segment.passages();
+  state_->words += segment.words();
+  for (std::size_t i = 0; i < state_->leaves.size(); ++i) {
+    SearchLeaf& leaf = state_->leaves[i];
+    const auto kind = state_->parts[i]->kind;
+    if (kind == SparseQuery::Kind::kPrefix || kind == SparseQuery::Kind::kFuzzy) {
+      state_->expand(segment, i);
+    } else {
+      for (std::size_t t = 0; t < leaf.terms.size(); ++t) leaf.passages[t] += segment.passages_with(leaf.terms[t]);
+    }
+  }
+}
+
+void SparseSearch::run(const SparseIndex& segment, const SparseScope& scope) {
+  State& state = *state_;
+  state.finish_counting();
+  if (state.best.k() == 0 || state.words == 0 || state.leaves.empty() || segment.passages() == 0) return;
+  const SparseReader reader(segment);
+  const SearchScope within(reader, scope);
+  if (state.is_bag()) {
+    search_bag(reader, state.leaves, state.bag, state.bm25, within, state.best);
+  } else {
+    search_tree(reader, state.query, state.leaves, state.leaf_of, state.bm25, within, state.best);
+  }
+}
+
+std::vector<SparseHit> SparseSearch::take() { return state_->best.take(); }
+
+}  // namespace stoa::data

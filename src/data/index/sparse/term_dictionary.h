@@ -1,0 +1,67 @@
+// The terms of one index: numbers for them, and their order. Internal to this folder.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stoa::data {
+
+constexpr std::uint32_t kNoTerm = 0xFFFFFFFF;
+constexpr std::size_t kMaxTermSize = 255;  // bytes
+
+class TermDictionary {
+ public:
+  std::uint32_t find(std::string_view term) const;  // kNoTerm: not there
+  // The number of a term of 1 to 255 bytes, given anew if need be: one that was freed, or size() before the call.
+  std::uint32_t add(std::string_view term);
+  void remove(std::uint32_t term);  // frees the number
+  // How many numbers there are, those that are free included.
+  std::uint32_t size() const { return static_cast<std::uint32_t>(names_.size()); }
+  bool is_free(std::uint32_t term) const { return names_[term] == kFree; }
+  std::string_view name(std::uint32_t term) const;
+  void shrink();  // gives back what removed terms took
+  std::size_t memory_bytes() const;
+
+  // Calls `visit` for the terms that begin with `prefix`, in their order.
+  void with_prefix(std::string_view prefix, const std::function<void(std::uint32_t)>& visit) const;
+  // Calls `visit` with the terms within `most` (1 or 2) insertions, deletions, replacements and swaps of neighbouring characters of `word`, and how many it
+  // takes. A walk through the order, in which terms with the same beginning share the work and beginnings that are too far off are passed by at once. It
+  // ends after a bounded number of steps, which only very large dictionaries come to.
+  void within_distance(std::string_view word, int most, const std::function<void(std::uint32_t, int)>& visit) const;
+
+  // For snapshots: takes a number after the last one, with a name or free. False: the name is there already.
+  bool restore(std::string_view name);
+
+ private:
+  static constexpr std::uint32_t kFree = 0xFFFFFFFF;
+  // Terms in order, in leaves of at most kLeaf: a new term moves little.
+  static constexpr std::size_t kLeaf = 256;
+  struct Place {
+    std::size_t leaf = 0, at = 0;
+  };
+
+  std::size_t slot_of(std::string_view term, std::uint32_t hash) const;
+  void place_in_table(std::uint32_t term, std::uint32_t hash);
+  void grow_table();
+  void give_name(std::uint32_t term, std::string_view name);
+  Place lower_bound(std::string_view name) const;
+  void insert_in_order(std::uint32_t term);
+  void remove_from_order(std::uint32_t term);
+  bool at_end(const Place& place) const { return place.leaf == leaves_.size(); }
+  std::uint32_t at(const Place& place) const { return leaves_[place.leaf][place.at]; }
+  void advance(Place& place) const;
+  void seek(Place& place, std::string_view name) const;
+
+  std::vector<std::uint64_t> table_;    // hash << 32 | number + 1, open addressing; 0: nothing
+  std::vector<std::uint32_t> names_;    // by number: offset in bytes_, kFree
+  std::vector<char> bytes_;             // length in a byte, then the name
+  std::vector<std::uint32_t> free_;
+  std::vector<std::vector<std::uint32_t>> leaves_;
+  std::size_t used_ = 0;                // numbers that are not free
+  std::size_t removed_bytes_ = 0;
+};
+
+}  // namespace stoa::data
