@@ -171,7 +171,7 @@ void SparseSearch::State::finish_counting() {
     }
   }
   if (!is_bag()) return;
-  for (std::size_t i = 0; i < query.clauses.size(); ++i) bag.push_back({leaf_of[i], leaves[leaf_of[i]].idf * query.clauses[i].query.boost * query.boost});
+  for (std::size_t i = 0; i < query.clauses.size(); ++i) bag.push_back({leaf_of[i], leaves[leaf_of[i]].idf * (query.boost * query.clauses[i].query.boost)});
 }
 
 SparseSearch::SparseSearch(const SparseQuery& query, SparseOptions options, std::size_t k) : state_(std::make_unique<State>(query, options, k)) {
