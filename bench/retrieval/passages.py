@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+import os
 import pathlib
 import random
 import re
@@ -86,15 +87,16 @@ def passages(count):
 
 def questions():
     """Natural questions: those of SQuAD, when it is there."""
-    squad = next((p for p in (harness.SOURCE.parent / "shared/data/squad/dev-v2.0.json", pathlib.Path("/nonexistent")) if p.exists()), None)
-    if squad is None:
+    squad = pathlib.Path(os.environ.get("STOA_TEST_DATA", harness.SOURCE.parent / "shared" / "data")) / "squad" / "dev-v2.0.json"
+    if not squad.exists():
         return []
     data = json.loads(squad.read_text())["data"]
     return [qa["question"].strip() for a in data for p in a["paragraphs"] for qa in p["qas"]]
 
 
 def queries(count, number):
-    """Two to eight words each: a run of words of a passage, words from all over it, or a question built around some of them."""
+    """The file of `number` queries: runs of two to eight words of a passage, words from all over it, a question around some, and questions people asked."""
+    path = FOLDER / f"queries-{count}.txt"
     lines = passages(count).read_text().split("\n")[:-1]
     pick = random.Random(2)
     made = []
@@ -114,4 +116,5 @@ def queries(count, number):
             made.append("how does " + " ".join(words[start:start + min(size, 6)]) + " work")
         else:
             made.append(pick.choice(asked) if asked else "what is the " + " ".join(words[start:start + size]))
-    return [re.sub(r"[^A-Za-z0-9 ]", " ", q) for q in made]
+    path.write_text("".join(re.sub(r"[^A-Za-z0-9 ]", " ", q) + "\n" for q in made))
+    return path

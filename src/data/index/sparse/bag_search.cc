@@ -1,6 +1,9 @@
 // Block-max MaxScore over a bag of words (Ding and Suel, Faster top-k document retrieval using block-max indexes, 2011; Mallia and others, 2017).
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
 #include <memory>
 
 #include "data/index/sparse/posting_cursor.h"
@@ -9,8 +12,25 @@
 namespace stoa::data {
 namespace {
 
-constexpr std::uint32_t kWindow = 4096;      // passages whose scores are added up at once
+constexpr std::uint32_t kGroup = 64;         // passages that are passed by at once where no posting is among them
+constexpr std::uint32_t kWindow = 64 * kGroup;  // whose scores are added up at once
 constexpr std::uint32_t kLeastWindow = 512;  // so that choosing a window costs little beside searching it
+
+using Four = float __attribute__((vector_size(16)));
+using FourNumbers = std::int32_t __attribute__((vector_size(16)));
+
+// Whether one of the sixteen is not below the limit.
+bool any_reaches(const float* values, float limit) {
+  FourNumbers reached{};
+  for (int i = 0; i < 16; i += 4) {
+    Four four;
+    std::memcpy(&four, values + i, sizeof four);
+    reached |= four >= limit;
+  }
+  std::array<std::uint64_t, 2> halves;
+  std::memcpy(&halves, &reached, sizeof halves);
+  return (halves[0] | halves[1]) != 0;
+}
 
 struct Lane {
   PostingCursor cursor;
@@ -28,16 +48,15 @@ void score_part(Lane& lane, const RoughBm25& rough, const std::uint32_t* lengths
   lane.scored_part = lane.cursor.part_number() + 1;
   lane.cursor.read_frequencies();
   const DecodedPostings& part = lane.cursor.part();
-  using Four = float __attribute__((vector_size(16)));
   std::uint32_t i = 0;
   for (; i + 4 <= part.count; i += 4) {
-    Four length, frequency;
-    for (std::uint32_t j = 0; j < 4; ++j) {
-      length[j] = static_cast<float>(lengths[part.ordinals[i + j]]);
-      frequency[j] = static_cast<float>(static_cast<std::int32_t>(part.frequencies[i + j]));
-    }
+    const std::uint32_t* o = &part.ordinals[i];
+    const FourNumbers words = {static_cast<std::int32_t>(lengths[o[0]]), static_cast<std::int32_t>(lengths[o[1]]), static_cast<std::int32_t>(lengths[o[2]]), static_cast<std::int32_t>(lengths[o[3]])};
+    FourNumbers times;
+    std::memcpy(&times, &part.frequencies[i], sizeof times);
+    const Four length = __builtin_convertvector(words, Four), frequency = __builtin_convertvector(times, Four);
     const Four score = lane.weight * frequency / (frequency + rough.base + rough.slope * length);
-    for (std::uint32_t j = 0; j < 4; ++j) lane.scores[i + j] = score[j];
+    std::memcpy(&lane.scores[i], &score, sizeof score);
   }
   for (; i < part.count; ++i) lane.scores[i] = rough.score(lane.weight, static_cast<float>(part.frequencies[i]), static_cast<float>(lengths[part.ordinals[i]]));
 }
@@ -190,6 +209,7 @@ class BagSearch {
   }
 
   void search_many(std::size_t looked_up, std::uint32_t from, std::uint32_t end) {
+    std::uint64_t touched = 0;  // a bit for each group
     for (std::size_t i = looked_up; i < order_.size(); ++i) {
       Lane& lane = *order_[i];
       if (lane.bound == 0) continue;
@@ -197,16 +217,29 @@ class BagSearch {
         score_part(lane, rough_, reader_.lengths());
         const DecodedPostings& part = lane.cursor.part();
         std::uint32_t at = lane.cursor.at();
-        for (; at < part.count && part.ordinals[at] < end; ++at) sums_[part.ordinals[at] - from] += lane.scores[at];
+        for (; at < part.count && part.ordinals[at] < end; ++at) {
+          const std::uint32_t place = part.ordinals[at] - from;
+          sums_[place] += lane.scores[at];
+          touched |= std::uint64_t{1} << (place / kGroup);
+        }
         if (at < part.count) break;
         lane.cursor.seek(part.ordinals[part.count - 1] + 1);
       }
     }
+    for (; touched != 0; touched &= touched - 1) {
+      const auto group = static_cast<std::uint32_t>(std::countr_zero(touched)) * kGroup;
+      for (std::uint32_t i = group; i < group + kGroup; i += 16) offer_some(looked_up, from, i);
+      std::fill_n(&sums_[group], kGroup, 0.0f);
+    }
+  }
+
+  // Those of sixteen passages whose sums may come to something.
+  void offer_some(std::size_t looked_up, std::uint32_t from, std::uint32_t first) {
     const float below = order_[looked_up]->bound_below;
-    for (std::uint32_t i = 0; i < end - from; ++i) {
+    if (!any_reaches(&sums_[first], std::max(candidates_.cut() - below, std::numeric_limits<float>::min()))) return;
+    for (std::uint32_t i = first; i < first + 16; ++i) {
       if (sums_[i] > 0 && sums_[i] + below >= candidates_.cut()) offer(from + i, sums_[i], looked_up);
     }
-    std::fill_n(sums_.begin(), end - from, 0.0f);
   }
 
   // A passage with the scores of the lanes from `lanes` on: those before add theirs, the greatest first, while it may still come to something.
