@@ -32,6 +32,8 @@ bool any_reaches(const float* values, float limit) {
   return (halves[0] | halves[1]) != 0;
 }
 
+constexpr std::size_t kPrimingParts = 4;  // of 128 postings
+
 struct Lane {
   PostingCursor cursor;
   std::uint32_t leaf = 0;
@@ -84,6 +86,11 @@ class Candidates {
     drop();
     room_ = passages_.size() + 1024;
   }
+  // What was found so far is found again; what it has to reach stays.
+  void forget() {
+    passages_.clear();
+    heap_.clear();
+  }
   // Those that are left, ascending.
   const std::vector<Passage>& finish() {
     drop();
@@ -133,8 +140,9 @@ class BagSearch {
       for (const std::uint32_t ordinal : few) add_exact(ordinal);
       return;
     }
+    prime();
     for (std::uint32_t from = 0; from < reader_.ordinals();) from = search_from(from);
-    for (Lane* lane : order_) lane->cursor.rewind();
+    rewind();
     for (const auto& passage : candidates_.finish()) add_exact(passage.ordinal);
   }
 
@@ -161,6 +169,23 @@ class BagSearch {
     }
     for (std::size_t i = count + 1; i < lanes.size(); ++i) lanes[i]->bound_below = lanes[i - 1]->bound_below + lanes[i - 1]->*kBound;
     return count;
+  }
+
+  void rewind() {
+    for (Lane* lane : order_) {
+      lane->cursor.rewind();
+      lane->scored_part = 0;
+    }
+  }
+
+  // Looks at some passages that have the most telling term, to know what the best have to reach before all others are looked at. These come again then.
+  void prime() {
+    if (order_.size() < 2) return;
+    for (Lane* lane : order_) lane->bound = lane->bound_of_all;
+    too_little<&Lane::bound>(order_);
+    search_one(0, order_.back()->cursor.end_of(kPrimingParts));
+    candidates_.forget();
+    rewind();
   }
 
   // Searches a window that begins at or after `from`; gives where the next one begins.
@@ -201,11 +226,17 @@ class BagSearch {
       const DecodedPostings& part = lane.cursor.part();
       std::uint32_t at = lane.cursor.at();
       for (; at < part.count && part.ordinals[at] < end; ++at) {
-        if (lane.scores[at] + lane.bound_below >= candidates_.cut()) offer(part.ordinals[at], lane.scores[at], order_.size() - 1);
+        if (lane.scores[at] + lane.bound_below >= candidates_.cut() && may_reach(part.ordinals[at], lane.scores[at])) offer(part.ordinals[at], lane.scores[at], order_.size() - 1);
       }
       if (at < part.count) return;
       lane.cursor.seek(part.ordinals[part.count - 1] + 1);
     }
+  }
+
+  // A window of a rare term is wide: what the others may add right here is less than what they may add somewhere in it.
+  bool may_reach(std::uint32_t ordinal, float score) {
+    for (std::size_t i = order_.size() - 1; i-- > 0;) score += order_[i]->cursor.bound_at(ordinal, order_[i]->weight, rough_);
+    return score >= candidates_.cut();
   }
 
   void search_many(std::size_t looked_up, std::uint32_t from, std::uint32_t end) {

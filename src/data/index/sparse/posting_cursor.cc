@@ -109,11 +109,7 @@ PostingCursor::Window PostingCursor::look_at(std::uint32_t goal) {
 float PostingCursor::bound(std::uint32_t end, float weight, const RoughBm25& rough) {
   float most = 0;
   for (std::size_t part = mark_; part < parts_; ++part) {
-    if (part != bound_part_) {
-      bound_part_ = part;
-      bound_ = rough.bound(weight, list_->is_tail(part) ? best_of_tail_ : list_->blocks()[part].best);
-    }
-    most = std::max(most, bound_);
+    most = std::max(most, bound_of_part(part, weight, rough));
     if (last(part) >= end - 1) break;
   }
   return most;

@@ -67,13 +67,26 @@ class PostingCursor {
   Window look_at(std::uint32_t goal);
   // What a posting in [goal, end) may be worth at most; look_at(goal) came before.
   float bound(std::uint32_t end, float weight, const RoughBm25& rough);
+  // What a posting of exactly that ordinal may be worth; moves the mark there.
+  float bound_at(std::uint32_t ordinal, float weight, const RoughBm25& rough) {
+    if (mark_ < parts_ && last(mark_) < ordinal) mark_ = part_with(ordinal, mark_);
+    return mark_ < parts_ ? bound_of_part(mark_, weight, rough) : 0;
+  }
   float bound_of_all(float weight, const RoughBm25& rough) const;
-  bool empty() const { return parts_ == 0; }
+  // One above the last ordinal of the first `parts` parts.
+  std::uint32_t end_of(std::size_t parts) const { return parts_ == 0 ? 0 : last(std::min(parts, parts_) - 1) + 1; }
   std::size_t size() const { return list_ == nullptr ? 0 : list_->size(); }
 
  private:
   std::uint32_t last(std::size_t part) const { return view_.current(list_->last(part)); }
   std::size_t part_with(std::uint32_t goal, std::size_t from) const;  // the first whose last is not below the goal
+  float bound_of_part(std::size_t part, float weight, const RoughBm25& rough) {
+    if (part != bound_part_) {
+      bound_part_ = part;
+      bound_ = rough.bound(weight, list_->is_tail(part) ? best_of_tail_ : list_->blocks()[part].best);
+    }
+    return bound_;
+  }
   void read_part(std::size_t part);
   std::uint32_t seek_far(std::uint32_t goal);
   std::uint32_t next_part();

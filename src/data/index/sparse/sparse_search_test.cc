@@ -266,7 +266,7 @@ TEST(SparseSearch, SameHitsAndScoresAsThePlainTwin) {
 
 // Long lists: many blocks to pass by.
 TEST(SparseSearch, SameHitsAndScoresInALargeSegment) {
-  Corpus corpus(77, 2, 20'000, 3000);
+  Corpus corpus(77, 2, 6000, 3000);
   std::size_t hits = 0;
   for (int i = 0; i < 25; ++i) {
     SparseQuery query;
