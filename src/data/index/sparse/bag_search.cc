@@ -19,10 +19,11 @@ constexpr std::uint32_t kLeastWindow = 512;  // so that choosing a window costs 
 using Four = float __attribute__((vector_size(16)));
 using FourNumbers = std::int32_t __attribute__((vector_size(16)));
 
-// Whether one of the sixteen is not below the limit.
+// Whether one of the values is not below the limit.
+template <int kCount>
 bool any_reaches(const float* values, float limit) {
   FourNumbers reached{};
-  for (int i = 0; i < 16; i += 4) {
+  for (int i = 0; i < kCount; i += 4) {
     Four four;
     std::memcpy(&four, values + i, sizeof four);
     reached |= four >= limit;
@@ -259,17 +260,24 @@ class BagSearch {
     }
     for (; touched != 0; touched &= touched - 1) {
       const auto group = static_cast<std::uint32_t>(std::countr_zero(touched)) * kGroup;
-      for (std::uint32_t i = group; i < group + kGroup; i += 16) offer_some(looked_up, from, i);
-      std::fill_n(&sums_[group], kGroup, 0.0f);
+      offer_group(looked_up, from, group);
+      for (std::uint32_t i = group; i < group + kGroup; i += 4) std::memset(&sums_[i], 0, sizeof(Four));  // whole registers: a call costs more
     }
   }
 
-  // Those of sixteen passages whose sums may come to something.
-  void offer_some(std::size_t looked_up, std::uint32_t from, std::uint32_t first) {
+  // Those of a group whose sums may come to something.
+  void offer_group(std::size_t looked_up, std::uint32_t from, std::uint32_t group) {
     const float below = order_[looked_up]->bound_below;
-    if (!any_reaches(&sums_[first], std::max(candidates_.cut() - below, std::numeric_limits<float>::min()))) return;
-    for (std::uint32_t i = first; i < first + 16; ++i) {
-      if (sums_[i] > 0 && sums_[i] + below >= candidates_.cut()) offer(from + i, sums_[i], looked_up);
+    float least = std::max(candidates_.cut() - below, std::numeric_limits<float>::min());
+    for (std::uint32_t i = group; i < group + kGroup; i += 16) {
+      if (!any_reaches<16>(&sums_[i], least)) continue;
+      for (std::uint32_t j = i; j < i + 16; j += 4) {
+        if (!any_reaches<4>(&sums_[j], least)) continue;
+        for (std::uint32_t at = j; at < j + 4; ++at) {
+          if (sums_[at] >= least) offer(from + at, sums_[at], looked_up);
+        }
+        least = std::max(candidates_.cut() - below, std::numeric_limits<float>::min());
+      }
     }
   }
 
