@@ -11,13 +11,6 @@ ROUTES = ROOT / "examples" / "routes"
 
 
 @pytest.fixture(scope="module")
-def upstream():
-    made = replays.Providers()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def stoa(tmp_path_factory, upstream):
     need_models()
     folder = tmp_path_factory.mktemp("examples")
