@@ -73,12 +73,12 @@ unsigned bits_needed(const std::uint32_t* values) {
 }
 
 void pack(const std::uint32_t* values, unsigned bits, std::uint8_t* out) {
+  if (bits == 0) return;
   std::array<std::uint32_t, kBlockSize> words{};
   for (std::size_t i = 0; i < kBlockSize; ++i) {
     const std::size_t at = i / 4 * bits, word = at / 32 * 4 + i % 4, shift = at % 32;
     words[word] |= values[i] << shift;
     if (shift + bits > 32) words[word + 4] |= values[i] >> (32 - shift);
-    if (bits == 0) break;
   }
   std::memcpy(out, words.data(), packed_size(bits));
 }

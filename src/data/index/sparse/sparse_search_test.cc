@@ -253,7 +253,7 @@ class Corpus {
 TEST(SparseSearch, SameHitsAndScoresAsThePlainTwin) {
   std::size_t hits = 0;
   for (unsigned round = 0; round < 6; ++round) {
-    Corpus corpus(round, 1 + round % 3, round < 3 ? 300 : 1500, 300);
+    Corpus corpus(round, 1 + round % 3, round < 3 ? 300 : 800, 300);
     for (int i = 0; i < 60; ++i) {
       const SparseQuery query = corpus.query();
       const SparseOptions options{i % 5 == 0 ? 0.9 : 1.2, i % 7 == 0 ? 0.4 : 0.75};
