@@ -2,30 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
 
+#include "base/utf8.h"
 #include "data/index/analysis/analyzer.h"
 #include "data/index/segment.h"
+#include "data/index/sparse/query_syntax.h"
 
 namespace stoa::data {
 namespace {
 
-Analyzer& analyzer() {
-  thread_local Analyzer instance;
-  return instance;
-}
-
-StoredChunk analyse(IndexedChunk chunk) {
-  StoredChunk stored{chunk.key, 0, {}, std::move(chunk.vector)};
-  std::unordered_map<std::string, std::uint32_t> frequencies;
-  for (auto& term : analyzer().terms(chunk.text)) {
-    ++frequencies[std::move(term)];
-    ++stored.length;
-  }
-  stored.terms.assign(frequencies.begin(), frequencies.end());
-  return stored;
+// One for each language and thread: they are not thread-safe.
+Result<Analyzer*> analyzer(const std::string& language) {
+  thread_local std::map<std::string, Analyzer, std::less<>> analyzers;
+  const auto known = analyzers.find(language);
+  if (known != analyzers.end()) return &known->second;
+  STOA_TRY(made, Analyzer::of(language));
+  return &analyzers.emplace(language, std::move(made)).first->second;
 }
 
 // What a principal can present: the entries of access lists that let it in.
@@ -51,25 +47,7 @@ void keep_best(std::vector<Hit>& hits, std::size_t k) {
   hits.erase(end, hits.end());
 }
 
-// Whether a document passes the filter, decided once a document: its chunks follow one another.
-class FilterCache {
- public:
-  explicit FilterCache(const Filter* filter) : filter_(filter) {}
-  bool passes(const DocumentInfo* document) {
-    if (document == nullptr) return false;
-    if (filter_ == nullptr) return true;
-    if (document != last_) {
-      last_ = document;
-      passes_ = filter_->matches(document->attributes);
-    }
-    return passes_;
-  }
-
- private:
-  const Filter* filter_;
-  const DocumentInfo* last_ = nullptr;
-  bool passes_ = false;
-};
+bool lets_all_through(const Filter* filter) { return filter == nullptr || (filter->op == FilterOp::kAnd && filter->filters.empty()); }
 
 }  // namespace
 
@@ -77,19 +55,21 @@ struct Index::Collection {
   struct Entry {
     Segment* segment = nullptr;
     std::vector<Segment::Slot> slots;
+    Attributes attributes;
   };
 
-  explicit Collection(std::string owner) : project(std::move(owner)) {}
+  Collection(std::string owner, std::string_view words) : project(std::move(owner)), language(words) {}
 
-  const std::string project;
+  const std::string project, language;
+  std::mutex writing;  // one writer at a time, from its first change to its last; taken before `mutex`
   // `gate` lets a waiting writer go before readers that come later: a stream of searches cannot starve ingest.
   mutable std::mutex gate;
   mutable std::shared_mutex mutex;
-  std::map<std::string, std::unique_ptr<Segment>> segments;             // by access key
-  std::unordered_map<std::string, std::vector<Segment*>> by_reader;      // by entry of the access list
+  std::map<std::string, std::unique_ptr<Segment>> segments;          // by access key
+  std::unordered_map<std::string, std::vector<Segment*>> by_reader;   // by entry of the access list
   std::unordered_map<std::string, Entry> documents;
 
-  std::unique_lock<std::shared_mutex> lock_writer() const {
+  std::unique_lock<std::shared_mutex> exclude_searches() const {
     std::lock_guard wait(gate);
     return std::unique_lock(mutex);
   }
@@ -106,47 +86,109 @@ struct Index::Collection {
     }
     return slot.get();
   }
-  void insert(const std::shared_ptr<const DocumentInfo>& info, const AccessList& access, std::vector<StoredChunk> chunks) {
-    if (chunks.empty()) return;
-    Entry entry{segment(access), {}};
-    for (auto& chunk : chunks) entry.slots.push_back(entry.segment->add(std::move(chunk), info));
-    documents.insert_or_assign(info->id, std::move(entry));
-  }
-  std::vector<StoredChunk> erase(const std::string& document) {
-    std::vector<StoredChunk> chunks;
-    const auto found = documents.find(document);
-    if (found == documents.end()) return chunks;
-    Segment* segment = found->second.segment;
-    for (const auto slot : found->second.slots) chunks.push_back(segment->take(slot));
-    documents.erase(found);
-    drop_if_empty(segment);
-    return chunks;
-  }
-  // A segment leaves with its last passage, and its memory with it.
-  void drop_if_empty(Segment* segment) {
-    if (!segment->empty()) return;
-    for (const auto& name : entries(segment->access())) {
-      auto& list = by_reader[name];
-      std::erase(list, segment);
-      if (list.empty()) by_reader.erase(name);
-    }
-    segments.erase(segment->access().key());
-  }
+
+  // The steps of a write, by who holds `writing`. Those that exclude searches do so by themselves.
+  Result<Entry> bring_in(const IndexedDocument& document);
+  Status publish(Entry entry, const IndexedDocument& document, const std::vector<AnalysedText>& texts);
+  Entry withdraw(const std::string& document);  // searches are excluded by the caller
+  void clear_away(const Entry& entry);
+  void drop_if_unused(Segment* segment);
 };
+
+// Takes slots and enters the vectors, which no search finds yet.
+Result<Index::Collection::Entry> Index::Collection::bring_in(const IndexedDocument& document) {
+  std::size_t width = 0;
+  for (const auto& chunk : document.chunks) {
+    if (chunk.vector.empty()) continue;
+    if (width == 0) width = chunk.vector.size();
+    if (chunk.vector.size() != width) return fail(ErrorCode::kInvalidArgument, "document {} has vectors of {} and of {} numbers", document.id, width, chunk.vector.size());
+  }
+  Entry entry;
+  {
+    const auto lock = exclude_searches();
+    entry.segment = segment(document.access);
+    auto slots = entry.segment->reserve(document.chunks.size(), static_cast<int>(width));
+    if (!slots) {
+      drop_if_unused(entry.segment);
+      return fail(std::move(slots).error());
+    }
+    entry.slots = std::move(*slots);
+  }
+  entry.attributes = document.attributes;
+  for (std::size_t i = 0; i < entry.slots.size(); ++i) {
+    auto put = entry.segment->put_vector(entry.slots[i], document.chunks[i].vector);
+    if (put) continue;
+    clear_away(entry);
+    return fail(std::move(put).error());
+  }
+  return entry;
+}
+
+// Makes the document found, in place of the one with its id, at once.
+Status Index::Collection::publish(Entry entry, const IndexedDocument& document, const std::vector<AnalysedText>& texts) {
+  Entry old;
+  Status status;
+  {
+    const auto lock = exclude_searches();
+    for (std::size_t i = 0; status && i < texts.size(); ++i) status = entry.segment->publish(entry.slots[i], document.chunks[i].key, texts[i]);
+    if (status) {
+      old = withdraw(document.id);
+      entry.segment->attributes().add(entry.slots, entry.attributes);
+      documents.insert_or_assign(document.id, entry);
+    } else {
+      for (const auto slot : entry.slots) entry.segment->hide(slot);
+      old = std::move(entry);
+    }
+  }
+  clear_away(old);
+  return status;
+}
+
+Index::Collection::Entry Index::Collection::withdraw(const std::string& document) {
+  auto found = documents.extract(document);
+  if (found.empty()) return {};
+  Entry& entry = found.mapped();
+  for (const auto slot : entry.slots) entry.segment->hide(slot);
+  entry.segment->attributes().remove(entry.slots, entry.attributes);
+  return std::move(entry);
+}
+
+// Gives back the slots of what no search finds any more.
+void Index::Collection::clear_away(const Entry& entry) {
+  if (entry.segment == nullptr) return;
+  for (const auto slot : entry.slots) entry.segment->drop_vector(slot);
+  const auto lock = exclude_searches();
+  entry.segment->release(entry.slots);
+  drop_if_unused(entry.segment);
+}
+
+// A segment leaves with its last passage, and its memory with it.
+void Index::Collection::drop_if_unused(Segment* segment) {
+  if (!segment->unused()) return;
+  for (const auto& name : entries(segment->access())) {
+    auto& list = by_reader[name];
+    std::erase(list, segment);
+    if (list.empty()) by_reader.erase(name);
+  }
+  segments.erase(segment->access().key());
+}
 
 // The segments one search may open, with the locks that keep them as they are.
 struct Index::View {
   std::vector<std::shared_ptr<Collection>> collections;
   std::vector<std::shared_lock<std::shared_mutex>> locks;
-  std::vector<const Segment*> segments;
+  std::map<std::string, std::vector<const Segment*>> segments;  // by language
 };
 
-Index::Index(Bm25Options options) : options_(options) {}
+Index::Index() = default;
 Index::~Index() = default;
 
-void Index::add_collection(const std::string& collection, const std::string& project) {
+Status Index::add_collection(const std::string& collection, const std::string& project, std::string_view language) {
+  const Language* known = find_language(language);
+  if (known == nullptr) return fail(ErrorCode::kInvalidArgument, "no words are known of the language '{}'", to_valid_utf8(language.substr(0, 40)));
   std::lock_guard lock(mutex_);
-  collections_.try_emplace(collection, std::make_shared<Collection>(project));
+  collections_.try_emplace(collection, std::make_shared<Collection>(project, known->name));
+  return {};
 }
 
 void Index::remove_collection(const std::string& collection) {
@@ -163,42 +205,50 @@ std::shared_ptr<Index::Collection> Index::find(const std::string& collection) co
 Status Index::put(const std::string& collection, IndexedDocument document) {
   const auto target = find(collection);
   if (target == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
-  std::size_t width = 0;
-  for (const auto& chunk : document.chunks) {
-    if (chunk.vector.empty()) continue;
-    if (width == 0) width = chunk.vector.size();
-    if (chunk.vector.size() != width) return fail(ErrorCode::kInvalidArgument, "document {} has vectors of {} and of {} numbers", document.id, width, chunk.vector.size());
+  if (document.chunks.empty()) {
+    remove(collection, document.id);
+    return {};
   }
-  std::vector<StoredChunk> chunks;
-  chunks.reserve(document.chunks.size());
-  for (auto& chunk : document.chunks) chunks.push_back(analyse(std::move(chunk)));
-  auto info = std::make_shared<const DocumentInfo>(document.id, std::move(document.attributes));
-  const auto lock = target->lock_writer();
-  const auto same = target->segments.find(document.access.key());
-  const int present = same == target->segments.end() ? 0 : same->second->dimensions();
-  if (width != 0 && present != 0 && width != static_cast<std::size_t>(present)) {
-    return fail(ErrorCode::kInvalidArgument, "document {} has vectors of {} numbers, its collection of {}", document.id, width, present);
-  }
-  target->erase(document.id);
-  target->insert(info, document.access, std::move(chunks));
-  return {};
+  STOA_TRY(words, analyzer(target->language));
+  std::vector<AnalysedText> texts(document.chunks.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) words->analyse(document.chunks[i].text, Analyzer::Purpose::kPassage, texts[i]);
+  const std::lock_guard writing(target->writing);
+  STOA_TRY(entry, target->bring_in(document));
+  return target->publish(std::move(entry), document, texts);
 }
 
-Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes) {
+Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks) {
   const auto target = find(collection);
   if (target == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
-  auto info = std::make_shared<const DocumentInfo>(document, attributes);
-  const auto lock = target->lock_writer();
-  if (!target->documents.contains(document)) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
-  target->insert(info, access, target->erase(document));
-  return {};
+  {
+    const std::lock_guard writing(target->writing);
+    const auto lock = target->exclude_searches();
+    const auto found = target->documents.find(document);
+    if (found == target->documents.end()) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
+    auto& entry = found->second;
+    if (entry.segment->access() == access) {
+      entry.segment->attributes().remove(entry.slots, entry.attributes);
+      entry.attributes = attributes;
+      entry.segment->attributes().add(entry.slots, entry.attributes);
+      return {};
+    }
+  }
+  auto again = chunks();
+  auto moved = again ? put(collection, {document, access, attributes, std::move(*again)}) : Status(fail(std::move(again).error()));
+  if (!moved) remove(collection, document);  // rather not found than found by whom it is no longer for
+  return moved;
 }
 
 void Index::remove(const std::string& collection, const std::string& document) {
   const auto target = find(collection);
   if (target == nullptr) return;
-  const auto lock = target->lock_writer();
-  target->erase(document);
+  const std::lock_guard writing(target->writing);
+  Collection::Entry old;
+  {
+    const auto lock = target->exclude_searches();
+    old = target->withdraw(document);
+  }
+  target->clear_away(old);
 }
 
 Index::View Index::open(const Scope& scope) const {
@@ -220,63 +270,79 @@ Index::View Index::open(const Scope& scope) const {
         if (may_read(scope.principal, segment->access()) && std::ranges::find(opened, segment) == opened.end()) opened.push_back(segment);
       }
     }
-    view.segments.insert(view.segments.end(), opened.begin(), opened.end());
+    auto& segments = view.segments[collection->language];
+    segments.insert(segments.end(), opened.begin(), opened.end());
     view.collections.push_back(std::move(collection));
   }
   return view;
 }
 
-// BM25 as Robertson and Zaragoza (2009) give it, with the idf ln(1 + (N - df + 0.5) / (df + 0.5)), which is never negative.
-std::vector<Hit> Index::search_text(const Scope& scope, std::string_view query) const {
-  const std::vector<std::string> terms = analyzer().query_terms(query);
+Result<std::vector<Hit>> Index::search_text(const Scope& scope, std::string_view query, Syntax syntax) const {
   const View view = open(scope);
-  double passages = 0, words = 0;
-  for (const Segment* segment : view.segments) {
-    passages += static_cast<double>(segment->live());
-    words += static_cast<double>(segment->total_length());
-  }
-  if (words == 0 || terms.empty()) return {};
-  const double mean = words / passages;
-  std::vector<double> idf(terms.size());
-  for (std::size_t t = 0; t < terms.size(); ++t) {
-    double df = 0;
-    for (const Segment* segment : view.segments) df += static_cast<double>(segment->postings(terms[t]).size());
-    idf[t] = std::log(1 + (passages - df + 0.5) / (df + 0.5));
-  }
+  const bool all = lets_all_through(scope.filter);
   std::vector<Hit> hits;
-  std::vector<double> scores;
-  FilterCache filter(scope.filter);
-  for (const Segment* segment : view.segments) {
-    scores.assign(segment->slots(), 0);
-    for (std::size_t t = 0; t < terms.size(); ++t) {
-      for (const auto& posting : segment->postings(terms[t])) {
-        const double tf = posting.frequency;
-        const double norm = options_.k1 * (1 - options_.b + options_.b * segment->length(posting.slot) / mean);
-        scores[posting.slot] += idf[t] * tf * (options_.k1 + 1) / (tf + norm);
-      }
+  for (const auto& [language, segments] : view.segments) {
+    STOA_TRY(words, analyzer(language));
+    SparseQuery parsed;
+    if (syntax == Syntax::kPlain) {
+      parsed = plain_query(query, *words);
+    } else {
+      STOA_TRY(tree, parse_query(query, *words));
+      parsed = std::move(tree);
     }
-    for (Segment::Slot slot = 0; slot < scores.size(); ++slot) {
-      if (scores[slot] > 0 && filter.passes(segment->document(slot))) hits.push_back({segment->key(slot), scores[slot]});
+    SparseSearch search(parsed, {}, scope.k);
+    for (const Segment* segment : segments) search.count(segment->words());
+    std::vector<SlotBitmap> allowed;
+    for (const Segment* segment : segments) allowed.push_back(all ? SlotBitmap() : segment->allowed(*scope.filter));
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const std::span<const std::uint64_t> bits = allowed[i].words();
+      search.run(segments[i]->words(), {static_cast<std::uint32_t>(i), segments[i]->keys(), all ? nullptr : &bits});
+    }
+    for (const SparseHit& hit : search.take()) hits.push_back({hit.key, hit.score});
+  }
+  keep_best(hits, scope.k);
+  return hits;
+}
+
+Result<std::vector<Hit>> Index::search_vector(const Scope& scope, std::span<const float> vector) const {
+  const View view = open(scope);
+  const bool all = lets_all_through(scope.filter);
+  std::vector<Hit> hits;
+  for (const auto& [language, segments] : view.segments) {
+    for (const Segment* segment : segments) {
+      if (all) {
+        STOA_CHECK(segment->nearest(vector, scope.k, nullptr, hits));
+        continue;
+      }
+      const SlotBitmap allowed = segment->allowed(*scope.filter);
+      STOA_CHECK(segment->nearest(vector, scope.k, &allowed, hits));
     }
   }
   keep_best(hits, scope.k);
   return hits;
 }
 
-std::vector<Hit> Index::search_vector(const Scope& scope, std::span<const float> vector) const {
-  const View view = open(scope);
-  std::vector<Hit> hits;
-  FilterCache filter(scope.filter);
-  for (const Segment* segment : view.segments) {
-    if (vector.empty() || segment->dimensions() != static_cast<int>(vector.size())) continue;
-    for (Segment::Slot slot = 0; slot < segment->slots(); ++slot) {
-      const float* values = segment->vector(slot);
-      if (values == nullptr || !filter.passes(segment->document(slot))) continue;
-      hits.push_back({segment->key(slot), dot(vector.data(), values, vector.size())});
-    }
+bool has_direction(std::span<const float> vector) {
+  const double square = dot(vector.data(), vector.data(), vector.size());
+  return std::isfinite(square) && square > 0;
+}
+
+// Sixteen running sums let the compiler use whatever vector unit there is, and fix the order of summation: the same two vectors
+// give the same bits wherever they are stored.
+float dot(const float* a, const float* b, std::size_t n) {
+  using Lanes = float __attribute__((vector_size(64)));
+  Lanes sum{};
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    Lanes x, y;
+    std::memcpy(&x, a + i, sizeof x);
+    std::memcpy(&y, b + i, sizeof y);
+    sum += x * y;
   }
-  keep_best(hits, scope.k);
-  return hits;
+  float total = 0;
+  for (int lane = 0; lane < 16; ++lane) total += sum[lane];
+  for (; i < n; ++i) total += a[i] * b[i];
+  return total;
 }
 
 }  // namespace stoa::data

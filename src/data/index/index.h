@@ -1,11 +1,12 @@
-// The search index of all collections, in memory: BM25 over words and exact search over vectors.
+// The search index of all collections, in memory: BM25 over words (data/index/sparse) and nearest vectors (data/index/dense).
 //
 // A collection holds one segment for each distinct access list, and a search opens only segments the principal may read. All
-// statistics (number of passages, document frequencies, mean length) are taken over the opened segments, so a search gives exactly
+// statistics (number of passages, document frequencies, mean length) are taken over the opened segments, and each segment has a graph of its own, so a search gives exactly
 // what it would give if the other documents did not exist; nothing is filtered away after ranking.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <shared_mutex>
@@ -25,7 +26,7 @@ using ChunkKey = std::int64_t;  // number of a chunk in the store; unique over a
 struct IndexedChunk {
   ChunkKey key = 0;
   std::string text;           // analysed for BM25; not kept
-  std::vector<float> vector;  // unit length; empty when the chunk has none
+  std::vector<float> vector;  // of any length but zero; empty when the chunk has none
 };
 
 struct IndexedDocument {
@@ -40,30 +41,30 @@ struct Hit {
   double score = 0;  // BM25, or the cosine
 };
 
-struct Bm25Options {
-  double k1 = 1.2;
-  double b = 0.75;
-};
-
+// Whether there is an angle to others: finite, and not zero.
+bool has_direction(std::span<const float> vector);
 // Inner product of two vectors of n floats; the same bits wherever they are stored.
 float dot(const float* a, const float* b, std::size_t n);
 
-// Searches run side by side; writes to a collection are short and exclude only searches of that collection. Thread-safe.
+// Searches run side by side. Writes to a collection wait for one another; they exclude its searches only while words are entered, vectors are entered beside them. Thread-safe.
 class Index {
  public:
   class Segment;  // internal
 
-  explicit Index(Bm25Options options = {});
+  Index();
   ~Index();
 
-  void add_collection(const std::string& collection, const std::string& project);
+  // `language` as analysis/languages.h names it: how the texts of the collection become words. kInvalidArgument: there is none of that name. Nothing when it is there.
+  Status add_collection(const std::string& collection, const std::string& project, std::string_view language = "english");
   void remove_collection(const std::string& collection);
 
-  // Adds the document or replaces the one with the same id, at once for all searches. kNotFound: no such collection;
-  // kInvalidArgument: a vector of another dimension than those of passages with the same readers.
+  // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
+  // that is zero or not finite, or of another dimension than those of passages with the same readers.
   Status put(const std::string& collection, IndexedDocument document);
-  // New readers or attributes for the same chunks. kNotFound when the document is not there.
-  Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes);
+  // New readers or attributes for the same chunks. Where the readers change, these are asked for again, and the document is gone if that fails. kNotFound when the document
+  // is not there.
+  using ChunkReader = std::function<Result<std::vector<IndexedChunk>>()>;
+  Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks);
   void remove(const std::string& collection, const std::string& document);
 
   struct Scope {
@@ -72,17 +73,18 @@ class Index {
     const Filter* filter = nullptr;            // narrows the candidates, not the statistics
     std::size_t k = 10;
   };
-  // The k best passages, best first; equal scores in order of their keys. Passages without any word of the query are not found.
-  std::vector<Hit> search_text(const Scope& scope, std::string_view query) const;
-  // `vector` of unit length. Passages whose vectors have another dimension are not found.
-  std::vector<Hit> search_vector(const Scope& scope, std::span<const float> vector) const;
+  enum class Syntax { kPlain, kOperators };    // sparse/query_syntax.h
+  // The k best passages, best first; equal scores in order of their keys. Passages without any word of the query are not found. Collections of different languages are
+  // searched apart, each with its own statistics. Errors: those of parse_query.
+  Result<std::vector<Hit>> search_text(const Scope& scope, std::string_view query, Syntax syntax = Syntax::kPlain) const;
+  // Passages whose vectors have another dimension are not found. kInvalidArgument: zero or not finite.
+  Result<std::vector<Hit>> search_vector(const Scope& scope, std::span<const float> vector) const;
 
  private:
   struct Collection;
   struct View;
   View open(const Scope& scope) const;
 
-  const Bm25Options options_;
   mutable std::shared_mutex mutex_;  // of the map
   std::map<std::string, std::shared_ptr<Collection>> collections_;
   std::shared_ptr<Collection> find(const std::string& collection) const;

@@ -1,11 +1,16 @@
 #include "data/index/index.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <random>
 #include <thread>
 
 #include <gtest/gtest.h>
+
+#include "data/index/attribute_index.h"
 
 namespace stoa::data {
 namespace {
@@ -16,6 +21,9 @@ Principal reader(std::string user, std::vector<std::string> groups = {}, std::st
 
 const std::vector<std::string> kCollection{"vs_1"};
 
+// A reader of chunks where none must be asked for.
+Result<std::vector<IndexedChunk>> no_chunks() { return fail(ErrorCode::kInternal, "chunks were asked for"); }
+
 IndexedDocument document(std::string id, ChunkKey key, std::string text, const std::string& access = "public", std::vector<float> vector = {}) {
   return {std::move(id), *AccessList::parse(access), {}, {{key, std::move(text), std::move(vector)}}};
 }
@@ -25,11 +33,11 @@ IndexedDocument document(std::string id, ChunkKey key, std::string text, const s
 // In the third tf 2, norm 1.2 * (0.25 + 0.75 * 4 / 3) = 1.5: 0.470004 * 4.4 / 3.5 = 0.590862.
 TEST(Index, Bm25AsComputedByHand) {
   Index index;
-  index.add_collection("vs_1", "proj_a");
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
   ASSERT_TRUE(index.put("vs_1", document("d1", 1, "cat mat")));
   ASSERT_TRUE(index.put("vs_1", document("d2", 2, "dog log frog")));
   ASSERT_TRUE(index.put("vs_1", document("d3", 3, "cat cat hat bat")));
-  const auto hits = index.search_text({reader(""), kCollection}, "the cat");
+  const auto hits = *index.search_text({reader(""), kCollection}, "the cat");
   ASSERT_EQ(hits.size(), 2u);
   EXPECT_EQ(hits[0].key, 3);
   EXPECT_NEAR(hits[0].score, 0.590862, 1e-6);
@@ -39,17 +47,19 @@ TEST(Index, Bm25AsComputedByHand) {
 
 TEST(Index, ReplaceRelabelRemove) {
   Index index;
-  index.add_collection("vs_1", "proj_a");
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
   const auto keys = [&](const Principal& who, std::string_view query) {
     std::vector<ChunkKey> found;
-    for (const auto& hit : index.search_text({who, kCollection}, query)) found.push_back(hit.key);
+    const auto hits = index.search_text({who, kCollection}, query);
+    for (const auto& hit : *hits) found.push_back(hit.key);
     return found;
   };
   ASSERT_TRUE(index.put("vs_1", document("d1", 1, "alpha")));
   ASSERT_TRUE(index.put("vs_1", document("d1", 2, "beta")));
   EXPECT_TRUE(keys(reader(""), "alpha").empty());
   EXPECT_EQ(keys(reader(""), "beta"), std::vector<ChunkKey>{2});
-  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {}));
+  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {}, [] { return std::vector<IndexedChunk>{{2, "beta", {}}}; }));
+  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {{"n", 1.0}}, no_chunks));
   EXPECT_TRUE(keys(reader("ann"), "beta").empty());
   EXPECT_EQ(keys(reader("ann", {"eng"}), "beta"), std::vector<ChunkKey>{2});
   EXPECT_TRUE(keys(reader("ann", {"eng"}, "proj_b"), "beta").empty());
@@ -57,9 +67,109 @@ TEST(Index, ReplaceRelabelRemove) {
   index.remove("vs_1", "d1");
   EXPECT_TRUE(keys(reader("ann", {"eng"}), "beta").empty());
   EXPECT_EQ(index.put("vs_2", document("d1", 1, "x")).error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(index.relabel("vs_1", "d1", {}, {}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(index.relabel("vs_1", "d1", {}, {}, no_chunks).error().code, ErrorCode::kNotFound);
   ASSERT_TRUE(index.put("vs_1", document("v1", 5, "x", "public", {1, 0})));
   EXPECT_EQ(index.put("vs_1", document("v2", 6, "x", "public", {1, 0, 0})).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(Index, AFailedWriteChangesNothing) {
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
+  ASSERT_TRUE(index.put("vs_1", document("d1", 1, "alpha", "public", {1, 0})));
+  const Principal everybody = reader("");
+  const auto scope = [&] { return Index::Scope{everybody, kCollection}; };
+  const std::vector<std::vector<float>> bad{{0, 0}, {1, NAN}, {INFINITY, 0}, {1, 0, 0}};
+  for (const auto& vector : bad) {
+    EXPECT_EQ(index.put("vs_1", document("d1", 2, "beta", "public", vector)).error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(index.put("vs_1", document("d2", 3, "beta", "user:ann", vector)).has_value(), vector.size() == 3);  // other readers, other dimensions
+    index.remove("vs_1", "d2");
+  }
+  EXPECT_EQ(index.search_text(scope(), "alpha")->size(), 1u);
+  EXPECT_TRUE(index.search_text(scope(), "beta")->empty());
+  ASSERT_EQ(index.search_vector(scope(), std::vector<float>{1, 0})->size(), 1u);
+  EXPECT_TRUE(index.search_vector(scope(), std::vector<float>{1, 0, 0})->empty());
+  EXPECT_EQ(index.search_vector(scope(), std::vector<float>{0, 0}).error().code, ErrorCode::kInvalidArgument);
+  index.remove("vs_1", "d1");
+  ASSERT_TRUE(index.put("vs_1", document("d1", 4, "gamma", "public", {1, 0, 0})));  // the last vector of two numbers has gone
+  EXPECT_EQ(index.search_vector(scope(), std::vector<float>{1, 0, 0})->size(), 1u);
+  // Readers change and the chunks cannot be read: not found any more.
+  EXPECT_FALSE(index.relabel("vs_1", "d1", *AccessList::parse("user:ann"), {}, no_chunks));
+  EXPECT_TRUE(index.search_text(scope(), "gamma")->empty());
+  EXPECT_EQ(index.add_collection("vs_2", "proj_a", "klingon").error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(Index, LanguagesAndSyntax) {
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
+  ASSERT_TRUE(index.add_collection("vs_de", "proj_a", "de"));
+  ASSERT_TRUE(index.put("vs_1", document("d1", 1, "running shoes for the house")));
+  ASSERT_TRUE(index.put("vs_de", document("d2", 2, "die Häuser am Fluss")));
+  const std::vector<std::string> both{"vs_1", "vs_de"};
+  const struct {
+    const char* query;
+    Index::Syntax syntax;
+    std::vector<ChunkKey> keys;
+  } cases[] = {{"run", Index::Syntax::kPlain, {1}}, {"Haus", Index::Syntax::kPlain, {2}}, {"house Häuser", Index::Syntax::kPlain, {1, 2}},
+               {"\"running shoes\"", Index::Syntax::kOperators, {1}}, {"\"shoes running\"", Index::Syntax::kOperators, {}}, {"Flu*", Index::Syntax::kOperators, {2}},
+               {"shoes -house", Index::Syntax::kOperators, {}}, {"huose~", Index::Syntax::kOperators, {1}}};
+  for (const auto& c : cases) {
+    std::vector<ChunkKey> keys;
+    const auto hits = index.search_text({reader(""), both}, c.query, c.syntax);
+    ASSERT_TRUE(hits) << c.query;
+    for (const Hit& hit : *hits) keys.push_back(hit.key);
+    std::ranges::sort(keys);
+    EXPECT_EQ(keys, c.keys) << c.query;
+  }
+  EXPECT_EQ(index.search_text({reader(""), both}, "\"open", Index::Syntax::kOperators).error().code, ErrorCode::kInvalidArgument);
+}
+
+// Filters as bitmaps let through what they let through document by document, whatever comes and goes.
+TEST(AttributeIndex, MatchesLikeTheFilter) {
+  std::mt19937 random(3);
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  const auto value = [&]() -> Attribute {
+    switch (below(3)) {
+      case 0: return static_cast<double>(below(6) - 2);
+      case 1: return std::string(1, static_cast<char>('a' + below(4)));
+      default: return below(2) == 0;
+    }
+  };
+  const auto key = [&] { return std::string(1, static_cast<char>('p' + below(3))); };
+  const std::function<Filter(int)> filter = [&](int depth) {
+    Filter made;
+    made.op = static_cast<FilterOp>(below(depth > 0 ? 10 : 8));
+    if (made.op == FilterOp::kAnd || made.op == FilterOp::kOr) {
+      for (int i = below(4); i > 0; --i) made.filters.push_back(filter(depth - 1));
+      return made;
+    }
+    made.key = key();
+    for (int i = made.op == FilterOp::kIn || made.op == FilterOp::kNotIn ? below(4) : 1; i > 0; --i) made.values.push_back(value());
+    return made;
+  };
+  AttributeIndex index;
+  std::map<std::uint32_t, Attributes> documents;  // by first slot; each has two
+  SlotBitmap live;
+  for (int step = 0; step < 3000; ++step) {
+    const auto at = static_cast<std::uint32_t>(2 * below(60));
+    const std::vector<std::uint32_t> slots{at + 1, at};
+    if (const auto old = documents.find(at); old != documents.end()) {
+      index.remove(slots, old->second);
+      documents.erase(old);
+      for (const auto slot : slots) live.reset(slot);
+    } else {
+      Attributes attributes;
+      for (int i = below(4); i > 0; --i) attributes[key()] = value();
+      index.add(slots, attributes);
+      documents[at] = attributes;
+      for (const auto slot : slots) live.set(slot);
+    }
+    const Filter asked = filter(3);
+    const SlotBitmap found = index.match(asked, live);
+    for (std::uint32_t slot = 0; slot < 130; ++slot) {
+      const auto owner = documents.find(slot / 2 * 2);
+      ASSERT_EQ(found.test(slot), owner != documents.end() && asked.matches(owner->second)) << step << " " << slot;
+    }
+  }
 }
 
 TEST(Filter, Table) {
@@ -110,7 +220,7 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
   int compared = 0;
   for (int round = 0; round < 20; ++round) {
     Index all;
-    all.add_collection("vs_1", "proj_a");
+    ASSERT_TRUE(all.add_collection("vs_1", "proj_a"));
     std::map<std::string, IndexedDocument> documents;
     ChunkKey key = 0;
     for (int i = 0; i < 60; ++i) {
@@ -120,7 +230,7 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
       documents[d.id] = d;
       if (below(5) == 0) {
         documents[d.id].access = *AccessList::parse(lists[static_cast<std::size_t>(below(8))]);
-        ASSERT_TRUE(all.relabel("vs_1", d.id, documents[d.id].access, d.attributes));
+        ASSERT_TRUE(all.relabel("vs_1", d.id, documents[d.id].access, d.attributes, [&] { return documents[d.id].chunks; }));
       } else if (below(6) == 0) {
         all.remove("vs_1", d.id);
         documents.erase(d.id);
@@ -128,7 +238,7 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
     }
     for (const auto& who : people) {
       Index seen;
-      seen.add_collection("vs_1", "proj_a");
+      ASSERT_TRUE(seen.add_collection("vs_1", "proj_a"));
       for (const auto& [id, d] : documents) {
         if (who.project == "proj_a" && may_read(who, d.access)) {
           ASSERT_TRUE(seen.put("vs_1", d));
@@ -147,8 +257,8 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
           compared += static_cast<int>(a.size());
         };
         const Index::Scope scope{who, kCollection, &filter, static_cast<std::size_t>(1 + below(20))};
-        same(all.search_text(scope, query), seen.search_text(scope, query));
-        same(all.search_vector(scope, meaning), seen.search_vector(scope, meaning));
+        same(*all.search_text(scope, query), *seen.search_text(scope, query));
+        same(*all.search_vector(scope, meaning), *seen.search_vector(scope, meaning));
       }
     }
   }
@@ -157,7 +267,7 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
 
 TEST(Index, SearchesWhileWriting) {
   Index index;
-  index.add_collection("vs_1", "proj_a");
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
   std::atomic<bool> done{false};
   std::vector<std::thread> readers;
   std::atomic<int> torn{0};
@@ -165,7 +275,8 @@ TEST(Index, SearchesWhileWriting) {
     readers.emplace_back([&] {
       while (!done) {
         // Replaced at once: a document is found with one of its texts, never with both.
-        if (index.search_text({reader("ann", {"eng"}), kCollection}, "word").size() > 20) ++torn;
+        const auto found = index.search_text({reader("ann", {"eng"}), kCollection, nullptr, 100}, "word");
+        if (!found || found->size() > 20) ++torn;
       }
     });
   }
@@ -175,7 +286,64 @@ TEST(Index, SearchesWhileWriting) {
   done = true;
   for (auto& thread : readers) thread.join();
   EXPECT_EQ(torn, 0);
-  EXPECT_EQ(index.search_text({reader("ann", {"eng"}), kCollection, nullptr, 100}, "word").size(), 20u);
+  EXPECT_EQ(index.search_text({reader("ann", {"eng"}), kCollection, nullptr, 100}, "word")->size(), 20u);
+}
+
+// Enough passages for a graph: what is nearest is found, with and without a filter, while documents come and go beside the searches.
+TEST(Index, NearestAmongMany) {
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
+  std::mt19937 random(11);
+  std::normal_distribution<float> normal;
+  const auto vector = [&] {
+    std::vector<float> v(16);
+    for (float& x : v) x = normal(random);
+    return v;
+  };
+  std::vector<std::vector<float>> vectors;
+  for (int d = 0; d < 600; ++d) {
+    IndexedDocument made{"d" + std::to_string(d), *AccessList::parse("public"), {{"n", static_cast<double>(d % 10)}}, {}};
+    for (int c = 0; c < 10; ++c) {
+      vectors.push_back(vector());
+      made.chunks.push_back({static_cast<ChunkKey>(vectors.size()), "text", vectors.back()});
+    }
+    ASSERT_TRUE(index.put("vs_1", std::move(made)));
+  }
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int d = 0; !done; d = (d + 1) % 50) {
+      const auto key = static_cast<ChunkKey>(1'000'000 + d);
+      if (!index.put("vs_1", document("other" + std::to_string(d), key, "text", "public", std::vector<float>(16, 1.0F)))) break;
+      index.remove("vs_1", "other" + std::to_string(d));
+    }
+  });
+  const Filter third{FilterOp::kEq, "n", {3.0}, {}};
+  int right = 0;
+  for (int q = 0; q < 100; ++q) {
+    const std::vector<float> query = vector();
+    for (const Filter* filter : {static_cast<const Filter*>(nullptr), &third}) {
+      ChunkKey best = 0;
+      double score = -2;
+      for (std::size_t i = 0; i < vectors.size(); ++i) {
+        if (filter != nullptr && i / 10 % 10 != 3) continue;
+        const double cosine = dot(query.data(), vectors[i].data(), 16) / std::sqrt(dot(vectors[i].data(), vectors[i].data(), 16));
+        if (cosine > score) score = cosine, best = static_cast<ChunkKey>(i) + 1;
+      }
+      const auto hits = index.search_vector({reader(""), kCollection, filter}, query);
+      ASSERT_TRUE(hits);
+      std::vector<ChunkKey> keys;
+      for (const Hit& hit : *hits)
+        if (hit.key < 1'000'000) keys.push_back(hit.key);
+      right += std::ranges::find(keys, best) != keys.end() ? 1 : 0;
+      if (filter != nullptr) {
+        EXPECT_EQ(keys.size(), 10u);
+        for (const ChunkKey key : keys) EXPECT_EQ((key - 1) / 10 % 10, 3);
+      }
+    }
+  }
+  done = true;
+  writer.join();
+  EXPECT_GE(right, 195);
 }
 
 }  // namespace

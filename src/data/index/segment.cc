@@ -1,86 +1,79 @@
 #include "data/index/segment.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace stoa::data {
+namespace {
 
-Index::Segment::Slot Index::Segment::add(StoredChunk chunk, std::shared_ptr<const DocumentInfo> document) {
-  Slot slot;
-  if (free_.empty()) {
-    slot = static_cast<Slot>(slots_.size());
-    slots_.emplace_back();
-  } else {
-    slot = free_.back();
-    free_.pop_back();
-  }
-  Entry& entry = slots_[slot];
-  entry.key = chunk.key;
-  entry.length = chunk.length;
-  entry.document = std::move(document);
-  entry.terms.reserve(chunk.terms.size());
-  for (auto& [term, frequency] : chunk.terms) {
-    const auto [found, is_new] = numbers_.try_emplace(std::move(term), static_cast<std::uint32_t>(postings_.size()));
-    if (is_new) {
-      names_.push_back(&found->first);
-      postings_.emplace_back();
+constexpr std::size_t kMinWidth = 64;  // candidates that a walk keeps: with the default of ten results, recall is about 0.99
+
+}  // namespace
+
+int Index::Segment::dimensions() const { return vectors_ == nullptr || vectors_->size() == 0 ? 0 : vectors_->dimensions(); }
+
+Result<std::vector<Index::Segment::Slot>> Index::Segment::reserve(std::size_t passages, int dimensions) {
+  if (used_ + passages > SparseIndex::kMaxSlot) return fail(ErrorCode::kResourceExhausted, "a collection holds at most {} passages with the same readers", SparseIndex::kMaxSlot);
+  if (dimensions > 0) {
+    if (const int present = this->dimensions(); present != 0 && present != dimensions)
+      return fail(ErrorCode::kInvalidArgument, "vectors of {} numbers, those of the collection have {}", dimensions, present);
+    if (vectors_ == nullptr || vectors_->dimensions() != dimensions) {
+      STOA_TRY(fresh, DenseIndex::create(dimensions));
+      vectors_ = std::make_unique<DenseIndex>(std::move(fresh));
     }
-    auto& list = postings_[found->second];
-    list.insert(std::ranges::lower_bound(list, slot, {}, &Posting::slot), Posting{slot, frequency});
-    entry.terms.emplace_back(found->second, frequency);
   }
-  if (!chunk.vector.empty()) {
-    if (dimensions_ == 0) dimensions_ = static_cast<int>(chunk.vector.size());
-    entry.has_vector = true;
+  std::vector<Slot> slots;
+  slots.reserve(passages);
+  while (slots.size() < passages) {
+    if (free_.empty()) {
+      slots.push_back(static_cast<Slot>(keys_.size()));
+      keys_.push_back(0);
+    } else {
+      slots.push_back(free_.back());
+      free_.pop_back();
+    }
   }
-  if (dimensions_ > 0) {
-    const auto width = static_cast<std::size_t>(dimensions_);
-    if (vectors_.size() < slots_.size() * width) vectors_.resize(slots_.size() * width);
-    std::ranges::copy(chunk.vector, vectors_.begin() + static_cast<std::ptrdiff_t>(slot * width));
-  }
-  ++live_;
-  total_length_ += entry.length;
-  return slot;
+  used_ += passages;
+  return slots;
 }
 
-StoredChunk Index::Segment::take(Slot slot) {
-  Entry& entry = slots_[slot];
-  StoredChunk chunk{entry.key, entry.length, {}, {}};
-  for (const auto& [term, frequency] : entry.terms) {
-    chunk.terms.emplace_back(*names_[term], frequency);
-    auto& list = postings_[term];
-    list.erase(std::ranges::lower_bound(list, slot, {}, &Posting::slot));
-    if (list.empty()) list.shrink_to_fit();
-  }
-  if (const float* values = vector(slot)) chunk.vector.assign(values, values + dimensions_);
-  --live_;
-  total_length_ -= entry.length;
-  entry = Entry{};
-  free_.push_back(slot);
-  return chunk;
+Status Index::Segment::put_vector(Slot slot, std::span<const float> vector) { return vector.empty() ? Status{} : vectors_->put(slot, vector); }
+
+Status Index::Segment::publish(Slot slot, ChunkKey key, const AnalysedText& text) {
+  STOA_CHECK(words_.put(slot, text));
+  keys_[slot] = key;
+  visible_.set(slot);
+  ++visible_count_;
+  return {};
 }
 
-std::span<const Index::Segment::Posting> Index::Segment::postings(std::string_view term) const {
-  const auto found = numbers_.find(term);
-  return found == numbers_.end() ? std::span<const Posting>() : std::span<const Posting>(postings_[found->second]);
+void Index::Segment::hide(Slot slot) {
+  if (!visible_.test(slot)) return;
+  words_.remove(slot);
+  visible_.reset(slot);
+  --visible_count_;
 }
 
-// Sixteen running sums let the compiler use whatever vector unit there is, and fix the order of summation: the same two vectors
-// give the same bits wherever they are stored.
-float dot(const float* a, const float* b, std::size_t n) {
-  using Lanes = float __attribute__((vector_size(64)));
-  Lanes sum{};
-  std::size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    Lanes x, y;
-    std::memcpy(&x, a + i, sizeof x);
-    std::memcpy(&y, b + i, sizeof y);
-    sum += x * y;
+void Index::Segment::drop_vector(Slot slot) {
+  if (vectors_ != nullptr) vectors_->remove(slot);
+}
+
+void Index::Segment::release(std::span<const Slot> slots) {
+  free_.insert(free_.end(), slots.begin(), slots.end());
+  used_ -= slots.size();
+}
+
+Status Index::Segment::nearest(std::span<const float> vector, std::size_t k, const SlotBitmap* allowed, std::vector<Hit>& hits) const {
+  if (vectors_ == nullptr || vectors_->dimensions() != static_cast<int>(vector.size())) return {};
+  SlotFilter filter;
+  // Vectors on their way in or out are there and may not be found.
+  const bool all = allowed == nullptr && used_ == visible_count_;
+  if (!all) {
+    const SlotBitmap& bitmap = allowed != nullptr ? *allowed : visible_;
+    filter = {bitmap.words(), allowed != nullptr ? bitmap.count() : visible_count_};
   }
-  float total = 0;
-  for (int lane = 0; lane < 16; ++lane) total += sum[lane];
-  for (; i < n; ++i) total += a[i] * b[i];
-  return total;
+  STOA_TRY(found, vectors_->search(vector, k, std::max(kMinWidth, 2 * k), all ? nullptr : &filter));
+  for (const DenseHit& hit : found) hits.push_back({keys_[hit.slot], hit.score});
+  return {};
 }
 
 }  // namespace stoa::data

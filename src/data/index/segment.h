@@ -1,84 +1,63 @@
-// The passages of one collection that share one access list. Internal to this folder; Index guards it with a lock.
+// The passages of one collection that share one access list: their words, vectors, attributes and keys, under slots. Internal to this folder; Index guards it.
+//
+// A passage goes through its slot in steps: reserve(), put_vector() beside searches, publish(), and out again: hide(), drop_vector() beside searches, release(). Only what is
+// between publish() and hide() is found.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "data/index/attribute_index.h"
+#include "data/index/dense/dense_index.h"
 #include "data/index/index.h"
+#include "data/index/slot_bitmap.h"
+#include "data/index/sparse/sparse_search.h"
 
 namespace stoa::data {
-
-struct DocumentInfo {
-  std::string id;
-  Attributes attributes;
-};
-
-// A passage on its way in or out: what a slot holds, with terms spelt out.
-struct StoredChunk {
-  ChunkKey key = 0;
-  std::uint32_t length = 0;  // words
-  std::vector<std::pair<std::string, std::uint32_t>> terms;  // with their frequencies
-  std::vector<float> vector;
-};
 
 class Index::Segment {
  public:
   using Slot = std::uint32_t;
-  struct Posting {
-    Slot slot;
-    std::uint32_t frequency;
-  };
 
   explicit Segment(AccessList access) : access_(std::move(access)) {}
   const AccessList& access() const { return access_; }
 
-  Slot add(StoredChunk chunk, std::shared_ptr<const DocumentInfo> document);
-  StoredChunk take(Slot slot);  // frees the slot
-  bool empty() const { return live_ == 0; }
+  // --- writes; all but put_vector() and drop_vector() exclude searches ---
 
-  std::size_t live() const { return live_; }
-  std::size_t slots() const { return slots_.size(); }
-  std::uint64_t total_length() const { return total_length_; }
-  std::span<const Posting> postings(std::string_view term) const;
-  std::uint32_t length(Slot slot) const { return slots_[slot].length; }
-  ChunkKey key(Slot slot) const { return slots_[slot].key; }
-  const DocumentInfo* document(Slot slot) const { return slots_[slot].document.get(); }  // null: free
+  // Room for passages. `dimensions` of their vectors, 0: none has one. kInvalidArgument: vectors here have others; kResourceExhausted: full.
+  Result<std::vector<Slot>> reserve(std::size_t passages, int dimensions);
+  Status put_vector(Slot slot, std::span<const float> vector);  // kInvalidArgument: not finite, or zero
+  Status publish(Slot slot, ChunkKey key, const AnalysedText& text);
+  void hide(Slot slot);
+  void drop_vector(Slot slot);
+  void release(std::span<const Slot> slots);
 
-  int dimensions() const { return dimensions_; }  // 0: no vector yet
-  // Null when the slot is free or has none.
-  const float* vector(Slot slot) const {
-    return slots_[slot].has_vector ? vectors_.data() + static_cast<std::size_t>(slot) * static_cast<std::size_t>(dimensions_) : nullptr;
-  }
+  AttributeIndex& attributes() { return attributes_; }
+
+  // --- reads ---
+
+  bool unused() const { return used_ == 0; }  // no slot is taken
+  int dimensions() const;                     // of the vectors; 0: there are none
+  const SparseIndex& words() const { return words_; }
+  std::span<const std::int64_t> keys() const { return keys_; }  // by slot; of hidden ones anything
+  // The slots a filter lets through.
+  SlotBitmap allowed(const Filter& filter) const { return attributes_.match(filter, visible_); }
+  // The k nearest of the visible, or of `allowed`, appended. Nothing where the vectors have another dimension.
+  Status nearest(std::span<const float> vector, std::size_t k, const SlotBitmap* allowed, std::vector<Hit>& hits) const;
 
  private:
-  struct Entry {
-    ChunkKey key = 0;
-    std::uint32_t length = 0;
-    bool has_vector = false;
-    std::shared_ptr<const DocumentInfo> document;
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> terms;  // number of the term, frequency
-  };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-
   AccessList access_;
-  std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> numbers_;
-  std::vector<const std::string*> names_;          // of the terms: keys of numbers_
-  std::vector<std::vector<Posting>> postings_;     // by term, ascending by slot
-  std::vector<Entry> slots_;
+  SparseIndex words_;
+  std::unique_ptr<DenseIndex> vectors_;
+  AttributeIndex attributes_;
+  std::vector<std::int64_t> keys_;  // by slot
+  SlotBitmap visible_;
   std::vector<Slot> free_;
-  std::vector<float> vectors_;                     // slots x dimensions
-  int dimensions_ = 0;
-  std::size_t live_ = 0;
-  std::uint64_t total_length_ = 0;
+  std::size_t used_ = 0;            // slots that are taken
+  std::size_t visible_count_ = 0;
 };
 
 }  // namespace stoa::data

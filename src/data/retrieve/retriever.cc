@@ -71,9 +71,13 @@ Result<std::vector<Retriever::Candidate>> Retriever::rank(const Call& call, std:
   if (use_vector) {
     STOA_TRY(embedded, embedder_->embed(call, std::span(&query, 1)));  // the embedder records its own span
     meaning = std::move(embedded.values);
-    vector = index_.search_vector(scope, meaning);
+    STOA_TRY(nearest, index_.search_vector(scope, meaning));
+    vector = std::move(nearest);
   }
-  if (use_text) text = index_.search_text(scope, query);
+  if (use_text) {
+    STOA_TRY(matching, index_.search_text(scope, query));
+    text = std::move(matching);
+  }
 
   std::map<ChunkKey, Standing> standings;
   for (std::size_t i = 0; i < text.size(); ++i) {

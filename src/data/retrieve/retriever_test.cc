@@ -115,7 +115,7 @@ class ZReranker : public Reranker {
 };
 
 TEST(Retriever, SaysWhyAndReranks) {
-  World world({{"a.txt", "red apple pie", "public", {}}, {"b.txt", "The red brick wall stands in a garden. A lazy dog sleeps behind this very long wall of bricks.", "public", {}}, {"c.txt", "plum", "public", {}}});
+  World world({{"a.txt", "red apple pie", "public", {}}, {"b.txt", "The red label was dear to a leader. Buzzing fuzzy bunnies hum in their tiny cosy tunnels, muzzy and funny.", "public", {}}, {"c.txt", "plum", "public", {}}});
   const Call call = as("ann");
   const auto found = *world.retriever.find(call, std::span(&world.collection, 1), "red apple", {});
   ASSERT_EQ(found.size(), 3u);
@@ -125,8 +125,8 @@ TEST(Retriever, SaysWhyAndReranks) {
   EXPECT_EQ(found[0].why.passage_cosine, found[0].why.sentence_cosine) << "one sentence is its passage";
   EXPECT_EQ(found[0].passage.score, found[0].why.fused);
   EXPECT_FALSE(found[0].why.relevance);
-  const auto& brick = found[found[1].passage.path == "b.txt" ? 1 : 2];
-  EXPECT_GT(brick.why.sentence_cosine, brick.why.passage_cosine);
+  const auto& letters = found[found[1].passage.path == "b.txt" ? 1 : 2];
+  EXPECT_GT(letters.why.sentence_cosine, letters.why.passage_cosine);
   EXPECT_EQ(found[2].why.text_rank + found[1].why.text_rank, 2) << "the plum is found by meaning alone";
 
   ZReranker judge;

@@ -120,7 +120,7 @@ Status Catalog::reload_project(const std::string& project, bool readable) {
 Status Catalog::load_project(const governance::ProjectKeys& keys) {
   STOA_CHECK(sql_.for_each("SELECT id FROM collections WHERE project = ?", {keys.project()}, [&](const SqlRow& row) -> Result<bool> {
     STOA_TRY(id, row.get<std::string>(0));
-    index_.add_collection(id, keys.project());
+    STOA_CHECK(index_.add_collection(id, keys.project()));
     return true;
   }));
   std::map<std::string, StoredDocument> documents;
@@ -151,9 +151,8 @@ Status Catalog::load_project(const governance::ProjectKeys& keys) {
           document = {id, stored.document.access, stored.document.attributes, {}};
           collection = stored.document.collection;
         }
-        STOA_TRY(chunk, open_chunk(keys, key, sealed));
-        const bool usable = !stored.embedding_model.empty() && stored.embedding_model == embedding_model_;
-        document.chunks.push_back({key, chunk.prefix.empty() ? chunk.text : chunk.prefix + "\n" + chunk.text, usable ? std::move(chunk.vector) : std::vector<float>()});
+        STOA_TRY(chunk, indexed_chunk(keys, key, sealed, stored.embedding_model));
+        document.chunks.push_back(std::move(chunk));
         return true;
       }));
   return put();
@@ -173,7 +172,7 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
                                    "VALUES (?, ?, '', '', ?, ?, ?, ?, ?)",
                                    {id, call.principal.project, collection_tag(keys, spec.name), sealed,
                                     spec.expires_after_days ? infra::SqlValue(std::int64_t{*spec.expires_after_days}) : infra::SqlValue(nullptr), now, now}));
-    transaction.on_commit([&] { index_.add_collection(id, call.principal.project); });
+    transaction.on_commit([&] { (void)index_.add_collection(id, call.principal.project); });
     return {};
   }));
   return collection(call, id);
@@ -353,10 +352,36 @@ Result<Document> Catalog::set_attributes(const Call& call, const std::string& do
     changed.attributes = attributes;
     STOA_TRY(sealed, seal_document(keys, changed));
     STOA_CHECK(transaction.execute("UPDATE documents SET sealed = ? WHERE id = ?", {sealed, document}));
-    transaction.on_commit([&] { (void)index_.relabel(changed.collection, document, changed.access, attributes); });
+    transaction.on_commit([&] { relabel_indexed(keys, changed); });
     return {};
   }));
   return changed;
+}
+
+void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const Document& document) {
+  const auto chunks = [&]() -> Result<std::vector<IndexedChunk>> {
+    std::vector<IndexedChunk> read;
+    STOA_CHECK(sql_.for_each("SELECT k.key, k.sealed, d.embedding_model FROM chunks k JOIN documents d ON d.id = k.document WHERE d.id = ? ORDER BY k.ordinal", {document.id},
+                             [&](const SqlRow& row) -> Result<bool> {
+                               std::int64_t key = 0;
+                               Bytes sealed;
+                               std::string model;
+                               STOA_CHECK(row.read(key, sealed, model));
+                               STOA_TRY(chunk, indexed_chunk(keys, key, sealed, model));
+                               read.push_back(std::move(chunk));
+                               return true;
+                             }));
+    return read;
+  };
+  const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, chunks);
+  if (!relabelled && relabelled.error().code != ErrorCode::kNotFound)  // one without passages is not in the index
+    log_error("a document whose readers changed is not searchable until the next start", relabelled.error());
+}
+
+Result<IndexedChunk> Catalog::indexed_chunk(const governance::ProjectKeys& keys, ChunkKey key, ByteSpan sealed, const std::string& model) const {
+  STOA_TRY(chunk, open_chunk(keys, key, sealed));
+  const bool usable = !model.empty() && model == embedding_model_ && has_direction(chunk.vector);
+  return IndexedChunk{key, chunk.prefix.empty() ? std::move(chunk.text) : chunk.prefix + "\n" + chunk.text, usable ? std::move(chunk.vector) : std::vector<float>()};
 }
 
 Status Catalog::remove_document(const Call& call, const std::string& id) {

@@ -173,6 +173,10 @@ class Catalog {
   // Waits for the write at hand: rows that were read before are in the index after. So what is told as completed is found.
   void await_index() { std::lock_guard lock(writes_); }
   Status load_project(const governance::ProjectKeys& keys);
+  // What the index gets of a chunk of a document whose vectors are of `model`.
+  Result<IndexedChunk> indexed_chunk(const governance::ProjectKeys& keys, ChunkKey key, ByteSpan sealed, const std::string& model) const;
+  // Brings the readers and attributes of an indexed document up to those it has now.
+  void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);

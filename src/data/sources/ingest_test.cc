@@ -124,7 +124,7 @@ class IngestTest : public ::testing::Test {
   }
   std::size_t hits(const Call& who, std::string_view query) {
     const std::vector<std::string> ids{collection_};
-    return index_->search_text({who.principal, ids, nullptr, 100}, query).size();
+    return index_->search_text({who.principal, ids, nullptr, 100}, query)->size();
   }
   std::int64_t rows(std::string_view table) { return *sql_->query("SELECT COUNT(*) FROM " + std::string(table))->at(0).get<std::int64_t>(0); }
 

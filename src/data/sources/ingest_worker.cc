@@ -278,6 +278,10 @@ Result<std::vector<float>> IngestWorker::embed_texts(const Call& call, std::span
     STOA_TRY(embedded, embedder_->embed(call, some));
     if (embedded.dimensions != embedder_->dimensions() || embedded.values.size() != some.size() * static_cast<std::size_t>(embedded.dimensions))
       return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", model());
+    const std::span<const float> rows(embedded.values);
+    for (std::size_t i = 0; i < some.size(); ++i)
+      if (!has_direction(rows.subspan(i * static_cast<std::size_t>(embedded.dimensions), static_cast<std::size_t>(embedded.dimensions))))
+        return fail(ErrorCode::kInternal, "{} gave a vector that is zero or not finite", model());
     values.insert(values.end(), embedded.values.begin(), embedded.values.end());
     for (const int tokens : embedded.tokens) prepared.tokens += tokens;
     prepared.compute_micros += embedded.compute_micros;
@@ -343,6 +347,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
 Status IngestWorker::relabel(const Task& task, const StoredDocument& old) {
   Document document = old.document;
   const bool same = task.job.attach || (document.access == task.job.access && document.attributes == task.job.attributes);
+  document.access = task.job.access;
   document.attributes = task.job.attributes;
   STOA_TRY(sealed, seal_document(task.keys(), document));
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
@@ -350,7 +355,7 @@ Status IngestWorker::relabel(const Task& task, const StoredDocument& old) {
     if (!mine || same) return {};
     STOA_CHECK(transaction.execute("UPDATE documents SET access = ?, sealed = ?, owner = ? WHERE id = ?",
                                    {task.job.access.key(), sealed, task.job.principal.id, document.id}));
-    transaction.on_commit([&] { (void)catalog_.index_.relabel(task.job.collection, document.id, task.job.access, task.job.attributes); });
+    transaction.on_commit([&] { catalog_.relabel_indexed(task.keys(), document); });
     return {};
   });
 }

@@ -42,7 +42,7 @@ class SealingTest : public testing::Test {
   }
   std::size_t hits(const Call& who, const std::string& collection, std::string_view query) {
     const std::vector<std::string> ids{collection};
-    return index.search_text({who.principal, ids, nullptr, 10}, query).size();
+    return index.search_text({who.principal, ids, nullptr, 10}, query)->size();
   }
   // Every value of every table, as one text.
   std::string dump() {
@@ -145,8 +145,9 @@ TEST_F(SealingTest, RowsOfAnEarlierReleaseAreTakenOver) {
   EXPECT_EQ(document->document.digest, digest);
   const std::vector<std::string> ids{"vs_old"};
   const auto found = fresh.search_text({ann.principal, ids, nullptr, 10}, "text");
-  ASSERT_EQ(found.size(), 1u);
-  const auto passages = reopened.passages(ann, found);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->size(), 1u);
+  const auto passages = reopened.passages(ann, *found);
   ASSERT_TRUE(passages);
   EXPECT_EQ(passages->at(0).passage.text, "The old-text.");
   EXPECT_EQ(passages->at(0).passage.section, std::vector<std::string>{"Old heading"});

@@ -40,7 +40,7 @@ class SparseIndex {
   // than kMaxPassageWords; kResourceExhausted: the segment is full. Nothing is changed then.
   Status put(std::uint32_t slot, const AnalysedText& text);
   void remove(std::uint32_t slot);  // nothing, where the slot holds none
-  // What put was given, without places in the source: for a passage that moves to another segment. Empty where the slot holds none.
+  // What put was given, without places in the source. Empty where the slot holds none.
   AnalysedText extract(std::uint32_t slot) const;
 
   bool contains(std::uint32_t slot) const { return ordinal_of(slot) != kNoOrdinal; }

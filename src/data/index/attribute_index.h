@@ -1,0 +1,33 @@
+// Which slots have which attributes, so that a filter becomes a bitmap without a look at every document. Internal to this folder; its owner holds the lock.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/index/attributes.h"
+#include "data/index/slot_bitmap.h"
+
+namespace stoa::data {
+
+class AttributeIndex {
+ public:
+  void add(std::span<const std::uint32_t> slots, const Attributes& attributes);
+  // `attributes` as they were added.
+  void remove(std::span<const std::uint32_t> slots, const Attributes& attributes);
+  // The slots of `live` whose attributes match, as Filter::matches() says.
+  SlotBitmap match(const Filter& filter, const SlotBitmap& live) const;
+
+ private:
+  using Slots = std::vector<std::uint32_t>;  // ascending
+  using Values = std::map<Attribute, Slots>;
+  const Values* values(const std::string& key) const;
+  SlotBitmap listed(const Filter& filter) const;
+  SlotBitmap in_order(const Filter& filter) const;
+
+  std::map<std::string, Values> keys_;
+};
+
+}  // namespace stoa::data
