@@ -126,10 +126,14 @@ def test_no_such_route_speaks_the_dialect(claude):
 
 
 def test_a_stream_that_fails_on_the_way_says_so(messages):
-    text = []
-    with pytest.raises(anthropic.APIStatusError) as caught:
-        with ask(messages, "stream", max_tokens=4000, messages=[{"role": "user", "content": "Write a very long story about the sea."}], extra_headers={"x-stoa-timeout-ms": "1500"},
-                 extra_body={"temperature": 1}) as stream:
-            for piece in stream.text_stream:
-                text.append(piece)
-    assert text and caught.value.body["error"]["type"] == "timeout_error"
+    for _ in range(5):  # a story may happen to end in time
+        text = []
+        try:
+            with ask(messages, "stream", max_tokens=4000, messages=[{"role": "user", "content": "Write a very long story about the sea."}], extra_headers={"x-stoa-timeout-ms": "1500"},
+                     extra_body={"temperature": 1}) as stream:
+                for piece in stream.text_stream:
+                    text.append(piece)
+        except anthropic.APIStatusError as failure:
+            assert text and failure.body["error"]["type"] == "timeout_error"
+            return
+    pytest.fail("five stories ended before their time was over")

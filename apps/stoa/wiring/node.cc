@@ -11,6 +11,7 @@
 #include "data/retrieve/retriever.h"
 #include "data/sources/blob_collector.h"
 #include "data/sources/catalog.h"
+#include "data/sources/index_snapshots.h"
 #include "data/sources/ingest.h"
 #include "feedback/ratings/rating_store.h"
 #include "feedback/telemetry/process.h"
@@ -111,6 +112,7 @@ struct Node::Parts {
   std::unique_ptr<api::Cache> cache;
   std::unique_ptr<data::Embedder> embedder;  // with the cache before it; null: no model
   data::Index index;
+  std::unique_ptr<data::IndexSnapshots> snapshots;
   std::unique_ptr<data::Catalog> catalog;
   std::unique_ptr<data::Ingest> ingest;
   std::unique_ptr<data::Retriever> retriever;
@@ -200,7 +202,9 @@ Status Node::Parts::open_data() {
   cache = std::move(opened_cache);
   if (models.embedder) embedder = cache->wrap(*models.embedder);
   catalog = std::make_unique<data::Catalog>(*installation.database, *blobs, index, events.get(), Clock::system(), installation.access.get());
-  STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : ""));
+  STOA_TRY(opened_snapshots, data::IndexSnapshots::open(installation.home / "index", index, *protection.sealer));
+  snapshots = std::move(opened_snapshots);
+  STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : "", snapshots.get()));
   ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
   retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get(), models.reranker.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);

@@ -9,6 +9,7 @@
 
 #include "base/utf8.h"
 #include "data/index/analysis/analyzer.h"
+#include "data/index/collection.h"
 #include "data/index/segment.h"
 #include "data/index/sparse/query_syntax.h"
 
@@ -32,14 +33,6 @@ std::vector<std::string> credentials(const Principal& principal) {
   return names;
 }
 
-std::vector<std::string> entries(const AccessList& access) {
-  if (access.is_public) return {"public"};
-  std::vector<std::string> names;
-  for (const auto& user : access.users) names.push_back("user:" + user);
-  for (const auto& group : access.groups) names.push_back("group:" + group);
-  return names;
-}
-
 void keep_best(std::vector<Hit>& hits, std::size_t k) {
   const auto better = [](const Hit& a, const Hit& b) { return a.score != b.score ? a.score > b.score : a.key < b.key; };
   const auto end = hits.begin() + static_cast<std::ptrdiff_t>(std::min(k, hits.size()));
@@ -50,128 +43,6 @@ void keep_best(std::vector<Hit>& hits, std::size_t k) {
 bool lets_all_through(const Filter* filter) { return filter == nullptr || (filter->op == FilterOp::kAnd && filter->filters.empty()); }
 
 }  // namespace
-
-struct Index::Collection {
-  struct Entry {
-    Segment* segment = nullptr;
-    std::vector<Segment::Slot> slots;
-    Attributes attributes;
-  };
-
-  Collection(std::string owner, std::string_view words) : project(std::move(owner)), language(words) {}
-
-  const std::string project, language;
-  std::mutex writing;  // one writer at a time, from its first change to its last; taken before `mutex`
-  // `gate` lets a waiting writer go before readers that come later: a stream of searches cannot starve ingest.
-  mutable std::mutex gate;
-  mutable std::shared_mutex mutex;
-  std::map<std::string, std::unique_ptr<Segment>> segments;          // by access key
-  std::unordered_map<std::string, std::vector<Segment*>> by_reader;   // by entry of the access list
-  std::unordered_map<std::string, Entry> documents;
-
-  std::unique_lock<std::shared_mutex> exclude_searches() const {
-    std::lock_guard wait(gate);
-    return std::unique_lock(mutex);
-  }
-  std::shared_lock<std::shared_mutex> lock_reader() const {
-    std::lock_guard wait(gate);
-    return std::shared_lock(mutex);
-  }
-
-  Segment* segment(const AccessList& access) {
-    auto& slot = segments[access.key()];
-    if (slot == nullptr) {
-      slot = std::make_unique<Segment>(access);
-      for (const auto& name : entries(access)) by_reader[name].push_back(slot.get());
-    }
-    return slot.get();
-  }
-
-  // The steps of a write, by who holds `writing`. Those that exclude searches do so by themselves.
-  Result<Entry> bring_in(const IndexedDocument& document);
-  Status publish(Entry entry, const IndexedDocument& document, const std::vector<AnalysedText>& texts);
-  Entry withdraw(const std::string& document);  // searches are excluded by the caller
-  void clear_away(const Entry& entry);
-  void drop_if_unused(Segment* segment);
-};
-
-// Takes slots and enters the vectors, which no search finds yet.
-Result<Index::Collection::Entry> Index::Collection::bring_in(const IndexedDocument& document) {
-  std::size_t width = 0;
-  for (const auto& chunk : document.chunks) {
-    if (chunk.vector.empty()) continue;
-    if (width == 0) width = chunk.vector.size();
-    if (chunk.vector.size() != width) return fail(ErrorCode::kInvalidArgument, "document {} has vectors of {} and of {} numbers", document.id, width, chunk.vector.size());
-  }
-  Entry entry;
-  {
-    const auto lock = exclude_searches();
-    entry.segment = segment(document.access);
-    auto slots = entry.segment->reserve(document.chunks.size(), static_cast<int>(width));
-    if (!slots) {
-      drop_if_unused(entry.segment);
-      return fail(std::move(slots).error());
-    }
-    entry.slots = std::move(*slots);
-  }
-  entry.attributes = document.attributes;
-  for (std::size_t i = 0; i < entry.slots.size(); ++i) {
-    auto put = entry.segment->put_vector(entry.slots[i], document.chunks[i].vector);
-    if (put) continue;
-    clear_away(entry);
-    return fail(std::move(put).error());
-  }
-  return entry;
-}
-
-// Makes the document found, in place of the one with its id, at once.
-Status Index::Collection::publish(Entry entry, const IndexedDocument& document, const std::vector<AnalysedText>& texts) {
-  Entry old;
-  Status status;
-  {
-    const auto lock = exclude_searches();
-    for (std::size_t i = 0; status && i < texts.size(); ++i) status = entry.segment->publish(entry.slots[i], document.chunks[i].key, texts[i]);
-    if (status) {
-      old = withdraw(document.id);
-      entry.segment->attributes().add(entry.slots, entry.attributes);
-      documents.insert_or_assign(document.id, entry);
-    } else {
-      for (const auto slot : entry.slots) entry.segment->hide(slot);
-      old = std::move(entry);
-    }
-  }
-  clear_away(old);
-  return status;
-}
-
-Index::Collection::Entry Index::Collection::withdraw(const std::string& document) {
-  auto found = documents.extract(document);
-  if (found.empty()) return {};
-  Entry& entry = found.mapped();
-  for (const auto slot : entry.slots) entry.segment->hide(slot);
-  entry.segment->attributes().remove(entry.slots, entry.attributes);
-  return std::move(entry);
-}
-
-// Gives back the slots of what no search finds any more.
-void Index::Collection::clear_away(const Entry& entry) {
-  if (entry.segment == nullptr) return;
-  for (const auto slot : entry.slots) entry.segment->drop_vector(slot);
-  const auto lock = exclude_searches();
-  entry.segment->release(entry.slots);
-  drop_if_unused(entry.segment);
-}
-
-// A segment leaves with its last passage, and its memory with it.
-void Index::Collection::drop_if_unused(Segment* segment) {
-  if (!segment->unused()) return;
-  for (const auto& name : entries(segment->access())) {
-    auto& list = by_reader[name];
-    std::erase(list, segment);
-    if (list.empty()) by_reader.erase(name);
-  }
-  segments.erase(segment->access().key());
-}
 
 // The segments one search may open, with the locks that keep them as they are.
 struct Index::View {
@@ -212,7 +83,7 @@ Status Index::put(const std::string& collection, IndexedDocument document) {
   STOA_TRY(words, analyzer(target->language));
   std::vector<AnalysedText> texts(document.chunks.size());
   for (std::size_t i = 0; i < texts.size(); ++i) words->analyse(document.chunks[i].text, Analyzer::Purpose::kPassage, texts[i]);
-  const std::lock_guard writing(target->writing);
+  const auto writing = target->write_beside();
   STOA_TRY(entry, target->bring_in(document));
   return target->publish(std::move(entry), document, texts);
 }
@@ -221,7 +92,7 @@ Status Index::relabel(const std::string& collection, const std::string& document
   const auto target = find(collection);
   if (target == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
   {
-    const std::lock_guard writing(target->writing);
+    const auto writing = target->write_beside();
     const auto lock = target->exclude_searches();
     const auto found = target->documents.find(document);
     if (found == target->documents.end()) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
@@ -242,7 +113,7 @@ Status Index::relabel(const std::string& collection, const std::string& document
 void Index::remove(const std::string& collection, const std::string& document) {
   const auto target = find(collection);
   if (target == nullptr) return;
-  const std::lock_guard writing(target->writing);
+  const auto writing = target->write_beside();
   Collection::Entry old;
   {
     const auto lock = target->exclude_searches();

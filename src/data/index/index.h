@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "contracts/access_list.h"
 #include "contracts/principal.h"
@@ -40,6 +41,16 @@ struct Hit {
   ChunkKey key = 0;
   double score = 0;  // BM25, or the cosine
 };
+
+// Where a snapshot is read from.
+class SnapshotSource {
+ public:
+  virtual ~SnapshotSource() = default;
+  // Exactly these bytes. Errors: those of the place, and kDataLoss where it ends before.
+  virtual Status read(std::span<std::byte> bytes) = 0;
+  virtual std::uint64_t left() const = 0;  // bytes, at most
+};
+using SnapshotSink = std::function<Status(ByteSpan)>;
 
 // Whether there is an angle to others: finite, and not zero.
 bool has_direction(std::span<const float> vector);
@@ -79,6 +90,28 @@ class Index {
   Result<std::vector<Hit>> search_text(const Scope& scope, std::string_view query, Syntax syntax = Syntax::kPlain) const;
   // Passages whose vectors have another dimension are not found. kInvalidArgument: zero or not finite.
   Result<std::vector<Hit>> search_vector(const Scope& scope, std::span<const float> vector) const;
+
+  // --- what outlives the process ---
+
+  // Writes a snapshot (docs/formats/index.md); writes to the collection wait until it is written, searches do not. kNotFound, or the sink's errors.
+  Status save(const std::string& collection, const SnapshotSink& sink) const;
+  // Brings back what was saved of a collection of the same language, in place of what is there. On an error nothing changes: kNotFound; kDataLoss for what save() does not
+  // write; kUnsupported for another version of the format or of what makes words.
+  Status load(const std::string& collection, SnapshotSource& source, int threads = 1);
+
+  struct CollectionState {
+    std::string id, project;
+    std::size_t passages = 0;
+    std::uint64_t changes = 0;  // passages that came or went since it was saved or loaded
+  };
+  std::vector<CollectionState> collections() const;
+  struct DocumentState {
+    ChunkKey first = 0;  // key of its first chunk
+    std::size_t chunks = 0;
+    AccessList access;
+    Attributes attributes;
+  };
+  std::map<std::string, DocumentState> documents(const std::string& collection) const;
 
  private:
   struct Collection;

@@ -9,14 +9,12 @@ constexpr std::size_t kMinWidth = 64;  // candidates that a walk keeps: with the
 
 }  // namespace
 
-int Index::Segment::dimensions() const { return vectors_ == nullptr || vectors_->size() == 0 ? 0 : vectors_->dimensions(); }
-
 Result<std::vector<Index::Segment::Slot>> Index::Segment::reserve(std::size_t passages, int dimensions) {
   if (used_ + passages > SparseIndex::kMaxSlot) return fail(ErrorCode::kResourceExhausted, "a collection holds at most {} passages with the same readers", SparseIndex::kMaxSlot);
   if (dimensions > 0) {
-    if (const int present = this->dimensions(); present != 0 && present != dimensions)
-      return fail(ErrorCode::kInvalidArgument, "vectors of {} numbers, those of the collection have {}", dimensions, present);
-    if (vectors_ == nullptr || vectors_->dimensions() != dimensions) {
+    if (vectors_ != nullptr && vectors_->dimensions() != dimensions)
+      return fail(ErrorCode::kInvalidArgument, "vectors of {} numbers, those of the collection have {}", dimensions, vectors_->dimensions());
+    if (vectors_ == nullptr) {
       STOA_TRY(fresh, DenseIndex::create(dimensions));
       vectors_ = std::make_unique<DenseIndex>(std::move(fresh));
     }
@@ -53,9 +51,7 @@ void Index::Segment::hide(Slot slot) {
   --visible_count_;
 }
 
-void Index::Segment::drop_vector(Slot slot) {
-  if (vectors_ != nullptr) vectors_->remove(slot);
-}
+void Index::Segment::drop_vector(Slot slot) { vectors_->remove(slot); }
 
 void Index::Segment::release(std::span<const Slot> slots) {
   free_.insert(free_.end(), slots.begin(), slots.end());
@@ -72,7 +68,8 @@ Status Index::Segment::nearest(std::span<const float> vector, std::size_t k, con
     filter = {bitmap.words(), allowed != nullptr ? bitmap.count() : visible_count_};
   }
   STOA_TRY(found, vectors_->search(vector, k, std::max(kMinWidth, 2 * k), all ? nullptr : &filter));
-  for (const DenseHit& hit : found) hits.push_back({keys_[hit.slot], hit.score});
+  for (const DenseHit& hit : found)
+    if (visible_.test(hit.slot)) hits.push_back({keys_[hit.slot], hit.score});
   return {};
 }
 

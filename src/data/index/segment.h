@@ -18,6 +18,9 @@
 
 namespace stoa::data {
 
+class SnapshotWriter;
+class SnapshotReader;
+
 class Index::Segment {
  public:
   using Slot = std::uint32_t;
@@ -32,7 +35,7 @@ class Index::Segment {
   Status put_vector(Slot slot, std::span<const float> vector);  // kInvalidArgument: not finite, or zero
   Status publish(Slot slot, ChunkKey key, const AnalysedText& text);
   void hide(Slot slot);
-  void drop_vector(Slot slot);
+  void drop_vector(Slot slot);  // of a passage for which dimensions were reserved
   void release(std::span<const Slot> slots);
 
   AttributeIndex& attributes() { return attributes_; }
@@ -40,13 +43,21 @@ class Index::Segment {
   // --- reads ---
 
   bool unused() const { return used_ == 0; }  // no slot is taken
-  int dimensions() const;                     // of the vectors; 0: there are none
+  bool has_vectors() const { return vectors_ != nullptr; }
   const SparseIndex& words() const { return words_; }
   std::span<const std::int64_t> keys() const { return keys_; }  // by slot; of hidden ones anything
   // The slots a filter lets through.
   SlotBitmap allowed(const Filter& filter) const { return attributes_.match(filter, visible_); }
   // The k nearest of the visible, or of `allowed`, appended. Nothing where the vectors have another dimension.
   Status nearest(std::span<const float> vector, std::size_t k, const SlotBitmap* allowed, std::vector<Hit>& hits) const;
+
+  // While nothing is written: what all slots hold, and a segment of it in which every slot is free. Index::load() takes back those that documents name.
+  Status save(SnapshotWriter& out) const;
+  static Result<std::unique_ptr<Segment>> load(SnapshotReader& in, int threads);
+  // kDataLoss: not what the words know, or taken twice.
+  Status take_back(std::span<const Slot> slots);
+  // What is left over is free. kDataLoss: words or vectors of a slot that is.
+  Status settle();
 
  private:
   AccessList access_;

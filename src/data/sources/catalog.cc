@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "data/sources/blob_collector.h"
+#include "data/sources/index_snapshots.h"
 #include "data/sources/rows.h"
 #include "data/sources/sentence_vectors.h"
 
@@ -83,79 +84,6 @@ Catalog::Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index&
 Status Catalog::write(const std::function<Status(infra::SqlTransaction&)>& work) {
   std::lock_guard lock(writes_);
   return sql_.transaction(work);
-}
-
-Status Catalog::open(const std::string& embedding_model) {
-  embedding_model_ = embedding_model;
-  STOA_CHECK(sql_.migrate("data/sources", source_migrations()));
-  for (const auto& table : source_tables(blobs_)) STOA_CHECK(governance::seal_old_rows(sql_, blobs_.sealer(), table));
-  STOA_TRY(rows, sql_.query("SELECT DISTINCT project FROM collections"));
-  for (const auto& row : rows) {
-    STOA_TRY(project, row.get<std::string>(0));
-    auto keys = blobs_.sealer().project(project);
-    if (!keys && keys.error().code == ErrorCode::kPermissionDenied) {
-      log(LogLevel::kWarning, "the documents of a project without a key are not searchable", {{"project", project}});
-      continue;
-    }
-    if (!keys) return fail(std::move(keys).error());
-    STOA_CHECK(load_project(*keys));
-  }
-  return {};
-}
-
-std::vector<governance::SealedTable> Catalog::sealed_tables() { return source_tables(blobs_); }
-
-Status Catalog::reload_project(const std::string& project, bool readable) {
-  std::lock_guard lock(writes_);  // no document comes or goes meanwhile
-  STOA_TRY(rows, sql_.query("SELECT id FROM collections WHERE project = ?", {project}));
-  for (const auto& row : rows) {
-    STOA_TRY(id, row.get<std::string>(0));
-    index_.remove_collection(id);
-  }
-  if (!readable) return {};
-  STOA_TRY(keys, blobs_.sealer().project(project));
-  return load_project(keys);
-}
-
-Status Catalog::load_project(const governance::ProjectKeys& keys) {
-  STOA_CHECK(sql_.for_each("SELECT id FROM collections WHERE project = ?", {keys.project()}, [&](const SqlRow& row) -> Result<bool> {
-    STOA_TRY(id, row.get<std::string>(0));
-    STOA_CHECK(index_.add_collection(id, keys.project()));
-    return true;
-  }));
-  std::map<std::string, StoredDocument> documents;
-  STOA_CHECK(sql_.for_each(select_documents("d.status = ?"), {keys.project(), std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}, [&](const SqlRow& row) -> Result<bool> {
-    STOA_TRY(stored, read_document(row, keys));
-    std::string id = stored.document.id;
-    documents.emplace(std::move(id), std::move(stored));
-    return true;
-  }));
-  IndexedDocument document;
-  std::string collection;
-  const auto put = [&]() -> Status {
-    return document.chunks.empty() ? Status{} : index_.put(collection, std::exchange(document, {}));
-  };
-  STOA_CHECK(sql_.for_each(
-      "SELECT k.document, k.key, k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
-      "WHERE c.project = ? ORDER BY k.document, k.ordinal",
-      {keys.project()}, [&](const SqlRow& row) -> Result<bool> {
-        std::string id;
-        std::int64_t key = 0;
-        Bytes sealed;
-        STOA_CHECK(row.read(id, key, sealed));
-        const auto owner = documents.find(id);
-        if (owner == documents.end()) return true;  // not completed
-        const StoredDocument& stored = owner->second;
-        if (id != document.id) {
-          STOA_CHECK(put());
-          document = {id, stored.document.access, stored.document.attributes, {}};
-          collection = stored.document.collection;
-        }
-        STOA_TRY(chunk, indexed_chunk(keys, key, sealed, stored.embedding_model));
-        document.chunks.push_back(std::move(chunk));
-        return true;
-      }));
-  return put();
 }
 
 // --- collections ---------------------------------------------------------------------------------------------------------
@@ -266,7 +194,10 @@ Status Catalog::remove_collection(const Call& call, const std::string& id) {
     STOA_TRY(removed, transaction.execute("DELETE FROM collections WHERE id = ? AND project = ?", {id, call.principal.project}));
     if (removed == 0) return fail(not_found("collection", id));
     STOA_CHECK(tell_changed(events_, transaction, documents));
-    transaction.on_commit([&] { index_.remove_collection(id); });
+    transaction.on_commit([&] {
+      index_.remove_collection(id);
+      if (snapshots_ != nullptr) snapshots_->remove(id);
+    });
     return release_blobs(events_, transaction, digests);
   });
 }
@@ -356,32 +287,6 @@ Result<Document> Catalog::set_attributes(const Call& call, const std::string& do
     return {};
   }));
   return changed;
-}
-
-void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const Document& document) {
-  const auto chunks = [&]() -> Result<std::vector<IndexedChunk>> {
-    std::vector<IndexedChunk> read;
-    STOA_CHECK(sql_.for_each("SELECT k.key, k.sealed, d.embedding_model FROM chunks k JOIN documents d ON d.id = k.document WHERE d.id = ? ORDER BY k.ordinal", {document.id},
-                             [&](const SqlRow& row) -> Result<bool> {
-                               std::int64_t key = 0;
-                               Bytes sealed;
-                               std::string model;
-                               STOA_CHECK(row.read(key, sealed, model));
-                               STOA_TRY(chunk, indexed_chunk(keys, key, sealed, model));
-                               read.push_back(std::move(chunk));
-                               return true;
-                             }));
-    return read;
-  };
-  const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, chunks);
-  if (!relabelled && relabelled.error().code != ErrorCode::kNotFound)  // one without passages is not in the index
-    log_error("a document whose readers changed is not searchable until the next start", relabelled.error());
-}
-
-Result<IndexedChunk> Catalog::indexed_chunk(const governance::ProjectKeys& keys, ChunkKey key, ByteSpan sealed, const std::string& model) const {
-  STOA_TRY(chunk, open_chunk(keys, key, sealed));
-  const bool usable = !model.empty() && model == embedding_model_ && has_direction(chunk.vector);
-  return IndexedChunk{key, chunk.prefix.empty() ? std::move(chunk.text) : chunk.prefix + "\n" + chunk.text, usable ? std::move(chunk.vector) : std::vector<float>()};
 }
 
 Status Catalog::remove_document(const Call& call, const std::string& id) {

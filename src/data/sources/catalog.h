@@ -115,6 +115,7 @@ struct Nearness {
 };
 
 struct StoredDocument;
+class IndexSnapshots;
 
 class Catalog {
  public:
@@ -125,8 +126,8 @@ class Catalog {
 
   // Brings the tables up to date and fills the index from the rows. Vectors of another model than `embedding_model` (empty:
   // none) are left out; their passages are found by text until they are ingested again. Projects whose key is revoked are left out of the
-  // index. Call once, before anything else.
-  Status open(const std::string& embedding_model);
+  // index. Collections of which `snapshots` (null: none) has one are read from there, and brought up to the rows. Call once, before anything else.
+  Status open(const std::string& embedding_model, IndexSnapshots* snapshots = nullptr);
   // The project's content became unreadable, or readable again: it leaves the index, or comes back to it.
   Status reload_project(const std::string& project, bool readable);
   std::vector<governance::SealedTable> sealed_tables();
@@ -173,8 +174,10 @@ class Catalog {
   // Waits for the write at hand: rows that were read before are in the index after. So what is told as completed is found.
   void await_index() { std::lock_guard lock(writes_); }
   Status load_project(const governance::ProjectKeys& keys);
-  // What the index gets of a chunk of a document whose vectors are of `model`.
-  Result<IndexedChunk> indexed_chunk(const governance::ProjectKeys& keys, ChunkKey key, ByteSpan sealed, const std::string& model) const;
+  Status load_collection(const governance::ProjectKeys& keys, const std::string& collection);
+  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents);
+  // What the index gets of a document whose vectors are of `model`.
+  Result<std::vector<IndexedChunk>> read_chunks(const governance::ProjectKeys& keys, const std::string& document, const std::string& model);
   // Brings the readers and attributes of an indexed document up to those it has now.
   void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
@@ -193,6 +196,7 @@ class Catalog {
   const Clock& clock_;
   const governance::Access* const access_;
   std::string embedding_model_;
+  IndexSnapshots* snapshots_ = nullptr;
   std::mutex writes_;
 };
 

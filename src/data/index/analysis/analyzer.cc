@@ -2,10 +2,18 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+#include <unicode/uvernum.h>
+
 #include "data/index/analysis/stems.h"
 #include "data/index/analysis/words.h"
 
 namespace stoa::data {
+namespace {
+
+constexpr int kWordsVersion = 1;  // of this folder's own rules and tables
+
+}  // namespace
 
 void AnalysedText::add(std::string_view term, std::uint32_t position, std::uint32_t begin, std::uint32_t end) {
   tokens.push_back({static_cast<std::uint32_t>(bytes.size()), static_cast<std::uint32_t>(term.size()), position, begin, end, false});
@@ -80,5 +88,7 @@ std::string Analyzer::prefix(std::string_view text) {
   });
   return first;
 }
+
+std::string words_version(std::string_view language) { return fmt::format("{} {} icu {}", language, kWordsVersion, U_ICU_VERSION); }
 
 }  // namespace stoa::data

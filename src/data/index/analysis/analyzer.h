@@ -64,4 +64,7 @@ class Analyzer {
   std::unique_ptr<State> state_;
 };
 
+// What decides how texts of a language become words, besides the language: words of another version may not be found.
+std::string words_version(std::string_view language);
+
 }  // namespace stoa::data

@@ -1,0 +1,295 @@
+// Snapshots of collections: docs/formats/index.md.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "data/index/analysis/analyzer.h"
+#include "data/index/collection.h"
+#include "data/index/segment.h"
+
+namespace stoa::data {
+namespace {
+
+constexpr std::string_view kMagic = "stoaindx";
+constexpr std::uint32_t kVersion = 1;
+constexpr std::size_t kPiece = 1u << 20;  // bytes that are taken from memory before it is seen that they come
+constexpr std::size_t kMaxText = 1u << 16;
+
+Error broken(std::string_view what) { return error(ErrorCode::kDataLoss, "the snapshot of a collection is broken: {}", what); }
+
+}  // namespace
+
+class SnapshotWriter {
+ public:
+  explicit SnapshotWriter(const SnapshotSink& sink) : sink_(sink) {}
+  Status bytes(ByteSpan bytes) { return bytes.empty() ? Status{} : sink_(bytes); }
+  Status number(std::uint64_t value) { return bytes(std::as_bytes(std::span(&value, 1))); }
+  Status text(std::string_view text) {
+    STOA_CHECK(number(text.size()));
+    return bytes(as_bytes(text));
+  }
+  template <class T>
+  Status list(std::span<const T> values) {
+    STOA_CHECK(number(values.size()));
+    return bytes(std::as_bytes(values));
+  }
+
+ private:
+  const SnapshotSink& sink_;
+};
+
+class SnapshotReader {
+ public:
+  explicit SnapshotReader(SnapshotSource& source) : source_(source) {}
+
+  Status bytes(std::span<std::byte> bytes) { return source_.read(bytes); }
+  Result<std::uint64_t> number() {
+    std::uint64_t value = 0;
+    STOA_CHECK(bytes(std::as_writable_bytes(std::span(&value, 1))));
+    return value;
+  }
+  Result<std::uint64_t> number_up_to(std::uint64_t limit) {
+    STOA_TRY(value, number());
+    if (value > limit) return fail(broken("a number is out of its range"));
+    return value;
+  }
+  Result<std::string> text(std::size_t limit = kMaxText) {
+    STOA_TRY(size, number_up_to(limit));
+    std::string text(size, '\0');
+    STOA_CHECK(bytes(std::as_writable_bytes(std::span(text))));
+    return text;
+  }
+  // Memory is taken as what fills it comes.
+  template <class T>
+  Result<std::vector<T>> list(std::uint64_t limit) {
+    STOA_TRY(count, number_up_to(std::min(limit, source_.left() / sizeof(T))));
+    std::vector<T> values;
+    values.reserve(count);
+    return fill(std::move(values), count);
+  }
+  // A part whose size was not known when it began.
+  Result<Bytes> part() {
+    STOA_TRY(expected, number());
+    Bytes part;
+    part.reserve(std::min(expected, source_.left()));
+    while (true) {
+      STOA_TRY(size, number_up_to(source_.left()));
+      if (size == 0) return part;
+      STOA_TRY(longer, fill(std::move(part), size));
+      part = std::move(longer);
+    }
+  }
+
+ private:
+  template <class T>
+  Result<std::vector<T>> fill(std::vector<T> values, std::size_t count) {
+    while (count > 0) {
+      const std::size_t step = std::min(count, std::max<std::size_t>(1, kPiece / sizeof(T))), before = values.size();
+      values.resize(before + step);
+      STOA_CHECK(bytes(std::as_writable_bytes(std::span(values).subspan(before))));
+      count -= step;
+    }
+    return values;
+  }
+  SnapshotSource& source_;
+};
+
+namespace {
+
+// Pieces with their sizes before them, and a size of zero at the end; `expected` bytes in all, or about so many.
+template <class Write>
+Status write_part(SnapshotWriter& out, std::size_t expected, Write write) {
+  STOA_CHECK(out.number(expected));
+  const SnapshotSink piece = [&](ByteSpan bytes) -> Status { return bytes.empty() ? Status{} : out.list(bytes); };
+  STOA_CHECK(write(piece));
+  return out.number(0);
+}
+
+Status write_attributes(SnapshotWriter& out, const Attributes& attributes) {
+  STOA_CHECK(out.number(attributes.size()));
+  for (const auto& [key, value] : attributes) {
+    STOA_CHECK(out.text(key));
+    STOA_CHECK(out.number(value.index()));
+    if (const auto* text = std::get_if<std::string>(&value)) STOA_CHECK(out.text(*text));
+    if (const auto* number = std::get_if<double>(&value)) STOA_CHECK(out.bytes(std::as_bytes(std::span(number, 1))));
+    if (const auto* truth = std::get_if<bool>(&value)) STOA_CHECK(out.number(*truth ? 1 : 0));
+  }
+  return {};
+}
+
+Result<Attributes> read_attributes(SnapshotReader& in) {
+  Attributes attributes;
+  STOA_TRY(count, in.number_up_to(64));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    STOA_TRY(key, in.text());
+    STOA_TRY(kind, in.number_up_to(2));
+    Attribute value;
+    if (kind == 0) {
+      STOA_TRY(text, in.text());
+      value = std::move(text);
+    } else if (kind == 1) {
+      double number = 0;
+      STOA_CHECK(in.bytes(std::as_writable_bytes(std::span(&number, 1))));
+      value = number;
+    } else {
+      STOA_TRY(truth, in.number_up_to(1));
+      value = truth == 1;
+    }
+    attributes.insert_or_assign(std::move(key), std::move(value));
+  }
+  STOA_CHECK(check_attributes(attributes));
+  return attributes;
+}
+
+}  // namespace
+
+Status Index::Segment::save(SnapshotWriter& out) const {
+  STOA_CHECK(out.text(access_.key()));
+  STOA_CHECK(out.list(std::span<const std::int64_t>(keys_)));
+  const std::string words = words_.save();
+  STOA_CHECK(write_part(out, words.size(), [&](const SnapshotSink& sink) { return sink(as_bytes(words)); }));
+  STOA_CHECK(out.number(vectors_ == nullptr ? 0 : 1));
+  return vectors_ == nullptr ? Status{} : write_part(out, vectors_->memory_bytes(), [&](const SnapshotSink& sink) { return vectors_->save(sink); });
+}
+
+Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in, int threads) {
+  STOA_TRY(key, in.text());
+  auto access = AccessList::parse(key);
+  if (!access) return fail(broken("an access list is none"));
+  auto segment = std::make_unique<Segment>(std::move(*access));
+  STOA_TRY(keys, in.list<std::int64_t>(SparseIndex::kMaxSlot));
+  segment->keys_ = std::move(keys);
+  {
+    STOA_TRY(part, in.part());
+    STOA_TRY(words, SparseIndex::load(as_text(part)));
+    segment->words_ = std::move(words);
+  }
+  STOA_TRY(has_vectors, in.number_up_to(1));
+  if (has_vectors == 1) {
+    STOA_TRY(part, in.part());
+    STOA_TRY(vectors, DenseIndex::load(part, threads));
+    segment->vectors_ = std::make_unique<DenseIndex>(std::move(vectors));
+  }
+  return segment;
+}
+
+Status Index::Segment::take_back(std::span<const Slot> slots) {
+  for (const Slot slot : slots) {
+    if (slot >= keys_.size() || visible_.test(slot) || !words_.contains(slot)) return fail(broken("a slot is not what it should be"));
+    visible_.set(slot);
+  }
+  used_ += slots.size();
+  visible_count_ += slots.size();
+  return {};
+}
+
+Status Index::Segment::settle() {
+  if (words_.passages() != visible_count_ || (vectors_ != nullptr && vectors_->size() > visible_count_)) return fail(broken("a segment has more than its documents"));
+  for (auto slot = static_cast<Slot>(keys_.size()); slot-- > 0;)
+    if (!visible_.test(slot)) free_.push_back(slot);
+  return {};
+}
+
+Status Index::save(const std::string& collection, const SnapshotSink& sink) const {
+  const auto source = find(collection);
+  if (source == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
+  const auto writing = source->writers.alone();
+  SnapshotWriter out(sink);
+  STOA_CHECK(out.bytes(as_bytes(kMagic)));
+  STOA_CHECK(out.number(kVersion));
+  STOA_CHECK(out.text(words_version(source->language)));
+  STOA_CHECK(out.number(source->segments.size()));
+  std::map<const Segment*, std::uint64_t> numbers;
+  for (const auto& [key, segment] : source->segments) {
+    numbers.emplace(segment.get(), numbers.size());
+    STOA_CHECK(segment->save(out));
+  }
+  STOA_CHECK(out.number(source->documents.size()));
+  for (const auto& [id, entry] : source->documents) {
+    STOA_CHECK(out.text(id));
+    STOA_CHECK(out.number(numbers.at(entry.segment)));
+    STOA_CHECK(out.number(entry.has_vectors ? 1 : 0));
+    STOA_CHECK(out.list(std::span<const Segment::Slot>(entry.slots)));
+    STOA_CHECK(write_attributes(out, entry.attributes));
+  }
+  source->changes = 0;
+  return {};
+}
+
+Status Index::load(const std::string& collection, SnapshotSource& source, int threads) {
+  const auto old = find(collection);
+  if (old == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
+  SnapshotReader in(source);
+  std::array<char, kMagic.size()> magic{};
+  STOA_CHECK(in.bytes(std::as_writable_bytes(std::span(magic))));
+  if (std::string_view(magic.data(), magic.size()) != kMagic) return fail(broken("it does not begin as one"));
+  STOA_TRY(version, in.number());
+  STOA_TRY(words, in.text());
+  if (version != kVersion || words != words_version(old->language))
+    return fail(ErrorCode::kUnsupported, "the snapshot of a collection is of version {} with words of '{}'; this program has {} and '{}'", version, words, kVersion, words_version(old->language));
+  auto fresh = std::make_shared<Collection>(old->project, old->language);
+  STOA_TRY(segments, in.number_up_to(source.left()));
+  std::vector<Segment*> by_number;
+  for (std::uint64_t i = 0; i < segments; ++i) {
+    STOA_TRY(segment, Segment::load(in, threads));
+    by_number.push_back(segment.get());
+    if (!fresh->adopt(std::move(segment))) return fail(broken("two segments have the same readers"));
+  }
+  STOA_TRY(documents, in.number_up_to(source.left()));
+  for (std::uint64_t i = 0; i < documents; ++i) {
+    STOA_TRY(id, in.text());
+    STOA_TRY(number, in.number());
+    if (number >= by_number.size()) return fail(broken("a document is in no segment"));
+    Collection::Entry entry{.segment = by_number[number]};
+    STOA_TRY(has_vectors, in.number_up_to(1));
+    entry.has_vectors = has_vectors == 1 && entry.segment->has_vectors();
+    STOA_TRY(slots, in.list<Segment::Slot>(SparseIndex::kMaxSlot));
+    if (slots.empty()) return fail(broken("a document has no passages"));
+    STOA_CHECK(entry.segment->take_back(slots));
+    entry.slots = std::move(slots);
+    STOA_TRY(attributes, read_attributes(in));
+    entry.attributes = std::move(attributes);
+    entry.segment->attributes().add(entry.slots, entry.attributes);
+    if (!fresh->documents.try_emplace(std::move(id), std::move(entry)).second) return fail(broken("a document is there twice"));
+  }
+  for (Segment* segment : by_number) {
+    STOA_CHECK(segment->settle());
+    if (segment->unused()) return fail(broken("a segment has no documents"));
+  }
+  std::lock_guard lock(mutex_);
+  const auto place = collections_.find(collection);
+  if (place == collections_.end() || place->second != old) return fail(ErrorCode::kNotFound, "the collection '{}' went while its snapshot was read", collection);
+  place->second = std::move(fresh);
+  return {};
+}
+
+std::vector<Index::CollectionState> Index::collections() const {
+  std::vector<std::pair<std::string, std::shared_ptr<Collection>>> all;
+  {
+    std::shared_lock lock(mutex_);
+    all.assign(collections_.begin(), collections_.end());
+  }
+  std::vector<CollectionState> states;
+  for (const auto& [id, collection] : all) {
+    const auto lock = collection->lock_reader();
+    std::size_t passages = 0;
+    for (const auto& [key, segment] : collection->segments) passages += segment->words().passages();
+    states.push_back({id, collection->project, passages, collection->changes});
+  }
+  return states;
+}
+
+std::map<std::string, Index::DocumentState> Index::documents(const std::string& collection) const {
+  std::map<std::string, DocumentState> states;
+  const auto source = find(collection);
+  if (source == nullptr) return states;
+  const auto lock = source->lock_reader();
+  for (const auto& [id, entry] : source->documents) {
+    DocumentState state{entry.segment->keys()[entry.slots.front()], entry.slots.size(), entry.segment->access(), entry.attributes};
+    states.emplace(id, std::move(state));
+  }
+  return states;
+}
+
+}  // namespace stoa::data

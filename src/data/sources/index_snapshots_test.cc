@@ -1,0 +1,193 @@
+#include "data/sources/index_snapshots.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "base/id.h"
+#include "data/sources/ingest.h"
+#include "governance/protection/memory_protection.h"
+#include "infra/crypto/hash.h"
+#include "infra/sql/sqlite/sqlite.h"
+
+namespace stoa::data {
+namespace {
+
+// Two numbers, of the letters a and b.
+class AbEmbedder : public Embedder {
+ public:
+  Result<Embeddings> embed(const Call&, std::span<const std::string> texts) override {
+    Embeddings out{.dimensions = 2};
+    for (const auto& text : texts) {
+      out.values.push_back(1 + static_cast<float>(std::ranges::count(text, 'a')));
+      out.values.push_back(1 + static_cast<float>(std::ranges::count(text, 'b')));
+      out.tokens.push_back(1);
+    }
+    return out;
+  }
+  Result<int> count_tokens(const std::string& text) const override { return approximate_tokens(text); }
+  int dimensions() const override { return 2; }
+  int max_tokens() const override { return 256; }
+  std::string model() const override { return "ab"; }
+};
+
+Call as(const std::string& user) {
+  Call call;
+  call.principal = {"user_" + user, "tenant_1", "proj_a", user, {}, "developer"};
+  return call;
+}
+
+struct World {
+  World() {
+    std::filesystem::create_directories(folder);
+    start();
+    collection = catalog->create_collection(as("ann"), {"docs", {}, {}})->id;
+  }
+  ~World() { std::filesystem::remove_all(folder); }
+
+  // The rows stay, everything in memory is new. How many passages came from the rows.
+  std::size_t start(const std::string& model = "ab", IndexSnapshotOptions options = {.min_passages = 1}) {
+    stop();
+    index = std::make_unique<Index>();
+    snapshots = *IndexSnapshots::open(folder / "index", *index, *protection.sealer, options);
+    catalog = std::make_unique<Catalog>(*sql, protection.blobs, *index);
+    EXPECT_TRUE(catalog->open(model, snapshots.get()));
+    std::size_t from_rows = 0;
+    for (const auto& state : index->collections()) from_rows += state.changes;
+    return from_rows;
+  }
+  void stop(bool killed = false) {
+    if (killed && std::filesystem::exists(file())) std::filesystem::copy_file(file(), folder / "kept", std::filesystem::copy_options::overwrite_existing);
+    catalog.reset();
+    snapshots.reset();
+    index.reset();
+    if (killed && std::filesystem::exists(folder / "kept")) std::filesystem::copy_file(folder / "kept", file(), std::filesystem::copy_options::overwrite_existing);
+  }
+  std::filesystem::path file() const { return folder / "index" / (collection + ".snapshot"); }
+
+  void bring(const std::map<std::string, std::string>& files, const std::string& access = "public", const Attributes& attributes = {}) {
+    AbEmbedder embedder;
+    Ingest ingest(*catalog, &embedder);
+    IngestSpec spec{collection, "folder", {}, *AccessList::parse(access), attributes, false};
+    for (const auto& [path, text] : files) spec.files.push_back({path, "sha256:" + infra::sha256_hex(text), static_cast<std::int64_t>(text.size()), ""});
+    const auto job = ingest.create_job(as("ann"), spec);
+    for (const auto& [path, text] : files) (void)ingest.put_blob(as("ann"), job->id, "sha256:" + infra::sha256_hex(text), as_bytes(text));
+    ASSERT_TRUE(ingest.start(as("ann"), job->id));
+    ASSERT_TRUE(ingest.start_worker());
+    ASSERT_EQ(ingest.wait(as("ann"), job->id, Deadline::after(std::chrono::seconds(20)))->failed, 0);
+    ingest.stop_worker();
+  }
+  // What everybody who may read something finds, by words and by vectors, as one text.
+  std::string found() {
+    std::string all;
+    const std::vector<std::string> ids{collection};
+    const Filter recent{FilterOp::kGt, "year", {2000.0}, {}};
+    for (const char* user : {"ann", "bob"}) {
+      const Call call = as(user);
+      for (const Filter* filter : {static_cast<const Filter*>(nullptr), &recent}) {
+        const auto text = index->search_text({call.principal, ids, filter, 50}, "word");
+        const auto vector = index->search_vector({call.principal, ids, filter, 50}, std::vector<float>{1, 0.2F});
+        for (const auto* hits : {&text, &vector})
+          for (const Hit& hit : **hits) all += fmt::format("{}:{:.4f} ", hit.key, hit.score);
+        all += "\n";
+      }
+    }
+    return all;
+  }
+
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / new_id("snapshots_test");
+  std::unique_ptr<infra::SqlDatabase> sql = std::move(*infra::open_memory());
+  governance::MemoryProtection protection{*sql};
+  std::unique_ptr<Index> index;
+  std::unique_ptr<IndexSnapshots> snapshots;
+  std::unique_ptr<Catalog> catalog;
+  std::string collection;
+};
+
+TEST(IndexSnapshots, AStartReadsThemAndTheRowsHaveTheLastWord) {
+  World world;
+  world.bring({{"1.txt", "word a a"}, {"2.txt", "word b"}, {"3.txt", "word a b b"}}, "public", {{"year", 2020.0}});
+  world.bring({{"4.txt", "word bob"}}, "user:bob");
+  const std::string before = world.found();
+  EXPECT_EQ(world.start(), 0u) << "all of it from the snapshot";
+  EXPECT_EQ(world.found(), before);
+
+  // Killed after changes: the snapshot is of before.
+  world.bring({{"1.txt", "word a a a a"}, {"5.txt", "word five"}});
+  world.bring({{"2.txt", "word b"}}, "user:bob");
+  const auto third = world.catalog->documents(as("ann"), world.collection, {.limit = 100});
+  for (const Document& document : third->items) {
+    if (document.path == "3.txt") {
+      ASSERT_TRUE(world.catalog->remove_document(as("ann"), document.id));
+    } else if (document.path == "5.txt") {
+      ASSERT_TRUE(world.catalog->set_attributes(as("ann"), document.id, {{"year", 2021.0}}));
+    }
+  }
+  const std::string after = world.found();
+  EXPECT_NE(after, before);
+  world.stop(true);
+  EXPECT_GT(world.start(), 0u);
+  EXPECT_EQ(world.found(), after);
+}
+
+TEST(IndexSnapshots, WhatDoesNotFitCostsTimeOnly) {
+  World world;
+  world.bring({{"1.txt", "word a a"}, {"2.txt", "word b"}});
+  const std::string found = world.found();
+  world.stop();
+  const auto change = [&](auto&& action) {
+    std::fstream file(world.file(), std::ios::in | std::ios::out | std::ios::binary);
+    action(file);
+  };
+  const auto size = std::filesystem::file_size(world.file());
+  const std::vector<std::function<void()>> damages{
+      [&] { change([&](std::fstream& file) { file.seekp(static_cast<std::streamoff>(size) - 3), file.put('x'); }); },
+      [&] { change([&](std::fstream& file) { file.seekp(10), file.put('x'); }); },
+      [&] { std::filesystem::resize_file(world.file(), size - 1); },
+      [&] { std::filesystem::resize_file(world.file(), 20); },
+      [&] { std::filesystem::resize_file(world.file(), 0); },
+      [&] { std::filesystem::resize_file(world.file(), size + 100); },
+      [&] { std::filesystem::remove(world.file()); },
+  };
+  for (const auto& damage : damages) {
+    damage();
+    EXPECT_GT(world.start(), 0u);
+    EXPECT_EQ(world.found(), found);
+    world.stop();
+    EXPECT_GE(std::filesystem::file_size(world.file()), size);
+  }
+  EXPECT_GT(world.start("another model"), 0u) << "vectors of another model";
+  world.start();
+  EXPECT_EQ(world.found(), found);
+}
+
+TEST(IndexSnapshots, TheirFilesGoWithWhatTheyHold) {
+  World world;
+  world.bring({{"1.txt", "word planted-secret"}});
+  const std::string found = world.found();
+  world.start();
+  ASSERT_TRUE(std::filesystem::exists(world.file()));
+  std::ifstream file(world.file(), std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_FALSE(bytes.contains("planted")) << "sealed";
+  std::ofstream(world.folder / "index" / "vs_gone.snapshot") << "x";
+  std::ofstream(world.folder / "index" / "vs_half.unfinished") << "x";
+  world.start();
+  EXPECT_FALSE(std::filesystem::exists(world.folder / "index" / "vs_gone.snapshot"));
+  EXPECT_FALSE(std::filesystem::exists(world.folder / "index" / "vs_half.unfinished"));
+  EXPECT_EQ(world.found(), found);
+  ASSERT_TRUE(world.catalog->remove_collection(as("ann"), world.collection));
+  EXPECT_FALSE(std::filesystem::exists(world.file()));
+}
+
+TEST(IndexSnapshots, AreWrittenWhileTheServerRuns) {
+  World world;
+  world.start("ab", {.min_passages = 1, .changed = 0.1, .every = std::chrono::milliseconds(5)});
+  world.bring({{"1.txt", "word a a"}});
+  for (int i = 0; i < 2000 && !std::filesystem::exists(world.file()); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_TRUE(std::filesystem::exists(world.file()));
+}
+
+}  // namespace
+}  // namespace stoa::data
