@@ -67,6 +67,14 @@ void Index::remove_collection(const std::string& collection) {
   collections_.erase(collection);
 }
 
+void Index::turn_over(const std::string& collection, const std::string& made_beside) {
+  std::lock_guard lock(mutex_);
+  const auto old = collections_.find(collection), made = collections_.find(made_beside);
+  if (old == collections_.end() || made == collections_.end()) return;
+  old->second = std::move(made->second);
+  collections_.erase(made);
+}
+
 std::shared_ptr<Index::Collection> Index::find(const std::string& collection) const {
   std::shared_lock lock(mutex_);
   const auto found = collections_.find(collection);

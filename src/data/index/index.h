@@ -68,6 +68,8 @@ class Index {
   // `language` as analysis/languages.h names it: how the texts of the collection become words. kInvalidArgument: there is none of that name. Nothing when it is there.
   Status add_collection(const std::string& collection, const std::string& project, std::string_view language = "english");
   void remove_collection(const std::string& collection);
+  // From now on `collection` is what was made beside it under another name, which is gone. Nothing where either is not there.
+  void turn_over(const std::string& collection, const std::string& made_beside);
 
   // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
   // that is zero or not finite, or of another dimension than those of passages with the same readers.

@@ -94,7 +94,7 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
   const std::string id = new_id("vs");
   const Micros now = clock_.now();
   STOA_TRY(keys, this->keys(call));
-  STOA_TRY(sealed, seal_collection(keys, id, spec.name, spec.metadata));
+  STOA_TRY(sealed, seal_collection(keys, id, spec.name, spec.metadata, {}));
   STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("INSERT INTO collections (id, project, name, metadata, name_tag, sealed, expires_after_days, created, last_active) "
                                    "VALUES (?, ?, '', '', ?, ?, ?, ?, ?)",
@@ -180,7 +180,7 @@ Result<Collection> Catalog::change_collection(const Call& call, const std::strin
   const auto days = change.expires_after_days.value_or(old.expires_after_days);
   STOA_CHECK(check_spec(name, metadata, days));
   STOA_TRY(keys, this->keys(call));
-  STOA_TRY(sealed, seal_collection(keys, id, name, metadata));
+  STOA_TRY(sealed, seal_collection(keys, id, name, metadata, old.settings));
   STOA_CHECK(sql_.execute("UPDATE collections SET name_tag = ?, sealed = ?, expires_after_days = ?, last_active = ? WHERE id = ? AND project = ?",
                           {collection_tag(keys, name), sealed, days ? infra::SqlValue(std::int64_t{*days}) : infra::SqlValue(nullptr), clock_.now(), id, call.principal.project}));
   return collection(call, id);
@@ -323,7 +323,7 @@ Result<std::vector<std::string>> Catalog::document_text(const Call& call, const 
   if (!may_read(call.principal, found.access)) return fail(not_found("document", id));
   STOA_TRY(keys, this->keys(call));
   std::vector<std::string> texts;
-  STOA_CHECK(sql_.for_each("SELECT key, sealed FROM chunks WHERE document = ? ORDER BY ordinal", {id}, [&](const SqlRow& row) -> Result<bool> {
+  STOA_CHECK(sql_.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND staged = '' ORDER BY ordinal", {id}, [&](const SqlRow& row) -> Result<bool> {
     std::int64_t key = 0;
     Bytes sealed;
     STOA_CHECK(row.read(key, sealed));
@@ -402,7 +402,7 @@ Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call,
 Result<bool> Catalog::fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage) {
   // The chunk and those of its section around it, in reading order.
   STOA_TRY(rows, sql_.query("SELECT s.key, s.id, s.page, s.sealed FROM chunks k JOIN chunks s ON s.document = k.document AND s.parent = k.parent "
-                            "AND s.ordinal BETWEEN k.ordinal - ? AND k.ordinal + ? WHERE k.key = ? ORDER BY s.ordinal",
+                            "AND s.staged = k.staged AND s.ordinal BETWEEN k.ordinal - ? AND k.ordinal + ? WHERE k.key = ? ORDER BY s.ordinal",
                             {std::int64_t{kContextReach}, std::int64_t{kContextReach}, hit.key}));
   bool found = false;
   for (const auto& row : rows) {

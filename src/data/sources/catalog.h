@@ -32,6 +32,13 @@
 
 namespace stoa::data {
 
+// What makes passages and words of the documents of a collection. Changed by Ingest::reindex.
+struct CollectionSettings {
+  std::string language = "english";  // data/index/analysis/languages.h
+  int chunk_tokens = 0;              // at most, of a passage; 0: what the server says
+  bool operator==(const CollectionSettings&) const = default;
+};
+
 struct CollectionSpec {
   std::string name;                              // up to 256 bytes; may be empty; need not be unique
   std::map<std::string, std::string> metadata;   // at most 16, keys up to 64 bytes, values up to 512
@@ -49,6 +56,7 @@ struct Collection {
   std::string project;
   std::string name;
   std::map<std::string, std::string> metadata;
+  CollectionSettings settings;
   std::optional<int> expires_after_days;
   Micros created = 0;
   Micros last_active = 0;
@@ -175,9 +183,13 @@ class Catalog {
   void await_index() { std::lock_guard lock(writes_); }
   Status load_project(const governance::ProjectKeys& keys);
   Status load_collection(const governance::ProjectKeys& keys, const std::string& collection);
-  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents);
-  // What the index gets of a document whose vectors are of `model`.
-  Result<std::vector<IndexedChunk>> read_chunks(const governance::ProjectKeys& keys, const std::string& document, const std::string& model);
+  // Of a job: what it staged, into the collection of the index that is called so.
+  struct Staging {
+    std::string job, indexed_as;
+  };
+  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging = {});
+  // What the index gets of a document whose vectors are of `model`; with the id of a job, of the passages that wait there.
+  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, const std::string& model, const std::string& staged = {});
   // Brings the readers and attributes of an indexed document up to those it has now.
   void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }

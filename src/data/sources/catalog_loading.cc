@@ -62,11 +62,11 @@ Status Catalog::reload_project(const std::string& project, bool readable) {
 }
 
 Status Catalog::load_project(const governance::ProjectKeys& keys) {
-  STOA_TRY(rows, sql_.query("SELECT id FROM collections WHERE project = ?", {keys.project()}));
+  STOA_TRY(rows, sql_.query(fmt::format("SELECT {} FROM collections WHERE project = ?", kCollectionColumns), {keys.project()}));
   for (const SqlRow& row : rows) {
-    STOA_TRY(id, row.get<std::string>(0));
-    STOA_CHECK(index_.add_collection(id, keys.project()));
-    STOA_CHECK(load_collection(keys, id));
+    STOA_TRY(collection, read_collection(row, keys, clock_.now()));
+    STOA_CHECK(index_.add_collection(collection.id, keys.project(), collection.settings.language));
+    STOA_CHECK(load_collection(keys, collection.id));
   }
   return {};
 }
@@ -77,7 +77,7 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::
   auto indexed = index_.documents(collection);
   std::vector<StoredDocument> missing, changed;
   STOA_CHECK(sql_.for_each(
-      fmt::format("SELECT {}, (SELECT MIN(k.key) FROM chunks k WHERE k.document = d.id) FROM documents d WHERE d.collection = ? AND d.status = ?", kDocumentColumns),
+      fmt::format("SELECT {}, (SELECT MIN(k.key) FROM chunks k WHERE k.document = d.id AND k.staged = '') FROM documents d WHERE d.collection = ? AND d.status = ?", kDocumentColumns),
       {collection, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}, [&](const SqlRow& row) -> Result<bool> {
         STOA_TRY(stored, read_document(row, keys));
         STOA_TRY(first, row.get<std::optional<std::int64_t>>(row.size() - 1));
@@ -96,15 +96,15 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::
 }
 
 // By all cores: words and graphs are made anew.
-Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents) {
+Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging) {
   std::atomic<std::size_t> next = 0;
   std::mutex failing;
   Status status;
   const auto work = [&] {
     for (std::size_t i; (i = next.fetch_add(1)) < documents.size();) {
       const Document& document = documents[i].document;
-      auto chunks = read_chunks(keys, document.id, documents[i].embedding_model);
-      const Status put = chunks ? index_.put(document.collection, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
+      auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model, staging.job);
+      const Status put = chunks ? index_.put(staging.indexed_as.empty() ? document.collection : staging.indexed_as, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
       if (put) continue;
       std::lock_guard lock(failing);
       status = put;
@@ -118,9 +118,9 @@ Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::v
   return status;
 }
 
-Result<std::vector<IndexedChunk>> Catalog::read_chunks(const governance::ProjectKeys& keys, const std::string& document, const std::string& model) {
+Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, const std::string& model, const std::string& staged) {
   std::vector<IndexedChunk> chunks;
-  STOA_CHECK(sql_.for_each("SELECT key, sealed FROM chunks WHERE document = ? ORDER BY ordinal", {document}, [&](const SqlRow& row) -> Result<bool> {
+  STOA_CHECK(session.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND staged = ? ORDER BY ordinal", {document, staged}, [&](const SqlRow& row) -> Result<bool> {
     std::int64_t key = 0;
     Bytes sealed;
     STOA_CHECK(row.read(key, sealed));
@@ -137,7 +137,7 @@ void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const Documen
     STOA_TRY(row, sql_.query_one("SELECT embedding_model FROM documents WHERE id = ?", {document.id}));
     if (!row) return fail(ErrorCode::kNotFound, "no document '{}'", document.id);
     STOA_TRY(model, row->get<std::string>(0));
-    return read_chunks(keys, document.id, model);
+    return read_chunks(sql_, keys, document.id, model);
   };
   const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, chunks);
   if (!relabelled && relabelled.error().code != ErrorCode::kNotFound)  // one without passages is not in the index

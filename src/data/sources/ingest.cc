@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/utf8.h"
 #include "data/sources/blob_collector.h"
+#include "data/sources/ingest_jobs.h"
 #include "data/sources/ingest_worker.h"
 #include "data/sources/rows.h"
 #include "infra/crypto/encoding.h"
@@ -15,7 +16,6 @@ namespace stoa::data {
 namespace {
 
 constexpr std::size_t kMaxPath = 1024, kMaxErrors = 100;
-constexpr Micros kKeepFinished = Micros{7} * 86'400'000'000;
 
 std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 
@@ -55,48 +55,6 @@ Status check_spec(const IngestSpec& spec, const IngestLimits& limits) {
     STOA_CHECK(check_file(file.digest, file.bytes, file.path, limits));
     if (!paths.insert(file.path).second) return fail(ErrorCode::kInvalidArgument, "the path '{}' is named twice", file.path);
   }
-  return {};
-}
-
-struct NewJob {
-  std::string id, collection, source;
-  AccessList access;
-  Attributes attributes;
-  bool prune = false, attach = false;
-  int chunk_tokens = 0;
-  JobStatus status = JobStatus::kWaiting;
-  std::size_t total = 0;
-};
-
-Status insert_job(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, infra::EventBus* events, const Principal& principal, const NewJob& job, Micros now, std::size_t max_jobs) {
-  // Files that were sent for a job that never started are named by nothing else.
-  const infra::SqlParams old{principal.project, now - kKeepFinished, number(JobStatus::kRunning)};
-  STOA_TRY(digests, distinct_digests(transaction, "SELECT f.digest FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job WHERE j.project = ? AND j.created < ? AND j.status <> ?", old));
-  STOA_CHECK(transaction.execute("DELETE FROM ingest_jobs WHERE project = ? AND created < ? AND status <> ?", old));
-  STOA_CHECK(release_blobs(events, transaction, digests));
-  STOA_TRY(open, transaction.query_one("SELECT COUNT(*) FROM ingest_jobs WHERE project = ? AND status IN (?, ?)",
-                                       {principal.project, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
-  STOA_TRY(unfinished, open->get<std::int64_t>(0));
-  if (static_cast<std::size_t>(unfinished) >= max_jobs) {
-    return fail(error(ErrorCode::kResourceExhausted, "{} ingest jobs of this project are not finished", unfinished).with_hint("wait for them, or cancel some"));
-  }
-  STOA_TRY(sealed, seal_job(keys, job.id, job.source, job.attributes));
-  STOA_CHECK(transaction.execute(
-      "INSERT INTO ingest_jobs (id, project, collection, owner, principal, source, access, attributes, sealed, prune, attach, chunk_tokens, status, created, total, "
-      "done, failed, unchanged, removed, bytes, chunks, tokens, compute_micros) VALUES (?, ?, ?, ?, ?, '', ?, '', ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0)",
-      {job.id, principal.project, job.collection, principal.id, principal_to_json(principal), job.access.key(), sealed,
-       std::int64_t{job.prune}, std::int64_t{job.attach}, std::int64_t{job.chunk_tokens}, number(job.status), now, static_cast<std::int64_t>(job.total)}));
-  return {};
-}
-
-Status insert_file(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const NewJob& job, std::size_t ordinal, const IngestFile& file,
-                   const std::string& document, bool present) {
-  const auto number = static_cast<std::int64_t>(ordinal);
-  STOA_TRY(sealed, seal_file(keys, job.id, number, {file.path, file.digest, {}}));
-  STOA_CHECK(transaction.execute("INSERT INTO ingest_files (job, ordinal, path, path_tag, digest, bytes, content_type, document, present, status, error, sealed) "
-                                 "VALUES (?, ?, '', ?, ?, ?, ?, ?, ?, ?, '', ?)",
-                                 {job.id, number, path_tag(keys, job.source, file.path), governance::SealedBlobs::address_of(keys, file.digest), file.bytes,
-                                  file.content_type, document, std::int64_t{present}, std::int64_t{static_cast<int>(FileStatus::kPending)}, sealed}));
   return {};
 }
 
@@ -145,7 +103,8 @@ Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) 
     if (!here) created.missing.push_back(file.digest);
   }
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
-    const NewJob job{created.id, spec.collection, spec.source, spec.access, spec.attributes, spec.prune, false, 0, JobStatus::kWaiting, spec.files.size()};
+    const NewJob job{.id = created.id, .collection = spec.collection, .source = spec.source, .access = spec.access, .attributes = spec.attributes, .prune = spec.prune,
+                     .status = JobStatus::kWaiting, .total = spec.files.size()};
     for (auto& [digest, here] : present) {  // looked at again: a blob may have been collected since
       if (!here) continue;
       STOA_TRY(still, catalog_.blobs_.exists(keys, digest));
@@ -153,7 +112,7 @@ Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) 
       if (!still) created.missing.push_back(digest);
     }
     STOA_CHECK(insert_job(transaction, keys, catalog_.events_, call.principal, job, catalog_.clock_.now(), limits_.max_jobs));
-    for (std::size_t i = 0; i < spec.files.size(); ++i) STOA_CHECK(insert_file(transaction, keys, job, i, spec.files[i], "", present[spec.files[i].digest]));
+    for (std::size_t i = 0; i < spec.files.size(); ++i) STOA_CHECK(insert_file(transaction, keys, job.id, job.source, static_cast<std::int64_t>(i), spec.files[i], "", present[spec.files[i].digest]));
     return {};
   }));
   return created;
@@ -205,13 +164,18 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
   result.status = static_cast<JobStatus>(status);
   catalog_.await_index();
   if (result.failed == 0) return result;
-  STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT ordinal, sealed FROM ingest_files WHERE job = ? AND status = ? ORDER BY ordinal LIMIT {}", kMaxErrors),
+  // Of documents that others brought in, and a job makes anew, only those are named that the caller may see.
+  STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT f.ordinal, f.sealed, j.reindex, f.document FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job "
+                                                 "WHERE f.job = ? AND f.status = ? ORDER BY f.ordinal LIMIT {}", kMaxErrors),
                                      {job, std::int64_t{static_cast<int>(FileStatus::kFailed)}}));
   STOA_TRY(keys, catalog_.keys(call));
   for (const auto& failed : rows) {
     std::int64_t ordinal = 0;
     Bytes sealed;
-    STOA_CHECK(failed.read(ordinal, sealed));
+    bool reindex = false;
+    std::string document;
+    STOA_CHECK(failed.read(ordinal, sealed, reindex, document));
+    if (reindex && !catalog_.document(call, document)) continue;
     STOA_TRY(file, open_file(keys, job, ordinal, sealed));
     result.errors.push_back({std::move(file.path), std::move(file.error)});
   }
@@ -223,6 +187,7 @@ Status Ingest::cancel(const Call& call, const std::string& job) {
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status IN (?, ?)",
                                    {number(JobStatus::kCancelled), job, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
+    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = ?", {job}));
     STOA_TRY(digests, distinct_digests(transaction, "SELECT digest FROM ingest_files WHERE job = ?", {job}));
     return release_blobs(catalog_.events_, transaction, digests);
   });
@@ -264,9 +229,10 @@ Result<Document> Ingest::attach(const Call& call, const AttachSpec& spec) {
         {document.id, spec.collection, source_tag(keys, document.source), path_tag(keys, document.source, name), spec.file_id, spec.content_type, address,
          spec.bytes, spec.access.key(), sealed,
          std::int64_t{static_cast<int>(DocumentStatus::kInProgress)}, now, call.principal.id}));
-    const NewJob job{new_id("job"), spec.collection, "files", spec.access, spec.attributes, false, true, spec.max_chunk_tokens.value_or(0), JobStatus::kRunning, 1};
+    const NewJob job{.id = new_id("job"), .collection = spec.collection, .source = "files", .access = spec.access, .attributes = spec.attributes, .attach = true,
+                     .chunk_tokens = spec.max_chunk_tokens.value_or(0), .status = JobStatus::kRunning, .total = 1};
     STOA_CHECK(insert_job(transaction, keys, catalog_.events_, call.principal, job, now, limits_.max_jobs));
-    return insert_file(transaction, keys, job, 0, {name, spec.digest, spec.bytes, spec.content_type}, document.id, true);
+    return insert_file(transaction, keys, job.id, job.source, 0, {name, spec.digest, spec.bytes, spec.content_type}, document.id, true);
   }));
   worker_->wake();
   return catalog_.document(call, document.id);

@@ -77,6 +77,13 @@ struct AttachSpec {
   std::optional<int> max_chunk_tokens;  // smaller passages than the default
 };
 
+// What a collection is made anew with.
+struct ReindexSpec {
+  std::string collection;
+  std::optional<std::string> language;  // absent: as it is
+  std::optional<int> chunk_tokens;      // 16 or more, or 0 for the server's
+};
+
 struct IngestLimits {
   std::size_t max_files = 100'000;   // of one job
   std::size_t max_jobs = 1'000;      // unfinished, of one project
@@ -113,6 +120,11 @@ class Ingest {
   Status cancel(const Call& call, const std::string& job);
   // Waits until the job has ended or the deadline passes; gives its progress then.
   Result<IngestProgress> wait(const Call& call, const std::string& job, Deadline deadline);
+
+  // Makes passages, words and vectors of all documents of a collection anew, from their originals, with these settings and the embedding model of the server, beside what
+  // is searched; when all are made, searches turn over to them at once. Documents that come meanwhile are taken along; one that cannot be read any more keeps the passages it
+  // has. Also of documents that the caller does not see, of which nothing but their number is told. Gives the job. kConflict: one is at work on this collection.
+  Result<std::string> reindex(const Call& call, const ReindexSpec& spec);
 
   // One file, as the vector store API attaches it: the document is there at once, in progress.
   Result<Document> attach(const Call& call, const AttachSpec& spec);

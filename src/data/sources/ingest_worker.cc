@@ -22,10 +22,10 @@ std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 std::int64_t number(FileStatus status) { return static_cast<int>(status); }
 std::int64_t number(DocumentStatus status) { return static_cast<int>(status); }
 
-// Marks the file and adds to the job's sums, in the transaction of the work itself: after a crash both happened or neither did.
-// False when the job ended or the file was done meanwhile.
-Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,
-                    const StoredFileName& file) {
+}  // namespace
+
+Result<bool> IngestWorker::record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,
+                                  const StoredFileName& file) {
   STOA_TRY(sealed, seal_file(keys, job, ordinal, file));
   STOA_TRY(changed, transaction.execute("UPDATE ingest_files SET status = ?, sealed = ? WHERE job = ? AND ordinal = ? AND status = ? AND EXISTS "
                                         "(SELECT 1 FROM ingest_jobs WHERE id = ? AND status = ?)",
@@ -36,7 +36,11 @@ Result<bool> record(infra::SqlTransaction& transaction, const governance::Projec
   return true;
 }
 
-}  // namespace
+Status IngestWorker::add_up(infra::SqlTransaction& transaction, const Task& task, std::int64_t chunks, const Prepared& prepared) {
+  STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET bytes = bytes + ?, chunks = chunks + ?, tokens = tokens + ?, compute_micros = compute_micros + ? WHERE id = ?",
+                                 {task.bytes, chunks, prepared.tokens, prepared.compute_micros, task.job.id}));
+  return {};
+}
 
 Status IngestWorker::start() {
   std::lock_guard lock(mutex_);
@@ -139,12 +143,12 @@ Result<std::optional<IngestWorker::Job>> IngestWorker::next_job() {
 }
 
 Result<IngestWorker::Job> IngestWorker::read_job(const std::string& id, governance::ProjectKeys keys) {
-  STOA_TRY(row, catalog_.sql_.query_one("SELECT id, collection, principal, access, prune, attach, chunk_tokens, sealed FROM ingest_jobs WHERE id = ?", {id}));
+  STOA_TRY(row, catalog_.sql_.query_one("SELECT id, collection, principal, access, prune, attach, reindex, chunk_tokens, sealed FROM ingest_jobs WHERE id = ?", {id}));
   if (!row) return fail(ErrorCode::kUnavailable, "the job {} was removed", id);
   Job job;
   std::string principal, access;
   Bytes sealed;
-  STOA_CHECK(row->read(job.id, job.collection, principal, access, job.prune, job.attach, job.chunk_tokens, sealed));
+  STOA_CHECK(row->read(job.id, job.collection, principal, access, job.prune, job.attach, job.reindex, job.chunk_tokens, sealed));
   STOA_TRY(who, principal_from_json(principal));
   STOA_TRY(list, AccessList::parse(access));
   STOA_TRY(record, governance::open_record(keys, governance::row_context("ingest_jobs", id), sealed, 2));
@@ -153,6 +157,10 @@ Result<IngestWorker::Job> IngestWorker::read_job(const std::string& id, governan
   job.access = std::move(list);
   job.source = record.text(0);
   job.attributes = std::move(parsed);
+  if (record.fields.size() > 2) {
+    STOA_TRY(settings, settings_from_json(record.fields[2]));
+    job.settings = std::move(settings);
+  }
   job.keys = std::move(keys);
   return job;
 }
@@ -191,6 +199,7 @@ Result<std::optional<StoredDocument>> IngestWorker::existing(const Task& task) {
 }
 
 Status IngestWorker::process(const Task& task) {
+  if (task.job.reindex) return stage(task);
   STOA_TRY(old, existing(task));
   const Document* document = old ? &old->document : nullptr;
   if (task.job.attach && document == nullptr) {
@@ -216,7 +225,14 @@ Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
                                                     : TokenCounter([this](const std::string& text) { return embedder_->count_tokens(text); });
   ChunkOptions options = limits_.chunk;
   if (embedder_ != nullptr) options.max_tokens = std::min(options.max_tokens, embedder_->max_tokens());
-  if (task.job.chunk_tokens > 0) options.max_tokens = std::min(options.max_tokens, task.job.chunk_tokens);
+  int chunk_tokens = task.job.reindex ? task.job.settings.chunk_tokens : task.job.chunk_tokens;
+  if (chunk_tokens == 0 && !task.job.reindex) {
+    STOA_TRY(row, catalog_.sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {task.job.collection}));
+    if (!row) return fail(ErrorCode::kNotFound, "the collection was removed before the file was read");
+    STOA_TRY(collection, read_collection(*row, task.keys(), 0));
+    chunk_tokens = collection.settings.chunk_tokens;
+  }
+  if (chunk_tokens > 0) options.max_tokens = std::min(options.max_tokens, chunk_tokens);
   options.target_tokens = std::min(options.target_tokens, options.max_tokens);
   STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
   prepared.chunks = std::move(chunks);
@@ -318,22 +334,9 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
           {id, task.job.collection, source_tag(keys, document.source), path_tag(keys, document.source, document.path), prepared.parsed.content_type, address,
            task.bytes, count, document.access.key(), sealed_document, number(DocumentStatus::kCompleted), catalog_.clock_.now(), task.job.principal.id, model()}));
     }
-    STOA_CHECK(transaction.execute("UPDATE chunk_keys SET last = last + ?", {count}));
-    STOA_TRY(last, transaction.query_one("SELECT last FROM chunk_keys"));
-    if (!last) return fail(ErrorCode::kDataLoss, "the table of chunk keys is empty");
-    STOA_TRY(top, last->get<std::int64_t>(0));
-    for (std::size_t i = 0; i < prepared.chunks.size(); ++i) {
-      Chunk& chunk = prepared.chunks[i];
-      const ChunkKey key = top - count + 1 + static_cast<std::int64_t>(i);
-      std::vector<float> vector = prepared.vectors.empty() ? std::vector<float>() : std::move(prepared.vectors[i]);
-      STOA_TRY(sealed, seal_chunk(keys, key, chunk, vector, prepared.sentences.empty() ? std::string_view() : prepared.sentences[i]));
-      STOA_CHECK(transaction.execute(
-          "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, sealed) VALUES (?, ?, ?, ?, ?, '', '', ?, '', '', ?)",
-          {key, new_id("chunk"), id, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, std::int64_t{chunk.page}, sealed}));
-      indexed.chunks.push_back({key, chunk.indexed_text(), std::move(vector)});
-    }
-    STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET bytes = bytes + ?, chunks = chunks + ?, tokens = tokens + ?, compute_micros = compute_micros + ? WHERE id = ?",
-                                   {task.bytes, count, prepared.tokens, prepared.compute_micros, task.job.id}));
+    STOA_TRY(inserted, insert_chunks(transaction, keys, id, prepared, ""));
+    indexed.chunks = std::move(inserted);
+    STOA_CHECK(add_up(transaction, task, count, prepared));
     transaction.on_commit([&] {
       if (auto put = catalog_.index_.put(task.job.collection, std::move(indexed)); !put) log_error("a document is stored but not searchable until the next start", put.error());
     });
@@ -342,6 +345,27 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
       STOA_CHECK(release_blobs(catalog_.events_, transaction, std::array{governance::SealedBlobs::address_of(keys, old->document.digest)}));
     return {};
   });
+}
+
+Result<std::vector<IndexedChunk>> IngestWorker::insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document,
+                                                              Prepared& prepared, const std::string& staged) {
+  std::vector<IndexedChunk> inserted;
+  const auto count = static_cast<std::int64_t>(prepared.chunks.size());
+  STOA_CHECK(transaction.execute("UPDATE chunk_keys SET last = last + ?", {count}));
+  STOA_TRY(last, transaction.query_one("SELECT last FROM chunk_keys"));
+  if (!last) return fail(ErrorCode::kDataLoss, "the table of chunk keys is empty");
+  STOA_TRY(top, last->get<std::int64_t>(0));
+  for (std::size_t i = 0; i < prepared.chunks.size(); ++i) {
+    Chunk& chunk = prepared.chunks[i];
+    const ChunkKey key = top - count + 1 + static_cast<std::int64_t>(i);
+    std::vector<float> vector = prepared.vectors.empty() ? std::vector<float>() : std::move(prepared.vectors[i]);
+    STOA_TRY(sealed, seal_chunk(keys, key, chunk, vector, prepared.sentences.empty() ? std::string_view() : prepared.sentences[i]));
+    STOA_CHECK(transaction.execute(
+        "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, sealed, staged) VALUES (?, ?, ?, ?, ?, '', '', ?, '', '', ?, ?)",
+        {key, new_id("chunk"), document, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, std::int64_t{chunk.page}, sealed, staged}));
+    inserted.push_back({key, chunk.indexed_text(), std::move(vector)});
+  }
+  return inserted;
 }
 
 Status IngestWorker::relabel(const Task& task, const StoredDocument& old) {
@@ -380,6 +404,7 @@ Status IngestWorker::record_failure(const Task& task, const Error& error) {
 }
 
 Status IngestWorker::finish(const Job& job) {
+  if (job.reindex) return turn_over(job);
   std::vector<std::string> gone;
   if (job.prune) {
     STOA_CHECK(catalog_.sql_.for_each(

@@ -28,6 +28,9 @@ class IngestWorker {
   void wake();
   // Until a file was finished since the last call of any thread, or the deadline.
   void wait_for_progress(Deadline deadline);
+  // Adds the documents of the collection that the job has not made anew as they are now to its files. How many there are.
+  Result<std::size_t> add_documents(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, const std::string& collection);
+  std::string model() const { return embedder_ == nullptr ? std::string() : embedder_->model(); }
 
  private:
   struct Job {
@@ -35,8 +38,9 @@ class IngestWorker {
     Principal principal;
     AccessList access;
     Attributes attributes;
-    bool prune = false, attach = false;
+    bool prune = false, attach = false, reindex = false;
     int chunk_tokens = 0;
+    CollectionSettings settings;  // to reindex with
     std::optional<governance::ProjectKeys> keys;  // of its project; always there
   };
   struct Task {
@@ -67,10 +71,23 @@ class IngestWorker {
   // The vectors of these texts, one after another.
   Result<std::vector<float>> embed_texts(const Call& call, std::span<const std::string> texts, Prepared& prepared);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
+  // Rows of the passages of a document; with the id of a job they wait beside those it has.
+  Result<std::vector<IndexedChunk>> insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document, Prepared& prepared,
+                                                  const std::string& staged);
   Status relabel(const Task& task, const StoredDocument& old);
   Status record_failure(const Task& task, const Error& error);
   Status finish(const Job& job);
-  std::string model() const { return embedder_ == nullptr ? std::string() : embedder_->model(); }
+
+  // Of jobs that make a collection anew (reindex.cc).
+  Status stage(const Task& task);
+  Status begin_again(const Job& job);
+  Status turn_over(const Job& job);
+  Status turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const std::vector<std::string>& made);
+  // Marks the file and adds to the job's sums, in the transaction of the work itself: after a crash both happened or neither did.
+  // False when the job ended or the file was done meanwhile.
+  static Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,
+                             const StoredFileName& file);
+  static Status add_up(infra::SqlTransaction& transaction, const Task& task, std::int64_t chunks, const Prepared& prepared);
   bool stopping() const;
   void pause(milliseconds time);
 

@@ -18,7 +18,7 @@ using governance::SealedTable;
 
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
-constexpr std::array<infra::Migration, 3> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 4> kMigrations{{{1, R"sql(
 CREATE TABLE collections (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, metadata TEXT NOT NULL, expires_after_days INTEGER,
   created INTEGER NOT NULL, last_active INTEGER NOT NULL);
@@ -70,6 +70,13 @@ ALTER TABLE ingest_files ADD COLUMN sealed BLOB;
 ALTER TABLE ingest_files ADD COLUMN path_tag TEXT NOT NULL DEFAULT '';
 DROP INDEX ingest_files_by_path;
 CREATE INDEX ingest_files_by_path ON ingest_files (job, path_tag);
+)sql"},
+                                                        // Chunks with the id of a job in `staged` wait to take the place of those their document has.
+                                                        {4, R"sql(
+ALTER TABLE chunks ADD COLUMN staged TEXT NOT NULL DEFAULT '';
+CREATE INDEX chunks_by_job ON chunks (staged) WHERE staged <> '';
+ALTER TABLE ingest_jobs ADD COLUMN reindex INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX ingest_files_by_document ON ingest_files (job, document);
 )sql"}}};
 
 Result<JsonObject> object_from(std::string_view text) {
@@ -90,6 +97,10 @@ Result<Collection> read_collection(const infra::SqlRow& row, const ProjectKeys& 
   collection.name = record.text(0);
   STOA_TRY(object, object_from(record.fields[1]));
   for (const auto& [key, value] : object) collection.metadata.emplace(key, value.is_string() ? std::string(value.as_string()) : std::string());
+  if (record.fields.size() > 2) {  // rows of earlier releases have none
+    STOA_TRY(settings, settings_from_json(record.fields[2]));
+    collection.settings = std::move(settings);
+  }
   if (collection.expires_after_days) {
     collection.expires = collection.last_active + Micros{*collection.expires_after_days} * 86'400'000'000;
     collection.expired = *collection.expires <= now;
@@ -97,8 +108,9 @@ Result<Collection> read_collection(const infra::SqlRow& row, const ProjectKeys& 
   return collection;
 }
 
-Result<infra::SqlValue> seal_collection(const ProjectKeys& keys, const std::string& id, const std::string& name, const std::map<std::string, std::string>& metadata) {
-  return seal_record(keys, row_context("collections", id), {name, metadata_to_json(metadata)});
+Result<infra::SqlValue> seal_collection(const ProjectKeys& keys, const std::string& id, const std::string& name, const std::map<std::string, std::string>& metadata,
+                                        const CollectionSettings& settings) {
+  return seal_record(keys, row_context("collections", id), {name, metadata_to_json(metadata), settings_to_json(settings)});
 }
 
 Result<StoredDocument> read_document(const infra::SqlRow& row, const ProjectKeys& keys) {
@@ -136,8 +148,8 @@ Result<OpenedChunk> open_chunk(const ProjectKeys& keys, std::int64_t key, ByteSp
   return chunk;
 }
 
-Result<infra::SqlValue> seal_job(const ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes) {
-  return seal_record(keys, row_context("ingest_jobs", id), {source, attributes_to_json(attributes)});
+Result<infra::SqlValue> seal_job(const ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes, const CollectionSettings& settings) {
+  return seal_record(keys, row_context("ingest_jobs", id), {source, attributes_to_json(attributes), settings_to_json(settings)});
 }
 
 Result<infra::SqlValue> seal_file(const ProjectKeys& keys, const std::string& job, std::int64_t ordinal, const StoredFileName& file) {
@@ -217,6 +229,17 @@ std::string metadata_to_json(const std::map<std::string, std::string>& metadata)
   JsonObject object;
   for (const auto& [key, value] : metadata) object[key] = value;
   return dump_json(object);
+}
+
+std::string settings_to_json(const CollectionSettings& settings) { return dump_json(JsonObject{{"language", settings.language}, {"chunk_tokens", settings.chunk_tokens}}); }
+
+Result<CollectionSettings> settings_from_json(std::string_view text) {
+  STOA_TRY(object, object_from(text));
+  CollectionSettings settings;
+  STOA_TRY(language, read_string(object, "language"));
+  settings.language = language.value_or(settings.language);
+  if (const Json* tokens = find(object, "chunk_tokens"); tokens != nullptr && tokens->is_int64()) settings.chunk_tokens = static_cast<int>(tokens->as_int64());
+  return settings;
 }
 
 std::string strings_to_json(const std::vector<std::string>& strings) { return dump_json(JsonArray(strings.begin(), strings.end())); }

@@ -34,7 +34,7 @@ Result<StoredDocument> read_document(const infra::SqlRow& row, const governance:
 
 // What of a row is content, sealed; and back. Their columns are named in sealed_tables().
 Result<infra::SqlValue> seal_collection(const governance::ProjectKeys& keys, const std::string& id, const std::string& name,
-                                        const std::map<std::string, std::string>& metadata);
+                                        const std::map<std::string, std::string>& metadata, const CollectionSettings& settings);
 Result<infra::SqlValue> seal_document(const governance::ProjectKeys& keys, const Document& document);
 // `sentences` as pack_sentences makes them; may be empty.
 Result<infra::SqlValue> seal_chunk(const governance::ProjectKeys& keys, std::int64_t key, const Chunk& chunk, std::span<const float> vector, std::string_view sentences);
@@ -45,7 +45,7 @@ struct OpenedChunk {
   std::string sentences;
 };
 Result<OpenedChunk> open_chunk(const governance::ProjectKeys& keys, std::int64_t key, ByteSpan sealed);
-Result<infra::SqlValue> seal_job(const governance::ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes);
+Result<infra::SqlValue> seal_job(const governance::ProjectKeys& keys, const std::string& id, const std::string& source, const Attributes& attributes, const CollectionSettings& settings);
 struct StoredFileName {
   std::string path, digest, error;
 };
@@ -66,6 +66,8 @@ bool may_see(const Principal& principal, const StoredDocument& stored);
 std::string attributes_to_json(const Attributes& attributes);
 Result<Attributes> attributes_from_json(std::string_view text);
 std::string metadata_to_json(const std::map<std::string, std::string>& metadata);
+std::string settings_to_json(const CollectionSettings& settings);
+Result<CollectionSettings> settings_from_json(std::string_view text);
 std::string strings_to_json(const std::vector<std::string>& strings);
 Result<std::vector<std::string>> strings_from_json(std::string_view text);
 std::string principal_to_json(const Principal& principal);

@@ -1,0 +1,201 @@
+// Collections made anew beside what is searched: passages wait in rows with the id of their job until all are there, the index of them is made under a name of its own, and one
+// transaction turns both over. What a crash leaves is a job that goes on.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "data/index/analysis/languages.h"
+#include "data/sources/blob_collector.h"
+#include "data/sources/ingest_jobs.h"
+#include "data/sources/ingest_worker.h"
+
+namespace stoa::data {
+namespace {
+
+using infra::SqlRow;
+
+constexpr int kMinChunkTokens = 16, kMaxChunkTokens = 8192;
+
+std::int64_t number(JobStatus status) { return static_cast<int>(status); }
+std::int64_t number(FileStatus status) { return static_cast<int>(status); }
+std::int64_t number(DocumentStatus status) { return static_cast<int>(status); }
+
+Result<CollectionSettings> wanted_settings(const CollectionSettings& now, const ReindexSpec& spec) {
+  CollectionSettings wanted = now;
+  if (spec.language) {
+    const Language* language = find_language(*spec.language);
+    if (language == nullptr) {
+      std::string known;
+      for (const Language& one : languages()) known += (known.empty() ? "" : ", ") + std::string(one.name);
+      return fail(error(ErrorCode::kInvalidArgument, "'{}' is no language that words are known of", spec.language->substr(0, 40)).with_param("language").with_hint("use one of " + known));
+    }
+    wanted.language = language->name;
+  }
+  if (spec.chunk_tokens) {
+    if (*spec.chunk_tokens != 0 && (*spec.chunk_tokens < kMinChunkTokens || *spec.chunk_tokens > kMaxChunkTokens))
+      return fail(error(ErrorCode::kInvalidArgument, "passages of {} tokens: {} to {}, or 0 for what the server says", *spec.chunk_tokens, kMinChunkTokens, kMaxChunkTokens).with_param("chunk_tokens"));
+    wanted.chunk_tokens = *spec.chunk_tokens;
+  }
+  return wanted;
+}
+
+// Documents of the collection that are searched.
+Result<std::vector<StoredDocument>> completed(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& collection) {
+  std::vector<StoredDocument> documents;
+  STOA_CHECK(session.for_each(fmt::format("SELECT {} FROM documents d WHERE d.collection = ? AND d.status = ? AND d.chunks > 0", kDocumentColumns),
+                              {collection, number(DocumentStatus::kCompleted)}, [&](const SqlRow& row) -> Result<bool> {
+                                STOA_TRY(stored, read_document(row, keys));
+                                documents.push_back(std::move(stored));
+                                return true;
+                              }));
+  return documents;
+}
+
+}  // namespace
+
+Result<std::string> Ingest::reindex(const Call& call, const ReindexSpec& spec) {
+  STOA_TRY(collection, catalog_.collection(call, spec.collection));
+  STOA_TRY(settings, wanted_settings(collection.settings, spec));
+  STOA_TRY(keys, catalog_.keys(call));
+  NewJob job{.id = new_id("job"), .collection = collection.id, .source = worker_->model(), .reindex = true, .status = JobStatus::kRunning};
+  job.settings = settings;
+  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(other, transaction.query_one("SELECT id FROM ingest_jobs WHERE collection = ? AND reindex = 1 AND status = ?", {collection.id, number(JobStatus::kRunning)}));
+    if (other) {
+      STOA_TRY(id, other->get<std::string>(0));
+      return fail(error(ErrorCode::kConflict, "the job {} makes this collection anew already", id).with_hint("wait for it, or cancel it"));
+    }
+    STOA_CHECK(insert_job(transaction, keys, catalog_.events_, call.principal, job, catalog_.clock_.now(), limits_.max_jobs));
+    STOA_TRY(added, worker_->add_documents(transaction, keys, job.id, job.collection));
+    static_cast<void>(added);
+    return {};
+  }));
+  worker_->wake();
+  return job.id;
+}
+
+Result<std::size_t> IngestWorker::add_documents(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, const std::string& collection) {
+  // One that was read as it is now is left alone: its passages wait, or it could not be read.
+  STOA_TRY(rows, transaction.query(fmt::format("SELECT {}, d.digest AS address FROM documents d WHERE d.collection = ? AND d.status = ? AND d.chunks > 0 AND NOT EXISTS "
+                                               "(SELECT 1 FROM ingest_files f WHERE f.job = ? AND f.document = d.id AND f.digest = d.digest AND (f.status <> ? OR EXISTS "
+                                               "(SELECT 1 FROM chunks k WHERE k.document = d.id AND k.staged = f.job))) ORDER BY d.id", kDocumentColumns),
+                                   {collection, number(DocumentStatus::kCompleted), job, number(FileStatus::kDone)}));
+  if (rows.empty()) return 0;
+  STOA_TRY(top, transaction.query_one("SELECT COALESCE(MAX(ordinal), -1) FROM ingest_files WHERE job = ?", {job}));
+  STOA_TRY(ordinal, top->get<std::int64_t>(0));
+  for (const SqlRow& row : rows) {
+    STOA_TRY(stored, read_document(row, keys));
+    const Document& document = stored.document;
+    STOA_CHECK(transaction.execute("DELETE FROM ingest_files WHERE job = ? AND document = ?", {job, document.id}));
+    STOA_CHECK(insert_file(transaction, keys, job, document.source, ++ordinal, {document.path, document.digest, document.bytes, document.content_type}, document.id, true));
+  }
+  STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET total = total + ? WHERE id = ?", {static_cast<std::int64_t>(rows.size()), job}));
+  return rows.size();
+}
+
+// Another embedding model than the one the job began with: what was made is of no use.
+Status IngestWorker::begin_again(const Job& job) {
+  log(LogLevel::kInfo, "a collection is made anew from the beginning: the embedding model is another one", {{"job", job.id}});
+  STOA_TRY(sealed, seal_job(*job.keys, job.id, model(), job.attributes, job.settings));
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = ?", {job.id}));
+    STOA_CHECK(transaction.execute("DELETE FROM ingest_files WHERE job = ?", {job.id}));
+    STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET sealed = ?, total = 0, done = 0, failed = 0, unchanged = 0 WHERE id = ?", {sealed, job.id}));
+    STOA_TRY(added, add_documents(transaction, *job.keys, job.id, job.collection));
+    static_cast<void>(added);
+    return {};
+  });
+}
+
+Status IngestWorker::stage(const Task& task) {
+  if (task.job.source != model()) return begin_again(task.job);
+  const governance::ProjectKeys& keys = task.keys();
+  auto prepared = prepare(task);
+  if (stopping()) return {};
+  if (!prepared) return record_failure(task, prepared.error());
+  const auto count = static_cast<std::int64_t>(prepared->chunks.size());
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(mine, record(transaction, keys, task.job.id, task.ordinal, FileStatus::kDone, {task.path, task.digest, {}}));
+    if (!mine) return {};
+    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ? AND staged = ?", {task.document, task.job.id}));
+    STOA_TRY(there, transaction.query_one("SELECT 1 FROM documents WHERE id = ?", {task.document}));
+    if (!there) return {};  // removed meanwhile
+    STOA_TRY(inserted, insert_chunks(transaction, keys, task.document, *prepared, task.job.id));
+    static_cast<void>(inserted);
+    return add_up(transaction, task, count, *prepared);
+  });
+}
+
+Status IngestWorker::turn_over(const Job& job) {
+  if (job.source != model()) return begin_again(job);
+  const governance::ProjectKeys& keys = *job.keys;
+  std::size_t added = 0;
+  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(more, add_documents(transaction, keys, job.id, job.collection));
+    added = more;
+    return {};
+  }));
+  if (added > 0) return {};
+
+  const std::string beside = job.collection + "~" + job.id;
+  struct Removal {
+    Index& index;
+    const std::string& name;
+    ~Removal() { index.remove_collection(name); }
+  } removal{catalog_.index_, beside};
+  STOA_CHECK(catalog_.index_.add_collection(beside, keys.project(), job.settings.language));
+  STOA_TRY(documents, completed(catalog_.sql_, keys, job.collection));
+  STOA_TRY(rows, catalog_.sql_.query("SELECT DISTINCT document FROM chunks WHERE staged = ?", {job.id}));
+  std::set<std::string> made;
+  for (const SqlRow& row : rows) {
+    STOA_TRY(id, row.get<std::string>(0));
+    made.insert(std::move(id));
+  }
+  const auto kept = std::ranges::stable_partition(documents, [&](const StoredDocument& stored) { return made.contains(stored.document.id); });
+  const std::vector<StoredDocument> unread(kept.begin(), kept.end());
+  documents.erase(kept.begin(), documents.end());
+  for (StoredDocument& stored : documents) stored.embedding_model = model();
+  STOA_CHECK(catalog_.load_documents(keys, documents, {job.id, beside}));
+  STOA_CHECK(catalog_.load_documents(keys, unread, {"", beside}));
+  if (stopping()) return {};
+  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status { return turn_over(transaction, job, beside, {made.begin(), made.end()}); });
+}
+
+Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const std::vector<std::string>& made) {
+  const governance::ProjectKeys& keys = *job.keys;
+  STOA_TRY(more, add_documents(transaction, keys, job.id, job.collection));
+  if (more > 0) return {};  // came or changed while the index was made
+  STOA_TRY(state, transaction.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {job.collection}));
+  STOA_TRY(ended, transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status = ?", {number(JobStatus::kCompleted), job.id, number(JobStatus::kRunning)}));
+  if (!state || ended == 0) return {};  // removed or cancelled
+  // Readers and attributes are those of now.
+  STOA_TRY(documents, completed(transaction, keys, job.collection));
+  auto indexed = catalog_.index_.documents(beside);
+  for (const StoredDocument& stored : documents) {
+    const auto found = indexed.extract(stored.document.id);
+    if (found.empty()) continue;
+    const Document& document = stored.document;
+    if (found.mapped().access == document.access && found.mapped().attributes == document.attributes) continue;
+    const bool was_made = std::ranges::binary_search(made, document.id);
+    STOA_CHECK(catalog_.index_.relabel(beside, document.id, document.access, document.attributes, [&] {
+      return catalog_.read_chunks(transaction, keys, document.id, was_made ? model() : stored.embedding_model, was_made ? job.id : "");
+    }));
+  }
+  for (const auto& [id, gone] : indexed) catalog_.index_.remove(beside, id);
+
+  STOA_CHECK(transaction.execute("UPDATE documents SET embedding_model = ?, chunks = (SELECT COUNT(*) FROM chunks k WHERE k.document = documents.id AND k.staged = ?) "
+                                 "WHERE collection = ? AND id IN (SELECT document FROM chunks WHERE staged = ?)",
+                                 {model(), job.id, job.collection, job.id}));
+  STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = '' AND document IN (SELECT document FROM chunks WHERE staged = ?)", {job.id}));
+  STOA_CHECK(transaction.execute("UPDATE chunks SET staged = '' WHERE staged = ?", {job.id}));
+  STOA_TRY(collection, read_collection(*state, keys, 0));
+  STOA_TRY(sealed, seal_collection(keys, collection.id, collection.name, collection.metadata, job.settings));
+  STOA_CHECK(transaction.execute("UPDATE collections SET sealed = ? WHERE id = ?", {sealed, collection.id}));
+  STOA_CHECK(tell_changed(catalog_.events_, transaction, made));
+  transaction.on_commit([&index = catalog_.index_, collection = job.collection, beside] { index.turn_over(collection, beside); });
+  return {};
+}
+
+}  // namespace stoa::data
