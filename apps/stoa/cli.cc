@@ -298,6 +298,7 @@ void add_governance(CLI::App& app, Parsed& p) {
 
   add_policies(app, p);
   add_models_elsewhere(app, p);
+  add_collections(app, p);
   add_later_work(app, p);
 
   auto* config = verb(app, p, "config", "The configuration", {});

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "commands/batches.h"
+#include "commands/collections.h"
 #include "commands/commands.h"
 #include "commands/texts.h"
 
@@ -21,6 +22,7 @@ struct Parsed {
   AskOptions ask;
   ChatOptions chat;
   IngestOptions ingest;
+  CollectionOptions collection;
   SearchOptions search;
   PullOptions pull;
   QuantizeArguments quantize;
@@ -51,6 +53,7 @@ struct Parsed {
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action);
 
 void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, caches, providers
+void add_collections(CLI::App& app, Parsed& p);
 void add_later_work(CLI::App& app, Parsed& p);        // batches
 
 }  // namespace stoa::cli

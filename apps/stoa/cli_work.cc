@@ -1,10 +1,36 @@
-// Verbs about work that the server does later: batches.
+// Verbs about work that the server does later: collections made anew, batches.
 #include <CLI/CLI.hpp>
 
 #include "cli_verbs.h"
 #include "examples.h"
 
 namespace stoa::cli {
+
+void add_collections(CLI::App& app, Parsed& p) {
+  auto* collections = verb(app, p, "collections", "Collections of documents (vector stores)", {});
+  collections->require_subcommand(1);
+  const auto named = [&](const char* name, const char* help, int (*run)(const Global&, const CollectionOptions&)) {
+    auto* made = verb(*collections, p, name, help, [&p, run] { return run(p.global, p.collection); });
+    made->add_option("name", p.collection.name, "Name or id")->required();
+    return made;
+  };
+  const auto settings = [&](CLI::App* made) {
+    made->add_option("--language", p.collection.language, "Language of the texts, which decides how words are found: english, german, fr, ja, ...");
+    made->add_option("--chunk-tokens", p.collection.chunk_tokens, "Tokens of a passage, at most; 0: what the server says")->check(CLI::Range(0, 8192));
+  };
+  verb(*collections, p, "list", "Those of the project, with the documents that you may see", [&p] { return collections_list(p.global); });
+  named("show", "One of them", collections_show);
+  auto* create = named("create", "Make an empty one", collections_create);
+  settings(create);
+  create->add_option("--expires-after-days", p.collection.expires_after_days, "Days without use after which it expires")->check(CLI::Range(1, 365));
+  auto* reindex = named("reindex",
+                        "Make passages, words and vectors anew from the originals, with these settings and the server's embedding model.\n"
+                        "Searches go on in what is there, and turn over to the new when all of it is made",
+                        collections_reindex);
+  settings(reindex);
+  reindex->add_flag("--background", p.collection.background, "Do not wait until it is done");
+  named("remove", "Remove one, with all its documents", collections_remove);
+}
 
 void add_later_work(CLI::App& app, Parsed& p) {
   auto* batches = verb(app, p, "batches", "Files of requests that are run when there is time for them, at the price of batches", {});

@@ -18,6 +18,14 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
              "  printf 'Hello\\nAnd then?\\n' | stoa chat --json    one JSON value per reply"},
     {"ingest", "  stoa ingest ./docs --store handbook\n"
                "  stoa ingest ./hr --store handbook --access group:hr,user:ann --include '*.pdf'"},
+    {"collections", "  stoa collections list"},
+    {"collections list", "  stoa collections list --json"},
+    {"collections show", "  stoa collections show handbook"},
+    {"collections create", "  stoa collections create handbuch --language german\n"
+                           "  stoa collections create scratch --expires-after-days 7"},
+    {"collections reindex", "  stoa collections reindex handbook                       after the server got another embedding model\n"
+                            "  stoa collections reindex handbook --chunk-tokens 128    shorter passages"},
+    {"collections remove", "  stoa collections remove scratch"},
     {"search", "  stoa search \"conffile handling\" --store debian-policy -n 3\n"
                "  stoa search conffile --store debian-policy --mode text --json"},
     {"eval", "  stoa eval retrieval dev-v2.0.json --limit 500"},

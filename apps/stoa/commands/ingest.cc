@@ -5,21 +5,18 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <thread>
 
 #include <fnmatch.h>
 
 #include "base/json.h"
 #include "commands/connect.h"
+#include "commands/follow_job.h"
 #include "commands/json_read.h"
 #include "commands/terminal.h"
 #include "data/sources/walk.h"
 
 namespace stoa::cli {
 namespace {
-
-constexpr auto kPoll = std::chrono::milliseconds(200);
-constexpr auto kLongest = std::chrono::hours(24);
 
 struct Totals {
   std::int64_t total = 0, done = 0, failed = 0, unchanged = 0, removed = 0, chunks = 0, bytes = 0;
@@ -65,19 +62,6 @@ Status upload(ApiClient& api, const std::string& job, const std::vector<std::str
   return {};
 }
 
-Result<JsonObject> follow(ApiClient& api, const std::string& job, Progress& progress) {
-  const auto deadline = Deadline::after(kLongest);
-  while (!deadline.passed()) {
-    STOA_TRY(state, api.get("/v1/stoa/ingest/jobs/" + job));
-    const std::string status = text_of(state, "status");
-    progress.show(fmt::format("{}/{} files, {} passages, {} failed", integer_of(state, "done"), integer_of(state, "total"),
-                              integer_of(state, "chunks"), integer_of(state, "failed")));
-    if (status == "completed" || status == "cancelled") return state;
-    std::this_thread::sleep_for(kPoll);
-  }
-  return fail(ErrorCode::kDeadlineExceeded, "job {} still runs after a day; it goes on by itself", job);
-}
-
 Status ingest_one(ApiClient& api, const std::string& store, const std::string& path, const IngestOptions& options, Totals& totals) {
   Progress progress;
   progress.show("reading " + path);
@@ -93,7 +77,7 @@ Status ingest_one(ApiClient& api, const std::string& store, const std::string& p
   STOA_CHECK(upload(api, id, strings_of(job, "missing"), folder.files, progress));
   STOA_TRY(started, api.post("/v1/stoa/ingest/jobs/" + id + "/start", JsonObject{}));
   static_cast<void>(started);
-  STOA_TRY(state, follow(api, id, progress));
+  STOA_TRY(state, follow_job(api, id, progress));
   totals.add(state);
   for (const auto& skipped : folder.skipped)
     if (included(skipped.path, options.include)) {

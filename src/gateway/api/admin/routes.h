@@ -21,6 +21,7 @@ Status add_passport_routes(infra::Router& router, const AdminParts& parts);  // 
 Status add_feedback_routes(infra::Router& router, const AdminParts& parts);  // ratings, datasets
 Status add_document_routes(infra::Router& router, const AdminParts& parts);  // search, documents
 Status add_ingest_routes(infra::Router& router, const AdminParts& parts);
+Status add_collection_routes(infra::Router& router, const AdminParts& parts);  // made anew
 Status add_key_routes(infra::Router& router, const AdminParts& parts);
 Status add_policy_routes(infra::Router& router, const AdminParts& parts);    // policies, roles, explanations of decisions
 Status add_protection_routes(infra::Router& router, const AdminParts& parts);  // the project's key

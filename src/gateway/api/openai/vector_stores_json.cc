@@ -159,6 +159,7 @@ JsonObject store_json(const data::Collection& collection) {
   out["expires_at"] = seconds_or_null(collection.expires);
   out["last_active_at"] = collection.last_active / 1'000'000;
   out["metadata"] = metadata_json(collection.metadata);
+  out["stoa"] = JsonObject{{"chunks", collection.counts.chunks}, {"language", collection.settings.language}, {"chunk_tokens", collection.settings.chunk_tokens}};
   return out;
 }
 
