@@ -56,8 +56,12 @@ struct AuditEntry {
   std::string record{};       // digest of what is recorded of that answer (governance/passport)
   std::int64_t count = 0;     // how many alike this entry stands for
   std::vector<AuditDocument> documents{};  // at most kMaxDocuments
+  // Of a search: what was looked for, as "<salt>:<salted digest>" (governance/passport), so that it can be checked by whoever knows both and is told to
+  // nobody; how; and in which collections, at most kMaxCollections.
+  std::string query{}, mode{};
+  std::vector<std::string> collections{};
 
-  static constexpr std::size_t kMaxDocuments = 100;
+  static constexpr std::size_t kMaxDocuments = 100, kMaxCollections = 100;
 
   // Principal, tenant, project, request and trace from the call.
   static AuditEntry of(const Call& call, std::string_view action, std::string_view resource);

@@ -224,10 +224,13 @@ TEST_P(AuditContract, WhatIsSaidBesidesIsKeptAndPartOfTheTree) {
   e.break_glass = "the \"pager\"";
   e.count = 3;
   e.documents = {{"doc_1", "sha256:0a", 2, "group:hr"}, {"doc_2", "", 0}};
+  e.query = "5a:sha256:0b";
+  e.mode = "hybrid";
+  e.collections = {"vs_1", "vs_2"};
   ASSERT_TRUE(audit_->append(e));
   auto back = audit_->query({.principal = "eve"})->at(0);
-  EXPECT_EQ(audit_more(back), R"({"rule":"access.role","key":"key_1","address":"192.0.2.1","break_glass":"the \"pager\"","count":3,)"
-                              R"("documents":[{"id":"doc_1","version":"sha256:0a","chunks":2,"readers":"group:hr"},{"id":"doc_2","version":"","chunks":0,"readers":""}]})");
+  EXPECT_EQ(audit_more(back), R"({"rule":"access.role","key":"key_1","address":"192.0.2.1","break_glass":"the \"pager\"","query":"5a:sha256:0b","mode":"hybrid","count":3,)"
+                              R"("documents":[{"id":"doc_1","version":"sha256:0a","chunks":2,"readers":"group:hr"},{"id":"doc_2","version":"","chunks":0,"readers":""}],"collections":["vs_1","vs_2"]})");
   EXPECT_EQ(back.documents, e.documents);
   EXPECT_EQ(audit_line(*parse_audit_line(audit_line(back))), audit_line(back));
   check_broken(std::nullopt);

@@ -11,7 +11,7 @@ namespace {
 
 std::unexpected<Error> no_entry(std::string_view why) { return fail(ErrorCode::kInvalidArgument, "this is no line of an audit log: {}", why); }
 
-constexpr std::int64_t kPackedForm = 2, kFormWithoutAnswers = 1;
+constexpr std::int64_t kPackedForm = 3, kFormWithoutSearches = 2, kFormWithoutAnswers = 1;
 
 // The members that are written only where they say something.
 template <class Entry, class Text>
@@ -22,6 +22,8 @@ void each_more(Entry& e, const Text& text) {
   text("break_glass", e.break_glass);
   text("answer", e.answer);
   text("record", e.record);
+  text("query", e.query);
+  text("mode", e.mode);
 }
 
 void write_more(const AuditEntry& e, JsonWriter& out) {
@@ -29,11 +31,38 @@ void write_more(const AuditEntry& e, JsonWriter& out) {
     if (!text.empty()) out.member(name, text);
   });
   if (e.count != 0) out.member("count", e.count);
-  if (e.documents.empty()) return;
-  out.key("documents").array();
-  for (const auto& document : e.documents)
-    out.object().member("id", document.id).member("version", document.version).member("chunks", document.chunks).member("readers", document.readers).end_object();
+  if (!e.documents.empty()) {
+    out.key("documents").array();
+    for (const auto& document : e.documents)
+      out.object().member("id", document.id).member("version", document.version).member("chunks", document.chunks).member("readers", document.readers).end_object();
+    out.end_array();
+  }
+  if (e.collections.empty()) return;
+  out.key("collections").array();
+  for (const auto& collection : e.collections) out.text(collection);
   out.end_array();
+}
+
+Status read_documents(const Json& documents, AuditEntry& e) {
+  if (!documents.is_array() || documents.get_array().size() > AuditEntry::kMaxDocuments) return no_entry("its documents are no list");
+  for (const Json& item : documents.get_array()) {
+    if (!item.is_object()) return no_entry("its documents are no list of objects");
+    STOA_TRY(id, read_string(item.get_object(), "id"));
+    STOA_TRY(version, read_string(item.get_object(), "version"));
+    STOA_TRY(chunks, read_int(item.get_object(), "chunks", 0, INT64_MAX));
+    STOA_TRY(readers, read_string(item.get_object(), "readers"));
+    e.documents.push_back({std::move(id).value_or(""), std::move(version).value_or(""), chunks.value_or(0), std::move(readers).value_or("")});
+  }
+  return {};
+}
+
+Status read_collections(const Json& collections, AuditEntry& e) {
+  if (!collections.is_array() || collections.get_array().size() > AuditEntry::kMaxCollections) return no_entry("its collections are no list");
+  for (const Json& item : collections.get_array()) {
+    if (!item.is_string()) return no_entry("its collections are no list of names");
+    e.collections.emplace_back(item.get_string());
+  }
+  return {};
 }
 
 Status read_more(const JsonObject& object, AuditEntry& e) {
@@ -46,17 +75,8 @@ Status read_more(const JsonObject& object, AuditEntry& e) {
   STOA_CHECK(read);
   STOA_TRY(count, read_int(object, "count", 0, INT64_MAX));
   e.count = count.value_or(0);
-  const Json* documents = find(object, "documents");
-  if (documents == nullptr) return {};
-  if (!documents->is_array() || documents->get_array().size() > AuditEntry::kMaxDocuments) return no_entry("its documents are no list");
-  for (const Json& item : documents->get_array()) {
-    if (!item.is_object()) return no_entry("its documents are no list of objects");
-    STOA_TRY(id, read_string(item.get_object(), "id"));
-    STOA_TRY(version, read_string(item.get_object(), "version"));
-    STOA_TRY(chunks, read_int(item.get_object(), "chunks", 0, INT64_MAX));
-    STOA_TRY(readers, read_string(item.get_object(), "readers"));
-    e.documents.push_back({std::move(id).value_or(""), std::move(version).value_or(""), chunks.value_or(0), std::move(readers).value_or("")});
-  }
+  if (const Json* documents = find(object, "documents")) STOA_CHECK(read_documents(*documents, e));
+  if (const Json* collections = find(object, "collections")) STOA_CHECK(read_collections(*collections, e));
   return {};
 }
 
@@ -71,6 +91,11 @@ template <class Entry, class Text>
 void each_packed_later(Entry& e, const Text& text) {
   text(e.answer);
   text(e.record);
+}
+template <class Entry, class Text>
+void each_packed_of_search(Entry& e, const Text& text) {
+  text(e.query);
+  text(e.mode);
 }
 
 }  // namespace
@@ -138,6 +163,10 @@ std::string pack_entry(const AuditEntry& entry) {
   packer.add(static_cast<std::int64_t>(documents));
   for (std::size_t i = 0; i < documents; ++i) packer.add(entry.documents[i].id).add(entry.documents[i].version).add(entry.documents[i].chunks).add(entry.documents[i].readers);
   each_packed_later(entry, add);
+  each_packed_of_search(entry, add);
+  const std::size_t collections = std::min(entry.collections.size(), AuditEntry::kMaxCollections);
+  packer.add(static_cast<std::int64_t>(collections));
+  for (std::size_t i = 0; i < collections; ++i) packer.add(entry.collections[i]);
   return packer.text();
 }
 
@@ -149,14 +178,21 @@ Result<AuditEntry> unpack_entry(ByteSpan record) {
   const auto take = [&](std::string& text) { unpacker.take(text); };
   each_packed(entry, take, [&](std::int64_t& number) { unpacker.take(number); });
   unpacker.take(documents);
-  if ((form != kPackedForm && form != kFormWithoutAnswers) || outcome < 0 || outcome > static_cast<std::int64_t>(Outcome::kFailed) || documents < 0 || documents > static_cast<std::int64_t>(AuditEntry::kMaxDocuments))
+  if (form < kFormWithoutAnswers || form > kPackedForm || outcome < 0 || outcome > static_cast<std::int64_t>(Outcome::kFailed) || documents < 0 || documents > static_cast<std::int64_t>(AuditEntry::kMaxDocuments))
     return fail(ErrorCode::kDataLoss, "a record of the journal is no audit entry");
   entry.outcome = static_cast<Outcome>(outcome);
   for (std::int64_t i = 0; i < documents && unpacker.good(); ++i) {
     auto& document = entry.documents.emplace_back();
     unpacker.take(document.id).take(document.version).take(document.chunks).take(document.readers);
   }
-  if (form == kPackedForm) each_packed_later(entry, take);
+  if (form >= kFormWithoutSearches) each_packed_later(entry, take);
+  if (form >= kPackedForm) {
+    each_packed_of_search(entry, take);
+    std::int64_t collections = 0;
+    unpacker.take(collections);
+    if (collections < 0 || collections > static_cast<std::int64_t>(AuditEntry::kMaxCollections)) return fail(ErrorCode::kDataLoss, "a record of the journal is no audit entry");
+    for (std::int64_t i = 0; i < collections && unpacker.good(); ++i) unpacker.take(entry.collections.emplace_back());
+  }
   STOA_CHECK(unpacker.finish("audit entry"));
   return entry;
 }

@@ -1,7 +1,7 @@
 // An audit entry as one line of JSON: what the Merkle tree is built over, and what an export holds. Members in this order, no white space:
 //   sequence, time (RFC 3339, microseconds, UTC), principal, tenant, project, action, resource, outcome, reason, request_id, trace_id, salt
 // and then those of these that have something to say, so that the lines of older entries stay what they were:
-//   rule, key, address, break_glass, answer, record, count, documents (a list of {"id", "version", "chunks", "readers"})
+//   rule, key, address, break_glass, answer, record, query, mode, count, documents (a list of {"id", "version", "chunks", "readers"}), collections
 #pragma once
 
 #include <string>

@@ -62,6 +62,9 @@ Reply entries(const AdminParts& parts, RequestScope& scope) {
         documents.push_back(JsonObject{{"id", document.id}, {"version", document.version}, {"chunks", document.chunks}, {"readers", document.readers}});
       item["documents"] = std::move(documents);
     }
+    if (!entry.query.empty()) item["query"] = entry.query;
+    if (!entry.mode.empty()) item["mode"] = entry.mode;
+    if (!entry.collections.empty()) item["collections"] = JsonArray(entry.collections.begin(), entry.collections.end());
     items.push_back(std::move(item));
   }
   return ok_json(list_json(std::move(items)));
