@@ -18,7 +18,7 @@ struct Passage {
   std::string anchor;                // fragment inside an HTML document, without '#'; may be empty
   int page = 0;                      // 1-based for paginated documents, else 0
   std::string text;
-  std::string context;               // text of the parent section where it is longer than `text`; may be empty
+  std::string context;               // `text` with what stands around it in its section, where that was asked for; may be empty
   std::string document_version;      // digest of the document's bytes
   std::string readers;               // entry of the document's access list that lets the caller read it
   double score = 0;                  // fused; higher is better; comparable inside one result only

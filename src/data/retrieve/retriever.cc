@@ -1,52 +1,31 @@
 #include "data/retrieve/retriever.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 
-#include "base/utf8.h"
+#include "base/log.h"
+#include "data/retrieve/diversity.h"
 
 namespace stoa::data {
 namespace {
 
-constexpr std::size_t kMaxQuery = 32'768, kMaxResults = 100, kMaxCollections = 100;
+constexpr std::size_t kVariedAmong = 50;  // passages of which the various ones are chosen, at least
 
-Status check(std::span<const std::string> collections, const std::string& query, const SearchOptions& options, bool has_embedder, bool has_reranker) {
-  if (collections.empty() || collections.size() > kMaxCollections) {
-    return fail(ErrorCode::kInvalidArgument, "{} collections: a search takes 1 to {}", collections.size(), kMaxCollections);
+// `found` and `keys` in another order: place i gets what is at order[i].
+template <class Order>
+void arrange(std::vector<Found>& found, std::vector<ChunkKey>& keys, const std::vector<Order>& order, std::size_t Order::* place) {
+  std::vector<Found> moved;
+  std::vector<ChunkKey> moved_keys;
+  for (const Order& one : order) {
+    moved.push_back(std::move(found[one.*place]));
+    moved_keys.push_back(keys[one.*place]);
   }
-  if (query.empty() || query.size() > kMaxQuery || !is_valid_utf8(query)) {
-    return fail(error(ErrorCode::kInvalidArgument, "a query has 1 to {} bytes of UTF-8, this one has {}", kMaxQuery, query.size()).with_param("query"));
-  }
-  if (options.k < 1 || options.k > kMaxResults) {
-    return fail(error(ErrorCode::kInvalidArgument, "{} results: a search gives 1 to {}", options.k, kMaxResults).with_param("max_num_results"));
-  }
-  if (options.mode == SearchMode::kVector && !has_embedder) {
-    return fail(error(ErrorCode::kInvalidArgument, "no embedding model is loaded").with_hint("search by text, or pull an embedding model"));
-  }
-  if (options.rerank > kMaxResults || (options.rerank > 0 && options.rerank < options.k)) {
-    return fail(error(ErrorCode::kInvalidArgument, "{} passages to rerank: at least the {} that are asked for, and at most {}", options.rerank, options.k, kMaxResults)
-                    .with_param("rerank"));
-  }
-  if (options.rerank > 0 && !has_reranker) {
-    return fail(error(ErrorCode::kInvalidArgument, "no reranking model is loaded").with_param("rerank").with_hint("name one as models.reranker, or search without"));
-  }
-  return options.filter.check();
+  found = std::move(moved);
+  keys = std::move(moved_keys);
 }
 
 }  // namespace
-
-Result<SearchMode> parse_search_mode(std::string_view name) {
-  if (name == "hybrid") return SearchMode::kHybrid;
-  if (name == "text") return SearchMode::kText;
-  if (name == "vector") return SearchMode::kVector;
-  return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a way to search", name).with_hint("use hybrid, text or vector"));
-}
-
-Result<Fusion> parse_fusion(std::string_view name) {
-  if (name == "weighted") return Fusion::kWeighted;
-  if (name == "rrf") return Fusion::kRanks;
-  return fail(error(ErrorCode::kInvalidArgument, "'{}' is not a way to fuse two searches", name).with_hint("use weighted or rrf"));
-}
 
 double fused_score(const Standing& why, bool text, bool vector, Fusion fusion, const FusionOptions& options) {
   const double meaning = std::max(0.0, (why.passage_cosine + why.sentence_cosine) / 2);
@@ -58,24 +37,44 @@ double fused_score(const Standing& why, bool text, bool vector, Fusion fusion, c
   return text_weight * share(why.text_rank) + vector_weight * share(why.vector_rank);
 }
 
-Retriever::Retriever(Catalog& catalog, const Index& index, Embedder* embedder, Reranker* reranker, FusionOptions fusion)
-    : catalog_(catalog), index_(index), embedder_(embedder), reranker_(reranker), fusion_(fusion) {}
+Retriever::Retriever(Catalog& catalog, const Index& index, Embedder* embedder, Reranker* reranker, FusionOptions fusion, QueryRewriter* rewriter)
+    : catalog_(catalog), index_(index), embedder_(embedder), reranker_(reranker), rewriter_(rewriter), fusion_(fusion) {}
 
-Result<std::vector<Retriever::Candidate>> Retriever::rank(const Call& call, std::span<const std::string> collections, const std::string& query,
-                                                          const SearchOptions& options) {
-  const bool use_text = options.mode != SearchMode::kVector;
-  const bool use_vector = options.mode != SearchMode::kText && embedder_ != nullptr;
-  const Index::Scope scope{call.principal, collections, &options.filter, std::max({fusion_.candidates, options.k, options.rerank})};
-  std::vector<float> meaning;
+Status Retriever::check_time(const Call& call) const {
+  if (call.cancel.cancelled()) return fail(ErrorCode::kCancelled, "the search was cancelled");
+  if (call.deadline.passed()) return fail(ErrorCode::kDeadlineExceeded, "no time is left for the search");
+  return {};
+}
+
+Status Retriever::rewrite(const Call& call, const std::string& query, const SearchOptions& options, Findings& findings) {
+  const auto start = std::chrono::steady_clock::now();
+  auto made = rewriter_->rewrite(call, query, options.rewrite);
+  findings.rewriting_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  STOA_CHECK(check_time(call));
+  if (!made) {
+    log(LogLevel::kWarning, "a query was not reworded, and is searched for as it is", {{"problem", made.error().message}});
+    findings.rewriting_problem = made.error().message;
+    return {};
+  }
+  if (made->queries.empty()) findings.rewriting_problem = "the model gave no other phrasing";
+  for (std::size_t i = 0; i < std::min(made->queries.size(), options.rewrite); ++i) {
+    if (std::ranges::find(findings.queries, made->queries[i]) == findings.queries.end()) findings.queries.push_back(made->queries[i]);
+  }
+  findings.rewriting = std::move(*made);
+  return {};
+}
+
+Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options,
+                                                  QuerySyntax syntax) {
+  const bool use_text = options.mode != SearchMode::kVector, use_vector = !meaning.empty();
   std::vector<Hit> text, vector;
-  if (use_vector) {
-    STOA_TRY(embedded, embedder_->embed(call, std::span(&query, 1)));  // the embedder records its own span
-    meaning = std::move(embedded.values);
+  // What signs say must or must not be there holds for all that is found: meaning orders it then, and adds nothing.
+  if (use_vector && syntax == QuerySyntax::kPlain) {
     STOA_TRY(nearest, index_.search_vector(scope, meaning));
     vector = std::move(nearest);
   }
   if (use_text) {
-    STOA_TRY(matching, index_.search_text(scope, query));
+    STOA_TRY(matching, index_.search_text(scope, query, syntax == QuerySyntax::kOperators ? Index::Syntax::kOperators : Index::Syntax::kPlain));
     text = std::move(matching);
   }
 
@@ -86,15 +85,70 @@ Result<std::vector<Retriever::Candidate>> Retriever::rank(const Call& call, std:
     why.text_score = text[i].score / text.front().score;
   }
   for (std::size_t i = 0; i < vector.size(); ++i) standings[vector[i].key].vector_rank = static_cast<int>(i) + 1;
-  std::vector<Candidate> candidates;
-  for (auto& [key, why] : standings) candidates.push_back({key, why});
+  Candidates candidates;
+  for (auto& [key, why] : standings) candidates.push_back({key, std::move(why)});
   if (use_vector) STOA_CHECK(measure(call, meaning, candidates));
   for (Candidate& candidate : candidates) candidate.why.fused = fused_score(candidate.why, use_text, use_vector, options.fusion, fusion_);
-  std::ranges::stable_sort(candidates, std::greater(), [](const Candidate& candidate) { return candidate.why.fused; });  // equal ones in order of their keys
   return candidates;
 }
 
-Status Retriever::measure(const Call& call, std::span<const float> query, std::vector<Candidate>& candidates) {
+Retriever::Candidates Retriever::fuse(const std::vector<Candidates>& lists, std::size_t asked, Fusion fusion) const {
+  std::map<ChunkKey, Standing> standings;
+  std::map<ChunkKey, double> best, sums;
+  double weights = 0;
+  for (std::size_t query = 0; query < lists.size(); ++query) {
+    const double weight = query < asked ? 1 : fusion_.rewrite_weight;
+    weights += weight;
+    for (const Candidate& candidate : lists[query]) {
+      const double score = weight * candidate.why.fused;
+      sums[candidate.key] += score;
+      const auto [known, fresh] = best.try_emplace(candidate.key, score);
+      Standing& why = standings[candidate.key];
+      std::vector<double> by_query = std::move(why.by_query);
+      by_query.resize(lists.size());
+      by_query[query] = candidate.why.fused;
+      if (fresh || score > known->second) {
+        known->second = score;
+        why = candidate.why;
+        why.query = query;
+      }
+      why.by_query = std::move(by_query);
+    }
+  }
+  Candidates fused;
+  for (auto& [key, why] : standings) {
+    why.fused = fusion == Fusion::kWeighted ? best[key] : sums[key] / weights;
+    fused.push_back({key, std::move(why)});
+  }
+  return fused;
+}
+
+Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const std::string> collections, const Findings& findings, const SearchOptions& options) {
+  const bool use_vector = options.mode != SearchMode::kText && embedder_ != nullptr;
+  const Index::Scope scope{call.principal, collections, &options.filter, std::max({fusion_.candidates, options.k, options.rerank})};
+  std::vector<float> meanings;  // of the queries, one behind the other
+  if (use_vector) {
+    std::vector<std::string> texts = findings.queries;
+    for (std::size_t i = 0; i < findings.asked && options.syntax == QuerySyntax::kOperators; ++i) texts[i] = without_signs(texts[i]);
+    STOA_TRY(embedded, embedder_->embed(call, texts));  // the embedder records its own span
+    meanings = std::move(embedded.values);
+  }
+  const std::size_t width = meanings.size() / findings.queries.size();
+  std::vector<Candidates> lists;
+  for (std::size_t i = 0; i < findings.queries.size(); ++i) {
+    STOA_CHECK(check_time(call));
+    // A model words what it was asked for in plain language.
+    const QuerySyntax syntax = i < findings.asked ? options.syntax : QuerySyntax::kPlain;
+    STOA_TRY(list, rank_one(call, scope, findings.queries[i], std::span(meanings).subspan(i * width, width), options, syntax));
+    lists.push_back(std::move(list));
+  }
+  Candidates candidates = lists.size() == 1 ? std::move(lists.front()) : fuse(lists, findings.asked, options.fusion);
+  if (options.decay.half_life > 0) STOA_CHECK(age(call, options.decay, candidates));
+  std::ranges::stable_sort(candidates, std::greater(), &Candidate::score);  // equal ones in order of their keys
+  return candidates;
+}
+
+Status Retriever::measure(const Call& call, std::span<const float> query, Candidates& candidates) {
   std::vector<ChunkKey> keys;
   for (const Candidate& candidate : candidates) keys.push_back(candidate.key);
   STOA_TRY(found, catalog_.nearness(call, keys, query, embedder_->model()));
@@ -106,64 +160,112 @@ Status Retriever::measure(const Call& call, std::span<const float> query, std::v
   return {};
 }
 
-Result<std::vector<Found>> Retriever::open(const Call& call, const std::vector<Candidate>& candidates, const std::string& query, const SearchOptions& options) {
-  const std::size_t wanted = std::max(options.k, options.rerank);
+Status Retriever::age(const Call& call, const Decay& decay, Candidates& candidates) {
+  std::vector<ChunkKey> keys;
+  for (const Candidate& candidate : candidates) keys.push_back(candidate.key);
+  STOA_TRY(ages, catalog_.ages(call, keys, decay.attribute));
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (ages[i]) candidates[i].why.aged = Aged{*ages[i], decay_factor(ages[i]->age, decay)};
+  return {};
+}
+
+Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& candidates, const std::string& query, const SearchOptions& options) {
+  const std::size_t wanted = options.rerank > 0 ? options.rerank : options.diversity > 0 ? std::max(options.k, kVariedAmong) : options.k;
   std::vector<Hit> hits;
   for (const Candidate& candidate : candidates) {
     if (hits.size() >= wanted) break;
-    if (options.rerank > 0 || candidate.why.fused >= options.min_score) hits.push_back({candidate.key, candidate.why.fused});
+    if (options.rerank > 0 || candidate.score() >= options.min_score) hits.push_back({candidate.key, candidate.score()});
   }
   STOA_TRY(opened, catalog_.passages(call, hits));  // checks readers again, against the rows
   std::vector<Found> found;
-  for (auto& [hit, passage] : opened) {
+  std::vector<ChunkKey> keys;  // of `found`, kept in its order
+  for (auto& [hit, passage, attributes] : opened) {
     const auto candidate = std::ranges::find(candidates, hits[hit].key, &Candidate::key);
-    found.push_back({std::move(passage), candidate->why});
+    found.push_back({std::move(passage), candidate->why, std::move(attributes)});
+    keys.push_back(candidate->key);
   }
   if (options.rerank > 0) {
-    STOA_CHECK(rerank(call, found, query));
-    std::erase_if(found, [&](const Found& one) { return one.passage.score < options.min_score; });
+    STOA_CHECK(rerank(call, found, keys, query));
+    const auto end = std::ranges::find_if(found, [&](const Found& one) { return one.passage.score < options.min_score; });  // they are in order
+    keys.resize(static_cast<std::size_t>(end - found.begin()));
+    found.erase(end, found.end());
   }
-  if (found.size() > options.k) found.resize(options.k);
+  if (options.diversity > 0) STOA_CHECK(vary(call, found, keys, options));
+  if (found.size() > options.k) {
+    found.resize(options.k);
+    keys.resize(options.k);
+  }
+  STOA_TRY(contexts, catalog_.surroundings(call, keys, options.context));
+  for (std::size_t i = 0; i < found.size(); ++i) found[i].passage.context = std::move(contexts[i]);
   return found;
 }
 
-Status Retriever::rerank(const Call& call, std::vector<Found>& found, const std::string& query) {
+Status Retriever::rerank(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const std::string& query) {
   std::vector<std::string> texts;
   for (const Found& one : found) texts.push_back(one.passage.text);
   if (texts.empty()) return {};
   STOA_TRY(judged, reranker_->rerank(call, query, texts));
   if (judged.scores.size() != found.size()) return fail(ErrorCode::kInternal, "{} gave {} scores for {} passages", reranker_->model(), judged.scores.size(), found.size());
+  struct Place {
+    std::size_t at = 0;
+    double score = 0;
+  };
+  std::vector<Place> order;
   for (std::size_t i = 0; i < found.size(); ++i) {
-    found[i].passage.score = relevance(judged.scores[i]);
-    found[i].why.relevance = found[i].passage.score;
+    Standing& why = found[i].why;
+    why.relevance = relevance(judged.scores[i]);
+    found[i].passage.score = *why.relevance * (why.aged ? why.aged->factor : 1);
+    order.push_back({i, found[i].passage.score});
   }
-  std::ranges::stable_sort(found, std::greater(), [](const Found& one) { return one.passage.score; });
+  std::ranges::stable_sort(order, std::greater(), &Place::score);
+  arrange(found, keys, order, &Place::at);
   return {};
 }
 
-Result<std::vector<Found>> Retriever::find(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options) {
+Status Retriever::vary(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options) {
+  STOA_TRY(vectors, catalog_.vectors(call, keys, embedder_->model()));
+  std::vector<double> scores;
+  for (const Found& one : found) scores.push_back(one.passage.score);
+  const auto order = choose_diverse(scores, vectors, options.diversity, options.k);
+  for (const Chosen& one : order) found[one.passage].why.varied = Varied{static_cast<int>(one.passage) + 1, one.likeness};
+  arrange(found, keys, order, &Chosen::passage);
+  return {};
+}
+
+Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options) {
   Span span = call.span("retrieval");
-  const auto run = [&]() -> Result<std::vector<Found>> {
-    STOA_CHECK(check(collections, query, options, embedder_ != nullptr, reranker_ != nullptr));
-    if (call.cancel.cancelled()) return fail(ErrorCode::kCancelled, "the search was cancelled");
-    if (call.deadline.passed()) return fail(ErrorCode::kDeadlineExceeded, "no time is left for the search");
+  const auto run = [&]() -> Result<Findings> {
+    STOA_CHECK(check_search(collections, query, options, {embedder_ != nullptr, reranker_ != nullptr, rewriter_ != nullptr}));
+    STOA_CHECK(check_time(call));
     STOA_CHECK(catalog_.check_searchable(call, collections));
-    STOA_TRY(candidates, rank(call, collections, query, options));
-    return open(call, candidates, query, options);
+    Findings findings{.found = {}, .queries = {query}};
+    for (const std::string& other : options.queries)
+      if (std::ranges::find(findings.queries, other) == findings.queries.end()) findings.queries.push_back(other);
+    findings.asked = findings.queries.size();
+    if (options.rewrite > 0) STOA_CHECK(rewrite(call, query, options, findings));
+    STOA_TRY(candidates, rank(call, collections, findings, options));
+    STOA_TRY(found, open(call, candidates, query, options));
+    findings.found = std::move(found);
+    return findings;
   };
-  auto found = run();
-  if (found) {
-    span.set("stoa.retrieval.passages", static_cast<std::int64_t>(found->size()));
+  auto findings = run();
+  if (findings) {
+    span.set("stoa.retrieval.passages", static_cast<std::int64_t>(findings->found.size()));
   } else {
-    span.fail(found.error().message);
+    span.fail(findings.error().message);
   }
-  return found;
+  return findings;
+}
+
+Result<std::vector<Found>> Retriever::find(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options) {
+  STOA_TRY(findings, retrieve(call, collections, query, options));
+  return std::move(findings.found);
 }
 
 Result<std::vector<Passage>> Retriever::search(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options) {
-  STOA_TRY(found, find(call, collections, query, options));
+  STOA_TRY(findings, retrieve(call, collections, query, options));
   std::vector<Passage> passages;
-  for (Found& one : found) passages.push_back(std::move(one.passage));
+  for (Found& one : findings.found) passages.push_back(std::move(one.passage));
   return passages;
 }
 

@@ -4,7 +4,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -13,90 +12,104 @@
 #include "data/index/embedder.h"
 #include "data/index/index.h"
 #include "data/index/reranker.h"
+#include "data/retrieve/query_rewriter.h"
+#include "data/retrieve/search_options.h"
 #include "data/sources/catalog.h"
 
 namespace stoa::data {
 
-enum class SearchMode { kHybrid, kText, kVector };
-Result<SearchMode> parse_search_mode(std::string_view name);  // hybrid text vector
-
-// How what words find and what meaning finds become one order.
-enum class Fusion {
-  // The weight of text times the BM25 score as a share of the best passage's, and the rest times the mean of two cosines: of the query to the passage, and to the sentence of
-  // it that is nearest. Each passage is measured both ways, whichever search found it.
-  kWeighted,
-  // Reciprocal rank fusion (Cormack, Clarke, Buettcher 2009): the sum of weight / (rank_k + rank) over both lists.
-  kRanks,
-};
-Result<Fusion> parse_fusion(std::string_view name);  // weighted rrf
-
-// The defaults are measured on questions over encyclopedic paragraphs with all-MiniLM-L6-v2: MRR@10 0.911 weighted (0.2 to 0.4 is alike), 0.885 by ranks with the whole
-// passages' vectors alone.
-struct FusionOptions {
-  double text_weight = 0.3;     // the rest is that of meaning
-  double rank_k = 2;
-  std::size_t candidates = 50;  // of each list, at least
+// What age did to a passage's score.
+struct Aged {
+  PassageAge age;
+  double factor = 1;
 };
 
-struct SearchOptions {
-  std::size_t k = 10;                     // 1..100
-  SearchMode mode = SearchMode::kHybrid;  // without an embedder hybrid is text
-  Filter filter;                          // an empty one lets everything through
-  double min_score = 0;                   // 0..1
-  Fusion fusion = Fusion::kWeighted;
-  std::size_t rerank = 0;                 // so many of the best are read together with the query by a cross-encoder, which orders them anew; 0: none; 1..100, at least k
+// What variety did to a passage's place.
+struct Varied {
+  int rank = 0;         // it would have had; from 1
+  double likeness = 0;  // greatest cosine to a passage before it
 };
 
-// Why a passage stands where it does. Ranks count from 1; 0: that search did not find it among its candidates.
+// Why a passage stands where it does. Ranks count from 1; 0: that search did not find it among its candidates. Where several phrasings were searched for, what is said of the
+// two searches is of the one that serves the passage best.
 struct Standing {
   int text_rank = 0, vector_rank = 0;
   double text_score = 0;       // BM25 as a share of the best passage's
   double passage_cosine = 0;   // of the query to the passage, and to its nearest sentence; 0 where it has no vectors
   double sentence_cosine = 0;
-  double fused = 0;            // the score before any reranking
-  std::optional<double> relevance;  // by the cross-encoder, 0..1
+  double fused = 0;            // the score before age and any reranking
+  std::optional<double> relevance{};  // by the cross-encoder, 0..1
+  std::optional<Aged> aged{};         // where age was asked for
+  std::optional<Varied> varied{};     // where variety was
+  std::size_t query = 0;              // which of Findings::queries serves it best
+  std::vector<double> by_query{};     // its score by each of them, not weighted; 0: not among their candidates. Empty where there is one
 };
 
 struct Found {
   Passage passage;
   Standing why;
+  Attributes attributes{};  // of its document
+};
+
+struct Findings {
+  std::vector<Found> found;                // best first
+  std::vector<std::string> queries;        // what was searched for: the query, the caller's other phrasings, those of a model
+  std::size_t asked = 1;                   // of them, the caller's
+  std::optional<Rewriting> rewriting{};    // what a model made of the query, to be paid
+  std::string rewriting_problem{};         // why it made nothing, where that was asked: the search went on without
+  std::int64_t rewriting_micros = 0;       // how long it took
 };
 
 // The one score of a passage that was looked for by words, by vectors or by both; 0..1.
 double fused_score(const Standing& why, bool text, bool vector, Fusion fusion, const FusionOptions& options);
 
-// Scores of passages lie between 0 and 1: weighted ones as above, those by ranks divided by the best possible, text alone by that of the best hit, vectors alone the mean of
-// the two cosines, reranked ones the cross-encoder's relevance. Thread-safe.
+// Scores of passages lie between 0 and 1: weighted ones as Fusion says, those by ranks divided by the best possible, text alone by that of the best hit, vectors alone the mean of
+// the two cosines, reranked ones the cross-encoder's relevance; then age takes its part of them. They order the passages, unless variety was asked for. Thread-safe.
 class Retriever {
  public:
-  // `embedder` and `reranker` may be null.
-  Retriever(Catalog& catalog, const Index& index, Embedder* embedder, Reranker* reranker = nullptr, FusionOptions fusion = {});
+  // All pointers may be null; what they point to outlives the object.
+  Retriever(Catalog& catalog, const Index& index, Embedder* embedder, Reranker* reranker = nullptr, FusionOptions fusion = {}, QueryRewriter* rewriter = nullptr);
 
-  // Best first. Errors: kNotFound (a collection is not the caller's), kInvalidArgument (empty or oversized query, k, filter, vector mode without an embedder, rerank
-  // without a reranker), those of the models.
+  // Errors: kNotFound (a collection is not the caller's), kInvalidArgument (those of check_search), those of the embedder and the reranker. A rewriter that fails is no error,
+  // unless the caller has gone or no time is left.
+  Result<Findings> retrieve(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options = {});
+  // What was found alone, with the reasons and without.
   Result<std::vector<Found>> find(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options = {});
-  // The same without the reasons.
   Result<std::vector<Passage>> search(const Call& call, std::span<const std::string> collections, const std::string& query,
                                       const SearchOptions& options = {});
   // The original of a document, for opening a citation.
   Result<DocumentContent> document(const Call& call, const std::string& id) { return catalog_.open_document(call, id); }
+  // Null: queries are searched for as they are.
+  const QueryRewriter* rewriter() const { return rewriter_; }
 
  private:
   struct Candidate {
     ChunkKey key = 0;
     Standing why;
+    double score() const { return why.fused * (why.aged ? why.aged->factor : 1); }
   };
-  Result<std::vector<Candidate>> rank(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options);
+  using Candidates = std::vector<Candidate>;
+
+  Status check_time(const Call& call) const;
+  Status rewrite(const Call& call, const std::string& query, const SearchOptions& options, Findings& findings);
+  Result<Candidates> rank(const Call& call, std::span<const std::string> collections, const Findings& findings, const SearchOptions& options);
+  // What one phrasing finds, with the scores it gives. `meaning`: its vector; empty: words alone.
+  Result<Candidates> rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options,
+                              QuerySyntax syntax);
+  Candidates fuse(const std::vector<Candidates>& lists, std::size_t asked, Fusion fusion) const;
   // How near they are, from their rows.
-  Status measure(const Call& call, std::span<const float> query, std::vector<Candidate>& candidates);
-  // The passages of the best candidates, reranked where that is asked for.
-  Result<std::vector<Found>> open(const Call& call, const std::vector<Candidate>& candidates, const std::string& query, const SearchOptions& options);
-  Status rerank(const Call& call, std::vector<Found>& found, const std::string& query);
+  Status measure(const Call& call, std::span<const float> query, Candidates& candidates);
+  Status age(const Call& call, const Decay& decay, Candidates& candidates);
+  // The passages of the best candidates, in the order in which they are given out.
+  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, const std::string& query, const SearchOptions& options);
+  Status rerank(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const std::string& query);
+  Status vary(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options);
 
   Catalog& catalog_;
   const Index& index_;
   Embedder* const embedder_;
   Reranker* const reranker_;
+  QueryRewriter* const rewriter_;
   const FusionOptions fusion_;
 };
 

@@ -115,7 +115,7 @@ class ZReranker : public Reranker {
 };
 
 TEST(Retriever, SaysWhyAndReranks) {
-  World world({{"a.txt", "red apple pie", "public", {}}, {"b.txt", "The red label was dear to a leader. Buzzing fuzzy bunnies hum in their tiny cosy tunnels, muzzy and funny.", "public", {}}, {"c.txt", "plum", "public", {}}});
+  World world({{"a.txt", "red apple pie", "public", {}}, {"b.txt", "The red leader appealed to a paddler. A lazy dog sleeps behind this very long wall of bricks.", "public", {}}, {"c.txt", "plum", "public", {}}});
   const Call call = as("ann");
   const auto found = *world.retriever.find(call, std::span(&world.collection, 1), "red apple", {});
   ASSERT_EQ(found.size(), 3u);
@@ -140,6 +140,140 @@ TEST(Retriever, SaysWhyAndReranks) {
   EXPECT_EQ(reranking.find(call, std::span(&world.collection, 1), "red apple", {.min_score = 0.5, .rerank = 10})->size(), 1u);
   EXPECT_EQ(world.search(call, "red", {.rerank = 10}).error().param, "rerank") << "no reranker";
   EXPECT_EQ(reranking.search(call, std::span(&world.collection, 1), "red", {.k = 5, .rerank = 3}).error().param, "rerank");
+}
+
+std::vector<std::string> paths(const std::vector<Found>& found) {
+  std::vector<std::string> out;
+  for (const Found& one : found) out.push_back(one.passage.path);
+  return out;
+}
+
+TEST(Retriever, OlderDocumentsCountLess) {
+  const double now = static_cast<double>(Clock::system().now()) / 1e6, day = 86'400;
+  World world({{"old.txt", "red apple pie", "public", {{"published", now - 60 * day}}},
+               {"new.txt", "red apple pie with plums", "public", {{"published", to_rfc3339(static_cast<Micros>((now - 30 * day) * 1e6))}}},
+               {"undated.txt", "muzzy buzz", "public", {{"published", std::string("last spring")}}}});
+  const Call call = as("ann");
+  const auto find = [&](SearchOptions options) { return *world.retriever.find(call, std::span(&world.collection, 1), "red apple pie", options); };
+  const Micros month = *parse_half_life("30d");
+  EXPECT_EQ(paths(find({}))[0], "old.txt");
+  const auto found = find({.decay = {month, 1, "published"}});
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].passage.path, "new.txt");
+  for (const Found& one : found) {
+    ASSERT_TRUE(one.why.aged);
+    const bool dated = one.passage.path != "undated.txt";
+    EXPECT_EQ(one.why.aged->age.by_attribute, dated) << one.passage.path;
+    EXPECT_NEAR(one.why.aged->factor, !dated ? 1 : one.passage.path == "new.txt" ? 0.5 : 0.25, 1e-3);
+    EXPECT_EQ(one.passage.score, one.why.fused * one.why.aged->factor);
+  }
+  for (const Found& one : find({.decay = {month, 0.5, ""}})) EXPECT_FALSE(one.why.aged->age.by_attribute) << "all of them came in just now";
+  EXPECT_EQ(paths(find({.min_score = 0.3, .decay = {month, 1, "published"}})), (std::vector<std::string>{"new.txt"})) << "what age took counts";
+  ZReranker judge;
+  Retriever reranking(world.catalog, world.index, &world.embedder, &judge);
+  const auto judged = *reranking.find(call, std::span(&world.collection, 1), "red", {.k = 3, .rerank = 3, .decay = {month, 1, "published"}});
+  EXPECT_EQ(paths(judged), (std::vector<std::string>{"undated.txt", "new.txt", "old.txt"})) << "it takes its part of relevance, too";
+}
+
+TEST(Retriever, CopiesGiveWayToVariety) {
+  World world({{"a.txt", "red barn", "public", {}}, {"b.txt", "red barn", "public", {}}, {"c.txt", "red fox", "public", {}}, {"d.txt", "fox", "public", {}}, {"e.txt", "red fox barn", "private", {}}});
+  const Call call = as("ann");
+  const auto find = [&](SearchOptions options) { return *world.retriever.find(call, std::span(&world.collection, 1), "red fox barn", options); };
+  EXPECT_EQ(paths(find({})), (std::vector<std::string>{"a.txt", "b.txt", "c.txt", "d.txt"}));
+  const auto found = find({.k = 2, .diversity = 0.5});
+  EXPECT_EQ(paths(found), (std::vector<std::string>{"a.txt", "d.txt"}));
+  EXPECT_EQ(found[0].why.varied->likeness, 0);
+  EXPECT_EQ(found[1].why.varied->rank, 4);
+  EXPECT_LT(found[1].why.varied->likeness, 0.1);
+  EXPECT_EQ(std::ranges::count(paths(find({.k = 3, .diversity = 0.3})), "b.txt"), 0) << "half a copy stands before a whole one";
+}
+
+TEST(Retriever, ShowsWhatStandsAround) {
+  std::string text = "# Plants\n\n";
+  for (int i = 0; i < 60; ++i) text += fmt::format("Paragraph {} is about {} and says a good deal, so that the whole section is longer than one chunk holds and has to be cut into several of them.\n\n", i, i == 30 ? "walnuts" : "trees");
+  World world({{"plants.md", text + "# Animals\n\nA walrus.\n", "public", {}}});
+  const Call call = as("ann");
+  const auto find = [&](const char* query, std::size_t k, Surroundings context) {
+    return *world.retriever.search(call, std::span(&world.collection, 1), query, {.k = k, .mode = SearchMode::kText, .context = context});
+  };
+  const auto bare = find("walnuts", 1, Surroundings::kNone), near = find("walnuts", 1, Surroundings::kNeighbours), whole = find("walnuts", 1, Surroundings::kSection);
+  ASSERT_EQ(bare.size(), 1u);
+  EXPECT_EQ(bare[0].context, "");
+  EXPECT_EQ(near[0].text, bare[0].text);
+  EXPECT_NE(near[0].context.find(bare[0].text), std::string::npos) << "the passage stands in its context";
+  EXPECT_GT(near[0].context.size(), bare[0].text.size());
+  EXPECT_GE(whole[0].context.size(), near[0].context.size());
+  EXPECT_LE(whole[0].context.size(), 8192u);
+  EXPECT_EQ(whole[0].context.find("walrus"), std::string::npos) << "of another section";
+  EXPECT_EQ(find("walrus", 1, Surroundings::kSection)[0].context, "") << "it stands alone";
+  // Reading order: paragraph numbers ascend.
+  int last = -1;
+  for (std::size_t at = whole[0].context.find("Paragraph "); at != std::string::npos; at = whole[0].context.find("Paragraph ", at + 1)) {
+    const int number = std::stoi(whole[0].context.substr(at + 10));
+    EXPECT_GE(number, last);
+    last = number;
+  }
+  // A neighbour that is found itself is not repeated.
+  const auto many = find("paragraph", 50, Surroundings::kNeighbours);
+  ASSERT_GT(many.size(), 2u);
+  for (const Passage& one : many)
+    for (const Passage& other : many)
+      EXPECT_TRUE(one.chunk_id == other.chunk_id || !one.context.contains(other.text)) << one.chunk_id;
+}
+
+// Knows one other word.
+class OneRewriter : public QueryRewriter {
+ public:
+  explicit OneRewriter(Result<Rewriting> says) : says_(std::move(says)) {}
+  Result<Rewriting> rewrite(const Call&, const std::string&, std::size_t count) override {
+    asked += count;
+    return says_;
+  }
+  Usage estimate(const std::string&, std::size_t) const override { return {}; }
+  std::string model() const override { return "one"; }
+  std::size_t asked = 0;
+
+ private:
+  Result<Rewriting> says_;
+};
+
+TEST(Retriever, SeveralPhrasingsBecomeOneList) {
+  World world({{"a.txt", "red apple", "public", {}}, {"b.txt", "blue plum", "public", {}}, {"c.txt", "red plum", "public", {}}, {"d.txt", "quince", "private", {}}});
+  const Call call = as("ann");
+  const auto retrieve = [&](Retriever& retriever, SearchOptions options) { return *retriever.retrieve(call, std::span(&world.collection, 1), "apple", options); };
+  const auto alone = retrieve(world.retriever, {.mode = SearchMode::kText});
+  EXPECT_EQ(paths(alone.found), (std::vector<std::string>{"a.txt"}));
+  EXPECT_EQ(alone.queries, (std::vector<std::string>{"apple"}));
+  EXPECT_TRUE(alone.found[0].why.by_query.empty());
+
+  const auto both = retrieve(world.retriever, {.mode = SearchMode::kText, .queries = {"blue plum", "apple"}});
+  EXPECT_EQ(both.queries, (std::vector<std::string>{"apple", "blue plum"})) << "none twice";
+  EXPECT_EQ(both.asked, 2u);
+  EXPECT_EQ(paths(both.found), (std::vector<std::string>{"a.txt", "b.txt", "c.txt"}));
+  EXPECT_EQ(both.found[0].why.by_query, (std::vector<double>{1, 0}));
+  EXPECT_EQ(both.found[1].why.query, 1u);
+  EXPECT_EQ(both.found[1].passage.score, 1);
+  const auto ranks = retrieve(world.retriever, {.fusion = Fusion::kRanks, .queries = {"plum"}});
+  for (const Found& one : ranks.found) EXPECT_NEAR(one.why.fused, (one.why.by_query[0] + one.why.by_query[1]) / 2, 1e-12);
+
+  OneRewriter says(Rewriting{.queries = {"blue plum", "apple", "more than asked"}, .usage = {.completion_tokens = 7}});
+  Retriever rewriting(world.catalog, world.index, &world.embedder, nullptr, {}, &says);
+  const auto rewritten = retrieve(rewriting, {.mode = SearchMode::kText, .rewrite = 2});
+  EXPECT_EQ(rewritten.queries, (std::vector<std::string>{"apple", "blue plum"}));
+  EXPECT_EQ(rewritten.asked, 1u);
+  EXPECT_EQ(rewritten.rewriting->usage.completion_tokens, 7);
+  EXPECT_EQ(rewritten.found[1].passage.path, "b.txt");
+  EXPECT_NEAR(rewritten.found[1].passage.score, 0.8, 1e-12) << "a model's phrasing weighs less";
+  retrieve(rewriting, {});
+  EXPECT_EQ(says.asked, 2u) << "only where it is asked for";
+
+  OneRewriter fails(fail(ErrorCode::kResourceExhausted, "the queue is full"));
+  Retriever failing(world.catalog, world.index, &world.embedder, nullptr, {}, &fails);
+  const auto unchanged = retrieve(failing, {.mode = SearchMode::kText, .rewrite = 2});
+  EXPECT_EQ(paths(unchanged.found), paths(alone.found));
+  EXPECT_EQ(unchanged.rewriting_problem, "the queue is full");
+  EXPECT_FALSE(unchanged.rewriting);
+  EXPECT_EQ(world.retriever.retrieve(call, std::span(&world.collection, 1), "apple", {.rewrite = 2}).error().param, "rewrite");
 }
 
 TEST(Retriever, PassagesCarryTheirPlace) {

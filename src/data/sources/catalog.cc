@@ -10,7 +10,6 @@
 #include "data/sources/blob_collector.h"
 #include "data/sources/index_snapshots.h"
 #include "data/sources/rows.h"
-#include "data/sources/sentence_vectors.h"
 
 namespace stoa::data {
 namespace {
@@ -20,7 +19,6 @@ using infra::SqlRow;
 
 constexpr std::int64_t kOriginalLimit = 256 << 20;
 constexpr Micros kTouchEvery = 3'600'000'000;  // writing at each search would make searches wait for the disk
-constexpr int kContextReach = 2;               // chunks of the same section on either side
 
 Error not_found(std::string_view kind, std::string_view id) { return error(ErrorCode::kNotFound, "no {} '{}'", kind, to_valid_utf8(id.substr(0, 80))); }
 
@@ -342,8 +340,6 @@ Result<DocumentContent> Catalog::open_document(const Call& call, const std::stri
   return DocumentContent{std::move(found), std::move(bytes)};
 }
 
-// --- for search ----------------------------------------------------------------------------------------------------------
-
 Status Catalog::check_searchable(const Call& call, std::span<const std::string> ids) {
   const Micros now = clock_.now();
   STOA_TRY(keys, this->keys(call));
@@ -356,74 +352,6 @@ Status Catalog::check_searchable(const Call& call, std::span<const std::string> 
     STOA_CHECK(sql_.execute("UPDATE collections SET last_active = ? WHERE id = ?", {now, id}));
   }
   return {};
-}
-
-Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
-  std::vector<FoundPassage> passages;
-  if (hits.empty()) return passages;
-  STOA_TRY(keys, this->keys(call));
-  for (std::size_t i = 0; i < hits.size(); ++i) {
-    const Hit& hit = hits[i];
-    STOA_TRY(row, sql_.query_one(select_documents("d.status = ? AND d.id = (SELECT document FROM chunks WHERE key = ?)"),
-                                 {call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}, hit.key}));
-    if (!row) continue;  // removed since
-    STOA_TRY(stored, read_document(*row, keys));
-    const Document& document = stored.document;
-    Passage passage{.document_id = document.id, .collection = document.collection, .file_id = document.file_id, .path = document.path, .title = document.title};
-    passage.document_version = document.digest;
-    passage.readers = permitting_entry(call.principal, document.access);
-    if (passage.readers.empty() || !permitted(call, stored)) continue;
-    STOA_TRY(complete, fill_passage(keys, hit, passage));
-    if (complete) passages.push_back({i, std::move(passage)});
-  }
-  return passages;
-}
-
-Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query,
-                                                               const std::string& embedding_model) {
-  std::vector<std::optional<Nearness>> found(keys.size());
-  STOA_TRY(project_keys, this->keys(call));
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    STOA_TRY(row, sql_.query_one("SELECT k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
-                                 "WHERE k.key = ? AND c.project = ? AND d.embedding_model = ?",
-                                 {keys[i], call.principal.project, embedding_model}));
-    if (!row) continue;
-    Bytes sealed;
-    STOA_CHECK(row->read(sealed));
-    STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
-    if (chunk.vector.size() != query.size() || query.empty()) continue;
-    const double whole = static_cast<double>(dot(chunk.vector.data(), query.data(), query.size()));
-    const auto sentence = nearest_sentence(chunk.sentences, query);
-    found[i] = Nearness{whole, sentence ? sentence->cosine : whole};
-  }
-  return found;
-}
-
-Result<bool> Catalog::fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage) {
-  // The chunk and those of its section around it, in reading order.
-  STOA_TRY(rows, sql_.query("SELECT s.key, s.id, s.page, s.sealed FROM chunks k JOIN chunks s ON s.document = k.document AND s.parent = k.parent "
-                            "AND s.staged = k.staged AND s.ordinal BETWEEN k.ordinal - ? AND k.ordinal + ? WHERE k.key = ? ORDER BY s.ordinal",
-                            {std::int64_t{kContextReach}, std::int64_t{kContextReach}, hit.key}));
-  bool found = false;
-  for (const auto& row : rows) {
-    std::int64_t key = 0;
-    std::string id;
-    int page = 0;
-    Bytes sealed;
-    STOA_CHECK(row.read(key, id, page, sealed));
-    STOA_TRY(chunk, open_chunk(keys, key, sealed));
-    if (rows.size() > 1) passage.context += (passage.context.empty() ? "" : "\n\n") + chunk.text;
-    if (key != hit.key) continue;
-    STOA_TRY(headings, strings_from_json(chunk.section));
-    passage.chunk_id = std::move(id);
-    passage.section = std::move(headings);
-    passage.anchor = std::move(chunk.anchor);
-    passage.page = page;
-    passage.text = std::move(chunk.text);
-    passage.score = hit.score;
-    found = true;
-  }
-  return found;
 }
 
 }  // namespace stoa::data

@@ -110,11 +110,21 @@ struct DocumentContent {
   Bytes bytes;
 };
 
-// A passage, and which of the hits it is.
+// A passage, which of the hits it is, and what is said of its document.
 struct FoundPassage {
   std::size_t hit = 0;
   Passage passage;
+  Attributes attributes;
 };
+
+// How long ago the time of a passage's document is, in microseconds; 0 for what lies ahead.
+struct PassageAge {
+  Micros age = 0;
+  bool by_attribute = false;  // the one that was named; otherwise since the document came in
+};
+
+// What is shown around a passage, out of its own section of the document, in reading order and at most 8 KB: the two chunks on either side, or as much of the whole.
+enum class Surroundings { kNone, kNeighbours, kSection };
 
 // Cosines to a query.
 struct Nearness {
@@ -168,6 +178,14 @@ class Catalog {
   // For search: how near passages of the caller's project are to a query's vector, as their rows say, in the order of `keys`; nothing for those that have gone, or whose
   // vectors are of another model than `embedding_model`.
   Result<std::vector<std::optional<Nearness>>> nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query, const std::string& embedding_model);
+  // For search: the vectors of passages of the caller's project, by the same rules; empty ones where there are none.
+  Result<std::vector<std::vector<float>>> vectors(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model);
+  // For search: the ages of the documents of passages of the caller's project, by `attribute` (seconds since 1970 as a number, or RFC 3339) or, where a document says no such
+  // time, since it came in. Nothing for passages that have gone.
+  Result<std::vector<std::optional<PassageAge>>> ages(const Call& call, std::span<const ChunkKey> keys, const std::string& attribute);
+  // For search: what stands around passages that passages() has given, each with its own text; empty where nothing does. A chunk that is a hit itself is not repeated
+  // around another.
+  Result<std::vector<std::string>> surroundings(const Call& call, std::span<const ChunkKey> hits, Surroundings wanted);
   // The collections among `ids` that may be searched. kNotFound for one that is not the caller's or has expired.
   Status check_searchable(const Call& call, std::span<const std::string> ids);
 
