@@ -27,7 +27,9 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
                             "  stoa collections reindex handbook --chunk-tokens 128    shorter passages"},
     {"collections remove", "  stoa collections remove scratch"},
     {"search", "  stoa search \"conffile handling\" --store debian-policy -n 3\n"
-               "  stoa search conffile --store debian-policy --mode text --json"},
+               "  stoa search conffile --store debian-policy --mode text --json\n"
+               "  stoa search \"how are keys rotated?\" --store handbook --rewrite 3 --explain\n"
+               "  stoa search outage --store notes --filter 'year>=2024' --half-life 30d --diversity 0.3 --context section"},
     {"eval", "  stoa eval retrieval dev-v2.0.json --limit 500"},
     {"eval retrieval", "  stoa eval retrieval dev-v2.0.json --mode hybrid --json"},
     {"pull", "  stoa pull smollm2-135m-instruct all-minilm-l6-v2\n"

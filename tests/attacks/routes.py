@@ -87,6 +87,7 @@ IN_BODIES = [
                                "tools": [{"type": "file_search", "vector_store_ids": ["{own store}", "{store}"]}]}, PROJECT),
     ("POST", "/v1/stoa/search", {"query": "garden", "vector_store_ids": ["{store}"]}, PROJECT),
     ("POST", "/v1/stoa/search", {"query": "garden", "vector_store_ids": ["{own store}", "{store}"], "mode": "text", "explain": True}, PROJECT),
+    ("POST", "/v1/stoa/search", {"query": "garden", "vector_store_ids": ["{own store}", "{store}"], "queries": ["roof"], "decay": {"half_life": "1d"}, "context": "section", "explain": True}, PROJECT),
     ("POST", "/v1/stoa/ratings", {"answer_id": "{response}", "score": 1}, OWN),
     ("POST", "/v1/stoa/ingest/jobs", {"collection": "{store}", "source": "s", "access": "public", "files": []}, PROJECT),
     ("GET", "/v1/vector_stores/{own store}/files?after={file}", None, OWN),

@@ -148,10 +148,28 @@ def test_search_filters(client, handbook, filters, expected):
 
 def test_search_limits(client, handbook):
     assert len(client.vector_stores.search(handbook.id, query="keys lunch printer", max_num_results=1).data) == 1
-    for options, param in [({"max_num_results": 51}, "max_num_results"), ({"rewrite_query": True}, "rewrite_query"), ({"query": ""}, "query")]:
+    for options, param in [({"max_num_results": 51}, "max_num_results"), ({"query": ""}, "query"), ({"query": ["q"] * 9}, "query"),
+                           ({"ranking_options": {"ranker": "best"}}, "ranking_options.ranker"), ({"ranking_options": {"score_threshold": 1.5}}, "ranking_options.score_threshold"),
+                           ({"filters": {"type": "eq", "key": "kind"}}, "filters.value")]:
         with pytest.raises(openai.BadRequestError) as caught:
             client.vector_stores.search(handbook.id, **{"query": "keys", **options})
         assert caught.value.param == param
+
+
+def test_search_rewrites_the_query(client, handbook):
+    page = client.vector_stores.search(handbook.id, query="how often are keys rotated?", rewrite_query=True)
+    asked = page.search_query if hasattr(page, "search_query") else page.model_extra["search_query"]
+    assert asked[0] == "how often are keys rotated?" and 1 <= len(asked) <= 3 and len(set(asked)) == len(asked)
+    assert page.data[0].file_id == handbook.pages and "ninety days" in page.data[0].content[0].text
+    assert client.vector_stores.search(handbook.id, query="how often are keys rotated?").model_extra["search_query"] == asked[:1]
+
+
+def test_search_ranking_options(client, handbook):
+    scores = lambda **options: [hit.score for hit in client.vector_stores.search(handbook.id, query="key rotation", max_num_results=50, ranking_options=options)]
+    every = scores(ranker="auto")
+    assert every == scores(ranker="default-2024-11-15", score_threshold=0) == scores(ranker="none")
+    middle = (every[0] + every[-1]) / 2
+    assert scores(score_threshold=middle) == [score for score in every if score >= middle]
 
 
 def test_search_shows_only_what_the_caller_may_read(server, client, connect, wait_indexed):

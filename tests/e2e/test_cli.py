@@ -59,6 +59,22 @@ def test_search_gives_the_place(stoa, key, store, mode):
     assert hits[0]["section"][-1] == "Rotating keys"
 
 
+def test_search_explains(stoa, key, store):
+    asked = ["search", "how often are keys rotated", "--store", store, "--also", "rotation of access keys", "--half-life", "30d", "--diversity", "0.2", "--context", "section", "--explain"]
+    found = stoa.json(*asked, key=key)
+    assert [query["by"] for query in found["explain"]["queries"]] == ["caller", "caller"]
+    why = found["data"][0]["explain"]
+    assert len(why["by_query"]) == 2 and why["decay"]["by"] == "created" and why["diversity"]["rank"] == 1 and why["readers"]
+    printed = stoa.cli(*asked, key=key).stdout
+    for word in ("phrasing 2: rotation of access keys", "words", "meaning", "fused", "age", "variety", "readable by"):
+        assert word in printed, printed
+    assert "let through by" not in printed
+    filtered = stoa.cli("search", "keys", "--store", store, "--filter", "kind!=draft", "--explain", key=key).stdout
+    assert "kind != draft (not said)" in filtered
+    for wrong in (["--filter", "kind"], ["--half-life", "soon"]):
+        assert stoa.cli("search", "keys", "--store", store, *wrong, key=key, check=False).returncode == 2
+
+
 @pytest.mark.parametrize("mode", [[], ["--extractive"]])
 def test_ask_cites_and_counts(stoa, key, store, mode):
     answer = stoa.json("ask", "How often is a key rotated?", "--store", store, *mode, key=key)

@@ -32,6 +32,7 @@
 #include "gateway/api/pipeline.h"
 #include "gateway/console/console.h"
 #include "gateway/providers/provider_store.h"
+#include "gateway/rewriting/model_rewriter.h"
 #include "governance/passport/passport_store.h"
 #include "governance/cost/ledger.h"
 #include "governance/limits/limits.h"
@@ -115,6 +116,7 @@ struct Node::Parts {
   std::unique_ptr<data::IndexSnapshots> snapshots;
   std::unique_ptr<data::Catalog> catalog;
   std::unique_ptr<data::Ingest> ingest;
+  std::unique_ptr<data::QueryRewriter> rewriter;  // null: no model
   std::unique_ptr<data::Retriever> retriever;
   std::unique_ptr<data::Lake> lake;
   std::unique_ptr<api::DocumentLinks> links;
@@ -206,7 +208,10 @@ Status Node::Parts::open_data() {
   snapshots = std::move(opened_snapshots);
   STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : "", snapshots.get()));
   ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
-  retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get(), models.reranker.get());
+  STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
+  STOA_TRY(rewriting, api::parse_rewrite_settings(prompts.text, prompts.name));
+  if (models.generator) rewriter = std::make_unique<api::ModelRewriter>(std::move(rewriting), *models.generator, models.generator->report().name);
+  retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get(), models.reranker.get(), data::FusionOptions{}, rewriter.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);
   return lake->open();
 }

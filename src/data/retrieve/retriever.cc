@@ -64,17 +64,16 @@ Status Retriever::rewrite(const Call& call, const std::string& query, const Sear
   return {};
 }
 
-Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options,
-                                                  QuerySyntax syntax) {
+Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options) {
   const bool use_text = options.mode != SearchMode::kVector, use_vector = !meaning.empty();
   std::vector<Hit> text, vector;
   // What signs say must or must not be there holds for all that is found: meaning orders it then, and adds nothing.
-  if (use_vector && syntax == QuerySyntax::kPlain) {
+  if (use_vector && options.syntax == QuerySyntax::kPlain) {
     STOA_TRY(nearest, index_.search_vector(scope, meaning));
     vector = std::move(nearest);
   }
   if (use_text) {
-    STOA_TRY(matching, index_.search_text(scope, query, syntax == QuerySyntax::kOperators ? Index::Syntax::kOperators : Index::Syntax::kPlain));
+    STOA_TRY(matching, index_.search_text(scope, query, options.syntax == QuerySyntax::kOperators ? Index::Syntax::kOperators : Index::Syntax::kPlain));
     text = std::move(matching);
   }
 
@@ -129,7 +128,7 @@ Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const 
   std::vector<float> meanings;  // of the queries, one behind the other
   if (use_vector) {
     std::vector<std::string> texts = findings.queries;
-    for (std::size_t i = 0; i < findings.asked && options.syntax == QuerySyntax::kOperators; ++i) texts[i] = without_signs(texts[i]);
+    if (options.syntax == QuerySyntax::kOperators) std::ranges::transform(texts, texts.begin(), without_signs);
     STOA_TRY(embedded, embedder_->embed(call, texts));  // the embedder records its own span
     meanings = std::move(embedded.values);
   }
@@ -137,9 +136,7 @@ Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const 
   std::vector<Candidates> lists;
   for (std::size_t i = 0; i < findings.queries.size(); ++i) {
     STOA_CHECK(check_time(call));
-    // A model words what it was asked for in plain language.
-    const QuerySyntax syntax = i < findings.asked ? options.syntax : QuerySyntax::kPlain;
-    STOA_TRY(list, rank_one(call, scope, findings.queries[i], std::span(meanings).subspan(i * width, width), options, syntax));
+    STOA_TRY(list, rank_one(call, scope, findings.queries[i], std::span(meanings).subspan(i * width, width), options));
     lists.push_back(std::move(list));
   }
   Candidates candidates = lists.size() == 1 ? std::move(lists.front()) : fuse(lists, findings.asked, options.fusion);

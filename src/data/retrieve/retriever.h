@@ -94,8 +94,7 @@ class Retriever {
   Status rewrite(const Call& call, const std::string& query, const SearchOptions& options, Findings& findings);
   Result<Candidates> rank(const Call& call, std::span<const std::string> collections, const Findings& findings, const SearchOptions& options);
   // What one phrasing finds, with the scores it gives. `meaning`: its vector; empty: words alone.
-  Result<Candidates> rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options,
-                              QuerySyntax syntax);
+  Result<Candidates> rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options);
   Candidates fuse(const std::vector<Candidates>& lists, std::size_t asked, Fusion fusion) const;
   // How near they are, from their rows.
   Status measure(const Call& call, std::span<const float> query, Candidates& candidates);

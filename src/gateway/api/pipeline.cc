@@ -268,18 +268,30 @@ governance::AuditEntry RequestScope::entry() const {
   return entry;
 }
 
-Status RequestScope::show(std::span<const Passage> passages) {
+Status RequestScope::record_search(const SearchNote& search) {
   std::vector<governance::AuditDocument> documents;
-  for (const Passage& passage : passages) {
+  for (const Passage& passage : search.passages) {
     const auto same = [&](const governance::AuditDocument& known) { return known.id == passage.document_id && known.version == passage.document_version; };
     auto known = std::ranges::find_if(documents, same);
     if (known == documents.end()) known = documents.insert(known, {passage.document_id, passage.document_version, 0, passage.readers});
     ++known->chunks;
   }
+  governance::AuditEntry common = entry();
+  common.action = kRetrieve;
+  const std::string salt = governance::new_salt();
+  if (const std::string digest = governance::salted_digest(salt, search.query); !digest.empty()) common.query = fmt::format("{}:{}", salt, digest);
+  common.mode = search.mode;
+  const auto collections = search.collections.first(std::min(search.collections.size(), governance::AuditEntry::kMaxCollections));
+  common.collections.assign(collections.begin(), collections.end());
+  if (search.refused != nullptr) {
+    // A collection of others is not there for the caller: that is how it is refused.
+    const bool denied = search.refused->code == ErrorCode::kPermissionDenied || search.refused->code == ErrorCode::kNotFound;
+    common.outcome = denied ? governance::Outcome::kDenied : governance::Outcome::kFailed;
+    common.reason = error_info(search.refused->code).name;
+  }
   constexpr auto kMost = governance::AuditEntry::kMaxDocuments;
-  for (std::size_t begin = 0; begin < documents.size(); begin += kMost) {
-    governance::AuditEntry entry = this->entry();
-    entry.action = kRetrieve;
+  for (std::size_t begin = 0; begin == 0 || begin < documents.size(); begin += kMost) {
+    governance::AuditEntry entry = common;
     const auto end = std::min(documents.size(), begin + kMost);
     entry.documents.assign(documents.begin() + static_cast<std::ptrdiff_t>(begin), documents.begin() + static_cast<std::ptrdiff_t>(end));
     STOA_CHECK(pipeline_.parts_.audit.append(std::move(entry)));

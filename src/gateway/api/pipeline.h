@@ -67,6 +67,15 @@ struct InsideRequest {
   Micros asked = 0;
 };
 
+// A search as the audit log tells of it.
+struct SearchNote {
+  std::string query;                         // what was looked for, one phrasing a line; only its digest is kept
+  std::string_view mode;
+  std::span<const std::string> collections;
+  std::span<const Passage> passages{};       // found
+  const Error* refused = nullptr;            // null: it was done
+};
+
 // One request on its way. Made by Pipeline; lives on the handler's stack.
 class RequestScope {
  public:
@@ -103,9 +112,9 @@ class RequestScope {
   void set_error(const Error& error) { finished_.error = error; }
   governance::Money cost() const { return finished_.cost; }
 
-  // Enters into the audit log which documents these passages are of. Before anything of them is shown, to the caller or to a model: an error means
-  // that it is not recorded, and so must not be.
-  Status show(std::span<const Passage> passages);
+  // Enters a search into the audit log, with the documents that its passages are of, or with why there are none. Before anything of it is shown, to the caller or to a
+  // model: an error means that it is not recorded, and so must not be. Called by retrieve() (api/retrieval.h) for every search.
+  Status record_search(const SearchNote& search);
 
   // Enters the request into the audit log, with what is recorded of its answer, with what is known by now, once; further calls say how that went. It is
   // kept before the last of the answer is out, so that no answer is missing in the audit log, whenever the server dies; an error means that it is not

@@ -6,10 +6,13 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { ChatAnthropic } from '@langchain/anthropic';
+import { Document } from '@langchain/core/documents';
 import { HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages';
+import { BaseRetriever } from '@langchain/core/retrievers';
 import { tool as langTool } from '@langchain/core/tools';
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
 import { embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import OpenAI, { toFile } from 'openai';
 import { z } from 'zod';
 import { ANSWER_TOKENS, CHAT, EMBED, FAMILIES, PROMPT_TOKENS, TEXT, withServer } from './server.mjs';
 
@@ -113,4 +116,36 @@ for (const [kind, provider] of Object.entries(sdk)) {
 test('Vercel AI SDK: embeddings', async () => {
   const { embeddings } = await embedMany({ model: createOpenAI({ baseURL: setup.url + '/v1', apiKey: setup.key }).embedding(EMBED), values: ['keys', 'locks'] });
   assert.deepEqual(embeddings.map((vector) => vector.length), [384, 384]);
+});
+
+// A retriever as applications write it: a few lines over the vector stores' search.
+class StoreRetriever extends BaseRetriever {
+  lc_namespace = ['stoa', 'retrievers'];
+  constructor({ client, store, ...search }) {
+    super({});
+    Object.assign(this, { client, store, search });
+  }
+  async _getRelevantDocuments(query) {
+    const page = await this.client.vectorStores.search(this.store, { query, ...this.search });
+    return page.data.map((hit) => new Document({ pageContent: hit.content.map((part) => part.text).join('\n'), id: hit.file_id, metadata: { filename: hit.filename, score: hit.score, ...hit.attributes } }));
+  }
+}
+
+test('LangChain: a retriever over a vector store finds, filters and rewords', async () => {
+  const client = new OpenAI({ apiKey: setup.key, baseURL: setup.url + '/v1', maxRetries: 0 });
+  const texts = { keys: 'An access key is rotated every ninety days by the security team.', garden: 'The roof garden opens in April.', lunch: 'Lunch is served from noon.' };
+  const store = await client.vectorStores.create({ name: 'retriever' });
+  for (const [name, text] of Object.entries(texts)) {
+    const file = await client.files.create({ file: await toFile(Buffer.from(text), `${name}.txt`), purpose: 'assistants' });
+    await client.vectorStores.files.createAndPoll(store.id, { file_id: file.id, attributes: { kind: name === 'keys' ? 'policy' : 'notes' } }, { pollIntervalMs: 50 });
+  }
+  const find = (query, more = {}) => new StoreRetriever({ client, store: store.id, max_num_results: 2, ...more }).invoke(query);
+  const found = await find('how often are keys rotated?');
+  assert.equal(found.length, 2);
+  assert.ok(found[0] instanceof Document && found[0].pageContent === texts.keys && found[0].metadata.score > found[1].metadata.score);
+  const notes = await find('how often are keys rotated?', { filters: { type: 'eq', key: 'kind', value: 'notes' } });
+  assert.deepEqual(notes.map((document) => document.metadata.kind), ['notes', 'notes']);
+  assert.equal((await find('how often are keys rotated?', { rewrite_query: true }))[0].pageContent, texts.keys);
+  assert.deepEqual(await find('how often are keys rotated?', { ranking_options: { ranker: 'auto', score_threshold: 1 } }), []);
+  await assert.rejects(find('keys', { max_num_results: 0 }), (error) => error.status === 400 && error.param === 'max_num_results');
 });

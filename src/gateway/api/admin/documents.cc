@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "gateway/api/admin/routes.h"
 #include "gateway/api/openai/filter_json.h"
+#include "gateway/api/retrieval.h"
 #include "governance/identity/oidc.h"
 
 namespace stoa::gateway::admin {
@@ -13,11 +14,59 @@ using governance::Action;
 constexpr std::size_t kMaxStores = 32;
 
 struct SearchRequest {
-  std::string query;
-  std::vector<std::string> stores;
-  data::SearchOptions options;
+  SearchOrder order;
   bool explain = false;
 };
+
+// A text of a few names, by `parse`; the error names the field.
+template <class Value>
+Status read_name(const Fields& fields, std::string_view key, Result<Value> (*parse)(std::string_view), Value& out) {
+  STOA_TRY(name, fields.text(key));
+  if (!name) return {};
+  auto value = parse(*name);
+  if (!value) return fail(std::move(value).error().with_param(fields.path(key)));
+  out = *value;
+  return {};
+}
+
+Status parse_decay(const Fields& body, data::Decay& out) {
+  STOA_TRY(object, body.object("decay"));
+  if (object == nullptr) return {};
+  const Fields fields(*object, "decay");
+  STOA_TRY(half_life, fields.required_text("half_life"));
+  auto lasts = data::parse_half_life(half_life);
+  if (!lasts) return fail(std::move(lasts).error().with_param(fields.path("half_life")));
+  STOA_TRY(weight, fields.number_or("weight", 0, 1, out.weight));
+  STOA_TRY(attribute, fields.text_or("attribute", ""));
+  out = {*lasts, weight, std::move(attribute)};
+  return {};
+}
+
+Status parse_options(const Fields& body, data::SearchOptions& out) {
+  STOA_TRY(count, body.integer_or("max_num_results", 1, 50, 10));
+  STOA_TRY(rerank, body.integer_or("rerank", 0, 100, 0));
+  STOA_TRY(queries, body.texts("queries", data::kMaxPhrasings - 1));
+  STOA_TRY(rewrite, body.integer_or("rewrite", 0, data::kMaxPhrasings - 1, 0));
+  STOA_TRY(min_score, body.number_or("min_score", 0, 1, 0));
+  STOA_TRY(diversity, body.number_or("diversity", 0, 1, 0));
+  STOA_TRY(filters, body.object("filters"));
+  if (filters != nullptr) {
+    STOA_TRY(filter, openai::parse_filter(*filters, "filters"));
+    out.filter = std::move(filter);
+  }
+  out.k = static_cast<std::size_t>(count);
+  out.rerank = rerank > 0 ? static_cast<std::size_t>(std::max(rerank, count)) : 0;
+  out.queries = std::move(queries);
+  out.rewrite = static_cast<std::size_t>(rewrite);
+  out.min_score = min_score;
+  out.diversity = diversity;
+  out.context = data::Surroundings::kNone;
+  STOA_CHECK(read_name(body, "mode", data::parse_search_mode, out.mode));
+  STOA_CHECK(read_name(body, "fusion", data::parse_fusion, out.fusion));
+  STOA_CHECK(read_name(body, "context", data::parse_surroundings, out.context));
+  STOA_CHECK(read_name(body, "syntax", data::parse_query_syntax, out.syntax));
+  return parse_decay(body, out.decay);
+}
 
 Result<SearchRequest> parse_search(const JsonObject& object) {
   const Fields body(object);
@@ -25,28 +74,10 @@ Result<SearchRequest> parse_search(const JsonObject& object) {
   STOA_TRY(query, body.required_text("query"));
   STOA_TRY(stores, body.texts("vector_store_ids", kMaxStores));
   if (stores.empty()) return body.wrong("vector_store_ids", "a list of at least one vector store's id");
-  STOA_TRY(mode_name, body.text_or("mode", "hybrid"));
-  auto mode = data::parse_search_mode(mode_name);
-  if (!mode) return fail(std::move(mode).error().with_param("mode"));
-  STOA_TRY(count, body.integer_or("max_num_results", 1, 50, 10));
-  STOA_TRY(min_score, body.number_or("min_score", 0, 1, 0));
-  STOA_TRY(filters, body.object("filters"));
-  if (filters != nullptr) {
-    STOA_TRY(filter, openai::parse_filter(*filters, "filters"));
-    search.options.filter = std::move(filter);
-  }
-  STOA_TRY(fusion_name, body.text_or("fusion", "weighted"));
-  auto fusion = data::parse_fusion(fusion_name);
-  if (!fusion) return fail(std::move(fusion).error().with_param("fusion"));
-  STOA_TRY(rerank, body.integer_or("rerank", 0, 100, 0));
   STOA_TRY(explain, body.flag_or("explain", false));
-  search.query = std::move(query);
-  search.stores = std::move(stores);
-  search.options.mode = *mode;
-  search.options.k = static_cast<std::size_t>(count);
-  search.options.min_score = min_score;
-  search.options.fusion = *fusion;
-  search.options.rerank = rerank > 0 ? static_cast<std::size_t>(std::max(rerank, count)) : 0;
+  STOA_CHECK(parse_options(body, search.order.options));
+  search.order.query = std::move(query);
+  search.order.collections = std::move(stores);
   search.explain = explain;
   return search;
 }
@@ -70,36 +101,50 @@ JsonObject passage_json(const AdminParts& parts, const Principal& reader, const 
           {"url", link(parts, reader, passage.document_id, passage.anchor, passage.page)}};
 }
 
-JsonObject standing_json(const data::Standing& why) {
-  JsonObject out{{"fused", why.fused}, {"text", nullptr}, {"vector", nullptr}, {"rerank", nullptr}};
+JsonObject standing_json(const SearchOrder& order, const data::Found& found, std::size_t queries) {
+  const data::Standing& why = found.why;
+  JsonObject out{{"fused", why.fused}, {"text", nullptr}, {"vector", nullptr}, {"rerank", nullptr}, {"decay", nullptr}, {"diversity", nullptr}};
   if (why.text_rank > 0) out["text"] = JsonObject{{"rank", why.text_rank}, {"score", why.text_score}};
   // A passage that only words found has its cosines all the same, and no rank.
   if (why.vector_rank > 0 || why.passage_cosine != 0)
     out["vector"] = JsonObject{{"rank", why.vector_rank > 0 ? Json(why.vector_rank) : Json(nullptr)}, {"passage", why.passage_cosine}, {"sentence", why.sentence_cosine}};
   if (why.relevance) out["rerank"] = JsonObject{{"relevance", *why.relevance}};
+  if (why.aged)
+    out["decay"] = JsonObject{{"age_seconds", why.aged->age.age / 1'000'000}, {"by", why.aged->age.by_attribute ? order.options.decay.attribute : "created"}, {"factor", why.aged->factor}};
+  if (why.varied) out["diversity"] = JsonObject{{"rank", why.varied->rank}, {"likeness", why.varied->likeness}};
+  if (queries > 1) {
+    out["query"] = why.query;
+    out["by_query"] = JsonArray(why.by_query.begin(), why.by_query.end());
+  }
+  const auto satisfied = data::satisfied_comparisons(order.options.filter, found.attributes);
+  out["filter"] = JsonArray(satisfied.begin(), satisfied.end());
+  out["readers"] = found.passage.readers;
+  return out;
+}
+
+// What was searched for, and how.
+JsonObject explained_json(const SearchOrder& order, const data::Findings& findings) {
+  JsonArray queries;
+  for (std::size_t i = 0; i < findings.queries.size(); ++i) queries.push_back(JsonObject{{"query", findings.queries[i]}, {"by", i < findings.asked ? "caller" : "model"}});
+  JsonObject out{{"queries", std::move(queries)}, {"mode", data::search_mode_name(order.options.mode)}};
+  if (!findings.rewriting_problem.empty()) out["rewrite_problem"] = findings.rewriting_problem;
   return out;
 }
 
 Reply search(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(search, parse_search(body));
-  STOA_CHECK(scope.reserve("search", parts.search_model, {}));
-  const auto begin = std::chrono::steady_clock::now();
-  STOA_TRY(found, parts.retriever.find(scope.call(), search.stores, search.query, search.options));
-  Usage usage;
-  usage.compute_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
-  STOA_CHECK(scope.settle(usage));
-  std::vector<Passage> passages;
+  STOA_TRY(done, search_and_settle(scope, parts.retriever, parts.search_model, search.order));
   JsonArray items;
-  for (auto& [passage, why] : found) {
-    JsonObject item = passage_json(parts, scope.principal(), passage);
-    if (search.explain) item["explain"] = standing_json(why);
+  for (const data::Found& found : done.findings.found) {
+    JsonObject item = passage_json(parts, scope.principal(), found.passage);
+    if (search.order.options.context != data::Surroundings::kNone) item["context"] = found.passage.context;
+    if (search.explain) item["explain"] = standing_json(search.order, found, done.findings.queries.size());
     items.push_back(std::move(item));
-    passages.push_back(std::move(passage));
   }
-  STOA_CHECK(scope.show(passages));
   JsonObject out = list_json(std::move(items));
-  out["took_ms"] = millis(usage.compute_micros);
+  out["took_ms"] = millis(done.compute_micros);
+  if (search.explain) out["explain"] = explained_json(search.order, done.findings);
   return ok_json(out);
 }
 

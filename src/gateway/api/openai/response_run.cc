@@ -9,6 +9,7 @@
 #include "gateway/api/openai/answer_notes.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/generation.h"
+#include "gateway/api/retrieval.h"
 #include "gateway/grounding/extractive.h"
 #include "gateway/grounding/generative.h"
 
@@ -150,23 +151,17 @@ Status ResponseRun::search(const std::string& question) {
   record_.search = SearchCall{.id = new_id("fs"), .query = question, .hits = {}, .done = false};
   data::SearchOptions options{.k = static_cast<std::size_t>(tool.max_results), .mode = data::SearchMode::kHybrid, .filter = tool.filter.value_or(data::Filter{}),
                               .min_score = tool.score_threshold};
-  auto found = dependencies_.retriever.search(scope_.call(), tool.stores, question, options);
-  if (!found) {
-    Error error = std::move(found).error();
+  auto findings = retrieve(scope_, dependencies_.retriever, {tool.stores, question, std::move(options)});
+  if (!findings) {
+    Error error = std::move(findings).error();
     if (error.param.empty() && error.code == ErrorCode::kNotFound) error.param = "tools[0].vector_store_ids";
     return fail(std::move(error));
   }
-  passages_ = std::move(*found);
-  STOA_CHECK(scope_.show(passages_));
   STOA_CHECK(begin_events());
   if (call_.stream && !events_.search_begin()) return fail(ErrorCode::kCancelled, "the client went away");
-  for (const Passage& passage : passages_) {
-    SearchHit hit{.passage = passage, .attributes = {}};
-    if (call_.include_results) {
-      STOA_TRY(document, dependencies_.catalog.document(scope_.call(), passage.document_id));
-      hit.attributes = attributes_json(document.attributes);
-    }
-    record_.search->hits.push_back(std::move(hit));
+  for (data::Found& found : findings->found) {
+    record_.search->hits.push_back({.passage = found.passage, .attributes = call_.include_results ? attributes_json(found.attributes) : JsonObject{}});
+    passages_.push_back(std::move(found.passage));
   }
   record_.search->done = true;
   if (call_.stream && !events_.search_end()) return fail(ErrorCode::kCancelled, "the client went away");

@@ -1,13 +1,12 @@
 #include "gateway/api/openai/vector_stores.h"
 
 #include <algorithm>
-#include <chrono>
-#include <map>
 
 #include "base/id.h"
 #include "gateway/api/openai/paging.h"
 #include "gateway/api/openai/places.h"
 #include "gateway/api/openai/vector_stores_json.h"
+#include "gateway/api/retrieval.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -215,32 +214,17 @@ Reply list_batch_files(const Dependencies& d, RequestScope& scope) {
 Reply search(const Dependencies& d, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(wanted, parse_search(body));
-  const std::vector<std::string> stores{store_of(scope)};
-  const std::string model = d.embedder == nullptr ? "text-search" : d.embedder->model();
-  STOA_CHECK(scope.reserve("search", model, {}));
-  const auto start = std::chrono::steady_clock::now();
-  std::map<std::string, Passage> found;  // by chunk: the best score over the queries
-  for (const std::string& query : wanted.queries) {
-    STOA_TRY(passages, d.retriever.search(scope.call(), stores, query, wanted.options));
-    for (Passage& passage : passages) {
-      const auto [place, fresh] = found.try_emplace(passage.chunk_id, passage);
-      if (!fresh && place->second.score < passage.score) place->second = std::move(passage);
-    }
+  wanted.collections = {store_of(scope)};
+  auto done = search_and_settle(scope, d.retriever, d.embedder == nullptr ? "text-search" : d.embedder->model(), wanted);
+  if (!done) {
+    Error error = std::move(done).error();
+    if (error.param == "rewrite") error.param = "rewrite_query";
+    if (error.param == "queries") error.param = "query";
+    return fail(std::move(error));
   }
-  Usage usage;
-  usage.compute_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  STOA_CHECK(scope.settle(usage));
-  std::vector<Passage> best;
-  for (auto& [chunk, passage] : found) best.push_back(std::move(passage));
-  std::ranges::stable_sort(best, std::greater{}, &Passage::score);
-  if (best.size() > wanted.options.k) best.resize(wanted.options.k);
-  STOA_CHECK(scope.show(best));
   JsonArray results;
-  for (const Passage& passage : best) {
-    STOA_TRY(document, d.catalog.document(scope.call(), passage.document_id));
-    results.emplace_back(search_result_json(passage, document.attributes));
-  }
-  return ok_json(search_page_json(wanted.queries, std::move(results)));
+  for (const data::Found& found : done->findings.found) results.emplace_back(search_result_json(found.passage, found.attributes));
+  return ok_json(search_page_json(done->findings.queries, std::move(results)));
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "gateway/api/openai/vector_stores_json.h"
 
+#include <algorithm>
+
 #include "gateway/api/openai/places.h"
 
 namespace stoa::gateway::openai {
 namespace {
 
-constexpr std::size_t kMaxFiles = 500, kMaxQueries = 8;
+constexpr std::size_t kMaxFiles = 500, kRewrites = 2;  // phrasings that rewrite_query asks for
 constexpr int kMaxResults = 50;
 
 Result<std::optional<int>> parse_expiry(const Fields& body) {
@@ -119,18 +121,20 @@ Result<std::vector<AttachRequest>> parse_file_batch(const JsonObject& object) {
   return std::move(out);
 }
 
-Result<VectorSearch> parse_search(const JsonObject& object) {
+Result<SearchOrder> parse_search(const JsonObject& object) {
   const Fields body(object);
-  VectorSearch out;
-  STOA_TRY(queries, body.texts("query", kMaxQueries));
+  SearchOrder out;
+  STOA_TRY(queries, body.texts("query", data::kMaxPhrasings));
   if (queries.empty()) return body.wrong("query", "a string or a non-empty list of strings; it is required");
   for (const std::string& query : queries)
     if (query.empty()) return body.wrong("query", "non-empty");
-  out.queries = std::move(queries);
+  out.query = queries.front();
+  out.options.queries.assign(queries.begin() + 1, queries.end());
+  out.options.context = data::Surroundings::kNone;
   STOA_TRY(limit, body.integer_or("max_num_results", 1, kMaxResults, 10));
   out.options.k = static_cast<std::size_t>(limit);
   STOA_TRY(rewrite, body.flag_or("rewrite_query", false));
-  if (rewrite) return body.unsupported("rewrite_query", "the query is searched as it is; leave it out or false");
+  if (rewrite) out.options.rewrite = std::min(kRewrites, data::kMaxPhrasings - queries.size());
   STOA_TRY(filters, body.object("filters"));
   if (filters != nullptr) {
     STOA_TRY(filter, parse_filter(*filters, "filters"));
@@ -138,7 +142,11 @@ Result<VectorSearch> parse_search(const JsonObject& object) {
   }
   STOA_TRY(ranking, body.object("ranking_options"));
   if (ranking != nullptr) {
-    STOA_TRY(threshold, Fields(*ranking, "ranking_options").number_or("score_threshold", 0, 1, 0));
+    const Fields fields(*ranking, "ranking_options");
+    STOA_TRY(threshold, fields.number_or("score_threshold", 0, 1, 0));
+    STOA_TRY(ranker, fields.text_or("ranker", "auto"));
+    constexpr std::string_view kRankers[] = {"auto", "none", "default-2024-11-15", "default_2024_08_21"};  // all of them are the search's own order
+    if (std::ranges::find(kRankers, ranker) == std::end(kRankers)) return fields.wrong("ranker", "'auto', 'none' or 'default-2024-11-15'");
     out.options.min_score = threshold;
   }
   return out;

@@ -9,6 +9,7 @@
 #include "data/sources/catalog.h"
 #include "gateway/api/openai/file_store.h"
 #include "gateway/api/openai/filter_json.h"
+#include "gateway/api/retrieval.h"
 
 namespace stoa::gateway::openai {
 
@@ -21,16 +22,11 @@ struct NewVectorStore {
   data::CollectionSpec spec;
   std::vector<AttachRequest> files;
 };
-struct VectorSearch {
-  std::vector<std::string> queries;
-  data::SearchOptions options;
-};
-
 Result<NewVectorStore> parse_new_store(const JsonObject& body);
 Result<data::CollectionChange> parse_store_change(const JsonObject& body);
 Result<AttachRequest> parse_attach(const JsonObject& body);
 Result<std::vector<AttachRequest>> parse_file_batch(const JsonObject& body);
-Result<VectorSearch> parse_search(const JsonObject& body);
+Result<SearchOrder> parse_search(const JsonObject& body);  // the store is named by the path
 
 JsonObject store_json(const data::Collection& collection);
 JsonObject store_file_json(const data::Document& document);
