@@ -67,6 +67,8 @@ TEST(SearchOptions, WhatIsWrongIsNamed) {
       {"decay.half_life", [](auto&, auto& o, auto&) { o.decay.half_life = -1; }},
       {"decay.weight", [](auto&, auto& o, auto&) { o.decay.weight = 2; }},
       {"decay.attribute", [](auto&, auto& o, auto&) { o.decay.attribute = std::string(65, 'a'); }},
+      {"syntax", [](auto&, auto& o, auto&) { o.syntax = QuerySyntax::kOperators; o.mode = SearchMode::kVector; }},
+      {"syntax", [](auto&, auto& o, auto&) { o.syntax = QuerySyntax::kOperators; o.rewrite = 1; }},
       {"query", [](auto& query, auto& o, auto&) { query = "\"open"; o.syntax = QuerySyntax::kOperators; }},
       {"query", [](auto& query, auto& o, auto&) { query = "-only"; o.syntax = QuerySyntax::kOperators; }},
       {"queries", [](auto&, auto& o, auto&) { o.queries = {"(a"}; o.syntax = QuerySyntax::kOperators; }},
@@ -104,6 +106,11 @@ TEST(SearchOptions, SaysWhatLetADocumentThrough) {
            {other, {}},
        })
     EXPECT_EQ(satisfied_comparisons(filter, attributes), expected);
+}
+
+TEST(SearchOptions, MeaningWithoutSigns) {
+  const std::vector<std::pair<std::string, std::string>> cases{{"red barn", "red barn"}, {"+fox -dog \"red barn\"~2 pre* near~1", "fox red barn2 pre near1"}, {"a AND NOT b OR c^2", "a c2"}, {"-dog", "-dog"}};
+  for (const auto& [query, plain] : cases) EXPECT_EQ(without_signs(query), plain);
 }
 
 }  // namespace
