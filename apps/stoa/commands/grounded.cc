@@ -41,13 +41,31 @@ void print_citations(const JsonObject& part) {
   for (const JsonObject* citation : objects_of(part, "annotations")) {
     const std::string anchor = text_of(*citation, "anchor");
     const std::string where = text_of(*citation, "filename") + (anchor.empty() ? "" : "#" + anchor);
-    if (std::ranges::find(seen, where) != seen.end()) continue;
-    seen.push_back(where);
+    const std::string key = fmt::format("{} {}", where, number_of(*citation, "page"));
+    if (std::ranges::find(seen, key) != seen.end()) continue;
+    seen.push_back(key);
     fmt::print("  [{}] {}\n      {}\n", seen.size(), place(*citation), where);
     if (const std::string quote = one_line(text_of(*citation, "quote")); !quote.empty()) fmt::print("      {}\n", dim("“" + quote + "”"));
     if (const std::string url = text_of(*citation, "url"); !url.empty()) fmt::print("      {}\n", dim(url));
   }
   if (seen.empty()) fmt::print("{}\n", dim("no citation: nothing in the documents supports this"));
+}
+
+// What was searched for where it is not what was asked, and which sentences stand on nothing.
+void print_notes(const JsonObject& response, const std::string& text) {
+  const JsonObject* notes = object_of(response, "stoa");
+  if (notes == nullptr) return;
+  if (const JsonObject* search = object_of(*notes, "search"); search != nullptr && text_of(*search, "how") != "question")
+    fmt::print("{}\n", dim("searched for: " + one_line(text_of(*search, "query"))));
+  const auto byte_of = [&](std::int64_t code_point) {
+    std::size_t byte = 0;
+    for (; byte < text.size() && code_point > 0; --code_point) byte += std::max<std::size_t>(1, decode_rune(std::string_view(text).substr(byte)).size);
+    return byte;
+  };
+  for (const JsonObject* range : objects_of(*notes, "unsupported")) {
+    const std::size_t begin = byte_of(integer_of(*range, "start_index")), end = byte_of(integer_of(*range, "end_index"));
+    fmt::print("{}\n", dim("not in the documents: “" + one_line(text.substr(begin, end - begin)) + "”"));
+  }
 }
 
 void print_figures(const JsonObject& response) {
@@ -94,7 +112,10 @@ Result<JsonObject> stream_grounded(ApiClient& api, JsonObject body) {
 
 void print_sources(const JsonObject& response) {
   fmt::print("\n");
-  if (const JsonObject* part = output_text(response); part != nullptr) print_citations(*part);
+  if (const JsonObject* part = output_text(response); part != nullptr) {
+    print_citations(*part);
+    print_notes(response, text_of(*part, "text"));
+  }
   print_figures(response);
 }
 

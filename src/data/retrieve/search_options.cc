@@ -105,7 +105,7 @@ Result<Surroundings> parse_surroundings(std::string_view name) {
 }
 
 std::string without_signs(std::string_view query) {
-  constexpr std::string_view kSpace = " \t\r\n", kSigns = "+\"()*^~";
+  constexpr std::string_view kSpace = " \t\r\n", kSigns = "+\"()*";
   std::string text;
   bool skip = false;  // the next word, or the one at hand
   for (std::size_t at = 0; at < query.size();) {
@@ -121,7 +121,7 @@ std::string without_signs(std::string_view query) {
     }
     if (std::exchange(skip, false) || word.starts_with('-')) continue;
     std::string plain;
-    std::ranges::copy_if(word, std::back_inserter(plain), [&](char c) { return !kSigns.contains(c); });
+    std::ranges::copy_if(word.substr(0, word.find_first_of("~^")), std::back_inserter(plain), [&](char c) { return !kSigns.contains(c); });
     if (!plain.empty()) text += (text.empty() ? "" : " ") + plain;
   }
   return text.empty() ? std::string(query) : text;

@@ -1,7 +1,9 @@
 #include "gateway/grounding/evidence.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <ranges>
 
 namespace stoa::gateway {
 namespace {
@@ -24,13 +26,8 @@ Result<Evidence> Evidence::collect(const Call& call, data::Embedder* embedder, c
                                    std::string_view question, std::span<const Passage> passages) {
   passages = passages.first(std::min(passages.size(), static_cast<std::size_t>(settings.max_passages)));
   Evidence evidence(embedder, settings, passages);
-  for (std::size_t p = 0; p < passages.size(); ++p) {
-    for (const Sentence place : split_sentences(passages[p].text)) {
-      if (evidence.sentences_.size() >= kMaxSentences) break;
-      EvidenceSentence sentence{.passage = p, .place = place, .words = content_words(place.in(passages[p].text)), .vector = {}, .relevance = 0};
-      if (sentence.words.size() >= kMinSentenceWords) evidence.sentences_.push_back(std::move(sentence));
-    }
-  }
+  for (std::size_t p = 0; p < passages.size(); ++p) evidence.add_sentences(p, false);
+  for (std::size_t p = 0; p < passages.size(); ++p) evidence.add_sentences(p, true);
   std::vector<float> question_vector;
   if (embedder != nullptr && !evidence.sentences_.empty()) {
     std::vector<std::string> texts{std::string(question)};
@@ -43,12 +40,27 @@ Result<Evidence> Evidence::collect(const Call& call, data::Embedder* embedder, c
     evidence.compute_micros_ = embedded.compute_micros;
   }
   evidence.judge_relevance(question, question_vector);
+  evidence.judge_signals(question);
   return evidence;
+}
+
+// Of what surrounds a passage, those sentences that no passage has.
+void Evidence::add_sentences(std::size_t passage, bool in_context) {
+  const std::string& text = in_context ? passages_[passage].context : passages_[passage].text;
+  for (const Sentence place : split_sentences(text)) {
+    if (sentences_.size() >= kMaxSentences) return;
+    EvidenceSentence sentence{.passage = passage, .in_context = in_context, .place = place, .words = content_words(place.in(text)), .vector = {}};
+    if (sentence.words.size() < kMinSentenceWords) continue;
+    const auto here = std::views::iota(std::size_t{0}, sentences_.size());
+    if (in_context && std::ranges::any_of(here, [&](std::size_t i) { return this->text(i) == place.in(text); })) continue;
+    sentences_.push_back(std::move(sentence));
+  }
 }
 
 std::string_view Evidence::text(std::size_t sentence) const {
   const EvidenceSentence& item = sentences_[sentence];
-  return item.place.in(passages_[item.passage].text);
+  const Passage& passage = passages_[item.passage];
+  return item.place.in(item.in_context ? passage.context : passage.text);
 }
 
 void Evidence::judge_relevance(std::string_view question, std::span<const float> question_vector) {
@@ -63,16 +75,47 @@ void Evidence::judge_relevance(std::string_view question, std::span<const float>
     covered.insert(heading_words.begin(), heading_words.end());
     const double own = coverage(asked, sentence.words), with_headings = coverage(asked, covered);
     const double words = 0.7 * own + 0.3 * with_headings;
-    sentence.relevance = question_vector.empty() ? words : kWordShare * words + (1 - kWordShare) * dot(question_vector, sentence.vector);
+    sentence.cosine = dot(question_vector, sentence.vector);
+    sentence.relevance = question_vector.empty() ? words : kWordShare * words + (1 - kWordShare) * sentence.cosine;
     relevance_ = std::max(relevance_, sentence.relevance);
   }
 }
 
-Result<std::optional<Support>> Evidence::support(const Call& call, std::string_view statement) const {
+double answer_probability(const AnswerFormula& formula, const AnswerSignals& signals) {
+  const double sum = formula.intercept + formula.cosine * signals.cosine + formula.coverage * signals.coverage + formula.missing_names * signals.missing_names +
+                     formula.answer_type * signals.answer_type + formula.negation * signals.negation;
+  return 1 / (1 + std::exp(-sum));
+}
+
+void Evidence::judge_signals(std::string_view question) {
+  constexpr double kMostMissing = 3;
+  const auto nearest = std::ranges::max_element(sentences_, {}, &EvidenceSentence::cosine);
+  if (nearest == sentences_.end()) return;
+  const std::string_view sentence = text(static_cast<std::size_t>(nearest - sentences_.begin()));
+  const Passage& passage = passages_[nearest->passage];
+  std::string around = passage.title + " " + (nearest->in_context ? passage.context : passage.text);
+  for (const std::string& heading : passage.section) around += " " + heading;
+  const auto asked = content_words(question), there = content_words(around);
+  const auto missing = std::ranges::count_if(names_of(question), [&](const std::string& name) { return !there.contains(name); });
+  signals_ = {.cosine = nearest->cosine,
+              .coverage = coverage(asked, nearest->words),
+              .missing_names = std::min(static_cast<double>(missing), kMostMissing),
+              .answer_type = has_answer_of(answer_kind(question), sentence, asked) ? 1.0 : 0.0,
+              .negation = is_negated(question) && !is_negated(sentence) ? 1.0 : 0.0};
+}
+
+bool Evidence::answers() const {
+  if (sentences_.empty()) return false;
+  if (sentences_.front().vector.empty()) return relevance_ >= settings_->relevance;
+  return answer_probability(settings_->answerable, signals_) >= settings_->answerable.least;
+}
+
+Result<Supports> Evidence::support(const Call& call, std::string_view statement) const {
   const auto words = content_words(statement);
   const auto numbers = numbers_of(statement);
   const bool negated = is_negated(statement);
-  if (words.empty() || sentences_.empty()) return std::nullopt;
+  Supports out;
+  if (words.empty() || sentences_.empty()) return out;
   std::vector<float> vector;
   const bool semantic = embedder_ != nullptr && !sentences_.front().vector.empty();
   if (semantic) {
@@ -80,19 +123,29 @@ Result<std::optional<Support>> Evidence::support(const Call& call, std::string_v
     STOA_TRY(embedded, embedder_->embed(call, texts));
     vector = std::move(embedded.values);
   }
-  std::optional<Support> best;
   for (std::size_t i = 0; i < sentences_.size(); ++i) {
     const EvidenceSentence& source = sentences_[i];
-    if (is_negated(text(i)) != negated || !includes_all(numbers_of(passages_[source.passage].text), numbers)) continue;
+    const Passage& passage = passages_[source.passage];
+    if (is_negated(text(i)) != negated || !includes_all(numbers_of(source.in_context ? passage.context : passage.text), numbers)) continue;
     const double lexical = coverage(words, source.words);
     const double cosine = semantic ? dot(vector, source.vector) : 0;
     const bool by_words = lexical >= settings_->lexical_support;
     const bool by_meaning = cosine >= settings_->semantic_support && lexical >= settings_->lexical_support / 2;
-    if (!by_words && !by_meaning) continue;
-    const double score = semantic ? (lexical + cosine) / 2 : lexical;
-    if (!best || score > best->score) best = Support{.sentence = i, .score = score};
+    const Support found{.sentence = i, .score = semantic ? (lexical + cosine) / 2 : lexical};
+    if (by_words || by_meaning) out.found.push_back(found);
+    else if (found.score >= settings_->judge_support && (!out.doubtful || found.score > out.doubtful->score)) out.doubtful = found;
   }
-  return best;
+  keep_best(out.found);
+  if (!out.found.empty()) out.doubtful.reset();
+  return out;
+}
+
+// The best of each passage, the best passages first.
+void Evidence::keep_best(std::vector<Support>& found) const {
+  std::ranges::stable_sort(found, std::greater{}, &Support::score);
+  std::set<std::size_t> seen;
+  std::erase_if(found, [&](const Support& support) { return !seen.insert(sentences_[support.sentence].passage).second; });
+  if (found.size() > static_cast<std::size_t>(settings_->citations)) found.resize(static_cast<std::size_t>(settings_->citations));
 }
 
 }  // namespace stoa::gateway

@@ -20,6 +20,9 @@ class ExtractiveAnswerer : public Answerer {
   data::Embedder* const embedder_;
 };
 
+// `range` of an answer, supported by a sentence of the evidence.
+Citation cite(const Evidence& evidence, const Support& support, TextRange range);
+
 // Quotes from evidence that is already there. Nothing is sent for an answer without support but the settings' no_answer.
 Result<GroundedAnswer> quote_evidence(const GroundingSettings& settings, const GroundingRequest& request, const Evidence& evidence,
                                       const TextSink& sink);

@@ -12,8 +12,8 @@ namespace {
 // Takes the stream of a generator apart into sentences, and lets through those that the evidence supports.
 class CheckedStream {
  public:
-  CheckedStream(const Call& call, const GroundingSettings& settings, const Evidence& evidence, const TextSink& sink, GroundedAnswer& answer)
-      : call_(call), settings_(settings), evidence_(evidence), sink_(sink), answer_(answer) {}
+  CheckedStream(const Call& call, const GroundingSettings& settings, const Evidence& evidence, const AsideModel& judge, const TextSink& sink, GroundedAnswer& answer)
+      : call_(call), settings_(settings), evidence_(evidence), judge_(judge), sink_(sink), answer_(answer) {}
 
   // False when the generator should stop: enough said, the model repeats itself, the sink stopped, or a check failed.
   bool add(std::string_view text) {
@@ -37,6 +37,7 @@ class CheckedStream {
   }
 
   const Status& status() const { return status_; }
+  std::vector<ChatCharge> take_charges() { return std::move(judging_); }
 
  private:
   static constexpr std::size_t kMaxPending = 8192;
@@ -52,34 +53,47 @@ class CheckedStream {
     if (stopped_) return false;
     const auto words = content_words(sentence);
     if (!seen_.emplace(is_negated(sentence), words).second && !words.empty()) return stop();  // small models loop
-    auto support = evidence_.support(call_, sentence);
-    if (!support) {
-      status_ = std::unexpected(std::move(support).error());
+    auto supports = evidence_.support(call_, sentence);
+    if (!supports) {
+      status_ = std::unexpected(std::move(supports).error());
       return stop();
     }
-    if (!*support) {
-      if (!words.empty()) ++answer_.dropped_sentences;
-      return answer_.dropped_sentences < settings_.max_sentences || stop();
-    }
-    const Support& found = **support;
+    const bool judged = supports->doubtful && judge_support(call_, settings_, judge_, sentence, evidence_.text(supports->doubtful->sentence), judging_);
+    if (judged) supports->found.push_back(*supports->doubtful);
+    if (!supports->found.empty()) return say(sentence, supports->found, judged);
+    if (words.empty()) return true;
+    if (settings_.flag_unsupported) return say(sentence, {}, false);
+    ++answer_.dropped_sentences;
+    return answer_.dropped_sentences < settings_.max_sentences || stop();
+  }
+
+  // Sends a sentence with what supports it.
+  bool say(std::string_view sentence, const std::vector<Support>& supports, bool judged) {
     const std::string piece = (answer_.text.empty() ? "" : " ") + std::string(sentence);
-    const std::size_t end = answer_.text.size() + piece.size();
-    answer_.citations.push_back({end - sentence.size(), end, evidence_.sentences()[found.sentence].passage,
-                                 std::string(evidence_.text(found.sentence)), found.score});
+    const std::size_t end = answer_.text.size() + piece.size(), begin = end - sentence.size();
+    for (const Support& support : supports) {
+      answer_.citations.push_back(cite(evidence_, support, {begin, end}));
+      answer_.citations.back().judged = judged;
+    }
+    const auto given = std::span<const Citation>(answer_.citations).last(supports.size());
+    if (supports.empty()) answer_.unsupported.push_back({begin, end});
     answer_.text += piece;
-    if (!sink_(piece)) {
+    if (!sink_({piece, given})) {
       status_ = fail(ErrorCode::kCancelled, "the caller stopped the answer");
       return stop();
     }
-    return answer_.citations.size() < static_cast<std::size_t>(settings_.max_sentences) || stop();
+    return ++said_ < settings_.max_sentences || stop();
   }
 
   const Call& call_;
   const GroundingSettings& settings_;
   const Evidence& evidence_;
+  const AsideModel& judge_;
   const TextSink& sink_;
   GroundedAnswer& answer_;
+  std::vector<ChatCharge> judging_;
   std::string pending_;
+  int said_ = 0;  // sentences
   std::set<std::pair<bool, std::set<std::string>>> seen_;  // negated or not, and what it speaks of
   Status status_;
   bool stopped_ = false;
@@ -87,28 +101,16 @@ class CheckedStream {
 
 }  // namespace
 
-std::string excerpt(const Evidence& evidence, std::span<const Passage> passages, std::size_t index, std::size_t bytes) {
-  const std::string& text = passages[index].text;
-  if (text.size() <= bytes) return text;
-  const auto sentences = split_sentences(text);
-  std::size_t best = 0;
-  double relevance = -1;
-  for (const EvidenceSentence& item : evidence.sentences()) {
-    if (item.passage != index || item.relevance <= relevance) continue;
-    relevance = item.relevance;
-    best = static_cast<std::size_t>(std::ranges::find(sentences, item.place.begin, &Sentence::begin) - sentences.begin());
+std::string GenerativeAnswerer::written(const GroundingRequest& request, const std::vector<PackedPassage>& packed) const {
+  std::string passages;
+  for (const PackedPassage& item : packed) {
+    const Passage& passage = request.passages[item.passage];
+    passages += fill_template(settings_.passage, {{"number", std::to_string(item.passage + 1)},
+                                                  {"title", passage.title},
+                                                  {"section", fmt::format("{}", fmt::join(passage.section, " > "))},
+                                                  {"text", item.text()}});
   }
-  if (best >= sentences.size()) best = 0;
-  std::size_t first = best, last = best;
-  const auto fits = [&](std::size_t from, std::size_t to) { return sentences[to].end - sentences[from].begin <= bytes; };
-  while (true) {  // grows by a sentence on each side in turn, until neither fits
-    const bool after = last + 1 < sentences.size() && fits(first, last + 1);
-    if (after) ++last;
-    const bool before = first > 0 && fits(first - 1, last);
-    if (before) --first;
-    if (!after && !before) break;
-  }
-  return text.substr(sentences[first].begin, sentences[last].end - sentences[first].begin);
+  return fill_template(settings_.user, {{"passages", passages}, {"question", request.question}});
 }
 
 Result<ChatRequest> GenerativeAnswerer::pack(const GroundingRequest& request, const Evidence& evidence) const {
@@ -117,21 +119,23 @@ Result<ChatRequest> GenerativeAnswerer::pack(const GroundingRequest& request, co
   chat.prompt.clear();
   const std::int64_t room = std::min<std::int64_t>(settings_.prompt_tokens, generator_.context_length() - chat.max_tokens);
   const std::string system = request.instructions.empty() ? settings_.system : settings_.system + "\n" + request.instructions;
-  std::size_t count = std::min(request.passages.size(), static_cast<std::size_t>(settings_.max_passages));
-  for (; count > 0; --count) {
-    std::string passages;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Passage& passage = request.passages[i];
-      passages += fill_template(settings_.passage, {{"number", std::to_string(i + 1)},
-                                                    {"title", passage.title},
-                                                    {"section", fmt::format("{}", fmt::join(passage.section, " > "))},
-                                                    {"text", excerpt(evidence, request.passages, i, static_cast<std::size_t>(settings_.passage_bytes))}});
-    }
-    chat.messages = {{"system", system}, {"user", fill_template(settings_.user, {{"passages", passages}, {"question", request.question}})}};
+  const auto fits = [&](const std::vector<PackedPassage>& packed) -> Result<bool> {
+    chat.messages = {{"system", system}, {"user", written(request, packed)}};
     STOA_TRY(tokens, generator_.count_prompt_tokens(chat));
-    if (tokens > room) continue;
+    return tokens <= room;
+  };
+  for (std::size_t count = std::min(request.passages.size(), static_cast<std::size_t>(settings_.max_passages)); count > 0; --count) {
+    auto packed = pack_passages(evidence, request.passages, count, static_cast<std::size_t>(settings_.passage_bytes));
+    STOA_TRY(fitting, fits(packed));
+    if (!fitting) continue;
+    STOA_CHECK(grow_passages(packed, static_cast<std::size_t>(settings_.section_bytes), fits));
+    STOA_CHECK(fits(packed));  // words the prompt again: the last that was tried may not have fitted
     chat.sources.clear();
-    for (std::size_t i = 0; i < count; ++i) chat.sources.push_back(request.passages[i].document_id + "@" + request.passages[i].document_version);
+    for (const PackedPassage& item : packed) {
+      const Passage& passage = request.passages[item.passage];
+      if (!passage.document_id.empty()) chat.sources.push_back(passage.document_id + "@" + passage.document_version);
+    }
+    STOA_TRY(tokens, generator_.count_prompt_tokens(chat));
     STOA_CHECK(add_history(chat, request.history, std::min<std::int64_t>(room, tokens + settings_.history_tokens)));
     return chat;
   }
@@ -154,9 +158,9 @@ Status GenerativeAnswerer::add_history(ChatRequest& chat, const std::vector<Chat
 
 Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const GroundingRequest& request, const TextSink& sink) {
   Span span = call.span("grounding generative");
-  STOA_TRY(evidence, Evidence::collect(call, embedder_, settings_, search_query(request.history, request.question), request.passages));
+  STOA_TRY(evidence, Evidence::collect(call, embedder_, settings_, compared_with(request), request.passages));
   span.set("stoa.grounding.relevance", evidence.relevance());
-  if (evidence.relevance() < settings_.relevance) {
+  if (!evidence.answers()) {
     STOA_TRY(nothing, quote_evidence(settings_, request, evidence, sink));
     nothing.usage.compute_micros = evidence.compute_micros();
     return std::move(nothing);
@@ -165,12 +169,13 @@ Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const Ground
   GroundedAnswer answer;
   answer.passages = request.passages;
   answer.mode = AnswerMode::kGenerative;
-  CheckedStream stream(call, settings_, evidence, sink, answer);
+  CheckedStream stream(call, settings_, evidence, judge_, sink, answer);
   STOA_TRY(outcome, generator_.generate(call, chat, [&](const ChatDelta& delta) { return stream.add(delta.text); }));
   const auto tell = [&] {
     answer.usage = outcome.usage;
     answer.target = outcome.target;
     answer.also = outcome.also;
+    std::ranges::move(stream.take_charges(), std::back_inserter(answer.also));
     answer.cache = outcome.cache;
     answer.usage.compute_micros += evidence.compute_micros();
   };
@@ -182,7 +187,7 @@ Result<GroundedAnswer> GenerativeAnswerer::answer(const Call& call, const Ground
   if (call.cancel.cancelled()) return fail(ErrorCode::kCancelled, "the caller went away");
   stream.finish(outcome.finish == FinishReason::kLength);
   STOA_CHECK(stream.status());
-  answer.answered = !answer.citations.empty();
+  answer.answered = !answer.text.empty();
   if (!answer.answered) {
     const int dropped = answer.dropped_sentences;
     STOA_TRY(quoted, quote_evidence(settings_, request, evidence, sink));

@@ -1,14 +1,9 @@
-#include <gtest/gtest.h>
-
-#include <cmath>
 #include <fstream>
 #include <sstream>
 
-#include "gateway/grounding/extractive.h"
-#include "gateway/grounding/generative.h"
+#include "gateway/grounding/test_grounding.h"
 
 namespace stoa::gateway {
-namespace {
 
 std::string sample(const std::string& file) {
   std::ifstream in(std::string(STOA_SOURCE_DIR) + "/" + file);
@@ -23,106 +18,7 @@ GroundingSettings settings() {
   return parsed.value_or(GroundingSettings{});
 }
 
-// Vectors of word counts: texts are near when they share words.
-class WordEmbedder : public data::Embedder {
- public:
-  Result<data::Embeddings> embed(const Call&, std::span<const std::string> texts) override {
-    constexpr std::size_t kWidth = 256;
-    data::Embeddings out{.dimensions = kWidth, .values = {}, .tokens = {}, .compute_micros = 5};
-    for (const std::string& text : texts) {
-      std::vector<float> row(kWidth);
-      for (const std::string& word : content_words(text)) row[std::hash<std::string>()(word) % kWidth] += 1;
-      float sum = 0;
-      for (const float value : row) sum += value * value;
-      for (float& value : row) value /= std::sqrt(std::max(sum, 1e-9f));
-      out.values.insert(out.values.end(), row.begin(), row.end());
-      out.tokens.push_back(1);
-    }
-    return out;
-  }
-  Result<int> count_tokens(const std::string& text) const override { return static_cast<int>(text.size() / 4); }
-  int dimensions() const override { return 256; }
-  int max_tokens() const override { return 256; }
-  std::string model() const override { return "words"; }
-};
-
-// Says what it was told to, a few bytes at a time, and remembers the prompt.
-class Parrot : public models::Generator {
- public:
-  explicit Parrot(std::string text, FinishReason finish = FinishReason::kStop) : text_(std::move(text)), finish_(finish) {}
-  Result<ChatOutcome> generate(const Call&, const ChatRequest& request, const models::DeltaSink& sink) override {
-    asked = request;
-    for (std::size_t i = 0; i < text_.size(); i += 3) {
-      ++deltas;
-      if (!sink({.text = text_.substr(i, 3), .logprobs = {}})) return ChatOutcome{.finish = FinishReason::kCancelled, .usage = usage_};
-    }
-    return ChatOutcome{.finish = finish_, .usage = usage_};
-  }
-  Result<std::int64_t> count_prompt_tokens(const ChatRequest& request) const override {
-    std::int64_t bytes = 0;
-    for (const ChatMessage& message : request.messages) bytes += static_cast<std::int64_t>(message.content.size());
-    return bytes / 4;
-  }
-  int context_length() const override { return 2048; }
-
-  ChatRequest asked;
-  int deltas = 0;
-
- private:
-  std::string text_;
-  FinishReason finish_;
-  const Usage usage_{.prompt_tokens = 10, .cached_tokens = 0, .completion_tokens = 5, .compute_micros = 100, .queue_micros = 0, .first_token_micros = 0, .total_micros = 0};
-};
-
-Passage passage(std::string text, std::string title = "Handbook") {
-  Passage out;
-  out.chunk_id = "chunk_1";
-  out.document_id = "doc_1";
-  out.title = std::move(title);
-  out.section = {"Keys"};
-  out.text = std::move(text);
-  return out;
-}
-
-GroundingRequest request(std::string question) {
-  GroundingRequest out;
-  out.question = std::move(question);
-  out.passages = {passage("A key is rotated every 90 days by the security team. The team announces the rotation a week before."),
-                  passage("Lunch is served in the canteen from noon. Visitors must not enter the canteen without a badge."),
-                  passage("The printer on the third floor is called Gutenberg.")};
-  return out;
-}
-
-struct Said {
-  Result<GroundedAnswer> answer;
-  std::string stream;
-};
-
-Said ask(Answerer& answerer, const GroundingRequest& request) {
-  Said said{.answer = GroundedAnswer{}, .stream = {}};
-  said.answer = answerer.answer({}, request, [&](std::string_view text) {
-    said.stream += text;
-    return true;
-  });
-  return said;
-}
-
-// What every answer keeps to, whatever made it.
-void check_invariants(const Said& said) {
-  ASSERT_TRUE(said.answer) << said.answer.error().message;
-  const GroundedAnswer& answer = *said.answer;
-  EXPECT_EQ(said.stream, answer.text);
-  EXPECT_EQ(answer.answered, !answer.citations.empty());
-  std::size_t end = 0;
-  for (const Citation& citation : answer.citations) {
-    EXPECT_LE(end, citation.begin);
-    EXPECT_LT(citation.begin, citation.end);
-    EXPECT_LE(citation.end, answer.text.size());
-    end = citation.end;
-    ASSERT_LT(citation.passage, answer.passages.size());
-    EXPECT_TRUE(answer.passages[citation.passage].text.contains(citation.quote)) << citation.quote;
-  }
-}
+namespace {
 
 TEST(Sentences, Split) {
   const auto check = [](std::string_view text, const std::vector<std::string>& expected) {
@@ -152,6 +48,51 @@ TEST(Sentences, Words) {
   EXPECT_EQ(coverage({}, {}), 1);
 }
 
+TEST(Sentences, NamesAndKindsOfAnswers) {
+  EXPECT_EQ(names_of("When did Beyonc\u00e9 leave Destiny's Child in 2003?"), (std::set<std::string>{"beyonc\u00e9", "destiny", "child", "2003"}));
+  EXPECT_EQ(names_of("Paris is big"), std::set<std::string>{}) << "the first word begins with a capital anyway";
+  struct Row {
+    std::string_view question;
+    AnswerKind kind;
+    std::string_view with, without;
+  };
+  const Row table[] = {
+      {"Who rotates the keys?", AnswerKind::kName, "Then Anna rotates the keys.", "The keys are rotated."},
+      {"Where are keys kept?", AnswerKind::kName, "Keys are kept in Berlin.", "Keys are kept."},
+      {"When are keys rotated?", AnswerKind::kTime, "Keys are rotated in 2024.", "Keys are rotated."},
+      {"In what year were keys cut?", AnswerKind::kTime, "Keys were cut in 1999.", "Keys were cut."},
+      {"How many keys are there?", AnswerKind::kCount, "There are seven keys.", "There are keys."},
+      {"How many of the 9 keys?", AnswerKind::kCount, "Only 3 of the 9 keys.", "Of the 9 keys."},
+      {"Why are keys rotated?", AnswerKind::kAny, "Keys wear.", ""},
+  };
+  for (const Row& row : table) {
+    EXPECT_EQ(answer_kind(row.question), row.kind) << row.question;
+    const auto asked = content_words(row.question);
+    EXPECT_TRUE(has_answer_of(row.kind, row.with, asked)) << row.question;
+    EXPECT_EQ(has_answer_of(row.kind, row.without, asked), row.kind == AnswerKind::kAny) << row.question;
+  }
+}
+
+TEST(Answerable, SignalsAndFormula) {
+  WordEmbedder embedder;
+  const GroundingRequest handbook = request("");
+  const auto signals = [&](std::string_view question) {
+    const auto evidence = Evidence::collect({}, &embedder, settings(), question, handbook.passages);
+    EXPECT_TRUE(evidence);
+    return evidence->signals();
+  };
+  const AnswerSignals plain = signals("How often is a key rotated?");
+  EXPECT_GT(plain.cosine, 0.4);
+  EXPECT_EQ(plain.answer_type, 1);
+  EXPECT_EQ(plain.negation, 0);
+  EXPECT_EQ(signals("Why is a key not rotated?").negation, 1);
+  EXPECT_EQ(signals("How often is a key rotated in Rome by Marius and Sulla and Cinna in 87?").missing_names, 3);
+  EXPECT_EQ(signals("Who serves lunch in the canteen?").answer_type, 0);
+  const AnswerFormula formula{.intercept = -1, .cosine = 2, .missing_names = -3};
+  EXPECT_NEAR(answer_probability(formula, {.cosine = 0.5}), 0.5, 1e-9);
+  EXPECT_LT(answer_probability(formula, {.cosine = 0.5, .missing_names = 1}), 0.05);
+}
+
 TEST(Settings, NamesWhatIsWrong) {
   const std::string good = sample("share/prompts.yaml");
   const auto fails = [&](const std::string& from, const std::string& to) {
@@ -165,6 +106,14 @@ TEST(Settings, NamesWhatIsWrong) {
   fails("  max_passages: 3", "  passages: 3");
   fails("  relevance: ", "  relevance: 7");
   fails("{question}", "question");
+  fails("{conversation}", "conversation");
+  fails("{quote}", "quote");
+  fails("unsupported: drop", "unsupported: hide");
+  fails("rewrite: auto", "rewrite: sometimes");
+  fails("citations: 3", "citations: 0");
+  fails("    cosine: ", "    sine: ");
+  fails("    negation: -", "    negation: -1000");
+  fails("    least: 0", "    least: 7");
   EXPECT_FALSE(parse_grounding_settings("", "p.yaml"));
   EXPECT_EQ(fill_template("{a} {b} {{a} {", {{"a", "{b}"}, {"b", "x"}}), "{b} x {{b} {");
 }
@@ -279,23 +228,10 @@ TEST(Generative, PacksWhatFits) {
 TEST(Generative, StopsWhenTheCallerDoes) {
   Parrot parrot("A key is rotated every 90 days. The security team announces the rotation a week before. More text follows here.");
   GenerativeAnswerer answerer(settings(), parrot, nullptr);
-  const auto answer = answerer.answer({}, request("How often is a key rotated?"), [](std::string_view) { return false; });
+  const auto answer = answerer.answer({}, request("How often is a key rotated?"), [](const AnswerPiece&) { return false; });
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, ErrorCode::kCancelled);
   EXPECT_LT(parrot.deltas, 20);
-}
-
-TEST(Excerpt, KeepsTheRelevantSentences) {
-  std::string text;
-  for (int i = 0; i < 40; ++i) text += "Filler words about weather number " + std::to_string(i) + ". ";
-  text += "A key is rotated every 90 days. ";
-  for (int i = 0; i < 40; ++i) text += "Other words about oceans number " + std::to_string(i) + ". ";
-  const std::vector<Passage> passages{passage(text)};
-  const auto evidence = Evidence::collect({}, nullptr, settings(), "How often is a key rotated?", passages);
-  ASSERT_TRUE(evidence);
-  const std::string part = excerpt(*evidence, passages, 0, 300);
-  EXPECT_LE(part.size(), 300u);
-  EXPECT_TRUE(part.contains("90 days"));
 }
 
 TEST(Generative, TheConversationIsInThePromptAsFarAsItFits) {
@@ -324,7 +260,7 @@ TEST(Generative, TheConversationIsInThePromptAsFarAsItFits) {
     GenerativeAnswerer answerer(settings(), parrot, nullptr);
     GroundingRequest wanted = request("How often is a key rotated by the security team?");
     wanted.history = test.history;
-    const auto given = answerer.answer({}, wanted, [](std::string_view) { return true; });
+    const auto given = answerer.answer({}, wanted, [](const AnswerPiece&) { return true; });
     ASSERT_TRUE(given) << given.error().message;
     std::vector<std::string> starts;
     for (std::size_t i = 1; i + 1 < parrot.asked.messages.size(); ++i) starts.push_back(parrot.asked.messages[i].content.substr(0, test.starts.empty() ? 2 : test.starts.front().size()));
@@ -337,11 +273,11 @@ TEST(Generative, TheConversationIsInThePromptAsFarAsItFits) {
 TEST(Extractive, AFollowUpIsAnsweredInTheContextOfWhatWasAsked) {
   GroundingRequest wanted = request("And who performs that?");
   ExtractiveAnswerer answerer(settings(), nullptr);
-  const auto alone = answerer.answer({}, wanted, [](std::string_view) { return true; });
+  const auto alone = answerer.answer({}, wanted, [](const AnswerPiece&) { return true; });
   ASSERT_TRUE(alone);
   EXPECT_FALSE(alone->answered);
   wanted.history = {{"user", "How often is a key rotated?"}, {"assistant", "Every 90 days."}};
-  const auto given = answerer.answer({}, wanted, [](std::string_view) { return true; });
+  const auto given = answerer.answer({}, wanted, [](const AnswerPiece&) { return true; });
   ASSERT_TRUE(given);
   EXPECT_NE(given->text.find("security team"), std::string::npos) << given->text;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 namespace stoa::gateway {
@@ -9,6 +10,7 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 // Bytes of multi-byte characters count as letters.
 bool is_word(char c) { return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0; }
@@ -24,6 +26,9 @@ constexpr std::string_view kFunctionWords =
     "more most must my of off on once only or other our out over own same shall she should so some such than that the their them then there "
     "these they this those through to too under until up upon us very was we were what when where which while who whom why will with would "
     "you your yours ";
+constexpr std::string_view kCounts = " one two three four five six seven eight nine ten eleven twelve dozen twenty hundred thousand million billion half several both once twice ";
+constexpr std::string_view kCounted = " many much long old far tall high large big often ";
+constexpr std::string_view kTimes = " year date century decade day month ";
 constexpr std::string_view kNegations = " not no never cannot without neither nor none can't don't doesn't isn't aren't mustn't shouldn't won't ";
 
 bool listed(std::string_view list, std::string_view word) {
@@ -88,13 +93,16 @@ void for_words(std::string_view text, Visit visit) {
   while (i < text.size()) {
     while (i < text.size() && !is_word(text[i])) ++i;
     std::string word;
+    const std::size_t begin = i;
     while (i < text.size()) {
       const bool joined = joins_words(text[i]) && i + 1 < text.size() && is_word(text[i + 1]) && !word.empty();
       if (!is_word(text[i]) && !joined) break;
-      word += text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] - 'A' + 'a') : text[i];
+      word += is_capital(text[i]) ? static_cast<char>(text[i] - 'A' + 'a') : text[i];
       ++i;
     }
-    if (!word.empty()) visit(std::move(word));
+    if (word.empty()) continue;
+    if constexpr (std::is_invocable_v<Visit, std::string, bool>) visit(std::move(word), is_capital(text[begin]));
+    else visit(std::move(word));
   }
 }
 
@@ -115,6 +123,8 @@ std::string stem(std::string word) {
   if (word.size() > 3 && word.ends_with("e")) word.pop_back();
   return word;
 }
+
+bool is_content(const std::string& word) { return (word.size() > 1 || is_digit(word[0])) && !listed(kFunctionWords, word) && !listed(kNegations, word); }
 
 }  // namespace
 
@@ -141,9 +151,49 @@ std::vector<Sentence> split_sentences(std::string_view text, std::size_t max) {
 std::set<std::string> content_words(std::string_view text) {
   std::set<std::string> out;
   for_words(text, [&](std::string word) {
-    if ((word.size() > 1 || is_digit(word[0])) && !listed(kFunctionWords, word) && !listed(kNegations, word)) out.insert(stem(std::move(word)));
+    if (is_content(word)) out.insert(stem(std::move(word)));
   });
   return out;
+}
+
+std::set<std::string> names_of(std::string_view text) {
+  std::set<std::string> out;
+  bool first = true;
+  for_words(text, [&](std::string word, bool capital) {
+    const bool named = (capital && !std::exchange(first, false)) || std::ranges::any_of(word, is_digit);
+    first = false;
+    if (named && is_content(word)) out.insert(stem(std::move(word)));
+  });
+  return out;
+}
+
+AnswerKind answer_kind(std::string_view question) {
+  AnswerKind kind = AnswerKind::kAny;
+  std::string before;
+  for_words(question, [&](std::string word) {
+    if (kind == AnswerKind::kAny) {
+      const bool which = before == "what" || before == "which";
+      if (word.starts_with("who") && word.size() <= 5) kind = AnswerKind::kName;  // who, whom, whose
+      else if (word == "where") kind = AnswerKind::kName;
+      else if (word == "when" || (which && listed(kTimes, word))) kind = AnswerKind::kTime;
+      else if ((before == "how" && listed(kCounted, word)) || (which && (word == "percentage" || word == "percent" || word == "number"))) kind = AnswerKind::kCount;
+    }
+    before = std::move(word);
+  });
+  return kind;
+}
+
+bool has_answer_of(AnswerKind kind, std::string_view sentence, const std::set<std::string>& asked) {
+  bool found = kind == AnswerKind::kAny;
+  for_words(sentence, [&](std::string word, bool capital) {
+    const bool digit = std::ranges::any_of(word, is_digit), counts = listed(kCounts, word);
+    if (found || !(is_content(word) || counts)) return;
+    if (kind == AnswerKind::kName) found = capital;
+    if (kind == AnswerKind::kTime) found = digit;
+    if (kind == AnswerKind::kCount) found = digit || counts;
+    found = found && !asked.contains(stem(std::move(word)));
+  });
+  return found;
 }
 
 std::set<std::string> numbers_of(std::string_view text) {

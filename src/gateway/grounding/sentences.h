@@ -25,6 +25,15 @@ std::set<std::string> content_words(std::string_view text);
 
 // Parts of content_words that contain a digit: what an answer must not change.
 std::set<std::string> numbers_of(std::string_view text);
+// Those of content_words that begin with a capital, the first word aside, or have a digit.
+std::set<std::string> names_of(std::string_view text);
+
+// What a question asks for, as far as its words tell (English).
+enum class AnswerKind { kAny, kName, kTime, kCount };
+AnswerKind answer_kind(std::string_view question);
+// Whether `sentence` has a word of that kind that is none of `asked`: a capital for a name, a digit for a time, a digit or a word such as "three" for a count.
+bool has_answer_of(AnswerKind kind, std::string_view sentence, const std::set<std::string>& asked);
+
 // True when the text says "not", "never", "no", "cannot" or the like.
 bool is_negated(std::string_view text);
 

@@ -1,6 +1,9 @@
 #include "gateway/grounding/settings.h"
 
+#include <algorithm>
 #include <array>
+
+#include <fmt/ranges.h>
 
 #include "infra/config/yaml.h"
 #include "infra/crypto/hash.h"
@@ -8,9 +11,11 @@
 namespace stoa::gateway {
 namespace {
 
-constexpr std::array<std::string_view, 15> kKeys{"system",        "passage",       "user",          "no_answer",        "max_passages",
-                                                 "passage_bytes", "prompt_tokens", "answer_tokens", "max_sentences",    "quoted_sentences",
-                                                 "relevance",     "temperature",   "lexical_support", "semantic_support", "history_tokens"};
+constexpr auto kKeys = std::to_array<std::string_view>(
+    {"system",     "passage",       "user",           "no_answer",        "max_passages",    "passage_bytes", "section_bytes", "prompt_tokens",
+     "answer_tokens", "max_sentences", "quoted_sentences", "relevance", "temperature", "lexical_support", "semantic_support", "history_tokens",
+     "citations",  "unsupported",   "judge",          "judge_support",    "judge_prompt",    "rewrite",       "rewrite_tokens", "rewrite_prompt", "answerable"});
+constexpr auto kAnswerableKeys = std::to_array<std::string_view>({"intercept", "cosine", "coverage", "missing_names", "answer_type", "negation", "least"});
 
 Status read(const infra::YamlNode& map, std::string_view key, std::string& out) {
   STOA_TRY(node, map.at(key));
@@ -41,6 +46,61 @@ Status requires_fields(const infra::YamlNode& map, std::string_view key, const s
   return {};
 }
 
+// One of `words`, as its place among them.
+Status read_word(const infra::YamlNode& map, std::string_view key, std::initializer_list<std::string_view> words, int& out) {
+  STOA_TRY(node, map.at(key));
+  STOA_TRY(text, node->text());
+  const auto found = std::ranges::find(words, text);
+  if (found == words.end()) return fail(node->wrong(fmt::format("'{}' must be one of {}", key, fmt::join(words, ", "))));
+  out = static_cast<int>(found - words.begin());
+  return {};
+}
+
+// When a statement counts as supported, and what becomes of one that does not.
+Status read_support(const infra::YamlNode& map, GroundingSettings& out) {
+  STOA_CHECK(read(map, "lexical_support", out.lexical_support));
+  STOA_CHECK(read(map, "semantic_support", out.semantic_support));
+  STOA_CHECK(read(map, "citations", out.citations, 20));
+  int unsupported = 0;
+  STOA_CHECK(read_word(map, "unsupported", {"drop", "flag"}, unsupported));
+  out.flag_unsupported = unsupported == 1;
+  STOA_CHECK(read(map, "judge", out.judge));
+  if (out.judge == "none") out.judge.clear();
+  STOA_CHECK(read(map, "judge_support", out.judge_support));
+  STOA_CHECK(read(map, "judge_prompt", out.judge_prompt));
+  return requires_fields(map, "judge_prompt", out.judge_prompt, {"{quote}", "{statement}"});
+}
+
+Status read_coefficient(const infra::YamlNode& map, std::string_view key, double& out) {
+  constexpr double kMost = 100;
+  STOA_TRY(node, map.at(key));
+  STOA_TRY(number, node->number());
+  if (number < -kMost || number > kMost) return fail(node->wrong(fmt::format("'{}' must be from -{} to {}", key, kMost, kMost)));
+  out = number;
+  return {};
+}
+
+Status read_answerable(const infra::YamlNode& grounding, AnswerFormula& out) {
+  STOA_TRY(map, grounding.at("answerable"));
+  STOA_CHECK(map->only(kAnswerableKeys));
+  STOA_CHECK(read_coefficient(*map, "intercept", out.intercept));
+  STOA_CHECK(read_coefficient(*map, "cosine", out.cosine));
+  STOA_CHECK(read_coefficient(*map, "coverage", out.coverage));
+  STOA_CHECK(read_coefficient(*map, "missing_names", out.missing_names));
+  STOA_CHECK(read_coefficient(*map, "answer_type", out.answer_type));
+  STOA_CHECK(read_coefficient(*map, "negation", out.negation));
+  return read(*map, "least", out.least);
+}
+
+Status read_rewrite(const infra::YamlNode& map, GroundingSettings& out) {
+  int rewrite = 0;
+  STOA_CHECK(read_word(map, "rewrite", {"never", "auto", "always"}, rewrite));
+  out.rewrite = static_cast<GroundingSettings::Rewrite>(rewrite);
+  STOA_CHECK(read(map, "rewrite_tokens", out.rewrite_tokens, 1'000));
+  STOA_CHECK(read(map, "rewrite_prompt", out.rewrite_prompt));
+  return requires_fields(map, "rewrite_prompt", out.rewrite_prompt, {"{conversation}", "{question}"});
+}
+
 }  // namespace
 
 Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::string_view name) {
@@ -56,6 +116,7 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   STOA_CHECK(read(map, "no_answer", out.no_answer));
   STOA_CHECK(read(map, "max_passages", out.max_passages, 20));
   STOA_CHECK(read(map, "passage_bytes", out.passage_bytes, 100'000));
+  STOA_CHECK(read(map, "section_bytes", out.section_bytes, 100'000));
   STOA_CHECK(read(map, "prompt_tokens", out.prompt_tokens, 1'000'000));
   STOA_CHECK(read(map, "history_tokens", out.history_tokens, 100'000));
   STOA_CHECK(read(map, "answer_tokens", out.answer_tokens, 100'000));
@@ -63,8 +124,9 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   STOA_CHECK(read(map, "quoted_sentences", out.quoted_sentences, 20));
   STOA_CHECK(read(map, "relevance", out.relevance));
   STOA_CHECK(read(map, "temperature", out.temperature));
-  STOA_CHECK(read(map, "lexical_support", out.lexical_support));
-  STOA_CHECK(read(map, "semantic_support", out.semantic_support));
+  STOA_CHECK(read_support(map, out));
+  STOA_CHECK(read_rewrite(map, out));
+  STOA_CHECK(read_answerable(map, out.answerable));
   STOA_CHECK(requires_fields(map, "passage", out.passage, {"{text}"}));
   STOA_CHECK(requires_fields(map, "user", out.user, {"{passages}", "{question}"}));
   return out;

@@ -67,7 +67,7 @@ std::string record_text(const AnswerRecord& r) {
   write_asked(out.key("asked_by"), r);
   write_model(out.key("model"), r.model);
   write_grounds(out.key("grounds"), r);
-  out.key("guardrails").object().member("sentences_without_source_left_out", r.dropped_sentences).member("error", r.error).end_object();
+  out.key("guardrails").object().member("sentences_without_source_left_out", r.dropped_sentences).member("sentences_without_source_kept", r.unsupported_sentences).member("error", r.error).end_object();
   out.key("cache").object().member("prompt_tokens_reused", u.cached_tokens).end_object();
   out.key("usage").object().member("prompt_tokens", u.prompt_tokens).member("completion_tokens", u.completion_tokens).member("reasoning_tokens", u.reasoning_tokens).end_object();
   out.key("cost").object().member("micros", r.cost).member("currency", r.currency).end_object();

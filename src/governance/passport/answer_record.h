@@ -30,7 +30,7 @@ struct AnswerSource {
   std::string readers;           // what let it through: the entry of the document's access list
 };
 
-// Code points [begin, end) of the answer stand on code points [from, to) of sources[source]'s passage.
+// Code points [begin, end) of the answer stand on code points [from, to) of sources[source]'s passage; both 0: on text around it, in its section.
 struct AnswerCitation {
   std::int64_t begin = 0, end = 0;
   std::size_t source = 0;
@@ -59,6 +59,7 @@ struct AnswerRecord {
   std::vector<AnswerSource> sources;
   std::vector<AnswerCitation> citations;
   int dropped_sentences = 0;     // generated, and left out because no source supports them
+  int unsupported_sentences = 0; // ... and kept, since the settings say so
   Usage usage;
   std::int64_t cost = 0;         // micro-units of `currency`
   std::string currency;

@@ -51,18 +51,37 @@ void note_model(RequestScope& scope, const ServedModels& models, const ChatReque
   if (request.constraint) out.parameters.emplace_back("constrained", "yes");
 }
 
+std::vector<Annotation> annotations_of(const GroundedAnswer& answer) {
+  std::vector<Annotation> out;
+  for (const Citation& citation : answer.citations) {
+    const Passage& passage = answer.passages[citation.passage];
+    const std::string_view source = citation.in_context ? passage.context : passage.text, text = answer.text;
+    out.push_back({.begin = code_points(text.substr(0, citation.begin)),
+                   .end = code_points(text.substr(0, citation.end)),
+                   .passage = passage,
+                   .quote = citation.quote,
+                   .url = {},
+                   .from = code_points(source.substr(0, citation.from)),
+                   .to = code_points(source.substr(0, citation.to)),
+                   .in_context = citation.in_context,
+                   .support = citation.support,
+                   .judged = citation.judged});
+  }
+  return out;
+}
+
 void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer, const std::vector<Annotation>& annotations, const GroundingSettings& settings) {
   record.mode = answer_mode_name(answer.mode);
   record.model.prompt = "grounding";
   record.model.prompt_version = settings.version;
   record.dropped_sentences = answer.dropped_sentences;
+  record.unsupported_sentences = static_cast<int>(answer.unsupported.size());
   for (const Passage& passage : answer.passages)
     record.sources.push_back({passage.document_id, passage.document_version, passage.chunk_id, passage.page, passage.readers});
   for (std::size_t i = 0; i < annotations.size() && i < answer.citations.size(); ++i) {
-    const std::size_t source = answer.citations[i].passage;
-    const std::string_view quote = annotations[i].quote, text = answer.passages[source].text;
-    const std::int64_t from = code_points(text.substr(0, text.find(quote)));
-    record.citations.push_back({annotations[i].begin, annotations[i].end, source, from, from + code_points(quote), governance::salted_digest(record.salt, quote)});
+    const Annotation& noted = annotations[i];
+    const std::int64_t from = noted.in_context ? 0 : noted.from, to = noted.in_context ? 0 : noted.to;
+    record.citations.push_back({noted.begin, noted.end, answer.citations[i].passage, from, to, governance::salted_digest(record.salt, noted.quote)});
   }
 }
 

@@ -16,6 +16,9 @@ std::int64_t code_points(std::string_view text);  // of valid UTF-8
 // outlives the scope.
 void note_model(RequestScope& scope, const ServedModels& models, const ChatRequest& request);
 
+// An answer's citations, in their order, without links.
+std::vector<Annotation> annotations_of(const GroundedAnswer& answer);
+
 // Passages, citations and how the answer was made from them; `annotations` stand for the answer's citations, in their order.
 void note_grounds(governance::AnswerRecord& record, const GroundedAnswer& answer, const std::vector<Annotation>& annotations, const GroundingSettings& settings);
 

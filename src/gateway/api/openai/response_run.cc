@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "gateway/api/openai/answer_notes.h"
+#include "gateway/api/openai/asides.h"
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/generation.h"
 #include "gateway/api/retrieval.h"
@@ -17,7 +18,6 @@ namespace stoa::gateway::openai {
 namespace {
 
 constexpr std::string_view kPrompt = "input";
-constexpr std::int64_t kMicrosPerPromptToken = 1'000, kMicrosPerToken = 20'000;  // for reservations
 
 auto find_question(const std::vector<ChatMessage>& messages) { return std::ranges::find(messages.rbegin(), messages.rend(), "user", &ChatMessage::role); }
 
@@ -146,12 +146,12 @@ bool ResponseRun::end_call() {
   return !call_.stream || events_.call_end();
 }
 
-Status ResponseRun::search(const std::string& question) {
+Status ResponseRun::search(const SearchText& text) {
   const FileSearchTool& tool = *call_.file_search;
-  record_.search = SearchCall{.id = new_id("fs"), .query = question, .hits = {}, .done = false};
+  record_.search = SearchCall{.id = new_id("fs"), .query = text.query, .how = text.how, .hits = {}, .done = false};
   data::SearchOptions options{.k = static_cast<std::size_t>(tool.max_results), .mode = data::SearchMode::kHybrid, .filter = tool.filter.value_or(data::Filter{}),
                               .min_score = tool.score_threshold};
-  auto findings = retrieve(scope_, dependencies_.retriever, {tool.stores, question, std::move(options)});
+  auto findings = retrieve(scope_, dependencies_.retriever, {tool.stores, text.query, std::move(options)});
   if (!findings) {
     Error error = std::move(findings).error();
     if (error.param.empty() && error.code == ErrorCode::kNotFound) error.param = "tools[0].vector_store_ids";
@@ -168,45 +168,64 @@ Status ResponseRun::search(const std::string& question) {
   return {};
 }
 
-Status ResponseRun::answer_from_documents() {
+Result<GroundedAnswer> ResponseRun::grounded(GroundingRequest& request) {
   const GroundingSettings& settings = dependencies_.grounding;
-  Usage estimate;
+  Asides asked;
   if (generator_ != nullptr) {
-    estimate.prompt_tokens = settings.prompt_tokens;
-    estimate.completion_tokens = settings.answer_tokens;
-    estimate.compute_micros = estimate.prompt_tokens * kMicrosPerPromptToken + estimate.completion_tokens * kMicrosPerToken;
+    STOA_TRY(chosen, choose_asides(scope_, dependencies_.models, settings, call_.request.model));
+    asked = std::move(chosen);
   }
+  SearchText text = resolve_question(scope_.call(), settings, asked.own, request.history, request.question);
+  asides_ = std::move(text.charges);
+  const auto start = std::chrono::steady_clock::now();
+  STOA_CHECK(search(text));
+  const auto searched = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  request.query = text.query;
+  request.passages = passages_;
+  const TextSink sink = [this](const AnswerPiece& piece) { return say(piece.text); };
+  auto answer = generator_ == nullptr ? ExtractiveAnswerer(settings, dependencies_.embedder).answer(scope_.call(), request, sink)
+                                      : GenerativeAnswerer(settings, *generator_, dependencies_.embedder, asked.judge).answer(scope_.call(), request, sink);
+  if (answer) answer->usage.compute_micros += searched;
+  return answer;
+}
+
+Status ResponseRun::charge_asides() {
+  for (const ChatCharge& charge : asides_) STOA_CHECK(scope_.charge(charge));
+  return {};
+}
+
+Status ResponseRun::answer_from_documents() {
+  const Usage estimate = generator_ != nullptr ? grounded_estimate(dependencies_.grounding) : Usage{};
   STOA_CHECK(scope_.reserve("response", generator_ != nullptr ? call_.request.model : "extractive", estimate, generator_ != nullptr ? generator_->targets() : std::vector<std::string>{}));
   const auto start = std::chrono::steady_clock::now();
-  GroundingRequest request{.question = last_question(call_.request.messages), .instructions = call_.instructions, .history = before_question(history_, call_.request.messages), .passages = {},
+  GroundingRequest request{.question = last_question(call_.request.messages), .query = {}, .instructions = call_.instructions, .history = before_question(history_, call_.request.messages), .passages = {},
                            .options = call_.request};
-  STOA_CHECK(search(search_query(request.history, request.question)));
-  const auto searched = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  request.passages = passages_;
-  const TextSink sink = [this](std::string_view text) { return say(text); };
-  Result<GroundedAnswer> answer = generator_ == nullptr
-      ? ExtractiveAnswerer(settings, dependencies_.embedder).answer(scope_.call(), request, sink)
-      : GenerativeAnswerer(settings, *generator_, dependencies_.embedder).answer(scope_.call(), request, sink);
-  if (!answer) return fail(context_overflow(std::move(answer).error(), kPrompt));
-  record_.mode = answer_mode_name(answer->mode);
-  cite(*answer);
-  note_grounds(scope_.answer(), *answer, record_.annotations, settings);
-  answer->usage.compute_micros += searched;
+  Result<GroundedAnswer> answer = grounded(request);
+  if (!answer) {
+    STOA_CHECK(charge_asides());
+    return fail(context_overflow(std::move(answer).error(), kPrompt));
+  }
+  note(*answer);
   answer->usage.total_micros = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   GenerationOutcome outcome{.usage = answer->usage, .charges = {{answer->target, "", answer->usage}}, .cache = answer->cache, .failure = answer->failure};
+  std::ranges::move(asides_, std::back_inserter(outcome.charges));
   std::ranges::move(answer->also, std::back_inserter(outcome.charges));
   return finish(outcome, FinishReason::kStop);
 }
 
+void ResponseRun::note(const GroundedAnswer& answer) {
+  record_.mode = answer_mode_name(answer.mode);
+  record_.dropped_sentences = answer.dropped_sentences;
+  for (const TextRange range : answer.unsupported)
+    record_.unsupported.push_back({code_points(std::string_view(answer.text).substr(0, range.begin)), code_points(std::string_view(answer.text).substr(0, range.end))});
+  cite(answer);
+  note_grounds(scope_.answer(), answer, record_.annotations, dependencies_.grounding);
+}
+
 void ResponseRun::cite(const GroundedAnswer& answer) {
-  for (const Citation& citation : answer.citations) {
-    const Passage& passage = answer.passages[citation.passage];
-    record_.annotations.push_back({.begin = code_points(std::string_view(answer.text).substr(0, citation.begin)),
-                                   .end = code_points(std::string_view(answer.text).substr(0, citation.end)),
-                                   .passage = passage,
-                                   .quote = citation.quote,
-                                   .url = dependencies_.public_url + dependencies_.links.path(scope_.principal(), passage.document_id, passage.anchor, passage.page)});
-  }
+  record_.annotations = annotations_of(answer);
+  for (Annotation& noted : record_.annotations)
+    noted.url = dependencies_.public_url + dependencies_.links.path(scope_.principal(), noted.passage.document_id, noted.passage.anchor, noted.passage.page);
 }
 
 // With truncation "auto" the oldest turns make room; the instructions and the last message stay.

@@ -9,6 +9,7 @@
 #include "gateway/api/openai/responses_events.h"
 #include "gateway/api/sse_stream.h"
 #include "gateway/grounding/answerer.h"
+#include "gateway/grounding/aside.h"
 
 namespace stoa::gateway::openai {
 
@@ -24,8 +25,11 @@ class ResponseRun {
   Status answer();                    // search and generation into record_
   Status answer_from_documents();
   Status answer_from_model();
-  Status search(const std::string& question);
+  Status search(const SearchText& text);
+  Result<GroundedAnswer> grounded(GroundingRequest& request);  // searches and answers
+  Status charge_asides();             // of an answer that failed
   Status fit(ChatRequest& request);   // truncation
+  void note(const GroundedAnswer& answer);  // how it came about, in the response and in its record
   void cite(const GroundedAnswer& answer);
   bool say(std::string_view text);
   bool hear(const ChatDelta& delta);  // the same for a piece with calls
@@ -39,6 +43,7 @@ class ResponseRun {
   RequestScope& scope_;
   ResponseCall call_;
   std::shared_ptr<models::Generator> generator_;  // null: quote
+  std::vector<ChatCharge> asides_;                // what short questions took before the answer
   std::vector<ChatMessage> history_;
   ResponseRecord record_;
   std::vector<Passage> passages_;

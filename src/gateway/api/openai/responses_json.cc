@@ -211,6 +211,18 @@ Json response_error_json(const Error& error) {
   return out;
 }
 
+// How an answer came from documents.
+JsonObject grounds_json(const ResponseRecord& record) {
+  JsonArray unsupported;
+  for (const AnswerRange& range : record.unsupported) unsupported.push_back(JsonObject{{"start_index", range.begin}, {"end_index", range.end}});
+  JsonObject out;
+  out["answer"] = record.mode;
+  if (record.search) out["search"] = JsonObject{{"query", record.search->query}, {"how", record.search->how}};
+  out["dropped_sentences"] = record.dropped_sentences;
+  out["unsupported"] = std::move(unsupported);
+  return out;
+}
+
 // In the order in which they stand: the texts between images, and the images.
 JsonArray input_parts_json(const ChatMessage& message) {
   JsonArray content;
@@ -316,6 +328,8 @@ JsonObject annotation_json(const Annotation& annotation) {
   add_place(out, annotation.passage);
   out["quote"] = annotation.quote;
   out["url"] = text_or_null(annotation.url);
+  out["stoa"] = JsonObject{{"chunk_id", annotation.passage.chunk_id}, {"of", annotation.in_context ? "section" : "passage"}, {"start", annotation.from}, {"end", annotation.to},
+                           {"support", annotation.support}, {"judged", annotation.judged}};
   return out;
 }
 
@@ -418,11 +432,7 @@ JsonObject response_json(const ResponseCall& call, const ResponseRecord& record)
   out["truncation"] = call.truncate ? "auto" : "disabled";
   out["usage"] = record.usage ? Json(response_usage_json(*record.usage)) : Json(nullptr);
   out["metadata"] = metadata_json(call.metadata);
-  if (!record.mode.empty()) {
-    JsonObject stoa;
-    stoa["answer"] = record.mode;
-    out["stoa"] = std::move(stoa);
-  }
+  if (!record.mode.empty()) out["stoa"] = grounds_json(record);
   return out;
 }
 

@@ -48,6 +48,15 @@ struct Annotation {
   Passage passage;
   std::string quote;
   std::string url;  // opens the document there; may be empty
+  std::int64_t from = 0, to = 0;  // of the passage's text, where the quote stands; of its section's where `in_context`
+  bool in_context = false;
+  double support = 0;    // 0..1
+  bool judged = false;   // a model decided
+};
+
+// Code points [begin, end) of an answer.
+struct AnswerRange {
+  std::int64_t begin = 0, end = 0;
 };
 
 struct SearchHit {
@@ -58,6 +67,7 @@ struct SearchHit {
 struct SearchCall {
   std::string id;  // "fs_..."
   std::string query;
+  std::string how;  // the query came about: SearchText::how
   std::vector<SearchHit> hits;
   bool done = false;
 };
@@ -86,6 +96,8 @@ struct ResponseRecord {
   // has no message.
   std::optional<std::size_t> message_after;
   std::string mode;                // "generative", "extractive", or empty for a plain answer
+  int dropped_sentences = 0;             // of an answer from documents: left out, since nothing supports them
+  std::vector<AnswerRange> unsupported;  // ... or kept all the same
   bool filtered = false;           // kIncomplete: the target withheld the rest
   std::optional<Error> error;
   std::optional<UsageReport> usage;
