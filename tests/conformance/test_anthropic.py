@@ -1,4 +1,5 @@
 """The official Anthropic SDK: messages, streams, tools, counting, errors."""
+import base64
 import json
 
 import anthropic
@@ -137,3 +138,75 @@ def test_a_stream_that_fails_on_the_way_says_so(messages):
             assert text and failure.body["error"]["type"] == "timeout_error"
             return
     pytest.fail("five stories ended before their time was over")
+
+
+TEXT = "The colour printer on the third floor is called Gutenberg. Keys are rotated every ninety days by the security team."
+
+
+def document(source, **more):
+    return {"type": "document", "source": source, "citations": {"enabled": True}, **more}
+
+
+def about(question, *blocks):
+    return [{"role": "user", "content": [*blocks, {"type": "text", "text": question}]}]
+
+
+def pdf_of(*pages):
+    """A PDF with a line of text on each page."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [{}] /Count {} >>".format(" ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages))), len(pages)),
+               "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    for i, text in enumerate(pages):
+        stream = f"BT /F1 12 Tf 50 700 Td ({text}) Tj ET"
+        objects += [f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * i} 0 R >>", f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream"]
+    out, places = b"%PDF-1.4\n", []
+    for i, body in enumerate(objects):
+        places.append(len(out))
+        out += f"{i + 1} 0 obj\n{body}\nendobj\n".encode()
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    return out + f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF\n".encode()
+
+
+SOURCES = {
+    "char_location": document({"type": "text", "media_type": "text/plain", "data": TEXT}, title="Handbook"),
+    "page_location": document({"type": "base64", "media_type": "application/pdf",
+                               "data": base64.b64encode(pdf_of("Lunch is served at noon.", "Keys are rotated every ninety days by the security team.")).decode()}, title="Handbook"),
+    "content_block_location": document({"type": "content", "content": [{"type": "text", "text": text} for text in TEXT.split(". ")]}, title="Handbook"),
+    "search_result_location": {"type": "search_result", "source": "https://stoa.example/handbook", "title": "Handbook", "citations": {"enabled": True},
+                               "content": [{"type": "text", "text": text} for text in TEXT.split(". ")]},
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_citations(messages, kind):
+    turns = about("How often are keys rotated?", SOURCES[kind])
+    answer = ask(messages, max_tokens=120, messages=turns)
+    citations = [citation for block in answer.content for citation in block.citations or []]
+    assert citations and "ninety days" in "".join(block.text for block in answer.content)
+    first = citations[0]
+    assert first.type == kind and "ninety days" in first.cited_text
+    if kind == "char_location":
+        assert TEXT[first.start_char_index:first.end_char_index] == first.cited_text and (first.document_index, first.document_title) == (0, "Handbook")
+    elif kind == "page_location":
+        assert (first.start_page_number, first.end_page_number) == (2, 3)
+    else:
+        assert (first.start_block_index, first.end_block_index) == (1, 2) and first.cited_text == TEXT.split(". ")[1]
+    with ask(messages, "stream", max_tokens=120, messages=turns) as stream:
+        events = [event.type for event in stream]
+        final = stream.get_final_message()
+    assert "citation" in events
+    assert [block.model_dump(exclude={"parsed_output"}) for block in final.content] == [block.model_dump(exclude={"parsed_output"}) for block in answer.content]
+
+
+def test_what_the_documents_do_not_say(messages):
+    answer = ask(messages, max_tokens=120, messages=about("What is the capital of France?", SOURCES["char_location"]))
+    assert not any(block.citations for block in answer.content) and "Paris" not in answer.content[0].text
+    with pytest.raises(anthropic.BadRequestError, match="citations"):
+        ask(messages, messages=about("?", SOURCES["char_location"], {**SOURCES["char_location"], "citations": {"enabled": False}}))
+
+
+def test_documents_without_citations_are_read(messages):
+    plain = {key: value for key, value in SOURCES["char_location"].items() if key != "citations"}
+    turns = about("What is the printer called?", plain)
+    answer = ask(messages, messages=turns)
+    assert answer.content[0].citations is None and answer.usage.input_tokens + answer.usage.cache_read_input_tokens > 30
+    assert messages.count_tokens(model=CHAT, messages=turns).input_tokens > 30

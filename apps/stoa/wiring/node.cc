@@ -242,7 +242,7 @@ Status Node::Parts::open_gateway() {
   openai = std::make_unique<api::openai::Dependencies>(api::openai::Dependencies{
       *pipeline, *served_models, *catalog, *ingest, *retriever, models.embedder.get(), *files, *responses, *links, std::move(grounding), url,
       static_cast<std::uint64_t>(config.limits.upload_bytes), later.desk.get(), later.uploads.get(), later.background.get()});
-  anthropic = std::make_unique<api::anthropic::Dependencies>(api::anthropic::Dependencies{*pipeline, *served_models, later.desk.get(), url});
+  anthropic = std::make_unique<api::anthropic::Dependencies>(api::anthropic::Dependencies{*pipeline, *served_models, later.desk.get(), url, &openai->grounding, models.embedder.get()});
   bedrock = std::make_unique<api::bedrock::Dependencies>(*pipeline, *served_models);
   oip = std::make_unique<api::oip::Dependencies>(api::oip::Dependencies{*pipeline, *served_models, STOA_VERSION});
   STOA_TRY(moderation_file, data_file("", "moderation.yaml"));

@@ -14,13 +14,6 @@ std::string_view stop_reason(FinishReason finish, const std::string& stop) {
   }
 }
 
-JsonObject text_block(std::string_view text) {
-  JsonObject out;
-  out["type"] = "text";
-  out["text"] = text;
-  return out;
-}
-
 // Signatures prove to Anthropic's models that a thought is theirs; nothing here asks for one.
 JsonObject thinking_block(std::string_view text) {
   JsonObject out;
@@ -72,6 +65,18 @@ JsonObject head_json(const MessageHead& head, JsonArray content, Json reason, co
 }
 
 }  // namespace
+
+JsonObject text_block(std::string_view text, JsonArray citations) {
+  JsonObject out;
+  out["type"] = "text";
+  out["text"] = text;
+  if (!citations.empty()) out["citations"] = std::move(citations);
+  return out;
+}
+
+JsonObject message_json(const MessageHead& head, JsonArray content, const UsageReport& usage) {
+  return head_json(head, std::move(content), Json(stop_reason(FinishReason::kStop, {})), {}, reported(head, usage));
+}
 
 Result<JsonObject> message_json(const MessageHead& head, const Choice& answer, const UsageReport& usage) {
   JsonArray content;
@@ -152,6 +157,21 @@ bool MessageEvents::add(const ChatDelta& delta) {
     if (block_ == Block::kToolUse && !call.arguments.empty() && !piece("input_json_delta", "partial_json", call.arguments)) return false;
   }
   return true;
+}
+
+bool MessageEvents::add_cited(std::string_view text, JsonArray citations) {
+  if (!begin() || !open(Block::kText, text_block(""))) return false;
+  text_ += text;
+  if (!piece("text_delta", "text", text)) return false;
+  for (Json& citation : citations) {
+    JsonObject delta, event;
+    delta["type"] = "citations_delta";
+    delta["citation"] = std::move(citation);
+    event["index"] = index_;
+    event["delta"] = std::move(delta);
+    if (!send("content_block_delta", std::move(event))) return false;
+  }
+  return close();
 }
 
 bool MessageEvents::end(FinishReason finish, const std::string& stop, const UsageReport& usage) {

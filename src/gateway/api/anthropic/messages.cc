@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "gateway/api/anthropic/answer_json.h"
 #include "gateway/api/anthropic/batches.h"
+#include "gateway/api/anthropic/cited_answer.h"
 #include "gateway/api/anthropic/errors.h"
 #include "gateway/api/anthropic/messages_json.h"
 #include "gateway/api/openai/answer_notes.h"
@@ -40,6 +41,8 @@ Reply create(const Dependencies& dependencies, RequestScope& scope) {
   STOA_CHECK(check_version(scope.request()));
   STOA_TRY(body, parse_body(scope.request().body));
   STOA_TRY(call, parse_message_call(body));
+  if (call.cites()) return answer_with_citations(dependencies, scope, std::move(call));
+  STOA_CHECK(place_documents(call.request, call.documents, scope.call().deadline));
   STOA_TRY(generator, dependencies.models.generator(call.request.model, scope));
   Generation generation;
   add_choices(generation, call.request, 1);
@@ -59,7 +62,9 @@ Reply create(const Dependencies& dependencies, RequestScope& scope) {
 Reply count_tokens(const Dependencies& dependencies, RequestScope& scope) {
   STOA_CHECK(check_version(scope.request()));
   STOA_TRY(body, parse_body(scope.request().body));
-  STOA_TRY(request, parse_prompt(body));
+  STOA_TRY(prompt, parse_prompt(body));
+  STOA_CHECK(place_documents(prompt.request, prompt.documents, scope.call().deadline));
+  const ChatRequest& request = prompt.request;
   STOA_TRY(generator, dependencies.models.generator(request.model, scope.principal().project));
   STOA_TRY(tokens, generator->count_prompt_tokens(request));
   JsonObject out;

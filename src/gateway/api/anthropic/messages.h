@@ -3,9 +3,11 @@
 
 #include <string>
 
+#include "data/index/embedder.h"
 #include "gateway/api/openai/served_models.h"
 #include "gateway/api/pipeline.h"
 #include "gateway/batch/batch_desk.h"
+#include "gateway/grounding/settings.h"
 
 namespace stoa::gateway::anthropic {
 
@@ -15,6 +17,8 @@ struct Dependencies {
   const openai::ServedModels& models;
   const BatchDesk* batches = nullptr;  // null: there are none
   std::string public_url{};            // "http://127.0.0.1:8080": put before the address of a batch's results
+  const GroundingSettings* grounding = nullptr;  // of answers that cite documents; null: there are none
+  data::Embedder* embedder = nullptr;  // for finding passages and checking answers; null: words only
 };
 
 // Messages, counting, and batches. Errors: those of Router::add.

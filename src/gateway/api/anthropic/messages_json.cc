@@ -119,6 +119,7 @@ class Conversation {
   }
 
   std::vector<ChatMessage> take() && { return std::move(messages_); }
+  std::vector<MessageDocument> take_documents() { return std::move(documents_); }
 
  private:
   Status user(const Fields& message) {
@@ -131,7 +132,8 @@ class Conversation {
       }
       if (!in_text) messages_.push_back({"user", {}});
       in_text = true;
-      return add_content(block, type, "text, image and tool_result", messages_.back());
+      if (is_document(type)) return document(block, type, messages_.size() - 1, messages_.back().content.size());
+      return add_content(block, type, "text, image, document, search_result and tool_result", messages_.back());
     }));
     if (messages_.size() == before) messages_.push_back({"user", {}});
     return {};
@@ -145,13 +147,28 @@ class Conversation {
     if (failed) result.content = kFailedTool;
     const Json* content = block.get("content");
     if (content != nullptr && content->is_array()) {
-      STOA_CHECK(each_block(block, "content", [&](const Fields& piece, std::string_view type) { return add_content(piece, type, "text and image", result); }));
+      STOA_CHECK(each_block(block, "content", [&](const Fields& piece, std::string_view type) -> Status {
+        if (is_document(type)) return document(piece, type, messages_.size(), result.content.size());
+        return add_content(piece, type, "text, image, document and search_result", result);
+      }));
     } else if (content != nullptr) {
       STOA_TRY(text, texts_of(block, "content", ""));
       result.content += text;
     }
     result.tool_call_id = std::move(id);
     messages_.push_back(std::move(result));
+    return {};
+  }
+
+  static bool is_document(std::string_view type) { return type == "document" || type == "search_result"; }
+
+  // All of them are cited, or none.
+  Status document(const Fields& block, std::string_view type, std::size_t message, std::size_t at) {
+    STOA_TRY(read, parse_document_block(block, type));
+    read.message = message;
+    read.at = at;
+    if (!documents_.empty() && documents_.front().cited != read.cited) return block.wrong("citations", "enabled for all documents or for none");
+    documents_.push_back(std::move(read));
     return {};
   }
 
@@ -181,10 +198,11 @@ class Conversation {
   }
 
   std::vector<ChatMessage> messages_;
+  std::vector<MessageDocument> documents_;
   std::set<std::string> called_;
 };
 
-Result<std::vector<ChatMessage>> parse_messages(const Fields& body) {
+Result<std::vector<ChatMessage>> parse_messages(const Fields& body, std::vector<MessageDocument>& documents) {
   Conversation conversation;
   STOA_TRY(messages, body.array("messages", kMaxMessages));
   if (messages == nullptr || messages->empty()) return body.wrong("messages", "a non-empty list; it is required");
@@ -193,6 +211,7 @@ Result<std::vector<ChatMessage>> parse_messages(const Fields& body) {
     STOA_TRY(object, object_in(*messages, i, path));
     STOA_CHECK(conversation.add(Fields(*object, path)));
   }
+  documents = conversation.take_documents();
   std::vector<ChatMessage> out = std::move(conversation).take();
   if (out.back().role == "assistant") {
     return fail(error(ErrorCode::kInvalidArgument, "'{}' is of the assistant, but models here do not go on with a text that was begun for them", indexed("messages", messages->size() - 1))
@@ -319,35 +338,41 @@ Status parse_sampling(const Fields& body, ChatRequest& request) {
 
 }  // namespace
 
-Result<ChatRequest> parse_prompt(const JsonObject& object) {
+Result<MessagePrompt> parse_prompt(const JsonObject& object) {
   const Fields body(object);
   for (const Refusal& refusal : kRefused) {
     const Json* value = body.get(refusal.key);
     const bool empty_list = value != nullptr && value->is_array() && value->get_array().empty();
     if (value != nullptr && !empty_list) return body.unsupported(refusal.key, refusal.next_step);
   }
-  ChatRequest request;
+  MessagePrompt out;
+  ChatRequest& request = out.request;
   STOA_TRY(model, body.required_text("model"));
   request.model = std::move(model);
   if (body.has("system")) {
     STOA_TRY(system, texts_of(body, "system", "\n\n"));
     if (!system.empty()) request.messages.push_back({"system", std::move(system)});
   }
-  STOA_TRY(messages, parse_messages(body));
+  STOA_TRY(messages, parse_messages(body, out.documents));
+  for (MessageDocument& document : out.documents) document.message += request.messages.size();
   std::ranges::move(messages, std::back_inserter(request.messages));
   STOA_CHECK(parse_tools(body, request));
   STOA_TRY(format, parse_format(body));
   request.constraint = std::move(format);
   STOA_TRY(effort, parse_effort(body));
   request.reasoning_effort = std::move(effort);
-  return request;
+  if (out.cites() && request.constraint) return body.unsupported("output_config.format", "answers that cite documents are text");
+  if (out.cites() && !request.tools.empty() && request.tool_choice.mode != ToolChoice::Mode::kNone)
+    return body.unsupported("tools", "an answer that cites documents calls none; leave them out, or set tool_choice to none");
+  return out;
 }
 
 Result<MessageCall> parse_message_call(const JsonObject& object) {
   const Fields body(object);
   MessageCall call;
-  STOA_TRY(request, parse_prompt(object));
-  call.request = std::move(request);
+  STOA_TRY(prompt, parse_prompt(object));
+  static_cast<MessagePrompt&>(call) = std::move(prompt);
+  call.own_temperature = body.has("temperature");
   STOA_TRY(max_tokens, body.integer("max_tokens", 1, kMaxTokens));
   if (!max_tokens) return body.wrong("max_tokens", fmt::format("an integer from 1 to {}; it is required", kMaxTokens));
   call.request.max_tokens = static_cast<int>(*max_tokens);

@@ -145,7 +145,7 @@ TEST(ParseMessages, NamesWhatIsWrong) {
       {saying(R"({"role":"user","content":[{"type":"text"}]})"), "messages[0].content[0].text", "'messages[0].content[0].text' must be a string; it is required"},
       {saying(R"({"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{}}]})"), "messages[0].content[1].source.type",
        "'messages[0].content[1].source.type' must be"},
-      {saying(R"({"role":"user","content":[{"type":"document"}]})"), "messages[0].content[0].type", "'messages[0].content[0].type' is not supported here: blocks of type 'document'"},
+      {saying(R"({"role":"user","content":[{"type":"document"}]})"), "messages[0].content[0].source", "'messages[0].content[0].source' must be an object"},
       {saying(R"({"role":"user","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]})"), "messages[0].content[0].type", "'messages[0].content[0].type' is not supported"},
       {saying(R"({"role":"system","content":[{"type":"image"}]})"), "messages[0].content[0].type", "'messages[0].content[0].type' is not supported"},
       {saying(R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"r"}]})"), "messages[0].content[0].tool_use_id",
@@ -205,8 +205,8 @@ TEST(ParseMessages, CountingNeedsNoLimit) {
   const auto body = parse_body(R"({"model":"m","system":"s","messages":[{"role":"user","content":"q"}],"tools":[{"name":"f","input_schema":{}}]})");
   const auto request = parse_prompt(*body);
   ASSERT_TRUE(request) << request.error().message;
-  EXPECT_EQ(request->messages.size(), 2u);
-  EXPECT_EQ(request->tools.size(), 1u);
+  EXPECT_EQ(request->request.messages.size(), 2u);
+  EXPECT_EQ(request->request.tools.size(), 1u);
 }
 
 TEST(Version, IsADate) {

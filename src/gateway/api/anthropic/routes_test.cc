@@ -33,7 +33,16 @@ struct MessageRoutes : testing::Test {
                      .observer = [this](const FinishedRequest& request, const Trace&) { finished.push_back(request); }, .backoff = &backoff}};
   openai::Speaker speaker;
   openai::ServedModels models{{{.id = "talk", .created = 1, .generator = {std::shared_ptr<void>(), &speaker}}}};
-  Dependencies dependencies{pipeline, models};
+  static GroundingSettings settings() {
+    GroundingSettings out;
+    out.system = "s";
+    out.passage = "{text}\n";
+    out.user = "{passages}{question}";
+    out.no_answer = "Not there.";
+    return out;
+  }
+  const GroundingSettings grounding = settings();
+  Dependencies dependencies{pipeline, models, nullptr, {}, &grounding};
   infra::Router router;
   std::string developer, viewer;
 
@@ -164,6 +173,47 @@ TEST_F(MessageRoutes, CountsTokens) {
   EXPECT_EQ(ask(R"({"model":"none","messages":[{"role":"user","content":"q"}]})", {}, "/v1/messages/count_tokens").status, 404);
   EXPECT_EQ(ask(std::string(kAsk), {{"x-api-key", viewer}}, "/v1/messages/count_tokens").status, 403);
   EXPECT_EQ(must(ledger->rows(finished[0].request_id)).size(), 0u);
+}
+
+std::string cited(std::string_view question, std::string_view more = "") {
+  return fmt::format(R"({{"model":"talk","max_tokens":99,"messages":[{{"role":"user","content":[{{"type":"document","title":"Keys","citations":{{"enabled":true}},
+    "source":{{"type":"text","media_type":"text/plain","data":"A key is rotated every 90 days. Lunch is at noon."}}}},{{"type":"text","text":"{}"}}]}}]{}}})", question, more);
+}
+
+TEST_F(MessageRoutes, CitesTheDocumentsOfAMessage) {
+  speaker.tokens = {"A key is ", "rotated every 90 days.", " The moon is green cheese."};
+  const Answer answer = ask(cited("How often is a key rotated?"));
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  const JsonArray content = answer.json().at("content").as_array();
+  ASSERT_EQ(content.size(), 1u) << "what nothing supports is left out";
+  EXPECT_EQ(dump_json(content[0]),
+            R"({"type":"text","text":"A key is rotated every 90 days.","citations":[{"type":"char_location","document_index":0,"document_title":"Keys","file_id":null,)"
+            R"("start_char_index":0,"end_char_index":31,"cited_text":"A key is rotated every 90 days."}]})");
+  EXPECT_EQ(answer.json().at("stop_reason").as_string(), "end_turn");
+  ASSERT_EQ(finished.size(), 1u);
+  EXPECT_EQ(finished[0].kind, "chat");
+  EXPECT_EQ(finished[0].input, "How often is a key rotated?");
+  EXPECT_EQ(finished[0].output, "A key is rotated every 90 days.");
+  EXPECT_GT(finished[0].cost, 0);
+  EXPECT_EQ(must(ledger->rows(finished[0].request_id)).size(), 1u);
+  EXPECT_EQ(ask(cited("How tall is the Eiffel tower?")).json().at("content").as_array().at(0).as_object().at("text").as_string(), "Not there.");
+  EXPECT_EQ(ask(cited("")).status, 400);
+}
+
+TEST_F(MessageRoutes, StreamsCitations) {
+  speaker.tokens = {"A key is ", "rotated every 90 days.", " Lunch is at noon."};
+  const Answer answer = ask(cited("How often is a key rotated?", R"(,"stream":true)"));
+  EXPECT_EQ(answer.status, 200);
+  std::size_t at = 0;
+  for (const std::string_view next : {"event: message_start", R"("index":0,"content_block":{"type":"text","text":""})", R"("delta":{"type":"text_delta","text":"A key is rotated every 90 days."})",
+                                      R"("index":0,"delta":{"type":"citations_delta","citation":{"type":"char_location")", R"("type":"content_block_stop","index":0)",
+                                      R"("delta":{"type":"text_delta","text":" Lunch is at noon."})", R"("index":1,"delta":{"type":"citations_delta")", "event: message_delta", "event: message_stop"}) {
+    const std::size_t found = answer.body.find(next, at);
+    ASSERT_NE(found, std::string::npos) << next << "\n" << answer.body;
+    at = found;
+  }
+  speaker.refuse = error(ErrorCode::kUnavailable, "the model is away");
+  EXPECT_EQ(ask(cited("How often is a key rotated?", R"(,"stream":true)")).status, 503);
 }
 
 TEST_F(MessageRoutes, HoldsTheLimit) {
