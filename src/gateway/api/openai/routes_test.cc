@@ -219,10 +219,27 @@ TEST_F(House, ResponsesQuoteDocumentsOnRequest) {
   EXPECT_EQ(answer.at("output.1.content.0.annotations.0.filename"), "keys.txt");
   EXPECT_TRUE(answer.at("output.1.content.0.annotations.0.url").starts_with("http://stoa/v1/stoa/documents/doc_"));
   EXPECT_EQ(answer.at("stoa.answer"), "extractive");
+  EXPECT_EQ(answer.at("output.1.content.0.annotations.0.stoa.of"), "passage");
+  EXPECT_EQ(answer.at("output.1.content.0.annotations.0.stoa.start"), "0");
+  EXPECT_EQ(answer.at("output.1.content.0.annotations.0.stoa.end"), answer.at("output.1.content.0.annotations.0.end_index"));
+  EXPECT_EQ(answer.at("stoa.search.how"), "question");
+  EXPECT_EQ(answer.at("stoa.search.query"), "How often is an access key rotated?");
   // What the model says has no support in the document, so the document is quoted all the same.
   const Answer generated = ask("POST", "/v1/responses", R"({"model":"talk","input":"How often is an access key rotated?","tools":[{"type":"file_search","vector_store_ids":[")" + store + R"("]}]})");
   EXPECT_EQ(generated.at("stoa.answer"), "extractive");
   EXPECT_EQ(ask("POST", "/v1/responses", R"({"model":"talk","input":"x","tools":[{"type":"file_search","vector_store_ids":["vs_none"]}]})").status, 404);
+
+  // A follow-up is rewritten; both the rewriting and the answer are paid.
+  dependencies.grounding.rewrite = GroundingSettings::Rewrite::kAuto;
+  dependencies.grounding.rewrite_prompt = "{conversation}{question}";
+  speaker.tokens = {"Who ", "rotates an access key?"};
+  const Answer followed = ask("POST", "/v1/responses", R"({"model":"talk","input":[{"role":"user","content":"How often is an access key rotated?"},{"role":"assistant","content":"Often."},
+    {"role":"user","content":"Who does it?"}],"tools":[{"type":"file_search","vector_store_ids":[")" + store + R"("]}]})");
+  ASSERT_EQ(followed.status, 200) << followed.body;
+  EXPECT_EQ(followed.at("stoa.search.how"), "rewritten");
+  EXPECT_EQ(followed.at("output.0.queries.0"), "Who rotates an access key?");
+  EXPECT_EQ(followed.at("output.1.content.0.text"), "Who rotates an access key?");
+  EXPECT_EQ(must(ledger->rows(followed.headers.get("x-request-id"))).size(), 2u);
 }
 
 TEST_F(House, DeletedFilesGiveTheirSpaceBack) {
