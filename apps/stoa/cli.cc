@@ -82,13 +82,6 @@ void add_documents(CLI::App& app, Parsed& p) {
   search->add_option("--context", p.search.context, "What is shown around a passage: none, neighbours or section")->check(CLI::IsMember({"none", "neighbours", "section"}));
   search->add_option("--syntax", p.search.syntax, "How words of the query are read: plain, or operators (+must -not \"a phrase\" pre*)")->check(CLI::IsMember({"plain", "operators"}));
   search->add_flag("--explain", p.search.explain, "Why each passage stands where it does");
-
-  auto* eval = verb(app, p, "eval", "Measure quality", {});
-  eval->require_subcommand(1);
-  auto* retrieval = verb(*eval, p, "retrieval", "Recall, MRR and nDCG on a question set in SQuAD format, in a throw-away index", [&] { return eval_retrieval(p.global, p.eval); });
-  retrieval->add_option("file", p.eval.file, "Question set, for example dev-v2.0.json")->required()->check(CLI::ExistingFile);
-  retrieval->add_option("--mode", p.eval.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
-  retrieval->add_option("--limit", p.eval.limit, "Only the first N questions")->check(CLI::Range(1, 10000000));
 }
 
 void add_models(CLI::App& app, Parsed& p) {
@@ -387,6 +380,7 @@ void describe(CLI::App& app, Parsed& p) {
   add_governance(app, p);
   add_lent_rights(app, p);
   add_feedback(app, p);
+  add_quality(app, p);
   auto* completion = verb(app, p, "completion", "Print a completion script: source <(stoa completion bash)", [&] {
     fmt::print("{}", completion_script(p.shell));
     return kExitOk;

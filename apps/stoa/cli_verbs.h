@@ -7,6 +7,7 @@
 #include "commands/batches.h"
 #include "commands/collections.h"
 #include "commands/commands.h"
+#include "commands/evaluation.h"
 #include "commands/texts.h"
 
 namespace CLI {
@@ -55,5 +56,6 @@ CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* h
 void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, caches, providers
 void add_collections(CLI::App& app, Parsed& p);
 void add_later_work(CLI::App& app, Parsed& p);        // batches
+void add_quality(CLI::App& app, Parsed& p);           // evaluations
 
 }  // namespace stoa::cli

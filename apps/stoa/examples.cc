@@ -30,8 +30,14 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
                "  stoa search conffile --store debian-policy --mode text --json\n"
                "  stoa search \"how are keys rotated?\" --store handbook --rewrite 3 --explain\n"
                "  stoa search outage --store notes --filter 'year>=2024' --half-life 30d --diversity 0.3 --context section"},
-    {"eval", "  stoa eval retrieval dev-v2.0.json --limit 500"},
-    {"eval retrieval", "  stoa eval retrieval dev-v2.0.json --mode hybrid --json"},
+    {"eval", "  stoa eval retrieval dev-v2.0.json --questions 500\n  stoa eval rag dev-v2.0.json --questions 200 --html answers.html"},
+    {"eval retrieval", "  stoa eval retrieval dev-v2.0.json --mode hybrid,text,vector --html retrieval.html\n"
+                       "  stoa eval retrieval beir/scifact --fusion rrf -o rrf.json"},
+    {"eval rag", "  stoa eval rag dev-v2.0.json --questions 200 --html answers.html -o quotes.json\n"
+                 "  stoa eval rag dev-v2.0.json --questions 50 --answerer generative,extractive"},
+    {"eval access", "  stoa eval access dev-v2.0.json --triples 10000    exit code 1 when anything was shown that must not be"},
+    {"eval compare", "  stoa eval compare before.json after.json --html difference.html\n"
+                     "  stoa eval compare modes.json modes.json --run-a text --run-b hybrid"},
     {"pull", "  stoa pull smollm2-135m-instruct all-minilm-l6-v2\n"
              "  stoa pull file:///media/models/model.gguf --sha256 0123..."},
     {"models", "  stoa models                       what is here, and what the catalog offers"},

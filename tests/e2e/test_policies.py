@@ -142,9 +142,9 @@ BY_SERVER = {
     "break-glass list": [], "break-glass end": ["glass_x"], "whoami": [],
 }
 # What acts on the data folder does so as the local operator, whom the walls hold: see test_the_local_operator_is_decided_on.
-BY_LOCAL_OPERATOR = {"pull", "models remove", "tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "nodes add", "nodes list", "nodes revoke", "eval retrieval"}
+BY_LOCAL_OPERATOR = {"pull", "models remove", "tenants list", "tenants create", "kms status", "kms rotate", "kms rewrap", "kms revoke", "kms restore", "kms keep", "nodes add", "nodes list", "nodes revoke", "eval retrieval", "eval rag", "eval access"}
 # What touches no tenant's data.
-WITHOUT_DATA = {"serve", "models list", "models verify", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "passport verify", "login", "logout"}
+WITHOUT_DATA = {"serve", "models list", "models verify", "access test", "access explain", "config check", "config show", "completion", "quantize", "bench engine", "audit verify", "eval compare", "passport verify", "login", "logout"}
 
 
 def test_every_verb_is_decided_on(server, tmp_path):

@@ -224,12 +224,6 @@ int dataset_from_ratings(const Global& global, const std::string& name);
 int dataset_list(const Global& global);
 int dataset_rows(const Global& global, const std::string& version);
 
-struct EvalOptions {
-  std::string file, mode = "hybrid";
-  int limit = 0;  // questions; 0 = all
-};
-int eval_retrieval(const Global& global, const EvalOptions& options);
-
 int config_check(const Global& global);
 int config_show(const Global& global);
 

@@ -8,7 +8,7 @@
 
 namespace stoa::wiring {
 
-std::span<const EmbeddedFile> default_files();  // models.yaml, prices.yaml, prompts.yaml, roles.policy, passport.html
+std::span<const EmbeddedFile> default_files();  // models.yaml, prices.yaml, prompts.yaml, roles.policy, passport.html, evaluation.html
 
 // The text of the file at `path`, or of the built-in `name` where `path` is empty.
 struct DataFile {

@@ -1,5 +1,8 @@
 #include "wiring/workbench.h"
 
+#include <mutex>
+#include <unordered_map>
+
 #include "governance/protection/sealed_blobs.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/keys/keys.h"
@@ -9,15 +12,57 @@
 namespace stoa::wiring {
 namespace {
 
+// Keeps the vectors of all texts it was given, up to a number of texts. Thread-safe.
+class RememberingEmbedder final : public data::Embedder {
+ public:
+  explicit RememberingEmbedder(data::Embedder& inner) : inner_(inner) {}
+
+  Result<data::Embeddings> embed(const Call& call, std::span<const std::string> texts) override {
+    data::Embeddings all{.dimensions = inner_.dimensions(), .values = {}, .tokens = {}};
+    for (const std::string& text : texts) {
+      STOA_TRY(one, vector_of(call, text));
+      all.values.insert(all.values.end(), one.values.begin(), one.values.end());
+      all.tokens.push_back(one.tokens.front());
+      all.compute_micros += one.compute_micros;
+    }
+    return all;
+  }
+  Result<int> count_tokens(const std::string& text) const override { return inner_.count_tokens(text); }
+  int dimensions() const override { return inner_.dimensions(); }
+  int max_tokens() const override { return inner_.max_tokens(); }
+  std::string model() const override { return inner_.model(); }
+
+ private:
+  static constexpr std::size_t kMaxTexts = 200'000;
+
+  // One text at a time, so that a vector never depends on what stood beside the text.
+  Result<data::Embeddings> vector_of(const Call& call, const std::string& text) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (const auto at = known_.find(text); at != known_.end()) return at->second;
+    }
+    STOA_TRY(embedded, inner_.embed(call, std::span(&text, 1)));
+    const std::scoped_lock lock(mutex_);
+    if (known_.size() >= kMaxTexts) known_.clear();
+    known_[text] = embedded;
+    return std::move(embedded);
+  }
+
+  data::Embedder& inner_;
+  std::mutex mutex_;
+  std::unordered_map<std::string, data::Embeddings> known_;
+};
+
 class LocalWorkbench final : public Workbench {
  public:
   ~LocalWorkbench() override {
     if (ingest_) ingest_->stop_worker();
   }
 
-  Status open(const infra::Config& config, const std::filesystem::path& folder) {
+  Status open(const infra::Config& config, const std::filesystem::path& folder, Embedding embedding) {
     STOA_TRY(models, load_models(config, metrics_));
     models_ = std::move(models);
+    if (models_.embedder && embedding == Embedding::kRemembered) remembering_ = std::make_unique<RememberingEmbedder>(*models_.embedder);
     infra::Config own = config;
     own.home = folder;
     own.audit.witness.clear();
@@ -33,9 +78,9 @@ class LocalWorkbench final : public Workbench {
     call_.principal = actor;
     catalog_ = std::make_unique<data::Catalog>(*installation_.database, *blobs_, index_);
     STOA_CHECK(catalog_->open(models_.embedder ? models_.embedder->model() : ""));
-    ingest_ = std::make_unique<data::Ingest>(*catalog_, models_.embedder.get());
+    ingest_ = std::make_unique<data::Ingest>(*catalog_, embedder());
     STOA_CHECK(ingest_->start_worker());
-    retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, models_.embedder.get(), models_.reranker.get());
+    retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, embedder(), models_.reranker.get());
     return {};
   }
 
@@ -43,10 +88,13 @@ class LocalWorkbench final : public Workbench {
   data::Catalog& catalog() override { return *catalog_; }
   data::Ingest& ingest() override { return *ingest_; }
   data::Retriever& retriever() override { return *retriever_; }
+  const Models& models() const override { return models_; }
+  data::Embedder* embedder() override { return remembering_ ? static_cast<data::Embedder*>(remembering_.get()) : models_.embedder.get(); }
 
  private:
   Metrics metrics_;
   Models models_;
+  std::unique_ptr<RememberingEmbedder> remembering_;
   Installation installation_;
   std::unique_ptr<governance::Sealer> sealer_;
   std::unique_ptr<infra::BlobStore> store_;
@@ -60,9 +108,9 @@ class LocalWorkbench final : public Workbench {
 
 }  // namespace
 
-Result<std::unique_ptr<Workbench>> Workbench::open(const infra::Config& config, const std::filesystem::path& folder) {
+Result<std::unique_ptr<Workbench>> Workbench::open(const infra::Config& config, const std::filesystem::path& folder, Embedding embedding) {
   auto bench = std::make_unique<LocalWorkbench>();
-  STOA_CHECK(bench->open(config, folder));
+  STOA_CHECK(bench->open(config, folder, embedding));
   return bench;
 }
 

@@ -1,11 +1,10 @@
 #include "feedback/evaluation/retrieval.h"
 
+#include <cmath>
 #include <cstdlib>
-#include <fstream>
 
 #include <gtest/gtest.h>
 
-#include "base/id.h"
 #include "governance/protection/memory_protection.h"
 #include "infra/blob/blob.h"
 #include "infra/sql/sqlite/sqlite.h"
@@ -13,66 +12,53 @@
 namespace stoa::feedback {
 namespace {
 
-std::filesystem::path write_file(std::string_view text) {
-  const auto file = std::filesystem::temp_directory_path() / (new_id("squad_test") + ".json");
-  std::ofstream(file, std::ios::binary) << text;
-  return file;
+std::vector<FoundItem> items(std::initializer_list<const char*> ids) {
+  std::vector<FoundItem> out;
+  for (const char* id : ids) out.push_back({.id = id, .excerpt = "e"});
+  return out;
 }
 
-TEST(Squad, LoadsAndRefuses) {
-  const auto good = write_file(R"({"version":"v2.0","data":[{"title":"T","paragraphs":[{"context":"c1","qas":[
-      {"id":"1","question":"q1","is_impossible":false},{"id":"2","question":"q2","is_impossible":true}]},{"context":"c2","qas":[{"id":"3","question":"q3"}]}]}]})");
-  const auto set = load_squad(good);
-  ASSERT_TRUE(set) << set.error().message;
-  ASSERT_EQ(set->paragraphs.size(), 2u);
-  EXPECT_EQ(set->paragraphs[1].text, "c2");
-  ASSERT_EQ(set->questions.size(), 2u);
-  EXPECT_EQ(set->questions[1].paragraph, 1u);
-  EXPECT_EQ(set->unanswerable, 1u);
-  std::filesystem::remove(good);
-  for (const std::string_view bad : {"", "[]", "{}", R"({"data":{}})", R"({"data":[{"paragraphs":[{"context":"x"}]}]})", R"({"data":[{"paragraphs":[{"context":7,"qas":[]}]}]})",
-                                     R"({"data":[{"paragraphs":[{"context":"x","qas":[1]}]}]})", R"({"data":[]})"}) {
-    const auto file = write_file(bad);
-    const auto result = load_squad(file);
-    ASSERT_FALSE(result) << bad;
-    EXPECT_TRUE(result.error().message.starts_with(file.string())) << result.error().message;
-    std::filesystem::remove(file);
-  }
-  EXPECT_EQ(load_squad("/does/not/exist").error().code, ErrorCode::kNotFound);
-}
+double metric(const EvaluationRun& run, const std::string& name) { return std::ranges::find(run.metrics, name, &Metric::name)->value; }
 
-TEST(Evaluate, NumbersAsDefined) {
-  QuestionSet set{"s", {{"a", "", "A"}, {"b", "", "B"}, {"c", "", "C"}}, {{"1", "first", 0}, {"2", "third", 1}, {"3", "none", 2}, {"4", "repeated", 0}}, 0};
-  const auto search = [](const std::string& question, std::size_t) -> Result<std::vector<std::string>> {
-    if (question == "first") return std::vector<std::string>{"a", "b"};
-    if (question == "third") return std::vector<std::string>{"a", "c", "b"};
-    if (question == "repeated") return std::vector<std::string>{"b", "b", "b", "a"};  // second of the distinct ones
-    return std::vector<std::string>{"a", "b"};
+TEST(Retrieval, NumbersAsDefined) {
+  const QuestionSet set{"s", {{"a", "", "A"}, {"b", "", "B"}, {"c", "", "C"}}, {{"1", "first", {{0, 1}}}, {"2", "third", {{1, 1}}}, {"3", "none", {{2, 1}}}, {"4", "repeated", {{0, 1}}}, {"5", "unanswerable", {}}, {"6", "several", {{0, 1}, {1, 2}}}}};
+  const Searcher search = [](const std::string& question, std::size_t) -> Result<std::vector<FoundItem>> {
+    EXPECT_NE(question, "unanswerable");
+    if (question == "third") return items({"a", "c", "b"});
+    if (question == "repeated") return items({"b", "b", "b", "a"});  // second of the distinct ones
+    if (question == "several") return items({"a", "c", "b"});
+    return items({"a", "b"});
   };
-  const auto report = evaluate_retrieval({}, set, search);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->questions, 4u);
-  EXPECT_DOUBLE_EQ(report->recall_at_1, 0.25);
-  EXPECT_DOUBLE_EQ(report->recall_at_5, 0.75);
-  EXPECT_DOUBLE_EQ(report->mrr_at_10, (1 + 1.0 / 3 + 0.5) / 4);
-  EXPECT_NEAR(report->ndcg_at_10, (1 + 0.5 + 0.63092975) / 4, 1e-8);
-  ASSERT_EQ(report->failures.size(), 1u);
-  EXPECT_EQ(report->failures[0].question_id, "3");
-  EXPECT_EQ(report->to_json().at("failures").as_array().size(), 1u);
-  EXPECT_TRUE(report->to_text().contains("recall@5  0.7500"));
-  const auto broken = [](const std::string&, std::size_t) -> Result<std::vector<std::string>> { return fail(ErrorCode::kUnavailable, "down"); };
-  EXPECT_EQ(evaluate_retrieval({}, set, broken).error().code, ErrorCode::kUnavailable);
+  const auto run = evaluate_retrieval({}, set, "made up", search);
+  ASSERT_TRUE(run) << run.error().message;
+  ASSERT_EQ(run->questions.size(), 5u);
+  EXPECT_DOUBLE_EQ(metric(*run, "recall@1"), (1 + 0.5) / 5);
+  EXPECT_DOUBLE_EQ(metric(*run, "recall@5"), 4.0 / 5);
+  EXPECT_DOUBLE_EQ(run->recall[1], (1 + 1 + 0.5) / 5);
+  EXPECT_DOUBLE_EQ(metric(*run, "mrr@10"), (1 + 1.0 / 3 + 0.5 + 1) / 5);
+  const double several = (1 + 2 * 0.5) / (2 + 1 / std::log2(3.0));
+  EXPECT_NEAR(metric(*run, "ndcg@10"), (1 + 0.5 + 1 / std::log2(3.0) + several) / 5, 1e-12);
+  EXPECT_NEAR(metric(*run, "map@10"), (1 + 1.0 / 3 + 0.5 + (1 + 2.0 / 3) / 2) / 5, 1e-12);
+  EXPECT_EQ(run->questions[2].problem, "none of its paragraphs is among the first ten");
+  EXPECT_EQ(run->questions[2].expected, std::vector<std::string>{"c"});
+  EXPECT_EQ(run->questions[2].wanted, "C");
+  EXPECT_EQ(run->questions[1].rank, 3);
+  EXPECT_TRUE(run->questions[1].found[0].excerpt.empty()) << "only of those with a problem";
+  EXPECT_EQ(run->questions[2].found[0].excerpt, "e");
+  const Searcher broken = [](const std::string&, std::size_t) -> Result<std::vector<FoundItem>> { return fail(ErrorCode::kUnavailable, "down"); };
+  EXPECT_EQ(evaluate_retrieval({}, set, "", broken).error().code, ErrorCode::kUnavailable);
   Call cancelled;
   cancelled.cancel.cancel();
-  EXPECT_EQ(evaluate_retrieval(cancelled, set, search).error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(evaluate_retrieval(cancelled, set, "", search).error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(evaluate_retrieval({}, {"s", set.paragraphs, {set.questions[4]}}, "", search).error().code, ErrorCode::kInvalidArgument);
 }
 
 // Words alone, through files, chunks, index and retriever: the numbers of a plain BM25 with light stemming on this set.
-TEST(Evaluate, TextSearchOnSquad) {
+TEST(Retrieval, TextSearchOnSquad) {
   const char* folder = std::getenv("STOA_TEST_DATA");
   const std::filesystem::path file = std::filesystem::path(folder != nullptr ? folder : STOA_SOURCE_DIR "/../shared/data") / "squad/dev-v2.0.json";
   if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not there";
-  const auto set = load_squad(file);
+  const auto set = load_questions(file);
   ASSERT_TRUE(set) << set.error().message;
   auto sql = std::move(*infra::open_memory());
   governance::MemoryProtection protection(*sql);
@@ -88,10 +74,15 @@ TEST(Evaluate, TextSearchOnSquad) {
   const Status ingested = ingest_paragraphs(call, ingest, collection->id, *set);
   ASSERT_TRUE(ingested) << ingested.error().message;
   data::Retriever retriever(catalog, index, nullptr);
-  const auto report = evaluate_retrieval(call, *set, retriever_searcher(call, retriever, collection->id, data::SearchMode::kText));
-  ASSERT_TRUE(report) << report.error().message;
-  EXPECT_GE(report->recall_at_5, 0.945) << report->to_text();
-  EXPECT_GE(report->mrr_at_10, 0.875) << report->to_text();
+  data::SearchOptions text;
+  text.mode = data::SearchMode::kText;
+  const auto run = evaluate_retrieval(call, *set, "text", retriever_searcher(call, retriever, collection->id, text));
+  ASSERT_TRUE(run) << run.error().message;
+  EXPECT_EQ(run->questions.size(), 2910u);
+  EXPECT_GE(metric(*run, "recall@5"), 0.945);
+  EXPECT_GE(metric(*run, "mrr@10"), 0.875);
+  EXPECT_DOUBLE_EQ(metric(*run, "map@10"), metric(*run, "mrr@10")) << "of one right paragraph";
+  EXPECT_EQ(run->questions[0].found[0].text_rank, 1);
 }
 
 }  // namespace

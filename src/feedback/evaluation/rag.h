@@ -1,0 +1,62 @@
+// How good answers from documents are: found, supported, right, cited, and refused where the documents have no answer.
+//
+// Who answers, who judges and what a sentence is come as functions, because the answerers stand above this module.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "contracts/call.h"
+#include "feedback/evaluation/questions.h"
+#include "feedback/evaluation/report.h"
+#include "feedback/evaluation/retrieval.h"
+
+namespace stoa::feedback {
+
+struct RagPassage {
+  FoundItem item;    // its id is that of the paragraph
+  std::string text;  // whole
+};
+
+struct RagCitation {
+  std::size_t begin = 0, end = 0;  // bytes of the answer that it supports
+  std::size_t passage = 0;         // index into the passages
+  std::string quote;
+};
+
+struct RagAnswer {
+  std::string text;
+  bool answered = false;  // false: the text says that the documents do not answer
+  std::vector<RagPassage> passages;
+  std::vector<RagCitation> citations;
+  std::int64_t prompt_tokens = 0, completion_tokens = 0;
+};
+
+struct RagFunctions {
+  std::function<Result<RagAnswer>(const std::string& question)> answer;
+  // The claims of an answer: its sentences.
+  std::function<std::vector<std::string>(std::string_view text)> claims;
+  // For each statement, whether the texts say it.
+  std::function<Result<std::vector<bool>>(std::span<const std::string> texts, std::span<const std::string> statements)> supported;
+};
+
+// Metrics, each the mean over the questions it is defined for:
+//   exact_match, f1            all: as SQuAD 2.0 has them; for an unanswerable question 1 when it is refused, else 0. The best over the reference answers
+//   contains_answer            answerable: the answer holds the words of a reference answer; what exact match cannot see in an answer of whole sentences
+//   faithfulness               answered: claims that the passages support / claims (RAGAS)
+//   context_precision          answerable: over all passages that were found, in their order (RAGAS); one is right when it is of a right paragraph or holds a reference answer
+//   context_recall             answerable with references in their paragraph: sentences that hold a reference answer and are said by the passages / those sentences (RAGAS)
+//   answer_accuracy, balanced_accuracy, majority_baseline   one number: is it answered where it should be? (AnswerConfusion)
+//   citation_literal           citations whose quote stands in the passage it names, within a text they support
+//   citation_right             citations of answerable questions whose passage is right, as for context_precision
+//   citation_correct           citations of answerable questions that are both
+//   prompt_tokens, completion_tokens
+// A citation counts once, whatever question it is of. Latencies are those of `answer`. Stops at the first error, and when the call is cancelled or its deadline passes.
+Result<EvaluationRun> evaluate_rag(const Call& call, const QuestionSet& set, const std::string& name, const RagFunctions& functions, const EvaluationProgress& progress = {});
+
+}  // namespace stoa::feedback
