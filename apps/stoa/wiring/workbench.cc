@@ -12,18 +12,34 @@
 namespace stoa::wiring {
 namespace {
 
-// Keeps the vectors of all texts it was given, up to a number of texts. Thread-safe.
+// Keeps the vectors of all texts it was given, up to a number of texts. Thread-safe; one caller at a time.
 class RememberingEmbedder final : public data::Embedder {
  public:
   explicit RememberingEmbedder(data::Embedder& inner) : inner_(inner) {}
 
   Result<data::Embeddings> embed(const Call& call, std::span<const std::string> texts) override {
+    const std::scoped_lock lock(mutex_);
+    std::vector<std::string> unknown;
+    for (const std::string& text : texts)
+      if (!known_.contains(text)) unknown.push_back(text);
+    if (known_.size() + unknown.size() > kMaxTexts) {
+      known_.clear();
+      unknown.assign(texts.begin(), texts.end());
+    }
     data::Embeddings all{.dimensions = inner_.dimensions(), .values = {}, .tokens = {}};
+    if (!unknown.empty()) {
+      STOA_TRY(made, inner_.embed(call, unknown));
+      all.compute_micros = made.compute_micros;
+      const auto width = static_cast<std::ptrdiff_t>(made.dimensions);
+      for (std::size_t i = 0; i < unknown.size(); ++i) {
+        const auto begin = made.values.begin() + static_cast<std::ptrdiff_t>(i) * width;
+        known_[unknown[i]] = {{begin, begin + width}, made.tokens[i]};
+      }
+    }
     for (const std::string& text : texts) {
-      STOA_TRY(one, vector_of(call, text));
-      all.values.insert(all.values.end(), one.values.begin(), one.values.end());
-      all.tokens.push_back(one.tokens.front());
-      all.compute_micros += one.compute_micros;
+      const Known& known = known_.at(text);
+      all.values.insert(all.values.end(), known.vector.begin(), known.vector.end());
+      all.tokens.push_back(known.tokens);
     }
     return all;
   }
@@ -35,22 +51,14 @@ class RememberingEmbedder final : public data::Embedder {
  private:
   static constexpr std::size_t kMaxTexts = 200'000;
 
-  // One text at a time, so that a vector never depends on what stood beside the text.
-  Result<data::Embeddings> vector_of(const Call& call, const std::string& text) {
-    {
-      const std::scoped_lock lock(mutex_);
-      if (const auto at = known_.find(text); at != known_.end()) return at->second;
-    }
-    STOA_TRY(embedded, inner_.embed(call, std::span(&text, 1)));
-    const std::scoped_lock lock(mutex_);
-    if (known_.size() >= kMaxTexts) known_.clear();
-    known_[text] = embedded;
-    return std::move(embedded);
-  }
+  struct Known {
+    std::vector<float> vector;
+    int tokens = 0;
+  };
 
   data::Embedder& inner_;
   std::mutex mutex_;
-  std::unordered_map<std::string, data::Embeddings> known_;
+  std::unordered_map<std::string, Known> known_;
 };
 
 class LocalWorkbench final : public Workbench {
