@@ -1,5 +1,6 @@
 // Answers from documents, measured along the path that serves them: the retriever, then one of the two answerers.
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "base/utf8.h"
@@ -76,17 +77,19 @@ class RagEvaluation {
     return out;
   }
 
-  // As sentences of generated answers are checked, but against every passage that was found.
+  // As sentences of generated answers are checked, but against every passage that was found, and one at a time: all together have more sentences than Evidence reads.
   Result<std::vector<bool>> judged_by_evidence(std::span<const std::string> texts, std::span<const std::string> statements) {
-    std::vector<Passage> passages;
-    for (const std::string& text : texts) passages.emplace_back().text = text;
-    gateway::GroundingSettings settings = settings_;
-    settings.max_passages = static_cast<int>(passages.size());
-    STOA_TRY(evidence, gateway::Evidence::collect(bench_.call(), bench_.bench().embedder(), settings, "", passages));
-    std::vector<bool> supported;
-    for (const std::string& statement : statements) {
-      STOA_TRY(support, evidence.support(bench_.call(), statement));
-      supported.push_back(support.has_value());
+    std::vector<bool> supported(statements.size());
+    for (const std::string& text : texts) {
+      if (std::ranges::all_of(supported, std::identity())) break;
+      Passage passage;
+      passage.text = text;
+      STOA_TRY(evidence, gateway::Evidence::collect(bench_.call(), bench_.bench().embedder(), settings_, "", std::span(&passage, 1)));
+      for (std::size_t i = 0; i < statements.size(); ++i) {
+        if (supported[i]) continue;
+        STOA_TRY(support, evidence.support(bench_.call(), statements[i]));
+        supported[i] = support.has_value();
+      }
     }
     return supported;
   }

@@ -40,8 +40,6 @@ Json escaped(const Json& value) {
   return out;
 }
 
-// Shares with four digits, counts without.
-std::string shown(double value) { return value == static_cast<double>(static_cast<std::int64_t>(value)) && (value > 1 || value < -1) ? fmt::format("{:.0f}", value) : value > 10 ? fmt::format("{:.1f}", value) : fmt::format("{:.4f}", value); }
 std::string share_text(double value) { return fmt::format("{:.3f}", value); }
 std::string chance(double p) { return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p); }
 std::string rank_text(int rank) { return rank > 0 ? std::to_string(rank) : "–"; }
@@ -56,7 +54,7 @@ JsonArray metric_rows(const EvaluationReport& report) {
     JsonArray values;
     for (const EvaluationRun& run : report.runs) {
       const auto at = std::ranges::find(run.metrics, metric.name, &Metric::name);
-      values.push_back(Json(at == run.metrics.end() ? "–" : shown(at->value)));
+      values.push_back(Json(at == run.metrics.end() ? "–" : metric_text(at->value)));
     }
     rows.push_back(JsonObject{{"name", metric.name}, {"about", metric.about}, {"values", std::move(values)}});
   }
@@ -120,7 +118,7 @@ Result<std::string> fill(const std::string& page_template, const JsonObject& sho
 JsonArray question_rows(const std::vector<ComparedQuestion>& questions) {
   JsonArray rows;
   for (const ComparedQuestion& question : questions)
-    rows.push_back(JsonObject{{"question", question.question}, {"a", shown(question.a)}, {"b", shown(question.b)}, {"rank_a", rank_text(question.rank_a)}, {"rank_b", rank_text(question.rank_b)}, {"answer_a", question.answer_a}, {"answer_b", question.answer_b}});
+    rows.push_back(JsonObject{{"question", question.question}, {"a", metric_text(question.a)}, {"b", metric_text(question.b)}, {"rank_a", rank_text(question.rank_a)}, {"rank_b", rank_text(question.rank_b)}, {"answer_a", question.answer_a}, {"answer_b", question.answer_b}});
   return rows;
 }
 
@@ -149,7 +147,7 @@ Result<std::string> comparison_page(const std::string& page_template, const Comp
   std::vector<ChartInterval> intervals;
   for (const auto& [name, values] : comparison.settings) settings.push_back(JsonObject{{"name", name}, {"a", values.first}, {"b", values.second}});
   for (const ComparedMetric& metric : comparison.metrics) {
-    JsonObject row{{"name", metric.name}, {"a", shown(metric.a)}, {"b", shown(metric.b)}, {"difference", fmt::format("{:+.4f}", metric.difference ? metric.difference->mean : metric.b - metric.a)}, {"paired", metric.difference.has_value()}, {"verdict", ""}};
+    JsonObject row{{"name", metric.name}, {"a", metric_text(metric.a)}, {"b", metric_text(metric.b)}, {"difference", fmt::format("{:+.4f}", metric.difference ? metric.difference->mean : metric.b - metric.a)}, {"paired", metric.difference.has_value()}, {"verdict", ""}};
     if (const auto& d = metric.difference) {
       row["low"] = fmt::format("{:+.4f}", d->low);
       row["high"] = fmt::format("{:+.4f}", d->high);

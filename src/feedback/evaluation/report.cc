@@ -152,6 +152,11 @@ EvaluationRun read_run(const Json& value, const std::string& where, Status& stat
 
 }  // namespace
 
+std::string metric_text(double value) {
+  if (std::abs(value) > 1 && value == std::trunc(value)) return fmt::format("{:.0f}", value);
+  return value > 10 ? fmt::format("{:.1f}", value) : fmt::format("{:.4f}", value);
+}
+
 void EvaluationRun::time_questions() {
   std::vector<double> times;
   for (const QuestionOutcome& outcome : questions) times.push_back(outcome.milliseconds);
@@ -181,7 +186,7 @@ std::string EvaluationReport::to_text() const {
   for (const EvaluationRun& run : runs) {
     text += fmt::format("{}{}, {}", text.empty() ? "" : "\n", name, run.name);
     text += kind == "access" ? std::string("\n") : fmt::format(": {} questions\n", run.questions.size());
-    for (const Metric& metric : run.metrics) text += fmt::format("  {:<24} {:>10.4f}  {}\n", metric.name, metric.value, metric.about);
+    for (const Metric& metric : run.metrics) text += fmt::format("  {:<24} {:>10}  {}\n", metric.name, metric_text(metric.value), metric.about);
     if (run.confusion)
       text += fmt::format("  answerable: {} answered, {} refused; unanswerable: {} answered, {} refused\n", run.confusion->answerable_answered, run.confusion->answerable_refused,
                           run.confusion->unanswerable_answered, run.confusion->unanswerable_refused);

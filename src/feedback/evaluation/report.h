@@ -43,6 +43,9 @@ struct Metric {
   std::string about;  // one line that defines it
 };
 
+// Shares with four digits, larger numbers with one, whole ones above 1 without.
+std::string metric_text(double value);
+
 struct EvaluationRun {
   std::string name;  // "hybrid"
   std::vector<Metric> metrics;
