@@ -58,6 +58,7 @@ class RagEvaluation {
     gateway::GroundingRequest request;
     request.question = question;
     request.options.model = bench_.config().models.generator;
+    request.options.sampling.temperature = settings_.temperature;  // as for a caller who names none
     feedback::RagAnswer out;
     for (const data::Found& one : found) {
       request.passages.push_back(one.passage);
@@ -71,6 +72,7 @@ class RagEvaluation {
     if (answered->failure) return fail(std::move(*answered->failure).in(question));
     out.text = to_valid_utf8(answered->text);
     out.answered = answered->answered;
+    out.generated = answered->mode == gateway::AnswerMode::kGenerative;
     for (const gateway::Citation& citation : answered->citations) out.citations.push_back({citation.begin, citation.end, citation.passage, citation.quote});
     out.prompt_tokens = answered->usage.prompt_tokens;
     out.completion_tokens = answered->usage.completion_tokens;

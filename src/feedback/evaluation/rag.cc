@@ -101,6 +101,7 @@ Status RagRun::add(const Question& question, const RagAnswer& answer, double mil
   judge_citations(question, answer, outcome);
   confusion.add(question.answerable(), answer.answered);
   outcome.values["answer_accuracy"] = question.answerable() == answer.answered ? 1 : 0;
+  if (answer.answered) outcome.values["generated"] = answer.generated ? 1 : 0;
   outcome.values["prompt_tokens"] = static_cast<double>(answer.prompt_tokens);
   outcome.values["completion_tokens"] = static_cast<double>(answer.completion_tokens);
   if (!question.answerable() && answer.answered) outcome.problem = "answered, though the documents do not answer it";
@@ -129,6 +130,7 @@ void RagRun::finish() {
   share("citation_literal", citations.literal, citations.all, "citations whose quote stands in the passage");
   share("citation_right", citations.right, citations.of_answerable, "citations whose passage is right");
   share("citation_correct", citations.correct, citations.of_answerable, "citations that are both");
+  run.add_mean("generated", "answered: written by the model, not quoted");
   run.add_mean("prompt_tokens", "read for an answer");
   run.add_mean("completion_tokens", "written for an answer");
   run.confusion = confusion;

@@ -35,6 +35,7 @@ struct RagAnswer {
   std::vector<RagPassage> passages;
   std::vector<RagCitation> citations;
   std::int64_t prompt_tokens = 0, completion_tokens = 0;
+  bool generated = false;  // written by a model; false: quoted, also where nothing that the model wrote was supported
 };
 
 struct RagFunctions {
@@ -55,6 +56,7 @@ struct RagFunctions {
 //   citation_literal           citations whose quote stands in the passage it names, within a text they support
 //   citation_right             citations of answerable questions whose passage is right, as for context_precision
 //   citation_correct           citations of answerable questions that are both
+//   generated                  answered: written by a model, rather than quoted
 //   prompt_tokens, completion_tokens
 // A citation counts once, whatever question it is of. Latencies are those of `answer`. Stops at the first error, and when the call is cancelled or its deadline passes.
 Result<EvaluationRun> evaluate_rag(const Call& call, const QuestionSet& set, const std::string& name, const RagFunctions& functions, const EvaluationProgress& progress = {});

@@ -18,7 +18,7 @@ RagPassage passage(std::size_t i) { return {{.id = kSet.paragraphs[i].id, .excer
 
 // One good answer of two sentences, one refusal, one wrong answer to what has none, one right refusal.
 Result<RagAnswer> answer(const std::string& question) {
-  if (question == "how often?") return RagAnswer{"Keys rotate every ninety days. Cows fly.", true, {passage(1), passage(2), passage(0)}, {{0, 30, 2, "rotate every ninety days"}, {31, 40, 1, "no such words"}}, 100, 10};
+  if (question == "how often?") return RagAnswer{"Keys rotate every ninety days. Cows fly.", true, {passage(1), passage(2), passage(0)}, {{0, 30, 2, "rotate every ninety days"}, {31, 40, 1, "no such words"}}, 100, 10, true};
   if (question == "when?") return RagAnswer{"The documents do not say.", false, {passage(0), passage(2)}, {}, 50, 4};
   if (question == "who?") return RagAnswer{"The gate is red.", true, {passage(0)}, {{0, 16, 0, "The gate is red."}}, 50, 6};
   return RagAnswer{"The documents do not say.", false, {}, {}, 0, 0};
@@ -65,6 +65,7 @@ TEST(Rag, NumbersAsDefined) {
       {"citation_literal", 2.0 / 3},
       {"citation_right", 2.0 / 2},                     // p1, and p3 which holds a reference answer
       {"citation_correct", 1.0 / 2},
+      {"generated", 1.0 / 2},
       {"prompt_tokens", 50},
       {"completion_tokens", 5},
   };
