@@ -1,11 +1,13 @@
-"""The routes of examples/ are put in force as they are, and do what they say."""
+"""The routes of examples/ are put in force as they are, and do what they say; so do its programs."""
+import os
+import subprocess
 import time
 
 import openai
 import pytest
 
 import replays
-from stoa_server import CHAT, ROOT, Stoa, need_models, wait_until
+from stoa_server import BINARY, CHAT, ROOT, Stoa, need_models, wait_until
 
 ROUTES = ROOT / "examples" / "routes"
 
@@ -83,3 +85,11 @@ def test_canary(stoa, tmp_path):
             break
         time.sleep(0.01)
     assert status()["canary"][-1]["decision"] == "rolled back" and status()["canary_percent"] == 0
+
+
+def test_two_users(stoa):
+    done = subprocess.run([ROOT / "examples" / "two-users" / "run.sh"], env={**os.environ, "STOA": BINARY, "STOA_URL": stoa.url, "STOA_API_KEY": stoa.admin, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    ann, bob = done.stdout.split("== ann asks")[1].split("== bob asks")
+    assert "2,500 euros" in ann and "managers" in ann and "(group:managers)" in ann
+    assert "800 euros" in bob and "2,500" not in bob and "managers" not in bob and "(public)" in bob

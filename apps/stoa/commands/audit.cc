@@ -27,6 +27,13 @@ Status write_export(ApiClient& api, const AuditExportOptions& options, std::ostr
   return {};
 }
 
+// Ids of the documents that were shown, and what let the reader in: "doc_1 (group:hr), doc_2 (public)".
+std::string shown(const JsonObject& entry) {
+  std::string out;
+  for (const JsonObject* document : objects_of(entry, "documents")) out += fmt::format("{}{} ({})", out.empty() ? "" : ", ", text_of(*document, "id"), text_of(*document, "readers"));
+  return out;
+}
+
 }  // namespace
 
 int audit_list(const Global& global, const AuditListOptions& options) {
@@ -40,10 +47,10 @@ int audit_list(const Global& global, const AuditListOptions& options) {
     fmt::print("{}\n", dump_json_pretty(*found));
     return kExitOk;
   }
-  std::vector<std::vector<std::string>> rows{{"entry", "time", "principal", "action", "resource", "outcome", "reason"}};
+  std::vector<std::vector<std::string>> rows{{"entry", "time", "principal", "action", "resource", "outcome", "reason", "documents"}};
   for (const JsonObject* entry : objects_of(*found, "data")) {
     rows.push_back({fmt::format("{}", integer_of(*entry, "sequence")), text_of(*entry, "time"), text_of(*entry, "principal"), text_of(*entry, "action"),
-                    text_of(*entry, "resource"), text_of(*entry, "outcome"), text_of(*entry, "reason")});
+                    text_of(*entry, "resource"), text_of(*entry, "outcome"), text_of(*entry, "reason"), shown(*entry)});
   }
   fmt::print("{}", table(rows));
   return kExitOk;
