@@ -127,7 +127,8 @@ Status ingest_paragraphs(const Call& call, data::Ingest& ingest, const std::stri
 }
 
 FoundItem found_item(const data::Found& found) {
-  const auto& [passage, why] = found;
+  const Passage& passage = found.passage;
+  const data::Standing& why = found.why;
   return {.id = passage.path, .grade = 0, .score = passage.score, .text_rank = why.text_rank, .vector_rank = why.vector_rank, .text_score = why.text_score,
           .passage_cosine = why.passage_cosine, .sentence_cosine = why.sentence_cosine, .relevance = why.relevance, .excerpt = beginning(passage.text)};
 }
