@@ -19,7 +19,7 @@ Reply reindex(const AdminParts& parts, RequestScope& scope) {
   spec.language = std::move(language);
   if (tokens) spec.chunk_tokens = static_cast<int>(*tokens);
   STOA_TRY(job, parts.ingest.reindex(scope.call(), spec));
-  return infra::HttpResponse::json(202, dump_json(JsonObject{{"id", job}, {"object", "stoa.ingest_job"}, {"collection", spec.collection}}));
+  return infra::HttpResponse::json(201, dump_json(JsonObject{{"id", job}, {"object", "stoa.ingest_job"}, {"collection", spec.collection}}));
 }
 
 }  // namespace
