@@ -64,7 +64,7 @@ class RagEvaluation {
       request.passages.push_back(one.passage);
       out.passages.push_back({feedback::found_item(one), one.passage.text});
     }
-    const gateway::TextSink ignore = [](std::string_view) { return true; };
+    const gateway::TextSink ignore = [](const gateway::AnswerPiece&) { return true; };
     data::Embedder* embedder = bench_.bench().embedder();
     auto answered = generative ? gateway::GenerativeAnswerer(settings_, *bench_.bench().models().generator, embedder).answer(call, request, ignore)
                                : gateway::ExtractiveAnswerer(settings_, embedder).answer(call, request, ignore);
@@ -90,7 +90,7 @@ class RagEvaluation {
       for (std::size_t i = 0; i < statements.size(); ++i) {
         if (supported[i]) continue;
         STOA_TRY(support, evidence.support(bench_.call(), statements[i]));
-        supported[i] = support.has_value();
+        supported[i] = !support.found.empty();
       }
     }
     return supported;
