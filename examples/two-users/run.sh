@@ -29,5 +29,5 @@ for user in ann bob; do
   STOA_API_KEY=$key "$STOA" ask "$QUESTION" --store two-users
   echo
   echo "-- what the audit log says of it"
-  "$STOA" audit list --principal "$(STOA_API_KEY=$key "$STOA" whoami --json | field id)" --action document.read
+  "$STOA" audit list --principal "$(STOA_API_KEY=$key "$STOA" whoami --json | field principal)" --action document.retrieve
 done

@@ -41,7 +41,7 @@ void print_citations(const JsonObject& part) {
   for (const JsonObject* citation : objects_of(part, "annotations")) {
     const std::string anchor = text_of(*citation, "anchor");
     const std::string where = text_of(*citation, "filename") + (anchor.empty() ? "" : "#" + anchor);
-    const std::string key = fmt::format("{} {}", where, number_of(*citation, "page"));
+    const std::string key = fmt::format("{} {} {}", text_of(*citation, "file_id"), where, number_of(*citation, "page"));  // two documents may have one name
     if (std::ranges::find(seen, key) != seen.end()) continue;
     seen.push_back(key);
     fmt::print("  [{}] {}\n      {}\n", seen.size(), place(*citation), where);
