@@ -1,0 +1,109 @@
+#include <algorithm>
+
+#include "data/sources/test_ingest.h"
+
+namespace stoa::data {
+namespace {
+
+using ReindexTest = IngestTest;
+
+TEST_F(ReindexTest, ACollectionIsMadeAnewBesideWhatIsSearched) {
+  const Call ann = call("ann"), bob = call("bob");
+  const std::string sentence = "Die Häuser am Fluss sind alt und stehen in einer langen Reihe nebeneinander. ";
+  std::string text;
+  for (int i = 0; i < 12; ++i) text += sentence;
+  run(ann, {{"a.txt", text + "eins"}, {"b.txt", text + "zwei"}});
+  run(bob, {{"c.txt", text + "drei"}}, "user:bob", false);
+  const auto chunks = rows("chunks");
+  EXPECT_EQ(hits(ann, "haus"), 0u) << "English words";
+  const std::size_t before = hits(ann, "Häuser");
+
+  EXPECT_EQ(ingest_->reindex(ann, {collection_, "klingon", {}}).error().param, "language");
+  EXPECT_EQ(ingest_->reindex(ann, {collection_, {}, 3}).error().param, "chunk_tokens");
+  EXPECT_EQ(ingest_->reindex(ann, {"vs_none", {}, {}}).error().code, ErrorCode::kNotFound);
+  const auto job = ingest_->reindex(ann, {collection_, "de", 32});
+  ASSERT_TRUE(job) << job.error().message;
+  EXPECT_EQ(ingest_->reindex(ann, {collection_, {}, {}}).error().code, ErrorCode::kConflict);
+
+  // While it runs, the process is gone now and then; what is searched stays what it was until all of it is there.
+  for (int life = 0; life < 3; ++life) {
+    ASSERT_TRUE(ingest_->start_worker());
+    (void)ingest_->wait(ann, *job, Deadline::after(std::chrono::milliseconds(2)));
+    halt();
+    boot();
+    if (ingest_->progress(ann, *job)->status == JobStatus::kRunning) {
+      EXPECT_EQ(hits(ann, "haus"), 0u);
+      EXPECT_EQ(hits(ann, "Häuser"), before);
+    }
+  }
+  // One comes, one changes, one gets other readers while it runs.
+  ASSERT_TRUE(ingest_->start_worker());
+  const auto end = ingest_->wait(ann, *job, Deadline::after(std::chrono::seconds(20)));
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->status, JobStatus::kCompleted);
+  EXPECT_EQ(end->failed, 0);
+  ingest_->stop_worker();
+  EXPECT_GT(rows("chunks"), chunks);
+  EXPECT_EQ(rows("chunks"), *sql_->query("SELECT SUM(chunks) FROM documents")->at(0).get<std::int64_t>(0));
+  EXPECT_EQ(rows("chunks WHERE staged <> ''"), 0);
+  const std::size_t after = hits(ann, "haus");
+  EXPECT_GT(after, before);
+  EXPECT_GT(hits(bob, "haus"), after) << "and what bob alone may read";
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"german", 32}));
+  halt();
+  boot();
+  EXPECT_EQ(hits(ann, "haus"), after);
+  // What comes later is made with the same settings.
+  run(ann, {{"d.txt", text}}, "public", false);
+  EXPECT_GT(hits(ann, "haus"), after);
+  const auto found = catalog_->passages(ann, *index_->search_text({ann.principal, std::vector<std::string>{collection_}, nullptr, 100}, "haus"));
+  ASSERT_TRUE(found);
+  for (const auto& one : *found) EXPECT_LT(one.passage.text.size(), text.size() / 2);
+}
+
+TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
+  const Call ann = call("ann");
+  run(ann, {{"a.txt", "alpha word"}, {"b.txt", "beta word"}, {"c.txt", "gamma word"}, {"e.txt", "epsilon word"}});
+  const auto id_of = [&](std::string_view path) {
+    const auto page = catalog_->documents(ann, collection_, {.limit = 100});
+    const auto found = std::ranges::find(page->items, path, &Document::path);
+    return found == page->items.end() ? std::string() : found->id;
+  };
+  // A job whose first documents were made while others come, change and go: the worker takes the jobs in turns.
+  const auto job = ingest_->reindex(ann, {collection_, {}, 64});
+  ASSERT_TRUE(job);
+  create(ann, {{"a.txt", "alpha changed word"}, {"d.txt", "delta word"}}, "public", false);
+  create(ann, {{"b.txt", "beta word"}}, "user:bob", false);
+  ASSERT_TRUE(catalog_->remove_document(ann, id_of("c.txt")));
+  ASSERT_TRUE(catalog_->set_attributes(ann, id_of("e.txt"), {{"k", 1.0}}));
+  ASSERT_TRUE(ingest_->start_worker());
+  const auto end = ingest_->wait(ann, *job, Deadline::after(std::chrono::seconds(20)));
+  ingest_->stop_worker();
+  ASSERT_EQ(end->status, JobStatus::kCompleted);
+  EXPECT_EQ(hits(ann, "word"), 3u);
+  EXPECT_EQ(hits(ann, "changed"), 1u);
+  EXPECT_EQ(hits(ann, "delta"), 1u);
+  EXPECT_EQ(hits(ann, "beta") + hits(ann, "gamma"), 0u);
+  EXPECT_EQ(hits(call("bob"), "beta"), 1u);
+  const Filter filter{FilterOp::kEq, "k", {1.0}, {}};
+  EXPECT_EQ(index_->search_text({ann.principal, std::vector<std::string>{collection_}, &filter, 10}, "word")->size(), 1u);
+  halt();
+  boot();
+  EXPECT_EQ(hits(ann, "word"), 3u);
+
+  // One whose original cannot be read any more keeps its passages; a job that is cancelled leaves everything as it was.
+  embedder_.fail_on_ = 2;
+  const auto failing = ingest_->reindex(ann, {collection_, {}, 48});
+  ASSERT_TRUE(ingest_->start_worker());
+  EXPECT_GT(ingest_->wait(ann, *failing, Deadline::after(std::chrono::seconds(20)))->failed, 0);
+  ingest_->stop_worker();
+  EXPECT_EQ(hits(ann, "word"), 3u);
+  const auto cancelled = ingest_->reindex(ann, {collection_, "de", {}});
+  ASSERT_TRUE(cancelled);
+  ASSERT_TRUE(ingest_->cancel(ann, *cancelled));
+  EXPECT_EQ(rows("chunks WHERE staged <> ''"), 0);
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"english", 48}));
+}
+
+}  // namespace
+}  // namespace stoa::data
