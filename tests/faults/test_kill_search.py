@@ -54,9 +54,10 @@ def test_a_collection_made_anew(server):
     kills = 0
     for pause in (0.02, 0.1, 0.2, 0.4, 0.8):
         time.sleep(pause)
+        there = chunks(server, store)
         if server.ok("GET", f"/v1/stoa/ingest/jobs/{job}")["status"] == "completed":
             break
-        assert chunks(server, store) == before, "what is searched is what was there"
+        assert there == before, "what is searched is what was there"
         server.kill()
         kills += 1
         server.start()

@@ -174,7 +174,7 @@ def test_only_wiring_names_concrete_backends():
     wrong = [
         f"{relative(p)} includes {include}"
         for p in files("*.h", "*.cc", below=("src", "apps"))
-        if not p.name.endswith("_test.cc") and "apps/stoa/wiring" not in relative(p)
+        if not p.name.endswith("_test.cc") and not p.name.startswith("test_") and "apps/stoa/wiring" not in relative(p)
         for kind, include in INCLUDE.findall(p.read_text())
         if kind == '"' and include.startswith(backends) and owner(include) != owner(relative(p)[len("src/"):])
     ]
@@ -185,7 +185,7 @@ def test_requests_leave_through_egress():
     wrong = [
         f"{relative(p)} includes infra/http/client.h: take an HttpSender from infra/http/egress.h"
         for p in files("*.h", "*.cc", below=("src", "apps"))
-        if not p.name.endswith("_test.cc") and not relative(p).startswith(tuple(RULES["own_http_client"]))
+        if not p.name.endswith("_test.cc") and not p.name.startswith("test_") and not relative(p).startswith(tuple(RULES["own_http_client"]))
         for kind, include in INCLUDE.findall(p.read_text())
         if include == "infra/http/client.h"
     ]
