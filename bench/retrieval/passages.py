@@ -85,13 +85,19 @@ def passages(count):
     return path
 
 
+def squad():
+    """The paragraphs of SQuAD with their questions, when it is there."""
+    path = pathlib.Path(os.environ.get("STOA_TEST_DATA", harness.SOURCE.parent / "shared" / "data")) / "squad" / "dev-v2.0.json"
+    return [p for a in json.loads(path.read_text())["data"] for p in a["paragraphs"]] if path.exists() else []
+
+
+def paragraphs():
+    return [p["context"].strip() for p in squad()]
+
+
 def questions():
     """Natural questions: those of SQuAD, when it is there."""
-    squad = pathlib.Path(os.environ.get("STOA_TEST_DATA", harness.SOURCE.parent / "shared" / "data")) / "squad" / "dev-v2.0.json"
-    if not squad.exists():
-        return []
-    data = json.loads(squad.read_text())["data"]
-    return [qa["question"].strip() for a in data for p in a["paragraphs"] for qa in p["qas"]]
+    return [qa["question"].strip() for p in squad() for qa in p["qas"]]
 
 
 def queries(count, number):
