@@ -3,13 +3,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <iterator>
 #include <set>
 
 #include "base/json.h"
 #include "commands/connect.h"
 #include "commands/evaluation_bench.h"
+#include "commands/input.h"
 #include "commands/terminal.h"
 #include "feedback/evaluation/access_leaks.h"
 #include "feedback/evaluation/compare.h"
@@ -19,18 +19,6 @@
 
 namespace stoa::cli {
 namespace {
-
-Status write_file(const std::string& path, std::string_view text) {
-  if (path.empty()) return {};
-  if (path == "-") {
-    std::cout << text;
-    return {};
-  }
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text << std::flush;
-  if (!out) return fail(ErrorCode::kUnavailable, "{}: cannot be written", path);
-  return {};
-}
 
 Result<std::string> page_template() {
   STOA_TRY(file, wiring::data_file("", "evaluation.html"));
@@ -103,11 +91,11 @@ Result<feedback::Comparison> run_comparison(const EvalOptions& options) {
   STOA_TRY(comparison, feedback::compare_reports(a, b, options.run_a, options.run_b));
   comparison.name_a = fmt::format("{}: {}", options.file, comparison.name_a);
   comparison.name_b = fmt::format("{}: {}", options.other, comparison.name_b);
-  STOA_CHECK(write_file(options.output, dump_json_pretty(comparison.to_json()) + "\n"));
+  STOA_CHECK(write_text(options.output, dump_json_pretty(comparison.to_json()) + "\n"));
   if (options.html.empty()) return comparison;
   STOA_TRY(source, page_template());
   STOA_TRY(page, feedback::comparison_page(source, comparison));
-  STOA_CHECK(write_file(options.html, page));
+  STOA_CHECK(write_text(options.html, page));
   return comparison;
 }
 
@@ -116,11 +104,11 @@ Result<feedback::Comparison> run_comparison(const EvalOptions& options) {
 int finish_evaluation(const Global& global, const EvalOptions& options, const Result<feedback::EvaluationReport>& made) {
   if (!made) return report(made.error(), global.json);
   const auto write = [&]() -> Status {
-    if (!options.output.empty()) STOA_CHECK(write_file(options.output, dump_json(made->to_json(true)) + "\n"));
+    if (!options.output.empty()) STOA_CHECK(write_text(options.output, dump_json(made->to_json(true)) + "\n"));
     if (options.html.empty()) return {};
     STOA_TRY(source, page_template());
     STOA_TRY(page, feedback::report_page(source, *made));
-    return write_file(options.html, page);
+    return write_text(options.html, page);
   };
   if (const Status written = write(); !written) return report(written.error(), global.json);
   fmt::print("{}", global.json ? dump_json_pretty(made->to_json(false)) + "\n" : made->to_text());

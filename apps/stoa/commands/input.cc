@@ -18,4 +18,16 @@ Result<std::string> read_text(const std::string& file) {
   return text;
 }
 
+Status write_text(const std::string& file, std::string_view text) {
+  if (file.empty()) return {};
+  if (file == "-") {
+    std::cout << text;
+    return {};
+  }
+  std::ofstream out(file, std::ios::binary | std::ios::trunc);
+  out << text << std::flush;
+  if (!out) return fail(ErrorCode::kUnavailable, "{}: cannot be written", file);
+  return {};
+}
+
 }  // namespace stoa::cli

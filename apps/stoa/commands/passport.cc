@@ -1,11 +1,11 @@
 // Verbs of passports of answers: fetched from a server, and verified without one.
 #include <fstream>
-#include <iostream>
 #include <iterator>
 
 #include "base/json.h"
 #include "commands/commands.h"
 #include "commands/connect.h"
+#include "commands/input.h"
 #include "commands/json_read.h"
 #include "commands/log_key.h"
 #include "commands/terminal.h"
@@ -14,17 +14,6 @@
 
 namespace stoa::cli {
 namespace {
-
-Status write_file(const std::string& path, std::string_view text) {
-  if (path == "-") {
-    std::cout << text;
-    return {};
-  }
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text << std::flush;
-  if (!out) return fail(ErrorCode::kUnavailable, "{}: cannot be written", path);
-  return {};
-}
 
 Result<std::string> page_of(const governance::PassportCheck& check) {
   STOA_TRY(page_template, wiring::data_file("", "passport.html"));
@@ -82,7 +71,7 @@ int show(const Global& global, const PassportOptions& options, const std::string
   if (!options.html.empty()) {
     const auto page = page_of(check);
     if (!page) return report(page.error(), global.json);
-    if (const auto written = write_file(options.html, *page); !written) return report(written.error(), global.json);
+    if (const auto written = write_text(options.html, *page); !written) return report(written.error(), global.json);
     if (options.html == "-") return kExitOk;
   }
   if (global.json) {
@@ -107,7 +96,7 @@ int passport(const Global& global, const PassportOptions& options) {
   const auto check = governance::verify_passport(text, *key);
   if (!check) return report(check.error(), global.json);
   if (!options.file.empty()) {
-    if (const auto written = write_file(options.file, text + "\n"); !written) return report(written.error(), global.json);
+    if (const auto written = write_text(options.file, text + "\n"); !written) return report(written.error(), global.json);
   }
   return show(global, options, text, *check);
 }

@@ -83,9 +83,7 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
   return passages;
 }
 
-Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query,
-                                                               const std::string& embedding_model) {
-  std::vector<std::optional<Nearness>> found(keys.size());
+Status Catalog::open_chunks(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model, const std::function<void(std::size_t, OpenedChunk)>& visit) {
   STOA_TRY(project_keys, this->keys(call));
   for (std::size_t i = 0; i < keys.size(); ++i) {
     STOA_TRY(row, sql_.query_one(kChunkOfProject, {keys[i], call.principal.project, embedding_model}));
@@ -93,25 +91,26 @@ Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call,
     Bytes sealed;
     STOA_CHECK(row->read(sealed));
     STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
-    if (chunk.vector.size() != query.size() || query.empty()) continue;
+    visit(i, std::move(chunk));
+  }
+  return {};
+}
+
+Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query,
+                                                               const std::string& embedding_model) {
+  std::vector<std::optional<Nearness>> found(keys.size());
+  STOA_CHECK(open_chunks(call, keys, embedding_model, [&](std::size_t i, const OpenedChunk& chunk) {
+    if (chunk.vector.size() != query.size() || query.empty()) return;
     const double whole = static_cast<double>(dot(chunk.vector.data(), query.data(), query.size()));
     const auto sentence = nearest_sentence(chunk.sentences, query);
     found[i] = Nearness{whole, sentence ? sentence->cosine : whole};
-  }
+  }));
   return found;
 }
 
 Result<std::vector<std::vector<float>>> Catalog::vectors(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model) {
   std::vector<std::vector<float>> found(keys.size());
-  STOA_TRY(project_keys, this->keys(call));
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    STOA_TRY(row, sql_.query_one(kChunkOfProject, {keys[i], call.principal.project, embedding_model}));
-    if (!row) continue;
-    Bytes sealed;
-    STOA_CHECK(row->read(sealed));
-    STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
-    found[i] = std::move(chunk.vector);
-  }
+  STOA_CHECK(open_chunks(call, keys, embedding_model, [&](std::size_t i, OpenedChunk chunk) { found[i] = std::move(chunk.vector); }));
   return found;
 }
 
