@@ -1,5 +1,5 @@
-// Hybrid search through the parts of the product: hybrid_bench MODEL PASSAGES QUERIES --vectors FILE [--count N] [--words 24] [--threads 1] [--rounds 3] [--sample 64].
-// Ten passages (lines) are a document; sixteen groups read a sixteenth of them each, and who asks is in eight groups and asks for the later years. Rows, originals and snapshots
+// Hybrid search through the parts of the product: hybrid_bench MODEL PASSAGES QUERIES --vectors FILE [--count N] [--words 12] [--threads 1] [--rounds 3] [--sample 2].
+// Forty passages (lines) are a document; sixteen groups read a sixteenth of them each, and who asks is in eight groups and asks for the later years. Rows, originals and snapshots
 // are files of a folder that is removed at the end. Prints "name value" lines.
 //
 // The vectors of passages are the model's, of their first words, kept in the file of --vectors; those of sentences are taken from them at random, since no time depends on
@@ -36,13 +36,13 @@ namespace {
 using namespace stoa;
 using namespace stoa::data;
 
-constexpr std::size_t kLines = 10;  // of a document
+constexpr std::size_t kLines = 40;  // of a document
 constexpr int kGroups = 16, kGroupsOfOne = 8, kFirstYear = 2010, kYears = 14, kAskedYear = 2017;
 
 struct Options {
   std::filesystem::path model, vectors, work = std::filesystem::temp_directory_path();
   std::string passages, queries;
-  std::size_t count = 100'000, words = 24, sample = 8, asked = 1000;
+  std::size_t count = 100'000, words = 12, sample = 2, asked = 1000;
   int threads = 1, rounds = 3;
 };
 
