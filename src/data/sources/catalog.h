@@ -133,7 +133,6 @@ struct Nearness {
 };
 
 struct StoredDocument;
-struct OpenedChunk;
 class IndexSnapshots;
 
 class Catalog {
@@ -214,8 +213,6 @@ class Catalog {
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
-  // Those of the caller's project whose vectors are of this model, each with its place in `keys`.
-  Status open_chunks(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model, const std::function<void(std::size_t, OpenedChunk)>& visit);
   // False when the chunk has gone.
   Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);
   // The document, when the caller may see it.

@@ -59,6 +59,20 @@ Result<std::string> join_around(const governance::ProjectKeys& keys, const std::
   return joined;
 }
 
+// Those of the project whose vectors are of this model, each with its place in `keys`.
+template <class Visit>
+Status each_chunk(infra::SqlSession& sql, const governance::ProjectKeys& project_keys, std::span<const ChunkKey> keys, const std::string& embedding_model, Visit visit) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    STOA_TRY(row, sql.query_one(kChunkOfProject, {keys[i], project_keys.project(), embedding_model}));
+    if (!row) continue;
+    Bytes sealed;
+    STOA_CHECK(row->read(sealed));
+    STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
+    visit(i, std::move(chunk));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
@@ -83,23 +97,11 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
   return passages;
 }
 
-Status Catalog::open_chunks(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model, const std::function<void(std::size_t, OpenedChunk)>& visit) {
-  STOA_TRY(project_keys, this->keys(call));
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    STOA_TRY(row, sql_.query_one(kChunkOfProject, {keys[i], call.principal.project, embedding_model}));
-    if (!row) continue;
-    Bytes sealed;
-    STOA_CHECK(row->read(sealed));
-    STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
-    visit(i, std::move(chunk));
-  }
-  return {};
-}
-
 Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query,
                                                                const std::string& embedding_model) {
   std::vector<std::optional<Nearness>> found(keys.size());
-  STOA_CHECK(open_chunks(call, keys, embedding_model, [&](std::size_t i, const OpenedChunk& chunk) {
+  STOA_TRY(project_keys, this->keys(call));
+  STOA_CHECK(each_chunk(sql_, project_keys, keys, embedding_model, [&](std::size_t i, const OpenedChunk& chunk) {
     if (chunk.vector.size() != query.size() || query.empty()) return;
     const double whole = static_cast<double>(dot(chunk.vector.data(), query.data(), query.size()));
     const auto sentence = nearest_sentence(chunk.sentences, query);
@@ -110,7 +112,8 @@ Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call,
 
 Result<std::vector<std::vector<float>>> Catalog::vectors(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model) {
   std::vector<std::vector<float>> found(keys.size());
-  STOA_CHECK(open_chunks(call, keys, embedding_model, [&](std::size_t i, OpenedChunk chunk) { found[i] = std::move(chunk.vector); }));
+  STOA_TRY(project_keys, this->keys(call));
+  STOA_CHECK(each_chunk(sql_, project_keys, keys, embedding_model, [&](std::size_t i, OpenedChunk chunk) { found[i] = std::move(chunk.vector); }));
   return found;
 }
 
