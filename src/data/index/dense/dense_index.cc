@@ -121,26 +121,34 @@ void DenseIndex::Impl::link_backlog(SearchContext& context, DenseState& now) {
 }
 
 bool DenseIndex::Impl::remove(SearchContext& context, std::uint32_t slot) {
+  bool removed = false;
   {
     const auto lock = write_beside();
     if (DenseState& now = *state.load(std::memory_order_acquire); now.linked) {
-      const std::uint32_t node = now.store.withdraw(slot);
-      if (node == kNoNode) return false;
-      now.graph.removed(node);
-      if (now.walkable()) now.graph.consolidate(context, contexts, kRelinkStep);
+      if (!remove_linked(context, now, slot)) return false;
       if (now.store.live() >= kShrinkBelow) return true;
+      removed = true;
     }
   }
   const auto lock = write_alone();
-  DenseState& now = *state.load(std::memory_order_acquire);
-  if (now.linked) {
-    if (now.store.live() < kShrinkBelow) rebuild(context, false);
-    return true;
-  }
+  DenseState& now = *state.load(std::memory_order_acquire);  // between the locks others may have replaced it
+  if (!removed) removed = now.linked ? remove_linked(context, now, slot) : remove_alone(now, slot);
+  if (removed && now.store.live() < (now.linked ? kShrinkBelow : 1)) rebuild(context, false);
+  return removed;
+}
+
+bool DenseIndex::Impl::remove_linked(SearchContext& context, DenseState& now, std::uint32_t slot) {
+  const std::uint32_t node = now.store.withdraw(slot);
+  if (node == kNoNode) return false;
+  now.graph.removed(node);
+  if (now.walkable()) now.graph.consolidate(context, contexts, kRelinkStep);
+  return true;
+}
+
+bool DenseIndex::Impl::remove_alone(DenseState& now, std::uint32_t slot) {
   const std::uint32_t node = now.store.withdraw(slot);
   if (node == kNoNode) return false;
   contexts.retire([&now, node] { now.store.give_back({&node, 1}); });
-  if (now.store.live() == 0) rebuild(context, false);
   return true;
 }
 

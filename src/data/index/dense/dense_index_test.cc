@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <latch>
 #include <limits>
 #include <set>
 #include <thread>
@@ -261,6 +262,35 @@ TEST(DenseIndex, SearchesRunBesidePutsAndRemoves) {
   EXPECT_LE(missed, searches / 50);
   threads.clear();
   EXPECT_EQ(index.size(), kKept + (kSlots - kKept) / 2);
+}
+
+// What is removed is gone, also when others make the graph of the index, or give it up, at that moment.
+TEST(DenseIndex, RemovesBesideTheMakingOfAGraph) {
+  for (unsigned round = 0; round < 40; ++round) {
+    const bool grows = round % 4 != 0;
+    const auto kept = static_cast<std::uint32_t>(DenseIndex::kGraphFrom - (grows ? 10 : 0)), gone = grows ? 100 : kept - 100, come = grows ? 300u : 0u;
+    TestVectors source(4, round);
+    auto index = DenseIndex::create(4).value();
+    for (std::uint32_t slot = 0; slot < kept; ++slot) ASSERT_TRUE(index.put(slot, source.next()).has_value());
+    std::latch begin(grows ? 3 : 2);
+    std::vector<std::jthread> threads;
+    for (std::uint32_t thread = 0; grows && thread < 2; ++thread)
+      threads.emplace_back([&, thread] {
+        TestVectors more(4, round + 100 + thread);
+        begin.arrive_and_wait();
+        for (std::uint32_t slot = kept + thread; slot < kept + come; slot += 2) EXPECT_TRUE(index.put(slot, more.next()).has_value());
+      });
+    const std::uint32_t removers = grows ? 1 : 2;
+    for (std::uint32_t thread = 0; thread < removers; ++thread)
+      threads.emplace_back([&, thread] {
+        begin.arrive_and_wait();
+        for (std::uint32_t slot = thread; slot < gone; slot += removers) EXPECT_TRUE(index.remove(slot));
+      });
+    threads.clear();
+    EXPECT_EQ(index.size(), kept + come - gone);
+    const auto hits = index.search(source.next(), 5000, 5000).value();
+    for (const DenseHit& hit : hits) EXPECT_GE(hit.slot, gone);
+  }
 }
 
 TEST(DenseIndex, WritersOfOneSlotLeaveOneVector) {

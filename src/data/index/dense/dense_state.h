@@ -41,6 +41,8 @@ struct DenseIndex::Impl {
   void put_linked(SearchContext& context, DenseState& state, std::uint32_t slot);
   void link_backlog(SearchContext& context, DenseState& state);
   bool remove(SearchContext& context, std::uint32_t slot);
+  bool remove_linked(SearchContext& context, DenseState& state, std::uint32_t slot);
+  bool remove_alone(DenseState& state, std::uint32_t slot);
   void rebuild(SearchContext& context, bool linked);
   void replace(std::unique_ptr<DenseState> state);
 
