@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/html.h"
 #include "base/utf8.h"
 #include "feedback/evaluation/charts.h"
 #include "models/tokenizer/chat_template.h"
@@ -10,35 +11,6 @@ namespace stoa::feedback {
 namespace {
 
 constexpr std::size_t kShownProblems = 50, kMaxRank = 10, kLongAnswer = 1200;
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
-// Every string in it made harmless.
-Json escaped(const Json& value) {
-  if (value.is_string()) return Json(escaped(std::string_view(value.get_string())));
-  if (value.is_array()) {
-    JsonArray out;
-    for (const Json& item : value.get_array()) out.push_back(escaped(item));
-    return out;
-  }
-  if (!value.is_object()) return value;
-  JsonObject out;
-  for (const auto& [name, member] : value.get_object()) out[escaped(std::string_view(name))] = escaped(member);
-  return out;
-}
 
 std::string share_text(double value) { return fmt::format("{:.3f}", value); }
 std::string chance(double p) { return p < 0.001 ? "< 0.001" : fmt::format("{:.3f}", p); }
@@ -112,7 +84,7 @@ Json problem(const QuestionOutcome& outcome) {
 
 Result<std::string> fill(const std::string& page_template, const JsonObject& shown_values) {
   STOA_TRY(page, models::ChatTemplate::parse(page_template));
-  return page.render({.messages = {}, .add_generation_prompt = false, .bos_token = {}, .eos_token = {}, .tools_json = {}, .extra_json = dump_json(escaped(Json(shown_values))), .now = 0});
+  return page.render({.messages = {}, .add_generation_prompt = false, .bos_token = {}, .eos_token = {}, .tools_json = {}, .extra_json = dump_json(html_escaped(Json(shown_values))), .now = 0});
 }
 
 JsonArray question_rows(const std::vector<ComparedQuestion>& questions) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/html.h"
 #include "base/json.h"
 #include "governance/audit/entry_line.h"
 #include "infra/crypto/encoding.h"
@@ -9,35 +10,6 @@
 
 namespace stoa::gateway {
 namespace {
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
-// Every string in it made harmless.
-Json escaped(const Json& value) {
-  if (value.is_string()) return Json(escaped(std::string_view(value.get_string())));
-  if (value.is_array()) {
-    JsonArray out;
-    for (const Json& item : value.get_array()) out.push_back(escaped(item));
-    return out;
-  }
-  if (!value.is_object()) return value;
-  JsonObject out;
-  for (const auto& [name, member] : value.get_object()) out[escaped(std::string_view(name))] = escaped(member);
-  return out;
-}
 
 std::int64_t integer_at(const JsonObject& record, std::string_view object, std::string_view name) {
   const Json* part = find(record, object);
@@ -76,10 +48,10 @@ Result<std::string> passport_page(const std::string& page_template, const govern
     stages.push_back(stage("writing", first, total, total));
   }
   const std::string line = governance::audit_line(check.entry);
-  const JsonObject shown{{"record", escaped(record)},
-                         {"entry", escaped(parse_json(line).value_or(Json()))},
+  const JsonObject shown{{"record", html_escaped(record)},
+                         {"entry", html_escaped(parse_json(line).value_or(Json()))},
                          {"leaf", infra::to_hex(governance::merkle_leaf(as_bytes(line)))},
-                         {"log", escaped(std::string_view(check.checkpoint.log))},
+                         {"log", html_escaped(std::string_view(check.checkpoint.log))},
                          {"log_size", check.checkpoint.size},
                          {"root", infra::to_hex(check.checkpoint.root)},
                          {"cost", money_text(integer_at(record, "cost", "micros"))},
