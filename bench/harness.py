@@ -12,13 +12,15 @@ SOURCE = pathlib.Path(__file__).resolve().parents[1]
 OUT = SOURCE / "build" / "bench"
 
 
-def arguments(description, threads=None):
+def arguments(description, threads=None, sections=False):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer runs of the same work")
     if threads is not None:
         parser.add_argument("--threads", type=int, default=threads, help=f"of either side (default {threads}); one where the machine has other work")
-        parser.add_argument("--rows", metavar="PATTERN", help="only rows whose name has this regular expression")
-        parser.add_argument("--list", action="store_true", help="print the names of the rows and measure nothing")
+    if sections or threads is not None:
+        what = "sections" if sections else "rows"
+        parser.add_argument("--rows", metavar="PATTERN", help=f"only {what} whose name has this regular expression")
+        parser.add_argument("--list", action="store_true", help=f"print the names of the {what} and measure nothing")
     return parser.parse_args()
 
 
@@ -101,7 +103,12 @@ def report(area, rows):
     widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
     for line in [head, *lines]:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+    say(f"written: {write(area, rows).relative_to(SOURCE)}")
+
+
+def write(area, rows):
+    """Writes build/bench/AREA.json: what long runs have so far."""
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{area}.json"
     path.write_text(json.dumps(rows, indent=1) + "\n")
-    say(f"written: {path.relative_to(SOURCE)}")
+    return path

@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 BEST, WIDEST, RUNS = 10, 4096, 3
-WIDTHS = (12, 16, 24, 32, 48, 64, 96, 128, 192)
+WIDTHS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
+ENOUGH = 0.995  # of recall: wider ones need not be measured
 name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 dimensions = int((folder / "dims.txt").read_text())
 base, queries = (np.fromfile(folder / f"{part}.f32", np.float32).reshape(-1, dimensions) for part in ("base", "queries"))
@@ -70,6 +71,8 @@ def measure(search, wanted, widths=WIDTHS, runs=RUNS, asked=queries):
             seconds.append(time.process_time() - start)
         recall = np.mean([len(set(a) & set(b)) for a, b in zip(wanted, found)]) / BEST
         curve.append((width, float(recall), len(asked) / min(seconds)))
+        if recall >= ENOUGH:
+            break
     return curve
 
 

@@ -34,18 +34,27 @@ def one_core(command):
     return json.loads(subprocess.run(["taskset", "-c", "0", *map(str, command)], check=True, stdout=subprocess.PIPE).stdout)
 
 
-def rows(quick):
+def sections(quick):
+    """Each kind of vectors at each size, three times; a million only once, which takes more than an hour."""
+    sizes = ((100_000, 1 if quick else 3),) if quick else ((100_000, 3), (1_000_000, 1))
+    return [(f"dense index, {name(kind, count)}", lambda kind=kind, count=count, runs=runs: rows(kind, count, runs)) for count, runs in sizes for kind in vectors.KINDS]
+
+
+def name(kind, count):
+    return f"{count // 1000}k {'passages' if kind == 'minilm' else kind} vectors"
+
+
+def rows(kind, count, repeat):
     harness.pip("numpy", "usearch", "faiss-cpu", "pybind11")
     harness.pip("hnswlib")  # has no wheels: built here, for this processor
     program = harness.build("dense_bench") / "bench" / "retrieval" / "dense_bench"
-    count = 100_000 if quick else 1_000_000
-    folder = vectors.clustered(count)
+    folder = vectors.folder_of(kind, count)
     script = harness.SOURCE / "bench" / "retrieval" / "peer_dense.py"
-    runs = harness.alternate(1 if quick else 3, lambda: one_core([program, folder, "--filters", "--churn"]),
-                             *(lambda name=name: one_core([sys.executable, script, name, folder]) for name in PEERS))
+    runs = harness.alternate(repeat, lambda: one_core([program, folder, "--filters", "--churn"]),
+                             *(lambda peer=peer: one_core([sys.executable, script, peer, folder]) for peer in PEERS))
     ours, theirs = runs[0], dict(zip(PEERS, runs[1:]))
     version = {name: importlib.metadata.version(package) for name, package in PEERS.items()}
-    table, size = [], f"{count // 1000}k vectors"
+    table, size = [], name(kind, count)
 
     def row(text, unit, mine, others, aim, **more):
         table.append(harness.row(f"dense index, {size}, {text}", unit, mine, *others, aim, **more))
@@ -64,10 +73,10 @@ def rows(quick):
     row("built", "vectors/s", [run["build_per_s"] for run in ours], ([run["build_per_s"] for run in theirs["hnswlib"]], "hnswlib", version["hnswlib"]), 1.5)
     bytes_each = lambda runs: [run["rss_bytes"] / count for run in runs]  # noqa: E731
     row("memory", "bytes/vector", bytes_each(ours), (bytes_each(theirs["hnswlib"]), "hnswlib", version["hnswlib"]), 2, lower_is_better=True)
-    for name in (folder / "filters.txt").read_text().split():
-        read = lambda run, key=f"filter_{name}": at_recall(run[key], 0.98)  # noqa: E731
+    for filtered in (folder / "filters.txt").read_text().split():
+        read = lambda run, key=f"filter_{filtered}": at_recall(run[key], 0.98)  # noqa: E731
         others = fastest(PEERS, read)
-        label = name.replace("_", " a query, ") + " % allowed"
+        label = filtered.replace("_", " a query, ") + " % allowed"
         row(f"{label}: searches at recall@10 of 0.98", "queries/s", [read(run) for run in ours], others, 5 if others[0] else 1000)
     row("recall lost by 30 % removed and put again, at the width of 0.99", "points", [100 * (lost(run)) for run in ours], ([], "", ""), 0.5, lower_is_better=True)
     row("memory after 30 % removed and put again", "of before", [run["churn_memory_bytes"] / run["memory_bytes"] for run in ours], ([], "", ""), 1.1, lower_is_better=True)
@@ -78,6 +87,6 @@ def rows(quick):
 
 def lost(run):
     """Recall before less recall after, at the first width that reached 0.99 before."""
-    fresh, churned = sorted(run["sweep"]), sorted(run["churn_sweep"])
-    at = next((i for i, point in enumerate(fresh) if point[1] >= 0.99), len(fresh) - 1)
-    return fresh[at][1] - churned[at][1]
+    fresh, churned = ({width: recall for width, recall, _ in run[sweep]} for sweep in ("sweep", "churn_sweep"))
+    width = next((width for width in sorted(fresh) if fresh[width] >= 0.99 and width in churned), max(fresh.keys() & churned.keys()))
+    return fresh[width] - churned[width]

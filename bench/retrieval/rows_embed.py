@@ -52,6 +52,10 @@ def check_equal(ours, theirs):
         sys.exit("the two sides do not compute the same")
 
 
+def sections(quick):
+    return [("embedding", lambda: rows(quick))]
+
+
 def rows(quick):
     harness.pip("numpy", "onnx", "onnxruntime", "sympy", "tokenizers")
     model = harness.model("all-minilm-l6-v2", "model.safetensors").parent

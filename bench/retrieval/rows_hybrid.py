@@ -11,6 +11,10 @@ WORDS, QUERIES = 12, 1000
 SAMPLE = 2  # documents of forty lines that are brought in with the model itself
 
 
+def sections(quick):
+    return [("hybrid search", lambda: rows(quick))]
+
+
 def rows(quick):
     model = harness.model("all-minilm-l6-v2", "model.safetensors").parent
     program = harness.build("hybrid_bench") / "bench" / "retrieval" / "hybrid_bench"

@@ -16,14 +16,18 @@ def values(command):
     return {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
 
 
-def rows(quick):
+def sections(quick):
+    sizes = (100_000,) if quick else (100_000, 1_000_000)
+    return [(f"text index, {count // 1000}k passages", lambda count=count: rows(count, 1 if quick else 3)) for count in sizes]
+
+
+def rows(count, runs):
     harness.pip("tantivy")
     version = importlib.metadata.version("tantivy")
-    count = 100_000 if quick else 1_000_000
     program = harness.build("sparse_bench") / "bench" / "retrieval" / "sparse_bench"
     texts, asked = passages.passages(count), passages.queries(count, QUERIES)
     terms = passages.FOLDER / f"terms-{count}.txt"
-    ours, theirs = harness.alternate(1 if quick else 3, lambda: values([program, texts, asked, "--k", K, "--terms", terms, "--snapshot"]),
+    ours, theirs = harness.alternate(runs, lambda: values([program, texts, asked, "--k", K, "--terms", terms, "--snapshot"]),
                                      lambda: values([sys.executable, harness.SOURCE / "bench" / "retrieval" / "peer_tantivy.py", texts, terms, K]))
     of = lambda runs, name: [run[name] for run in runs]  # noqa: E731
     size = f"{count // 1000}k passages"

@@ -1,20 +1,42 @@
-"""Vectors to measure with: clusters that lie in 64 of 384 dimensions, with what an exact search finds, kept in build/bench/retrieval."""
+"""Vectors to measure with, and what an exact search finds, kept in build/bench/retrieval: clusters that lie in 64 of 384 dimensions, and the embeddings of real passages."""
+
+import subprocess
 
 import harness
+import passages
 
 DIMENSIONS, INNER, QUERIES, BEST = 384, 64, 1000, 10
 SHARES = (50, 10, 1, 0.1)  # per cent that a filter lets through
+WORDS = 12  # of a passage that are embedded: a sentence's worth, so that a million are made in an hour
+
+
+def folder_of(kind, count):
+    """The folder with base.f32, queries.f32, truth.i32 and the filters: at random, and those nearest to and farthest from one of the queries."""
+    folder = harness.OUT / "retrieval" / f"{kind}-{count}"
+    if not (folder / "filters.txt").exists():
+        harness.say(f"making {count} vectors ({kind})")
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder, *KINDS[kind](count))
+    return folder
+
+
+def embedded(count):
+    """all-MiniLM-L6-v2's vectors of the beginnings of real passages, and of queries for them."""
+    import numpy as np
+
+    model = harness.model("all-minilm-l6-v2", "model.safetensors").parent
+    program = harness.build("embed_lines") / "bench" / "retrieval" / "embed_lines"
+    made = []
+    for file, number, words in ((passages.passages(count), count, WORDS), (passages.queries(count, 2 * QUERIES), QUERIES, 0)):
+        vectors = file.with_suffix(".f32")
+        subprocess.run([program, model, file, vectors, "--words", str(words), "--count", str(number)], check=True)
+        made.append(np.fromfile(vectors, np.float32).reshape(-1, DIMENSIONS)[:number])
+    return made
 
 
 def clustered(count):
-    """The folder with base.f32, queries.f32, truth.i32 and the filters: at random, and those nearest to and farthest from one of the queries."""
     import numpy as np
 
-    folder = harness.OUT / "retrieval" / f"clustered-{count}"
-    if (folder / "filters.txt").exists():
-        return folder
-    harness.say(f"making {count} vectors")
-    folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(7)
     axes = random.standard_normal((INNER, DIMENSIONS), dtype=np.float32) * (np.arange(1, INNER + 1, dtype=np.float32) ** -0.5)[:, None]
     centres = random.standard_normal((max(count // 100, 10), INNER), dtype=np.float32)
@@ -24,16 +46,27 @@ def clustered(count):
         vectors = inner @ axes + 0.15 * random.standard_normal((number, DIMENSIONS), dtype=np.float32) + 0.3
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    def best(vectors, queries, slots):
-        result = np.empty((len(queries), BEST), np.int32)
-        for at in range(0, len(queries), 100):
-            scores = queries[at:at + 100] @ vectors.T
-            some = np.argpartition(-scores, BEST, axis=1)[:, :BEST]
-            result[at:at + 100] = slots[np.take_along_axis(some, np.argsort(-np.take_along_axis(scores, some, 1), axis=1), 1)]
-        return result
+    return np.concatenate([make(min(100_000, count - at)) for at in range(0, count, 100_000)]), make(QUERIES)
 
-    base = np.concatenate([make(min(100_000, count - at)) for at in range(0, count, 100_000)])
-    queries, slots, names = make(QUERIES), np.arange(count), []
+
+KINDS = {"clustered": clustered, "minilm": embedded}
+
+
+def best(vectors, queries, slots):
+    import numpy as np
+
+    result = np.empty((len(queries), BEST), np.int32)
+    for at in range(0, len(queries), 100):
+        scores = queries[at:at + 100] @ vectors.T
+        some = np.argpartition(-scores, BEST, axis=1)[:, :BEST]
+        result[at:at + 100] = slots[np.take_along_axis(some, np.argsort(-np.take_along_axis(scores, some, 1), axis=1), 1)]
+    return result
+
+
+def write(folder, base, queries):
+    import numpy as np
+
+    count, slots, names, random = len(base), np.arange(len(base)), [], np.random.default_rng(11)
     base.tofile(folder / "base.f32")
     queries.tofile(folder / "queries.f32")
     best(base, queries, slots).tofile(folder / "truth.i32")
@@ -48,4 +81,3 @@ def clustered(count):
             best(base[chosen], queries, chosen).tofile(folder / f"filter_{name}.i32")
             names.append(name)
     (folder / "filters.txt").write_text("\n".join(names))
-    return folder
