@@ -166,4 +166,13 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
   return loaded;
 }
 
+data::Embedders embedders_of(const Models& models, const infra::Config& config, Metrics& metrics) {
+  return {models.embedder.get(), [&models, &config, &metrics](const std::string& name) -> Result<std::unique_ptr<data::Embedder>> {
+            STOA_TRY(model, models::ModelStore(config.home).find(name));
+            if (model.kind != "embedder") return fail(error(ErrorCode::kInvalidArgument, "'{}' is a {}, not an embedding model", name, model.kind).with_hint("stoa models shows the kind of each"));
+            log(LogLevel::kInfo, "an embedding model is loaded", {{"model", name}});
+            return models::LocalEmbedder::load(model.folder, model.name, {}, *models.backend, metrics);
+          }};
+}
+
 }  // namespace stoa::wiring

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/metrics.h"
+#include "data/index/embedders.h"
 #include "infra/config/config.h"
 #include "models/compute/backend.h"
 #include "models/compute/thread_pool.h"
@@ -32,6 +33,8 @@ Result<std::unique_ptr<models::Backend>> make_backend(models::ThreadPool& thread
 
 // Errors only for a model that is there and cannot be used. `metrics` outlives the models.
 Result<Models> load_models(const infra::Config& config, Metrics& metrics);
+// The standard embedding model, and others from the data folder when they are asked for. All three outlive it.
+data::Embedders embedders_of(const Models& models, const infra::Config& config, Metrics& metrics);
 
 // Of `models` with a generator. Takes all adapters into use that lie in its folders and are not yet. One that cannot be used is told and left
 // out: the model itself is whole.

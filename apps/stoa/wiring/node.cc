@@ -207,11 +207,16 @@ Status Node::Parts::open_data() {
   STOA_TRY(opened_snapshots, data::IndexSnapshots::open(installation.home / "index", index, *protection.sealer));
   snapshots = std::move(opened_snapshots);
   STOA_CHECK(catalog->open(models.embedder ? models.embedder->model() : "", snapshots.get()));
-  ingest = std::make_unique<data::Ingest>(*catalog, models.embedder.get(), ledger.get(), ingest_limits(config));
+  const data::Embedders embedders = embedders_of(models, config, metrics);
+  ingest = std::make_unique<data::Ingest>(*catalog, embedders, ledger.get(), ingest_limits(config));
   STOA_TRY(prompts, data_file(config.answers.prompts, "prompts.yaml"));
   STOA_TRY(rewriting, api::parse_rewrite_settings(prompts.text, prompts.name));
   if (models.generator) rewriter = std::make_unique<api::ModelRewriter>(std::move(rewriting), *models.generator, models.generator->report().name);
-  retriever = std::make_unique<data::Retriever>(*catalog, index, embedder.get(), models.reranker.get(), data::FusionOptions{}, rewriter.get());
+  const data::Embedders of_queries(embedder.get(), [embedders, cache = cache.get()](const std::string& name) -> Result<std::unique_ptr<data::Embedder>> {
+    STOA_TRY(loaded, embedders.find(name));
+    return cache->wrap(*loaded);
+  });
+  retriever = std::make_unique<data::Retriever>(*catalog, index, of_queries, models.reranker.get(), data::FusionOptions{}, rewriter.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);
   return lake->open();
 }

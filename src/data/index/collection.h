@@ -41,9 +41,9 @@ struct Index::Collection {
     Attributes attributes;
   };
 
-  Collection(std::string owner, std::string_view words) : project(std::move(owner)), language(words) {}
+  Collection(std::string owner, std::string_view words, std::string_view model) : project(std::move(owner)), language(words), embedding_model(model) {}
 
-  const std::string project, language;
+  const std::string project, language, embedding_model;
   // Writers run beside one another; who takes a snapshot waits for them to end, and they for him. Taken before `mutex`.
   mutable FairSharedMutex writers;
   mutable FairSharedMutex mutex;  // of all that follows, and of what of the segments excludes searches

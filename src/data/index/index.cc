@@ -54,11 +54,11 @@ struct Index::View {
 Index::Index() = default;
 Index::~Index() = default;
 
-Status Index::add_collection(const std::string& collection, const std::string& project, std::string_view language) {
+Status Index::add_collection(const std::string& collection, const std::string& project, std::string_view language, std::string_view embedding_model) {
   const Language* known = find_language(language);
   if (known == nullptr) return fail(ErrorCode::kInvalidArgument, "no words are known of the language '{}'", to_valid_utf8(language.substr(0, 40)));
   std::lock_guard lock(mutex_);
-  collections_.try_emplace(collection, std::make_shared<Collection>(project, known->name));
+  collections_.try_emplace(collection, std::make_shared<Collection>(project, known->name, embedding_model));
   return {};
 }
 
@@ -73,6 +73,11 @@ void Index::turn_over(const std::string& collection, const std::string& made_bes
   if (old == collections_.end() || made == collections_.end()) return;
   old->second = std::move(made->second);
   collections_.erase(made);
+}
+
+std::string Index::embedding_model(const std::string& collection) const {
+  const auto found = find(collection);
+  return found == nullptr ? std::string() : found->embedding_model;
 }
 
 std::shared_ptr<Index::Collection> Index::find(const std::string& collection) const {
@@ -130,7 +135,7 @@ void Index::remove(const std::string& collection, const std::string& document) {
   target->clear_away(old);
 }
 
-Index::View Index::open(const Scope& scope) const {
+Index::View Index::open(const Scope& scope, std::string_view embedding_model) const {
   View view;
   std::vector<std::string> ids(scope.collections.begin(), scope.collections.end());
   std::ranges::sort(ids);  // one order of locking for all searches
@@ -139,6 +144,7 @@ Index::View Index::open(const Scope& scope) const {
   for (const auto& id : ids) {
     auto collection = find(id);
     if (collection == nullptr || scope.principal.project.empty() || collection->project != scope.principal.project) continue;
+    if (!embedding_model.empty() && collection->embedding_model != embedding_model) continue;
     view.locks.push_back(collection->lock_reader());
     // Looked up by what the principal presents, never by walking all segments: time does not depend on the others.
     std::vector<const Segment*> opened;
@@ -183,8 +189,8 @@ Result<std::vector<Hit>> Index::search_text(const Scope& scope, std::string_view
   return hits;
 }
 
-Result<std::vector<Hit>> Index::search_vector(const Scope& scope, std::span<const float> vector) const {
-  const View view = open(scope);
+Result<std::vector<Hit>> Index::search_vector(const Scope& scope, std::span<const float> vector, std::string_view embedding_model) const {
+  const View view = open(scope, embedding_model);
   const bool all = lets_all_through(scope.filter);
   std::vector<Hit> hits;
   for (const auto& [language, segments] : view.segments) {

@@ -65,8 +65,11 @@ class Index {
   Index();
   ~Index();
 
-  // `language` as analysis/languages.h names it: how the texts of the collection become words. kInvalidArgument: there is none of that name. Nothing when it is there.
-  Status add_collection(const std::string& collection, const std::string& project, std::string_view language = "english");
+  // `language` as analysis/languages.h names it: how the texts of the collection become words. `embedding_model`: whose vectors it is given. kInvalidArgument: there is no
+  // language of that name. Nothing when it is there.
+  Status add_collection(const std::string& collection, const std::string& project, std::string_view language = "english", std::string_view embedding_model = {});
+  // Empty: none, or no such collection.
+  std::string embedding_model(const std::string& collection) const;
   void remove_collection(const std::string& collection);
   // From now on `collection` is what was made beside it under another name, which is gone. Nothing where either is not there.
   void turn_over(const std::string& collection, const std::string& made_beside);
@@ -90,8 +93,8 @@ class Index {
   // The k best passages, best first; equal scores in order of their keys. Passages without any word of the query are not found. Collections of different languages are
   // searched apart, each with its own statistics. Errors: those of parse_query.
   Result<std::vector<Hit>> search_text(const Scope& scope, std::string_view query, Syntax syntax = Syntax::kPlain) const;
-  // Passages whose vectors have another dimension are not found. kInvalidArgument: zero or not finite.
-  Result<std::vector<Hit>> search_vector(const Scope& scope, std::span<const float> vector) const;
+  // In collections of that model; of all where it is empty. Passages whose vectors have another dimension are not found. kInvalidArgument: zero or not finite.
+  Result<std::vector<Hit>> search_vector(const Scope& scope, std::span<const float> vector, std::string_view embedding_model = {}) const;
 
   // --- what outlives the process ---
 
@@ -118,7 +121,7 @@ class Index {
  private:
   struct Collection;
   struct View;
-  View open(const Scope& scope) const;
+  View open(const Scope& scope, std::string_view embedding_model = {}) const;
 
   mutable std::shared_mutex mutex_;  // of the map
   std::map<std::string, std::shared_ptr<Collection>> collections_;

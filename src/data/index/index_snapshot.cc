@@ -228,7 +228,7 @@ Status Index::load(const std::string& collection, SnapshotSource& source, int th
   STOA_TRY(words, in.text());
   if (version != kVersion || words != words_version(old->language))
     return fail(ErrorCode::kUnsupported, "the snapshot of a collection is of version {} with words of '{}'; this program has {} and '{}'", version, words, kVersion, words_version(old->language));
-  auto fresh = std::make_shared<Collection>(old->project, old->language);
+  auto fresh = std::make_shared<Collection>(old->project, old->language, old->embedding_model);
   STOA_TRY(segments, in.number_up_to(source.left()));
   std::vector<Segment*> by_number;
   for (std::uint64_t i = 0; i < segments; ++i) {

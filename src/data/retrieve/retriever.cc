@@ -10,6 +10,7 @@
 namespace stoa::data {
 namespace {
 
+constexpr int kMostTurns = 3;               // of a collection to other settings that one search goes along with
 constexpr std::size_t kVariedAmong = 50;  // passages of which the various ones are chosen, at least
 
 // `found` and `keys` in another order: place i gets what is at order[i].
@@ -37,8 +38,8 @@ double fused_score(const Standing& why, bool text, bool vector, Fusion fusion, c
   return text_weight * share(why.text_rank) + vector_weight * share(why.vector_rank);
 }
 
-Retriever::Retriever(Catalog& catalog, const Index& index, Embedder* embedder, Reranker* reranker, FusionOptions fusion, QueryRewriter* rewriter)
-    : catalog_(catalog), index_(index), embedder_(embedder), reranker_(reranker), rewriter_(rewriter), fusion_(fusion) {}
+Retriever::Retriever(Catalog& catalog, const Index& index, Embedders embedders, Reranker* reranker, FusionOptions fusion, QueryRewriter* rewriter)
+    : catalog_(catalog), index_(index), embedders_(std::move(embedders)), reranker_(reranker), rewriter_(rewriter), fusion_(fusion) {}
 
 Status Retriever::check_time(const Call& call) const {
   if (call.cancel.cancelled()) return fail(ErrorCode::kCancelled, "the search was cancelled");
@@ -64,29 +65,28 @@ Status Retriever::rewrite(const Call& call, const std::string& query, const Sear
   return {};
 }
 
-Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options) {
-  const bool use_text = options.mode != SearchMode::kVector, use_vector = !meaning.empty();
-  std::vector<Hit> text, vector;
+Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const QueryVector> meanings, const SearchOptions& options) {
+  const bool use_text = options.mode != SearchMode::kVector, use_vector = !meanings.empty();
+  std::vector<Hit> text;
+  std::map<ChunkKey, Standing> standings;
   // What signs say must or must not be there holds for all that is found: meaning orders it then, and adds nothing.
-  if (use_vector && options.syntax == QuerySyntax::kPlain) {
-    STOA_TRY(nearest, index_.search_vector(scope, meaning));
-    vector = std::move(nearest);
+  for (const QueryVector& meaning : options.syntax == QuerySyntax::kPlain ? meanings : std::span<const QueryVector>()) {
+    STOA_TRY(nearest, index_.search_vector(scope, meaning.values, meaning.model));
+    for (std::size_t i = 0; i < nearest.size(); ++i) standings[nearest[i].key].vector_rank = static_cast<int>(i) + 1;  // among those of its model
   }
   if (use_text) {
     STOA_TRY(matching, index_.search_text(scope, query, options.syntax == QuerySyntax::kOperators ? Index::Syntax::kOperators : Index::Syntax::kPlain));
     text = std::move(matching);
   }
 
-  std::map<ChunkKey, Standing> standings;
   for (std::size_t i = 0; i < text.size(); ++i) {
     Standing& why = standings[text[i].key];
     why.text_rank = static_cast<int>(i) + 1;
     why.text_score = text[i].score / text.front().score;
   }
-  for (std::size_t i = 0; i < vector.size(); ++i) standings[vector[i].key].vector_rank = static_cast<int>(i) + 1;
   Candidates candidates;
   for (auto& [key, why] : standings) candidates.push_back({key, std::move(why)});
-  if (use_vector) STOA_CHECK(measure(call, meaning, candidates));
+  if (use_vector) STOA_CHECK(measure(call, meanings, candidates));
   for (Candidate& candidate : candidates) candidate.why.fused = fused_score(candidate.why, use_text, use_vector, options.fusion, fusion_);
   return candidates;
 }
@@ -122,21 +122,37 @@ Retriever::Candidates Retriever::fuse(const std::vector<Candidates>& lists, std:
   return fused;
 }
 
-Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const std::string> collections, const Findings& findings, const SearchOptions& options) {
-  const bool use_vector = options.mode != SearchMode::kText && embedder_ != nullptr;
-  const Index::Scope scope{call.principal, collections, &options.filter, std::max({fusion_.candidates, options.k, options.rerank})};
-  std::vector<float> meanings;  // of the queries, one behind the other
-  if (use_vector) {
-    std::vector<std::string> texts = findings.queries;
-    if (options.syntax == QuerySyntax::kOperators) std::ranges::transform(texts, texts.begin(), without_signs);
-    STOA_TRY(embedded, embedder_->embed(call, texts));  // the embedder records its own span
-    meanings = std::move(embedded.values);
+std::vector<Embedder*> Retriever::embedders_of(std::span<const CollectionSettings> collections) const {
+  std::vector<Embedder*> embedders;
+  std::vector<std::string_view> seen;
+  for (const CollectionSettings& collection : collections) {
+    if (collection.embedding_model.empty() || std::ranges::find(seen, collection.embedding_model) != seen.end()) continue;
+    seen.push_back(collection.embedding_model);
+    if (const auto embedder = embedders_.find(collection.embedding_model); embedder) {
+      embedders.push_back(*embedder);
+    } else {
+      log(LogLevel::kWarning, "collections are searched by words only", {{"model", collection.embedding_model}, {"why", embedder.error().message}});
+    }
   }
-  const std::size_t width = meanings.size() / findings.queries.size();
+  return embedders;
+}
+
+Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const std::string> collections, std::span<Embedder* const> embedders, const Findings& findings,
+                                              const SearchOptions& options) {
+  const Index::Scope scope{call.principal, collections, &options.filter, std::max({fusion_.candidates, options.k, options.rerank})};
+  std::vector<std::string> texts = findings.queries;
+  if (options.syntax == QuerySyntax::kOperators) std::ranges::transform(texts, texts.begin(), without_signs);
+  std::vector<Meanings> meanings;
+  for (Embedder* const embedder : options.mode != SearchMode::kText ? embedders : std::span<Embedder* const>()) {
+    STOA_TRY(embedded, embedder->embed(call, texts));  // the embedder records its own span
+    meanings.push_back({embedder->model(), std::move(embedded.values), static_cast<std::size_t>(embedded.dimensions)});
+  }
   std::vector<Candidates> lists;
   for (std::size_t i = 0; i < findings.queries.size(); ++i) {
     STOA_CHECK(check_time(call));
-    STOA_TRY(list, rank_one(call, scope, findings.queries[i], std::span(meanings).subspan(i * width, width), options));
+    std::vector<QueryVector> own;
+    for (const Meanings& of : meanings) own.push_back({of.model, std::span(of.values).subspan(i * of.width, of.width)});
+    STOA_TRY(list, rank_one(call, scope, findings.queries[i], own, options));
     lists.push_back(std::move(list));
   }
   Candidates candidates = lists.size() == 1 ? std::move(lists.front()) : fuse(lists, findings.asked, options.fusion);
@@ -145,10 +161,10 @@ Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const 
   return candidates;
 }
 
-Status Retriever::measure(const Call& call, std::span<const float> query, Candidates& candidates) {
+Status Retriever::measure(const Call& call, std::span<const QueryVector> query, Candidates& candidates) {
   std::vector<ChunkKey> keys;
   for (const Candidate& candidate : candidates) keys.push_back(candidate.key);
-  STOA_TRY(found, catalog_.nearness(call, keys, query, embedder_->model()));
+  STOA_TRY(found, catalog_.nearness(call, keys, query));
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!found[i]) continue;
     candidates[i].why.passage_cosine = found[i]->passage;
@@ -166,7 +182,8 @@ Status Retriever::age(const Call& call, const Decay& decay, Candidates& candidat
   return {};
 }
 
-Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& candidates, const std::string& query, const SearchOptions& options) {
+Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query,
+                                           const SearchOptions& options) {
   const std::size_t wanted = options.rerank > 0 ? options.rerank : options.diversity > 0 ? std::max(options.k, kVariedAmong) : options.k;
   std::vector<Hit> hits;
   for (const Candidate& candidate : candidates) {
@@ -187,7 +204,7 @@ Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& c
     keys.resize(static_cast<std::size_t>(end - found.begin()));
     found.erase(end, found.end());
   }
-  if (options.diversity > 0) STOA_CHECK(vary(call, found, keys, options));
+  if (options.diversity > 0) STOA_CHECK(vary(call, embedders, found, keys, options));
   if (found.size() > options.k) {
     found.resize(options.k);
     keys.resize(options.k);
@@ -219,8 +236,19 @@ Status Retriever::rerank(const Call& call, std::vector<Found>& found, std::vecto
   return {};
 }
 
-Status Retriever::vary(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options) {
-  STOA_TRY(vectors, catalog_.vectors(call, keys, embedder_->model()));
+Status Retriever::vary(const Call& call, std::span<Embedder* const> embedders, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options) {
+  // Vectors of different models say nothing of one another: each model's begin where those of the ones before it end, so that none has the length of another's.
+  std::vector<std::vector<float>> vectors(keys.size());
+  std::size_t begin = 0;
+  for (Embedder* const embedder : embedders) {
+    STOA_TRY(known, catalog_.vectors(call, keys, embedder->model()));
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      if (known[i].empty()) continue;
+      vectors[i].assign(begin, 0);
+      vectors[i].insert(vectors[i].end(), known[i].begin(), known[i].end());
+    }
+    begin += static_cast<std::size_t>(embedder->dimensions());
+  }
   std::vector<double> scores;
   for (const Found& one : found) scores.push_back(one.passage.score);
   const auto order = choose_diverse(scores, vectors, options.diversity, options.k);
@@ -232,16 +260,27 @@ Status Retriever::vary(const Call& call, std::vector<Found>& found, std::vector<
 Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options) {
   Span span = call.span("retrieval");
   const auto run = [&]() -> Result<Findings> {
-    STOA_CHECK(check_search(collections, query, options, {embedder_ != nullptr, reranker_ != nullptr, rewriter_ != nullptr}));
+    STOA_CHECK(check_search(collections, query, options));
     STOA_CHECK(check_time(call));
-    STOA_CHECK(catalog_.check_searchable(call, collections));
+    STOA_TRY(settings, catalog_.searchable(call, collections));
+    auto embedders = embedders_of(settings);
+    STOA_CHECK(check_means(options, {!embedders.empty(), reranker_ != nullptr, rewriter_ != nullptr}));
     Findings findings{.found = {}, .queries = {query}};
     for (const std::string& other : options.queries)
       if (std::ranges::find(findings.queries, other) == findings.queries.end()) findings.queries.push_back(other);
     findings.asked = findings.queries.size();
     if (options.rewrite > 0) STOA_CHECK(rewrite(call, query, options, findings));
-    STOA_TRY(candidates, rank(call, collections, findings, options));
-    STOA_TRY(found, open(call, candidates, query, options));
+    STOA_TRY(candidates, rank(call, collections, embedders, findings, options));
+    // A collection that was turned over to another model meanwhile was asked with the vectors of the one it had.
+    for (int again = 0; again < kMostTurns; ++again) {
+      STOA_TRY(now, catalog_.searchable(call, collections));
+      if (now == settings) break;
+      settings = std::move(now);
+      embedders = embedders_of(settings);
+      STOA_TRY(anew, rank(call, collections, embedders, findings, options));
+      candidates = std::move(anew);
+    }
+    STOA_TRY(found, open(call, candidates, embedders, query, options));
     findings.found = std::move(found);
     return findings;
   };

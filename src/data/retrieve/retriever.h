@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "contracts/call.h"
 #include "contracts/retrieval.h"
-#include "data/index/embedder.h"
+#include "data/index/embedders.h"
 #include "data/index/index.h"
 #include "data/index/reranker.h"
 #include "data/retrieve/query_rewriter.h"
@@ -68,10 +68,10 @@ double fused_score(const Standing& why, bool text, bool vector, Fusion fusion, c
 class Retriever {
  public:
   // All pointers may be null; what they point to outlives the object.
-  Retriever(Catalog& catalog, const Index& index, Embedder* embedder, Reranker* reranker = nullptr, FusionOptions fusion = {}, QueryRewriter* rewriter = nullptr);
+  Retriever(Catalog& catalog, const Index& index, Embedders embedders, Reranker* reranker = nullptr, FusionOptions fusion = {}, QueryRewriter* rewriter = nullptr);
 
-  // Errors: kNotFound (a collection is not the caller's), kInvalidArgument (those of check_search), those of the embedder and the reranker. A rewriter that fails is no error,
-  // unless the caller has gone or no time is left.
+  // Each collection is searched with its own embedding model; one whose model cannot be loaded, by words. Errors: kNotFound (a collection is not the caller's), kInvalidArgument
+  // (those of check_search and check_means), those of the embedders and the reranker. A rewriter that fails is no error, unless the caller has gone or no time is left.
   Result<Findings> retrieve(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options = {});
   // What was found alone, with the reasons and without.
   Result<std::vector<Found>> find(const Call& call, std::span<const std::string> collections, const std::string& query, const SearchOptions& options = {});
@@ -90,23 +90,32 @@ class Retriever {
   };
   using Candidates = std::vector<Candidate>;
 
+  // The queries as one embedding model understands them, one behind the other.
+  struct Meanings {
+    std::string model;
+    std::vector<float> values;
+    std::size_t width = 0;
+  };
+
   Status check_time(const Call& call) const;
+  // The models of these collections, each once. Those that cannot be loaded are left out, and logged.
+  std::vector<Embedder*> embedders_of(std::span<const CollectionSettings> collections) const;
   Status rewrite(const Call& call, const std::string& query, const SearchOptions& options, Findings& findings);
-  Result<Candidates> rank(const Call& call, std::span<const std::string> collections, const Findings& findings, const SearchOptions& options);
-  // What one phrasing finds, with the scores it gives. `meaning`: its vector; empty: words alone.
-  Result<Candidates> rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const float> meaning, const SearchOptions& options);
+  Result<Candidates> rank(const Call& call, std::span<const std::string> collections, std::span<Embedder* const> embedders, const Findings& findings, const SearchOptions& options);
+  // What one phrasing finds, with the scores it gives. `meanings`: its vectors; none: words alone.
+  Result<Candidates> rank_one(const Call& call, const Index::Scope& scope, const std::string& query, std::span<const QueryVector> meanings, const SearchOptions& options);
   Candidates fuse(const std::vector<Candidates>& lists, std::size_t asked, Fusion fusion) const;
   // How near they are, from their rows.
-  Status measure(const Call& call, std::span<const float> query, Candidates& candidates);
+  Status measure(const Call& call, std::span<const QueryVector> query, Candidates& candidates);
   Status age(const Call& call, const Decay& decay, Candidates& candidates);
   // The passages of the best candidates, in the order in which they are given out.
-  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, const std::string& query, const SearchOptions& options);
+  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query, const SearchOptions& options);
   Status rerank(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const std::string& query);
-  Status vary(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options);
+  Status vary(const Call& call, std::span<Embedder* const> embedders, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options);
 
   Catalog& catalog_;
   const Index& index_;
-  Embedder* const embedder_;
+  const Embedders embedders_;
   Reranker* const reranker_;
   QueryRewriter* const rewriter_;
   const FusionOptions fusion_;

@@ -1,10 +1,11 @@
 #include "data/retrieve/retriever.h"
 
-#include <cmath>
 #include <random>
+#include <set>
 
 #include <gtest/gtest.h>
 
+#include "data/index/test_embedder.h"
 #include "data/sources/ingest.h"
 #include "governance/protection/memory_protection.h"
 #include "infra/blob/blob.h"
@@ -13,29 +14,6 @@
 
 namespace stoa::data {
 namespace {
-
-// The letters of a text as its meaning.
-class LetterEmbedder : public Embedder {
- public:
-  Result<Embeddings> embed(const Call&, std::span<const std::string> texts) override {
-    Embeddings out{26, {}, {}, 0};
-    for (const auto& text : texts) {
-      std::vector<float> v(26, 0.01F);
-      for (const char c : text) {
-        if (c >= 'a' && c <= 'z') v[static_cast<std::size_t>(c - 'a')] += 1;
-      }
-      float norm = 0;
-      for (const float x : v) norm += x * x;
-      for (const float x : v) out.values.push_back(x / std::sqrt(norm));
-      out.tokens.push_back(1);
-    }
-    return out;
-  }
-  Result<int> count_tokens(const std::string& text) const override { return approximate_tokens(text); }
-  int dimensions() const override { return 26; }
-  int max_tokens() const override { return 256; }
-  std::string model() const override { return "letters"; }
-};
 
 struct Doc {
   std::string path, text, access;
@@ -47,9 +25,15 @@ struct World {
   explicit World(const std::vector<Doc>& docs) {
     EXPECT_TRUE(catalog.open("letters"));
     owner.principal = {"user_owner", "tenant_1", "proj_a", "owner", {}, "developer"};
-    collection = catalog.create_collection(owner, {"docs", {}, {}})->id;
-    Ingest ingest(catalog, &embedder);
+    collection = bring(docs);
+  }
+  // A collection of these.
+  std::string bring(const std::vector<Doc>& docs, const std::string& embedding_model = "") {
+    const std::string collection = catalog.create_collection(owner, {"docs", {}, {}})->id;
+    Ingest ingest(catalog, embedders);
     EXPECT_TRUE(ingest.start_worker());
+    const auto set = ingest.reindex(owner, {collection, {}, {}, embedding_model});
+    EXPECT_TRUE(set && ingest.wait(owner, *set, Deadline::after(std::chrono::seconds(20))));
     for (const auto& doc : docs) {
       const std::string digest = "sha256:" + infra::sha256_hex(doc.text);
       const auto job = ingest.create_job(owner, {collection, "s", {{doc.path, digest, static_cast<std::int64_t>(doc.text.size()), ""}},
@@ -60,6 +44,7 @@ struct World {
       EXPECT_EQ(ingest.wait(owner, job->id, Deadline::after(std::chrono::seconds(20)))->failed, 0);
     }
     ingest.stop_worker();
+    return collection;
   }
   Result<std::vector<Passage>> search(const Call& call, const std::string& query, SearchOptions options = {}) {
     return retriever.search(call, std::span(&collection, 1), query, options);
@@ -70,7 +55,8 @@ struct World {
   Index index;
   Catalog catalog{*sql, protection.blobs, index};
   LetterEmbedder embedder;
-  Retriever retriever{catalog, index, &embedder};
+  Embedders embedders = letter_embedders(embedder);
+  Retriever retriever{catalog, index, embedders};
   Call owner;
   std::string collection;
 };
@@ -325,6 +311,34 @@ TEST(Retriever, FiltersScoresAndRefusals) {
   EXPECT_EQ(text_only.search(call, std::span(&world.collection, 1), "apple", options)->size(), 1u);
   options.mode = SearchMode::kVector;
   EXPECT_EQ(text_only.search(call, std::span(&world.collection, 1), "apple", options).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(Retriever, CollectionsOfDifferentEmbeddingModelsAreSearchedTogether) {
+  World world({{"red.txt", "abba zzyzx", "public", {}}, {"tea.txt", "tea leaf", "public", {}}});
+  const std::string other = world.bring({{"car.txt", "babba magic", "public", {}}, {"oak.txt", "wood plank", "public", {}}}, "few");
+  const std::vector<std::string> both{world.collection, other};
+  EXPECT_EQ(world.index.embedding_model(other), "few");
+  const Call call = as("ann");
+  // Words find nothing: each collection says by its own model what is near.
+  const auto found = world.retriever.find(call, both, "bab", {.k = 4});
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 4u);
+  for (const Found& one : *found) {
+    EXPECT_GT(one.why.vector_rank, 0);
+    EXPECT_LE(one.why.vector_rank, 2) << "among those of its model";
+    EXPECT_GT(one.why.passage_cosine, 0);
+  }
+  EXPECT_EQ((std::set<std::string>{found->at(0).passage.path, found->at(1).passage.path}), (std::set<std::string>{"red.txt", "car.txt"}));
+  SearchOptions options{.k = 4, .mode = SearchMode::kVector};
+  EXPECT_EQ(world.retriever.find(call, both, "bab", options)->size(), 4u);
+  EXPECT_EQ(world.retriever.find(call, std::span(&other, 1), "bab", options)->size(), 2u);
+  options.diversity = 0.5;
+  EXPECT_EQ(world.retriever.find(call, both, "bab", options)->size(), 4u);
+
+  // Where the model is not there any more, words are.
+  Retriever without(world.catalog, world.index, &world.embedder);
+  EXPECT_EQ(without.find(call, both, "magic", {.k = 4})->at(0).passage.path, "car.txt");
+  EXPECT_EQ(without.find(call, std::span(&other, 1), "bab", options).error().param, "mode");
 }
 
 // The whole path, from files to passages: what a principal finds among all documents is what it finds where only its own exist.

@@ -35,13 +35,12 @@ Status check_text(std::string_view param, const std::string& query) {
   return wrong(param, fmt::format("a query has 1 to {} bytes of UTF-8, this one has {}", kMaxQuery, query.size()));
 }
 
-Status check_phrasings(const std::string& query, const SearchOptions& options, const SearchMeans& means) {
+Status check_phrasings(const std::string& query, const SearchOptions& options) {
   STOA_CHECK(check_text("query", query));
   for (const std::string& other : options.queries) STOA_CHECK(check_text("queries", other));
   if (options.queries.size() + 1 > kMaxPhrasings) return wrong("queries", fmt::format("{} phrasings: a search takes at most {}, the query included", options.queries.size() + 1, kMaxPhrasings));
   if (options.rewrite > 0 && options.rewrite + options.queries.size() + 1 > kMaxPhrasings)
     return wrong("rewrite", fmt::format("{} phrasings of a model beside {} of yours: together at most {}", options.rewrite, options.queries.size() + 1, kMaxPhrasings));
-  if (options.rewrite > 0 && !means.rewriter) return wrong("rewrite", "no model is loaded that could word the query in other ways", "name one as models.generator, or search without");
   if (options.syntax == QuerySyntax::kPlain) return {};
   if (options.mode == SearchMode::kVector) return wrong("syntax", "operators are about words, and the search is by meaning alone", "search in the mode hybrid or text");
   if (options.rewrite > 0) return wrong("syntax", "a model's phrasings of a query know no operators", "search without one of the two");
@@ -55,12 +54,10 @@ Status check_phrasings(const std::string& query, const SearchOptions& options, c
   return {};
 }
 
-Status check_order(const SearchOptions& options, const SearchMeans& means) {
+Status check_order(const SearchOptions& options) {
   if (options.rerank > kMaxResults || (options.rerank > 0 && options.rerank < options.k))
     return wrong("rerank", fmt::format("{} passages to rerank: at least the {} that are asked for, and at most {}", options.rerank, options.k, kMaxResults));
-  if (options.rerank > 0 && !means.reranker) return wrong("rerank", "no reranking model is loaded", "name one as models.reranker, or search without");
   if (!(options.diversity >= 0 && options.diversity <= 1)) return wrong("diversity", fmt::format("diversity {}: from 0 to 1", options.diversity));
-  if (options.diversity > 0 && !means.embedder) return wrong("diversity", "no embedding model is loaded, which says how alike passages are", "pull one, or search without");
   const Decay& decay = options.decay;
   if (decay.half_life != 0 && (decay.half_life < kMinute || decay.half_life > 100 * kYear)) return wrong("decay.half_life", "a half-life lasts 1 minute to 100 years");
   if (!(decay.weight >= 0 && decay.weight <= 1)) return wrong("decay.weight", fmt::format("the weight {} of a decay: from 0 to 1", decay.weight));
@@ -147,13 +144,20 @@ double decay_factor(Micros age, const Decay& decay) {
   return 1 - decay.weight * (1 - std::exp2(-static_cast<double>(age) / static_cast<double>(decay.half_life)));
 }
 
-Status check_search(std::span<const std::string> collections, const std::string& query, const SearchOptions& options, const SearchMeans& means) {
+Status check_search(std::span<const std::string> collections, const std::string& query, const SearchOptions& options) {
   if (collections.empty() || collections.size() > kMaxCollections) return fail(ErrorCode::kInvalidArgument, "{} collections: a search takes 1 to {}", collections.size(), kMaxCollections);
   if (options.k < 1 || options.k > kMaxResults) return wrong("max_num_results", fmt::format("{} results: a search gives 1 to {}", options.k, kMaxResults));
-  if (options.mode == SearchMode::kVector && !means.embedder) return wrong("mode", "no embedding model is loaded", "search by text, or pull an embedding model");
-  STOA_CHECK(check_phrasings(query, options, means));
-  STOA_CHECK(check_order(options, means));
+  STOA_CHECK(check_phrasings(query, options));
+  STOA_CHECK(check_order(options));
   return options.filter.check();
+}
+
+Status check_means(const SearchOptions& options, const SearchMeans& means) {
+  if (options.mode == SearchMode::kVector && !means.embedder) return wrong("mode", "no embedding model is loaded", "search by text, or pull an embedding model");
+  if (options.diversity > 0 && !means.embedder) return wrong("diversity", "no embedding model is loaded, which says how alike passages are", "pull one, or search without");
+  if (options.rewrite > 0 && !means.rewriter) return wrong("rewrite", "no model is loaded that could word the query in other ways", "name one as models.generator, or search without");
+  if (options.rerank > 0 && !means.reranker) return wrong("rerank", "no reranking model is loaded", "name one as models.reranker, or search without");
+  return {};
 }
 
 std::vector<std::string> satisfied_comparisons(const Filter& filter, const Attributes& attributes) {

@@ -72,13 +72,14 @@ struct SearchOptions {
 
 inline constexpr std::size_t kMaxPhrasings = 8;
 
-// What this server can do of it.
+// What this server can do of it, in the collections that are searched.
 struct SearchMeans {
   bool embedder = false, reranker = false, rewriter = false;
 };
 
-// kInvalidArgument, which names the parameter.
-Status check_search(std::span<const std::string> collections, const std::string& query, const SearchOptions& options, const SearchMeans& means);
+// Both kInvalidArgument, which names the parameter: what no server does, and what this one cannot do.
+Status check_search(std::span<const std::string> collections, const std::string& query, const SearchOptions& options);
+Status check_means(const SearchOptions& options, const SearchMeans& means);
 
 // The comparisons of `filter` that hold for a document with these attributes, as "year >= 2021 (2024)": what let it through.
 std::vector<std::string> satisfied_comparisons(const Filter& filter, const Attributes& attributes);

@@ -77,16 +77,20 @@ TEST(SearchOptions, WhatIsWrongIsNamed) {
     std::string query = "a b";
     SearchOptions options;
     SearchMeans means = all;
-    EXPECT_TRUE(check_search(one, query, options, means));
+    const auto check = [&]() -> Status {
+      STOA_CHECK(check_search(one, query, options));
+      return check_means(options, means);
+    };
+    EXPECT_TRUE(check());
     change(query, options, means);
-    const auto checked = check_search(one, query, options, means);
+    const auto checked = check();
     ASSERT_FALSE(checked) << param << " " << query.substr(0, 20);
     EXPECT_EQ(checked.error().param, param) << checked.error().message;
     EXPECT_EQ(checked.error().code, ErrorCode::kInvalidArgument);
   }
-  EXPECT_FALSE(check_search({}, "a", {}, all));
-  EXPECT_TRUE(check_search(one, "\"open", {}, all)) << "plain text has no signs";
-  EXPECT_TRUE(check_search(one, "+fox -dog \"red barn\"", {.syntax = QuerySyntax::kOperators}, all));
+  EXPECT_FALSE(check_search({}, "a", {}));
+  EXPECT_TRUE(check_search(one, "\"open", {})) << "plain text has no signs";
+  EXPECT_TRUE(check_search(one, "+fox -dog \"red barn\"", {.syntax = QuerySyntax::kOperators}));
 }
 
 TEST(SearchOptions, SaysWhatLetADocumentThrough) {

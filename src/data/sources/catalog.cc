@@ -98,7 +98,7 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
                                    "VALUES (?, ?, '', '', ?, ?, ?, ?, ?)",
                                    {id, call.principal.project, collection_tag(keys, spec.name), sealed,
                                     spec.expires_after_days ? infra::SqlValue(std::int64_t{*spec.expires_after_days}) : infra::SqlValue(nullptr), now, now}));
-    transaction.on_commit([&] { (void)index_.add_collection(id, call.principal.project); });
+    transaction.on_commit([&] { (void)index_.add_collection(id, call.principal.project, CollectionSettings().language, embedding_model_); });
     return {};
   }));
   return collection(call, id);
@@ -340,7 +340,8 @@ Result<DocumentContent> Catalog::open_document(const Call& call, const std::stri
   return DocumentContent{std::move(found), std::move(bytes)};
 }
 
-Status Catalog::check_searchable(const Call& call, std::span<const std::string> ids) {
+Result<std::vector<CollectionSettings>> Catalog::searchable(const Call& call, std::span<const std::string> ids) {
+  std::vector<CollectionSettings> settings;
   const Micros now = clock_.now();
   STOA_TRY(keys, this->keys(call));
   for (const auto& id : ids) {
@@ -348,10 +349,12 @@ Status Catalog::check_searchable(const Call& call, std::span<const std::string> 
     if (!row) return fail(not_found("collection", id));
     STOA_TRY(found, read_collection(*row, keys, now));
     if (found.expired) return fail(error(ErrorCode::kNotFound, "the collection '{}' has expired", id).with_hint("change its expiry or make a new one"));
+    found.settings.embedding_model = model_of(found.settings);
+    settings.push_back(std::move(found.settings));
     if (!found.expires_after_days || now - found.last_active < kTouchEvery) continue;
     STOA_CHECK(sql_.execute("UPDATE collections SET last_active = ? WHERE id = ?", {now, id}));
   }
-  return {};
+  return settings;
 }
 
 }  // namespace stoa::data

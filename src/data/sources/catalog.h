@@ -36,6 +36,7 @@ namespace stoa::data {
 struct CollectionSettings {
   std::string language = "english";  // data/index/analysis/languages.h
   int chunk_tokens = 0;              // at most, of a passage; 0: what the server says
+  std::string embedding_model;       // empty: what the server says
   bool operator==(const CollectionSettings&) const = default;
 };
 
@@ -132,6 +133,12 @@ struct Nearness {
   double sentence = 0;  // of the nearest one; that of the passage where its sentences have no vectors
 };
 
+// A query as an embedding model understands it.
+struct QueryVector {
+  std::string_view model;
+  std::span<const float> values;
+};
+
 struct StoredDocument;
 class IndexSnapshots;
 
@@ -142,8 +149,8 @@ class Catalog {
   Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index& index, infra::EventBus* events = nullptr, const Clock& clock = Clock::system(),
           const governance::Access* access = nullptr);
 
-  // Brings the tables up to date and fills the index from the rows. Vectors of another model than `embedding_model` (empty:
-  // none) are left out; their passages are found by text until they are ingested again. Projects whose key is revoked are left out of the
+  // Brings the tables up to date and fills the index from the rows. Collections that name no embedding model have `embedding_model` (empty: none); vectors of another than their
+  // collection's are left out, and their passages found by text until they are made again. Projects whose key is revoked are left out of the
   // index. Collections of which `snapshots` (null: none) has one are read from there, and brought up to the rows. Call once, before anything else.
   Status open(const std::string& embedding_model, IndexSnapshots* snapshots = nullptr);
   // The project's content became unreadable, or readable again: it leaves the index, or comes back to it.
@@ -175,19 +182,20 @@ class Catalog {
 
   // For search: passages of hits, in their order; what the caller may not read (any more) is left out.
   Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits);
-  // For search: how near passages of the caller's project are to a query's vector, as their rows say, in the order of `keys`; nothing for those that have gone, or whose
-  // vectors are of another model than `embedding_model`.
-  Result<std::vector<std::optional<Nearness>>> nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query, const std::string& embedding_model);
-  // For search: the vectors of passages of the caller's project, by the same rules; empty ones where there are none.
-  Result<std::vector<std::vector<float>>> vectors(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model);
+  // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
+  // none of the models.
+  Result<std::vector<std::optional<Nearness>>> nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const QueryVector> query);
+  // For search: the vectors of passages of the caller's project that are of this model; empty ones where there are none.
+  Result<std::vector<std::vector<float>>> vectors(const Call& call, std::span<const ChunkKey> keys, std::string_view embedding_model);
   // For search: the ages of the documents of passages of the caller's project, by `attribute` (seconds since 1970 as a number, or RFC 3339) or, where a document says no such
   // time, since it came in. Nothing for passages that have gone.
   Result<std::vector<std::optional<PassageAge>>> ages(const Call& call, std::span<const ChunkKey> keys, const std::string& attribute);
   // For search: what stands around passages that passages() has given, each with its own text; empty where nothing does. A chunk that is a hit itself is not repeated
   // around another.
   Result<std::vector<std::string>> surroundings(const Call& call, std::span<const ChunkKey> hits, Surroundings wanted);
-  // The collections among `ids` that may be searched. kNotFound for one that is not the caller's or has expired.
-  Status check_searchable(const Call& call, std::span<const std::string> ids);
+  // Of each of these collections the settings, with the name of the embedding model that it has; empty where it has none. kNotFound for one that is not the caller's or has
+  // expired.
+  Result<std::vector<CollectionSettings>> searchable(const Call& call, std::span<const std::string> ids);
 
  private:
   friend class Ingest;        // writes documents; shares the rows and the index with this class
@@ -201,13 +209,14 @@ class Catalog {
   void await_index() { std::lock_guard lock(writes_); }
   Status load_project(const governance::ProjectKeys& keys);
   Status load_collection(const governance::ProjectKeys& keys, const std::string& collection);
+  std::string model_of(const CollectionSettings& settings) const { return settings.embedding_model.empty() ? embedding_model_ : settings.embedding_model; }
   // Of a job: what it staged, into the collection of the index that is called so.
   struct Staging {
     std::string job, indexed_as;
   };
   Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging = {});
-  // What the index gets of a document whose vectors are of `model`; with the id of a job, of the passages that wait there.
-  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, const std::string& model, const std::string& staged = {});
+  // What the index gets of a document, with its vectors or without; with the id of a job, of the passages that wait there.
+  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& staged = {});
   // Brings the readers and attributes of an indexed document up to those it has now.
   void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }

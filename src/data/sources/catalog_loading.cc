@@ -43,7 +43,7 @@ Status Catalog::open(const std::string& embedding_model, IndexSnapshots* snapsho
     ids.insert(std::move(id));
   }
   snapshots_->keep_only(ids);
-  snapshots_->start(embedding_model_);
+  snapshots_->start();
   return {};
 }
 
@@ -65,7 +65,7 @@ Status Catalog::load_project(const governance::ProjectKeys& keys) {
   STOA_TRY(rows, sql_.query(fmt::format("SELECT {} FROM collections WHERE project = ?", kCollectionColumns), {keys.project()}));
   for (const SqlRow& row : rows) {
     STOA_TRY(collection, read_collection(row, keys, clock_.now()));
-    STOA_CHECK(index_.add_collection(collection.id, keys.project(), collection.settings.language));
+    STOA_CHECK(index_.add_collection(collection.id, keys.project(), collection.settings.language, model_of(collection.settings)));
     STOA_CHECK(load_collection(keys, collection.id));
   }
   return {};
@@ -73,7 +73,7 @@ Status Catalog::load_project(const governance::ProjectKeys& keys) {
 
 // The rows say what is there: what a snapshot has of it is kept, the rest is indexed or forgotten. Chunks are never changed, only replaced by others with keys of their own.
 Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::string& collection) {
-  if (snapshots_ != nullptr) snapshots_->load(keys, collection, embedding_model_);
+  if (snapshots_ != nullptr) snapshots_->load(keys, collection);
   auto indexed = index_.documents(collection);
   std::vector<StoredDocument> missing, changed;
   STOA_CHECK(sql_.for_each(
@@ -103,8 +103,9 @@ Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::v
   const auto work = [&] {
     for (std::size_t i; (i = next.fetch_add(1)) < documents.size();) {
       const Document& document = documents[i].document;
-      auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model, staging.job);
-      const Status put = chunks ? index_.put(staging.indexed_as.empty() ? document.collection : staging.indexed_as, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
+      const std::string& into = staging.indexed_as.empty() ? document.collection : staging.indexed_as;
+      auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model == index_.embedding_model(into), staging.job);
+      const Status put = chunks ? index_.put(into, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
       if (put) continue;
       std::lock_guard lock(failing);
       status = put;
@@ -118,14 +119,14 @@ Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::v
   return status;
 }
 
-Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, const std::string& model, const std::string& staged) {
+Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& staged) {
   std::vector<IndexedChunk> chunks;
   STOA_CHECK(session.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND staged = ? ORDER BY ordinal", {document, staged}, [&](const SqlRow& row) -> Result<bool> {
     std::int64_t key = 0;
     Bytes sealed;
     STOA_CHECK(row.read(key, sealed));
     STOA_TRY(chunk, open_chunk(keys, key, sealed));
-    const bool usable = !model.empty() && model == embedding_model_ && has_direction(chunk.vector);
+    const bool usable = with_vectors && has_direction(chunk.vector);
     chunks.push_back({key, chunk.prefix.empty() ? std::move(chunk.text) : chunk.prefix + "\n" + chunk.text, usable ? std::move(chunk.vector) : std::vector<float>()});
     return true;
   }));
@@ -137,7 +138,7 @@ void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const Documen
     STOA_TRY(row, sql_.query_one("SELECT embedding_model FROM documents WHERE id = ?", {document.id}));
     if (!row) return fail(ErrorCode::kNotFound, "no document '{}'", document.id);
     STOA_TRY(model, row->get<std::string>(0));
-    return read_chunks(sql_, keys, document.id, model);
+    return read_chunks(sql_, keys, document.id, model == index_.embedding_model(document.collection));
   };
   const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, chunks);
   if (!relabelled && relabelled.error().code != ErrorCode::kNotFound)  // one without passages is not in the index

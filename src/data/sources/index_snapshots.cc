@@ -136,7 +136,8 @@ Result<std::unique_ptr<IndexSnapshots>> IndexSnapshots::open(std::filesystem::pa
 
 std::filesystem::path IndexSnapshots::file_of(const std::string& collection) const { return folder_ / (collection + std::string(kEnding)); }
 
-bool IndexSnapshots::load(const governance::ProjectKeys& keys, const std::string& collection, const std::string& model) {
+bool IndexSnapshots::load(const governance::ProjectKeys& keys, const std::string& collection) {
+  const std::string model = index_.embedding_model(collection);
   const infra::File file(file_of(collection), O_RDONLY);
   std::error_code failed;
   const auto size = std::filesystem::file_size(file.path(), failed);
@@ -151,7 +152,8 @@ bool IndexSnapshots::load(const governance::ProjectKeys& keys, const std::string
   return done.has_value();
 }
 
-Status IndexSnapshots::save(const governance::ProjectKeys& keys, const std::string& collection, const std::string& model) {
+Status IndexSnapshots::save(const governance::ProjectKeys& keys, const std::string& collection) {
+  const std::string model = index_.embedding_model(collection);
   std::filesystem::path unfinished = file_of(collection);
   unfinished.replace_extension(kUnfinished);
   const auto write = [&]() -> Status {
@@ -185,8 +187,7 @@ void IndexSnapshots::keep_only(const std::set<std::string>& collections) {
     if (entry.path().extension() == kEnding && !collections.contains(entry.path().stem().string())) std::filesystem::remove(entry.path(), failed);
 }
 
-void IndexSnapshots::start(const std::string& model) {
-  model_ = model;
+void IndexSnapshots::start() {
   keeper_ = std::thread([this] {
     std::unique_lock lock(mutex_);
     while (!wake_.wait_for(lock, options_.every, [this] { return stopping_; })) {
@@ -213,7 +214,7 @@ void IndexSnapshots::write_changed(double share) {
     if (collection.passages < options_.min_passages || collection.changes == 0) continue;
     if (static_cast<double>(collection.changes) < share * static_cast<double>(collection.passages)) continue;
     auto keys = sealer_.project(collection.project);
-    const Status saved = keys ? save(*keys, collection.id, model_) : Status(fail(std::move(keys).error()));
+    const Status saved = keys ? save(*keys, collection.id) : Status(fail(std::move(keys).error()));
     if (!saved) log(LogLevel::kWarning, "a collection has no new snapshot; the next start takes longer", {{"collection", collection.id}, {"why", saved.error().message}});
   }
 }

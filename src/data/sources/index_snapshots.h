@@ -31,15 +31,16 @@ class IndexSnapshots {
   static Result<std::unique_ptr<IndexSnapshots>> open(std::filesystem::path folder, Index& index, governance::Sealer& sealer, IndexSnapshotOptions options = {});
   ~IndexSnapshots();  // stops
 
-  // Brings back the collection, that the index knows and that is empty, as it was with vectors of `model`. False where there is no snapshot that fits.
-  bool load(const governance::ProjectKeys& keys, const std::string& collection, const std::string& model);
-  Status save(const governance::ProjectKeys& keys, const std::string& collection, const std::string& model);
+  // Brings back the collection, that the index knows and that is empty, as it was with vectors of the model that the index knows of it. False where there is no snapshot that
+  // fits.
+  bool load(const governance::ProjectKeys& keys, const std::string& collection);
+  Status save(const governance::ProjectKeys& keys, const std::string& collection);
   void remove(const std::string& collection);
   // Removes those of all other collections.
   void keep_only(const std::set<std::string>& collections);
 
   // Writes those that changed enough, now and then, and at stop() those that changed at all.
-  void start(const std::string& model);
+  void start();
   void stop();
 
  private:
@@ -54,7 +55,6 @@ class IndexSnapshots {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  std::string model_;
   std::thread keeper_;
 };
 

@@ -70,8 +70,8 @@ std::string_view to_string(JobStatus status) {
   return "unknown";
 }
 
-Ingest::Ingest(Catalog& catalog, Embedder* embedder, governance::Ledger* ledger, IngestLimits limits)
-    : catalog_(catalog), limits_(limits), worker_(std::make_unique<IngestWorker>(catalog, embedder, ledger, limits_)) {}
+Ingest::Ingest(Catalog& catalog, Embedders embedders, governance::Ledger* ledger, IngestLimits limits)
+    : catalog_(catalog), limits_(limits), worker_(std::make_unique<IngestWorker>(catalog, std::move(embedders), ledger, limits_)) {}
 Ingest::~Ingest() = default;
 
 Status Ingest::start_worker() { return worker_->start(); }

@@ -17,7 +17,7 @@
 #include "base/time.h"
 #include "contracts/access_list.h"
 #include "contracts/call.h"
-#include "data/index/embedder.h"
+#include "data/index/embedders.h"
 #include "data/parse/chunk.h"
 #include "data/parse/document.h"
 #include "data/sources/catalog.h"
@@ -82,6 +82,7 @@ struct ReindexSpec {
   std::string collection;
   std::optional<std::string> language;  // absent: as it is
   std::optional<int> chunk_tokens;      // 16 or more, or 0 for the server's
+  std::optional<std::string> embedding_model;  // by its name; empty for the server's
 };
 
 struct IngestLimits {
@@ -98,9 +99,9 @@ class IngestWorker;
 // Thread-safe. One worker thread between start_worker() and stop_worker().
 class Ingest {
  public:
-  // Without an embedder documents are found by text only. Embedding is charged to `ledger`, a file at a time, as work of the kind
+  // Documents of a collection without an embedding model are found by text only. Embedding is charged to `ledger`, a file at a time, as work of the kind
   // "ingest" of the request "<job>.<number of the file>", once however often a crash makes it be done again; null: not charged.
-  Ingest(Catalog& catalog, Embedder* embedder, governance::Ledger* ledger = nullptr, IngestLimits limits = {});
+  Ingest(Catalog& catalog, Embedders embedders, governance::Ledger* ledger = nullptr, IngestLimits limits = {});
   ~Ingest();
 
   // Takes up unfinished jobs. Call after Catalog::open().
@@ -121,9 +122,8 @@ class Ingest {
   // Waits until the job has ended or the deadline passes; gives its progress then.
   Result<IngestProgress> wait(const Call& call, const std::string& job, Deadline deadline);
 
-  // Makes passages, words and vectors of all documents of a collection anew, from their originals, with these settings and the embedding model of the server, beside what
-  // is searched; when all are made, searches turn over to them at once. Documents that come meanwhile are taken along; one that cannot be read any more keeps the passages it
-  // has. Also of documents that the caller does not see, of which nothing but their number is told. Gives the job. kConflict: one is at work on this collection.
+  // Makes passages, words and vectors of all documents of a collection anew, from their originals, with these settings, beside what is searched; when all are made, searches turn over to them at once. Documents that come meanwhile are taken along; one that cannot be read any more keeps the passages it
+  // has. Also of documents that the caller does not see, of which nothing but their number is told. Gives the job. kNotFound: no such embedding model; kConflict: one is at work on this collection.
   Result<std::string> reindex(const Call& call, const ReindexSpec& spec);
 
   // One file, as the vector store API attaches it: the document is there at once, in progress.

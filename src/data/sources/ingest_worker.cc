@@ -123,7 +123,7 @@ Result<bool> IngestWorker::step() {
   if (!job) return false;
   last_job_ = job->id;
   STOA_TRY(task, next_file(*job));
-  STOA_CHECK(task ? process(*task) : finish(*job));
+  STOA_CHECK(task ? process(std::move(*task)) : finish(*job));
   return true;
 }
 
@@ -198,14 +198,37 @@ Result<std::optional<StoredDocument>> IngestWorker::existing(const Task& task) {
   return std::optional<StoredDocument>();
 }
 
-Status IngestWorker::process(const Task& task) {
-  if (task.job.reindex) return stage(task);
+std::string IngestWorker::model_of(const CollectionSettings& settings) const {
+  if (!settings.embedding_model.empty()) return settings.embedding_model;
+  return embedders_.standard() == nullptr ? std::string() : embedders_.standard()->model();
+}
+
+Status IngestWorker::process(Task task) {
+  STOA_TRY(settings, settings_of(task));
+  if (!settings) return record_failure(task, error(ErrorCode::kNotFound, "the collection was removed before the file was read"));
+  task.settings = std::move(*settings);
+  const auto embedder = embedders_.find(task.settings.embedding_model);
+  if (!embedder) return record_failure(task, embedder.error());
+  task.embedder = *embedder;
+  return task.job.reindex ? stage(task) : bring_in(task);
+}
+
+Result<std::optional<CollectionSettings>> IngestWorker::settings_of(const Task& task) {
+  if (task.job.reindex) return task.job.settings;
+  STOA_TRY(row, catalog_.sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {task.job.collection}));
+  if (!row) return std::optional<CollectionSettings>();
+  STOA_TRY(collection, read_collection(*row, task.keys(), 0));
+  if (task.job.chunk_tokens != 0) collection.settings.chunk_tokens = task.job.chunk_tokens;
+  return std::move(collection.settings);
+}
+
+Status IngestWorker::bring_in(const Task& task) {
   STOA_TRY(old, existing(task));
   const Document* document = old ? &old->document : nullptr;
   if (task.job.attach && document == nullptr) {
     return record_failure(task, error(ErrorCode::kNotFound, "the document was removed before it was read"));
   }
-  if (document != nullptr && document->status == DocumentStatus::kCompleted && document->digest == task.digest && old->embedding_model == model()) {
+  if (document != nullptr && document->status == DocumentStatus::kCompleted && document->digest == task.digest && old->embedding_model == task.model()) {
     return relabel(task, *old);
   }
   auto prepared = prepare(task);
@@ -221,23 +244,16 @@ Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
   Prepared prepared;
   STOA_TRY(parsed, parse_document(bytes, task.path, task.content_type, parse));
   prepared.parsed = std::move(parsed);
-  const TokenCounter counter = embedder_ == nullptr ? TokenCounter(approximate_tokens)
-                                                    : TokenCounter([this](const std::string& text) { return embedder_->count_tokens(text); });
+  const TokenCounter counter = task.embedder == nullptr ? TokenCounter(approximate_tokens)
+                                                        : TokenCounter([&](const std::string& text) { return task.embedder->count_tokens(text); });
   ChunkOptions options = limits_.chunk;
-  if (embedder_ != nullptr) options.max_tokens = std::min(options.max_tokens, embedder_->max_tokens());
-  int chunk_tokens = task.job.reindex ? task.job.settings.chunk_tokens : task.job.chunk_tokens;
-  if (chunk_tokens == 0 && !task.job.reindex) {
-    STOA_TRY(row, catalog_.sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {task.job.collection}));
-    if (!row) return fail(ErrorCode::kNotFound, "the collection was removed before the file was read");
-    STOA_TRY(collection, read_collection(*row, task.keys(), 0));
-    chunk_tokens = collection.settings.chunk_tokens;
-  }
-  if (chunk_tokens > 0) options.max_tokens = std::min(options.max_tokens, chunk_tokens);
+  if (task.embedder != nullptr) options.max_tokens = std::min(options.max_tokens, task.embedder->max_tokens());
+  if (task.settings.chunk_tokens > 0) options.max_tokens = std::min(options.max_tokens, task.settings.chunk_tokens);
   options.target_tokens = std::min(options.target_tokens, options.max_tokens);
   STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
   prepared.chunks = std::move(chunks);
   prepared.parsed.blocks.clear();
-  if (embedder_ != nullptr) STOA_CHECK(embed_paid(task, prepared));
+  if (task.embedder != nullptr) STOA_CHECK(embed_paid(task, prepared));
   return prepared;
 }
 
@@ -248,14 +264,14 @@ Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
   call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
   call.deadline = Deadline::after(limits_.max_file_time);
   call.cancel = cancel_;
-  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, prepared);
+  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, *task.embedder, prepared);
   Usage estimate;
   for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 2 + 2;  // twice: as a whole, and by sentences
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerToken;
-  STOA_TRY(cost, ledger_->prices().cost(model(), estimate));
-  auto reservation = ledger_->reserve(call, "ingest", model(), cost);
+  STOA_TRY(cost, ledger_->prices().cost(task.model(), estimate));
+  auto reservation = ledger_->reserve(call, "ingest", task.model(), cost);
   if (!reservation && reservation.error().code != ErrorCode::kConflict) return fail(std::move(reservation).error());
-  STOA_CHECK(embed(call, prepared));
+  STOA_CHECK(embed(call, *task.embedder, prepared));
   if (!reservation) return {};
   Usage usage;
   usage.prompt_tokens = prepared.tokens;
@@ -264,10 +280,10 @@ Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
   return {};
 }
 
-Status IngestWorker::embed(const Call& call, Prepared& prepared) {
+Status IngestWorker::embed(const Call& call, Embedder& embedder, Prepared& prepared) {
   std::vector<std::string> texts;
   for (const Chunk& chunk : prepared.chunks) texts.push_back(chunk.indexed_text());
-  STOA_TRY(vectors, embed_texts(call, texts, prepared));
+  STOA_TRY(vectors, embed_texts(call, embedder, texts, prepared));
   const std::size_t width = texts.empty() ? 0 : vectors.size() / texts.size();
   for (auto at = vectors.begin(); at != vectors.end(); at += static_cast<std::ptrdiff_t>(width)) prepared.vectors.emplace_back(at, at + static_cast<std::ptrdiff_t>(width));
 
@@ -277,7 +293,7 @@ Status IngestWorker::embed(const Call& call, Prepared& prepared) {
     places.push_back(sentence_places(chunk.text));
     for (const SentencePlace place : places.back()) texts.push_back(chunk.text.substr(place.begin, place.end - place.begin));
   }
-  STOA_TRY(sentences, embed_texts(call, texts, prepared));
+  STOA_TRY(sentences, embed_texts(call, embedder, texts, prepared));
   std::span<const float> rest(sentences);
   for (const auto& of : places) {
     prepared.sentences.push_back(pack_sentences(of, rest.first(of.size() * width)));
@@ -286,18 +302,18 @@ Status IngestWorker::embed(const Call& call, Prepared& prepared) {
   return {};
 }
 
-Result<std::vector<float>> IngestWorker::embed_texts(const Call& call, std::span<const std::string> texts, Prepared& prepared) {
+Result<std::vector<float>> IngestWorker::embed_texts(const Call& call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared) {
   std::vector<float> values;
   for (; !texts.empty(); texts = texts.subspan(std::min(limits_.batch, texts.size()))) {
     if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
     const auto some = texts.first(std::min(limits_.batch, texts.size()));
-    STOA_TRY(embedded, embedder_->embed(call, some));
-    if (embedded.dimensions != embedder_->dimensions() || embedded.values.size() != some.size() * static_cast<std::size_t>(embedded.dimensions))
-      return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", model());
+    STOA_TRY(embedded, embedder.embed(call, some));
+    if (embedded.dimensions != embedder.dimensions() || embedded.values.size() != some.size() * static_cast<std::size_t>(embedded.dimensions))
+      return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", embedder.model());
     const std::span<const float> rows(embedded.values);
     for (std::size_t i = 0; i < some.size(); ++i)
       if (!has_direction(rows.subspan(i * static_cast<std::size_t>(embedded.dimensions), static_cast<std::size_t>(embedded.dimensions))))
-        return fail(ErrorCode::kInternal, "{} gave a vector that is zero or not finite", model());
+        return fail(ErrorCode::kInternal, "{} gave a vector that is zero or not finite", embedder.model());
     values.insert(values.end(), embedded.values.begin(), embedded.values.end());
     for (const int tokens : embedded.tokens) prepared.tokens += tokens;
     prepared.compute_micros += embedded.compute_micros;
@@ -325,14 +341,14 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
       STOA_TRY(changed, transaction.execute("UPDATE documents SET sealed = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, "
                                             "status = ?, owner = ?, embedding_model = ? WHERE id = ?",
                                             {sealed_document, prepared.parsed.content_type, address, task.bytes, count, document.access.key(),
-                                             number(DocumentStatus::kCompleted), task.job.principal.id, model(), id}));
+                                             number(DocumentStatus::kCompleted), task.job.principal.id, task.model(), id}));
       if (changed == 0) return fail(ErrorCode::kUnavailable, "the document {} was removed while its file was read", id);
     } else {
       STOA_CHECK(transaction.execute(
           "INSERT INTO documents (id, collection, source, path, source_tag, path_tag, file_id, title, content_type, digest, bytes, chunks, access, attributes, "
           "sealed, status, error_code, error, created, owner, embedding_model) VALUES (?, ?, '', '', ?, ?, '', '', ?, ?, ?, ?, ?, '', ?, ?, 0, '', ?, ?, ?)",
           {id, task.job.collection, source_tag(keys, document.source), path_tag(keys, document.source, document.path), prepared.parsed.content_type, address,
-           task.bytes, count, document.access.key(), sealed_document, number(DocumentStatus::kCompleted), catalog_.clock_.now(), task.job.principal.id, model()}));
+           task.bytes, count, document.access.key(), sealed_document, number(DocumentStatus::kCompleted), catalog_.clock_.now(), task.job.principal.id, task.model()}));
     }
     STOA_TRY(inserted, insert_chunks(transaction, keys, id, prepared, ""));
     indexed.chunks = std::move(inserted);

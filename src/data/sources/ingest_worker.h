@@ -19,8 +19,8 @@ enum class FileStatus { kPending, kDone, kFailed, kUnchanged };
 
 class IngestWorker {
  public:
-  IngestWorker(Catalog& catalog, Embedder* embedder, governance::Ledger* ledger, const IngestLimits& limits)
-      : catalog_(catalog), embedder_(embedder), ledger_(ledger), limits_(limits) {}
+  IngestWorker(Catalog& catalog, Embedders embedders, governance::Ledger* ledger, const IngestLimits& limits)
+      : catalog_(catalog), embedders_(std::move(embedders)), ledger_(ledger), limits_(limits) {}
   ~IngestWorker() { stop(); }
 
   Status start();
@@ -30,7 +30,9 @@ class IngestWorker {
   void wait_for_progress(Deadline deadline);
   // Adds the documents of the collection that the job has not made anew as they are now to its files. How many there are.
   Result<std::size_t> add_documents(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, const std::string& collection);
-  std::string model() const { return embedder_ == nullptr ? std::string() : embedder_->model(); }
+  // The name of the embedding model of collections with these settings; empty: none.
+  std::string model_of(const CollectionSettings& settings) const;
+  const Embedders& embedders() const { return embedders_; }
 
  private:
   struct Job {
@@ -49,6 +51,9 @@ class IngestWorker {
     std::int64_t ordinal = 0;
     std::string path, digest, content_type, document;
     std::int64_t bytes = 0;
+    CollectionSettings settings;   // what the document is to be made with
+    Embedder* embedder = nullptr;  // null: none
+    std::string model() const { return embedder == nullptr ? std::string() : embedder->model(); }
   };
   struct Prepared {
     ParsedDocument parsed;
@@ -63,13 +68,17 @@ class IngestWorker {
   Result<std::optional<Job>> next_job();
   Result<Job> read_job(const std::string& id, governance::ProjectKeys keys);
   Result<std::optional<Task>> next_file(const Job& job);
-  Status process(const Task& task);
+  // Does the task, or records why it cannot be done.
+  Status process(Task task);
+  // Nothing: the collection has gone.
+  Result<std::optional<CollectionSettings>> settings_of(const Task& task);
+  Status bring_in(const Task& task);
   Result<std::optional<StoredDocument>> existing(const Task& task);
   Result<Prepared> prepare(const Task& task);
   Status embed_paid(const Task& task, Prepared& prepared);
-  Status embed(const Call& call, Prepared& prepared);
+  Status embed(const Call& call, Embedder& embedder, Prepared& prepared);
   // The vectors of these texts, one after another.
-  Result<std::vector<float>> embed_texts(const Call& call, std::span<const std::string> texts, Prepared& prepared);
+  Result<std::vector<float>> embed_texts(const Call& call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
   // Rows of the passages of a document; with the id of a job they wait beside those it has.
   Result<std::vector<IndexedChunk>> insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document, Prepared& prepared,
@@ -92,7 +101,7 @@ class IngestWorker {
   void pause(milliseconds time);
 
   Catalog& catalog_;
-  Embedder* const embedder_;
+  const Embedders embedders_;
   governance::Ledger* const ledger_;
   const IngestLimits& limits_;
   mutable std::mutex mutex_;

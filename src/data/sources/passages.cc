@@ -13,8 +13,8 @@ using infra::SqlRow;
 constexpr int kNeighbourReach = 2, kSectionReach = 32;  // chunks on either side
 constexpr std::size_t kSurroundingBytes = 8192;         // of the text around one passage, its own included
 
-constexpr std::string_view kChunkOfProject = "SELECT k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
-                                             "WHERE k.key = ? AND c.project = ? AND d.embedding_model = ?";
+constexpr std::string_view kChunkOfProject = "SELECT d.embedding_model, k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
+                                             "WHERE k.key = ? AND c.project = ?";
 
 // A time as documents say it: a number of seconds since 1970, or RFC 3339.
 std::optional<Micros> time_of(const Attribute& attribute) {
@@ -59,16 +59,19 @@ Result<std::string> join_around(const governance::ProjectKeys& keys, const std::
   return joined;
 }
 
-// Those of the project whose vectors are of this model, each with its place in `keys`.
-template <class Visit>
-Status each_chunk(infra::SqlSession& sql, const governance::ProjectKeys& project_keys, std::span<const ChunkKey> keys, const std::string& embedding_model, Visit visit) {
+// Those of the project whose vectors are of a model that `known` gives something for, which visit() gets with the place in `keys`.
+template <class Known, class Visit>
+Status each_chunk(infra::SqlSession& sql, const governance::ProjectKeys& project_keys, std::span<const ChunkKey> keys, Known known, Visit visit) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    STOA_TRY(row, sql.query_one(kChunkOfProject, {keys[i], project_keys.project(), embedding_model}));
+    STOA_TRY(row, sql.query_one(kChunkOfProject, {keys[i], project_keys.project()}));
     if (!row) continue;
+    std::string model;
     Bytes sealed;
-    STOA_CHECK(row->read(sealed));
+    STOA_CHECK(row->read(model, sealed));
+    const auto of_model = known(model);
+    if (!of_model) continue;
     STOA_TRY(chunk, open_chunk(project_keys, keys[i], sealed));
-    visit(i, std::move(chunk));
+    visit(i, *of_model, std::move(chunk));
   }
   return {};
 }
@@ -97,23 +100,26 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
   return passages;
 }
 
-Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const float> query,
-                                                               const std::string& embedding_model) {
+Result<std::vector<std::optional<Nearness>>> Catalog::nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const QueryVector> query) {
   std::vector<std::optional<Nearness>> found(keys.size());
   STOA_TRY(project_keys, this->keys(call));
-  STOA_CHECK(each_chunk(sql_, project_keys, keys, embedding_model, [&](std::size_t i, const OpenedChunk& chunk) {
-    if (chunk.vector.size() != query.size() || query.empty()) return;
-    const double whole = static_cast<double>(dot(chunk.vector.data(), query.data(), query.size()));
-    const auto sentence = nearest_sentence(chunk.sentences, query);
+  const auto of_model = [&](std::string_view model) {
+    const auto one = std::ranges::find(query, model, &QueryVector::model);
+    return one == query.end() || one->values.empty() ? std::nullopt : std::optional(one->values);
+  };
+  STOA_CHECK(each_chunk(sql_, project_keys, keys, of_model, [&](std::size_t i, std::span<const float> asked, const OpenedChunk& chunk) {
+    if (chunk.vector.size() != asked.size()) return;
+    const double whole = static_cast<double>(dot(chunk.vector.data(), asked.data(), asked.size()));
+    const auto sentence = nearest_sentence(chunk.sentences, asked);
     found[i] = Nearness{whole, sentence ? sentence->cosine : whole};
   }));
   return found;
 }
 
-Result<std::vector<std::vector<float>>> Catalog::vectors(const Call& call, std::span<const ChunkKey> keys, const std::string& embedding_model) {
+Result<std::vector<std::vector<float>>> Catalog::vectors(const Call& call, std::span<const ChunkKey> keys, std::string_view embedding_model) {
   std::vector<std::vector<float>> found(keys.size());
   STOA_TRY(project_keys, this->keys(call));
-  STOA_CHECK(each_chunk(sql_, project_keys, keys, embedding_model, [&](std::size_t i, OpenedChunk chunk) { found[i] = std::move(chunk.vector); }));
+  STOA_CHECK(each_chunk(sql_, project_keys, keys, [&](std::string_view model) { return model == embedding_model ? std::optional(model) : std::nullopt; }, [&](std::size_t i, std::string_view, OpenedChunk chunk) { found[i] = std::move(chunk.vector); }));
   return found;
 }
 

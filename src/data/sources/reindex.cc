@@ -38,6 +38,7 @@ Result<CollectionSettings> wanted_settings(const CollectionSettings& now, const 
       return fail(error(ErrorCode::kInvalidArgument, "passages of {} tokens: {} to {}, or 0 for what the server says", *spec.chunk_tokens, kMinChunkTokens, kMaxChunkTokens).with_param("chunk_tokens"));
     wanted.chunk_tokens = *spec.chunk_tokens;
   }
+  if (spec.embedding_model) wanted.embedding_model = *spec.embedding_model;
   return wanted;
 }
 
@@ -58,8 +59,9 @@ Result<std::vector<StoredDocument>> completed(infra::SqlSession& session, const 
 Result<std::string> Ingest::reindex(const Call& call, const ReindexSpec& spec) {
   STOA_TRY(collection, catalog_.collection(call, spec.collection));
   STOA_TRY(settings, wanted_settings(collection.settings, spec));
+  if (const auto embedder = worker_->embedders().find(settings.embedding_model); !embedder) return fail(Error(embedder.error()).with_param("embedding_model"));
   STOA_TRY(keys, catalog_.keys(call));
-  NewJob job{.id = new_id("job"), .collection = collection.id, .source = worker_->model(), .reindex = true, .status = JobStatus::kRunning};
+  NewJob job{.id = new_id("job"), .collection = collection.id, .source = worker_->model_of(settings), .reindex = true, .status = JobStatus::kRunning};
   job.settings = settings;
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(other, transaction.query_one("SELECT id FROM ingest_jobs WHERE collection = ? AND reindex = 1 AND status = ?", {collection.id, number(JobStatus::kRunning)}));
@@ -98,7 +100,7 @@ Result<std::size_t> IngestWorker::add_documents(infra::SqlTransaction& transacti
 // Another embedding model than the one the job began with: what was made is of no use.
 Status IngestWorker::begin_again(const Job& job) {
   log(LogLevel::kInfo, "a collection is made anew from the beginning: the embedding model is another one", {{"job", job.id}});
-  STOA_TRY(sealed, seal_job(*job.keys, job.id, model(), job.attributes, job.settings));
+  STOA_TRY(sealed, seal_job(*job.keys, job.id, model_of(job.settings), job.attributes, job.settings));
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = ?", {job.id}));
     STOA_CHECK(transaction.execute("DELETE FROM ingest_files WHERE job = ?", {job.id}));
@@ -110,7 +112,7 @@ Status IngestWorker::begin_again(const Job& job) {
 }
 
 Status IngestWorker::stage(const Task& task) {
-  if (task.job.source != model()) return begin_again(task.job);
+  if (task.job.source != task.model()) return begin_again(task.job);
   const governance::ProjectKeys& keys = task.keys();
   auto prepared = prepare(task);
   if (stopping()) return {};
@@ -129,7 +131,8 @@ Status IngestWorker::stage(const Task& task) {
 }
 
 Status IngestWorker::turn_over(const Job& job) {
-  if (job.source != model()) return begin_again(job);
+  const std::string model = model_of(job.settings);
+  if (job.source != model) return begin_again(job);
   const governance::ProjectKeys& keys = *job.keys;
   std::size_t added = 0;
   STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
@@ -145,7 +148,7 @@ Status IngestWorker::turn_over(const Job& job) {
     const std::string& name;
     ~Removal() { index.remove_collection(name); }
   } removal{catalog_.index_, beside};
-  STOA_CHECK(catalog_.index_.add_collection(beside, keys.project(), job.settings.language));
+  STOA_CHECK(catalog_.index_.add_collection(beside, keys.project(), job.settings.language, model));
   STOA_TRY(documents, completed(catalog_.sql_, keys, job.collection));
   STOA_TRY(rows, catalog_.sql_.query("SELECT DISTINCT document FROM chunks WHERE staged = ?", {job.id}));
   std::set<std::string> made;
@@ -156,7 +159,7 @@ Status IngestWorker::turn_over(const Job& job) {
   const auto kept = std::ranges::stable_partition(documents, [&](const StoredDocument& stored) { return made.contains(stored.document.id); });
   const std::vector<StoredDocument> unread(kept.begin(), kept.end());
   documents.erase(kept.begin(), documents.end());
-  for (StoredDocument& stored : documents) stored.embedding_model = model();
+  for (StoredDocument& stored : documents) stored.embedding_model = model;
   STOA_CHECK(catalog_.load_documents(keys, documents, {job.id, beside}));
   STOA_CHECK(catalog_.load_documents(keys, unread, {"", beside}));
   if (stopping()) return {};
@@ -165,6 +168,7 @@ Status IngestWorker::turn_over(const Job& job) {
 
 Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const std::vector<std::string>& made) {
   const governance::ProjectKeys& keys = *job.keys;
+  const std::string model = model_of(job.settings);
   STOA_TRY(more, add_documents(transaction, keys, job.id, job.collection));
   if (more > 0) return {};  // came or changed while the index was made
   STOA_TRY(state, transaction.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {job.collection}));
@@ -180,14 +184,14 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
     if (found.mapped().access == document.access && found.mapped().attributes == document.attributes) continue;
     const bool was_made = std::ranges::binary_search(made, document.id);
     STOA_CHECK(catalog_.index_.relabel(beside, document.id, document.access, document.attributes, [&] {
-      return catalog_.read_chunks(transaction, keys, document.id, was_made ? model() : stored.embedding_model, was_made ? job.id : "");
+      return catalog_.read_chunks(transaction, keys, document.id, was_made || stored.embedding_model == model, was_made ? job.id : "");
     }));
   }
   for (const auto& [id, gone] : indexed) catalog_.index_.remove(beside, id);
 
   STOA_CHECK(transaction.execute("UPDATE documents SET embedding_model = ?, chunks = (SELECT COUNT(*) FROM chunks k WHERE k.document = documents.id AND k.staged = ?) "
                                  "WHERE collection = ? AND id IN (SELECT document FROM chunks WHERE staged = ?)",
-                                 {model(), job.id, job.collection, job.id}));
+                                 {model, job.id, job.collection, job.id}));
   STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = '' AND document IN (SELECT document FROM chunks WHERE staged = ?)", {job.id}));
   STOA_CHECK(transaction.execute("UPDATE chunks SET staged = '' WHERE staged = ?", {job.id}));
   STOA_TRY(collection, read_collection(*state, keys, 0));

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "data/sources/test_ingest.h"
 
@@ -18,12 +19,12 @@ TEST_F(ReindexTest, ACollectionIsMadeAnewBesideWhatIsSearched) {
   EXPECT_EQ(hits(ann, "haus"), 0u) << "English words";
   const std::size_t before = hits(ann, "Häuser");
 
-  EXPECT_EQ(ingest_->reindex(ann, {collection_, "klingon", {}}).error().param, "language");
-  EXPECT_EQ(ingest_->reindex(ann, {collection_, {}, 3}).error().param, "chunk_tokens");
-  EXPECT_EQ(ingest_->reindex(ann, {"vs_none", {}, {}}).error().code, ErrorCode::kNotFound);
-  const auto job = ingest_->reindex(ann, {collection_, "de", 32});
+  EXPECT_EQ(ingest_->reindex(ann, {collection_, "klingon", {}, {}}).error().param, "language");
+  EXPECT_EQ(ingest_->reindex(ann, {collection_, {}, 3, {}}).error().param, "chunk_tokens");
+  EXPECT_EQ(ingest_->reindex(ann, {"vs_none", {}, {}, {}}).error().code, ErrorCode::kNotFound);
+  const auto job = ingest_->reindex(ann, {collection_, "de", 32, {}});
   ASSERT_TRUE(job) << job.error().message;
-  EXPECT_EQ(ingest_->reindex(ann, {collection_, {}, {}}).error().code, ErrorCode::kConflict);
+  EXPECT_EQ(ingest_->reindex(ann, {collection_, {}, {}, {}}).error().code, ErrorCode::kConflict);
 
   // While it runs, the process is gone now and then; what is searched stays what it was until all of it is there.
   for (int life = 0; life < 3; ++life) {
@@ -49,7 +50,7 @@ TEST_F(ReindexTest, ACollectionIsMadeAnewBesideWhatIsSearched) {
   const std::size_t after = hits(ann, "haus");
   EXPECT_GT(after, before);
   EXPECT_GT(hits(bob, "haus"), after) << "and what bob alone may read";
-  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"german", 32}));
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"german", 32, ""}));
   halt();
   boot();
   EXPECT_EQ(hits(ann, "haus"), after);
@@ -61,6 +62,53 @@ TEST_F(ReindexTest, ACollectionIsMadeAnewBesideWhatIsSearched) {
   for (const auto& one : *found) EXPECT_LT(one.passage.text.size(), text.size() / 2);
 }
 
+TEST_F(ReindexTest, ACollectionGetsAnotherEmbeddingModelBesideTheOneItHas) {
+  const Call ann = call("ann");
+  run(ann, {{"a.txt", "alpha word"}, {"b.txt", "beta word"}});
+  const auto near = [&](Embedder& model) {
+    const std::vector<std::string> ids{collection_};
+    return index_->search_vector({ann.principal, ids, nullptr, 10}, model.embed({}, std::vector<std::string>{"alpha"})->values, model.model())->size();
+  };
+  const auto models = [&] {
+    std::set<std::string> names;
+    const auto rows = *sql_->query("SELECT embedding_model FROM documents");
+    for (const auto& row : rows) names.insert(*row.get<std::string>(0));
+    return names;
+  };
+  LetterEmbedder few("few", 'm');
+  const auto unknown = ingest_->reindex(ann, {collection_, {}, {}, "nobody"});
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(unknown.error().param, "embedding_model");
+
+  const auto job = ingest_->reindex(ann, {collection_, {}, {}, "few"});
+  ASSERT_TRUE(job) << job.error().message;
+  halt();
+  boot();
+  EXPECT_EQ(near(embedder_), 2u) << "until all is made";
+  EXPECT_EQ(near(few), 0u);
+  ASSERT_TRUE(ingest_->start_worker());
+  EXPECT_EQ(ingest_->wait(ann, *job, Deadline::after(std::chrono::seconds(20)))->status, JobStatus::kCompleted);
+  ingest_->stop_worker();
+  EXPECT_EQ(near(embedder_), 0u);
+  EXPECT_EQ(near(few), 2u);
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings.embedding_model, "few");
+  // What comes later has the same model, and so has what is read at the next start.
+  run(ann, {{"c.txt", "gamma word"}}, "public", false);
+  EXPECT_EQ(near(few), 3u);
+  EXPECT_EQ(models(), std::set<std::string>{"few"});
+  halt();
+  boot();
+  EXPECT_EQ(near(few), 3u);
+  EXPECT_EQ(run(ann, {{"c.txt", "gamma word"}}, "public", false).unchanged, 1);
+  const auto back = ingest_->reindex(ann, {collection_, {}, {}, ""});
+  ASSERT_TRUE(ingest_->start_worker());
+  (void)ingest_->wait(ann, *back, Deadline::after(std::chrono::seconds(20)));
+  ingest_->stop_worker();
+  EXPECT_EQ(near(embedder_), 3u);
+  EXPECT_EQ(models(), std::set<std::string>{"letters"});
+}
+
 TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
   const Call ann = call("ann");
   run(ann, {{"a.txt", "alpha word"}, {"b.txt", "beta word"}, {"c.txt", "gamma word"}, {"e.txt", "epsilon word"}});
@@ -70,7 +118,7 @@ TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
     return found == page->items.end() ? std::string() : found->id;
   };
   // A job whose first documents were made while others come, change and go: the worker takes the jobs in turns.
-  const auto job = ingest_->reindex(ann, {collection_, {}, 64});
+  const auto job = ingest_->reindex(ann, {collection_, {}, 64, {}});
   ASSERT_TRUE(job);
   create(ann, {{"a.txt", "alpha changed word"}, {"d.txt", "delta word"}}, "public", false);
   create(ann, {{"b.txt", "beta word"}}, "user:bob", false);
@@ -93,16 +141,16 @@ TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
 
   // One whose original cannot be read any more keeps its passages; a job that is cancelled leaves everything as it was.
   embedder_.fail_on_ = 2;
-  const auto failing = ingest_->reindex(ann, {collection_, {}, 48});
+  const auto failing = ingest_->reindex(ann, {collection_, {}, 48, {}});
   ASSERT_TRUE(ingest_->start_worker());
   EXPECT_GT(ingest_->wait(ann, *failing, Deadline::after(std::chrono::seconds(20)))->failed, 0);
   ingest_->stop_worker();
   EXPECT_EQ(hits(ann, "word"), 3u);
-  const auto cancelled = ingest_->reindex(ann, {collection_, "de", {}});
+  const auto cancelled = ingest_->reindex(ann, {collection_, "de", {}, {}});
   ASSERT_TRUE(cancelled);
   ASSERT_TRUE(ingest_->cancel(ann, *cancelled));
   EXPECT_EQ(rows("chunks WHERE staged <> ''"), 0);
-  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"english", 48}));
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"english", 48, ""}));
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST_F(SealingTest, ARevokedProjectLeavesTheIndexAndItsJobsWait) {
   const std::string waiting = start(ann, ours, "b.txt", "lighthouses");
   ASSERT_TRUE(keys.revoke(ann, permit("proj_a"), false));
   EXPECT_EQ(hits(ann, ours, "lanterns"), 0u);
-  EXPECT_EQ(catalog.check_searchable(ann, std::span(&ours, 1)).error().code, ErrorCode::kPermissionDenied);
+  EXPECT_EQ(catalog.searchable(ann, std::span(&ours, 1)).error().code, ErrorCode::kPermissionDenied);
   EXPECT_EQ(catalog.documents(ann, ours).error().code, ErrorCode::kPermissionDenied);
   EXPECT_EQ(catalog.create_collection(ann, {"more", {}, {}}).error().code, ErrorCode::kPermissionDenied);
   ASSERT_TRUE(ingest.start_worker());

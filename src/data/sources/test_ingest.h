@@ -1,7 +1,6 @@
 // A catalog and its ingest over files, whose process can be gone and start again; for tests.
 #pragma once
 
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/id.h"
+#include "data/index/test_embedder.h"
 #include "data/sources/blob_collector.h"
 #include "data/sources/ingest.h"
 #include "infra/blob/blob.h"
@@ -18,34 +18,6 @@
 #include "infra/sql/sqlite/sqlite.h"
 
 namespace stoa::data {
-
-// Vectors from the letters of a text: equal texts are near, nothing else is promised. Can be told to fail or to block.
-class LetterEmbedder : public Embedder {
- public:
-  Result<Embeddings> embed(const Call&, std::span<const std::string> texts) override {
-    if (fail_on_ >= 0 && calls_++ >= fail_on_) return fail(ErrorCode::kUnavailable, "the model is gone");
-    Embeddings out;
-    out.dimensions = dimensions();
-    for (const auto& text : texts) {
-      std::vector<float> v(26, 0.01F);
-      for (const char c : text) {
-        if (c >= 'a' && c <= 'z') v[static_cast<std::size_t>(c - 'a')] += 1;
-      }
-      float norm = 0;
-      for (const float x : v) norm += x * x;
-      for (const float x : v) out.values.push_back(x / std::sqrt(norm));
-      out.tokens.push_back(*approximate_tokens(text));
-    }
-    out.compute_micros = 10;
-    return out;
-  }
-  Result<int> count_tokens(const std::string& text) const override { return approximate_tokens(text); }
-  int dimensions() const override { return 26; }
-  int max_tokens() const override { return 256; }
-  std::string model() const override { return "letters"; }
-
-  int fail_on_ = -1, calls_ = 0;
-};
 
 inline std::string digest_of(std::string_view text) { return "sha256:" + infra::sha256_hex(text); }
 
@@ -78,7 +50,7 @@ class IngestTest : public ::testing::Test {
     catalog_ = std::make_unique<Catalog>(*sql_, *sealed_, *index_, events_.get());
     const Status status = catalog_->open("letters");
     ASSERT_TRUE(status) << status.error().message;
-    ingest_ = std::make_unique<Ingest>(*catalog_, &embedder_, ledger_.get());
+    ingest_ = std::make_unique<Ingest>(*catalog_, letter_embedders(embedder_), ledger_.get());
   }
   void halt() {
     ingest_.reset();
