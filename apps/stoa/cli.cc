@@ -68,18 +68,10 @@ void add_documents(CLI::App& app, Parsed& p) {
   search->add_option("query", p.search.query, "The query")->required();
   search->add_option("--store", p.search.store, "Vector store: name or id")->required();
   search->add_option("-n,--count", p.search.count, "Number of passages")->check(CLI::Range(1, 50));
-  search->add_option("--mode", p.search.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
-  search->add_option("--fusion", p.search.fusion, "How words and meaning become one order: weighted (scores) or rrf (ranks)")->check(CLI::IsMember({"weighted", "rrf"}));
-  search->add_option("--rerank", p.search.rerank, "So many of the best are read with the query by the reranking model")->check(CLI::Range(0, 100));
+  add_search_settings(*search, p);
   search->add_option("--also", p.search.queries, "The same in other words: searched for as well (again for more, at most 7)")->allow_extra_args(false);
   search->add_option("--rewrite", p.search.rewrite, "So many other phrasings are asked of the generating model")->check(CLI::Range(0, 7));
   search->add_option("--filter", p.search.filters, "Documents whose attribute compares so: year>=2020, kind=guide, draft=false (again for more: all have to hold)")->allow_extra_args(false);
-  search->add_option("--min-score", p.search.min_score, "Passages of at least this score")->check(CLI::Range(0.0, 1.0));
-  search->add_option("--diversity", p.search.diversity, "How much likeness to better passages counts against one, 0 to 1")->check(CLI::Range(0.0, 1.0));
-  search->add_option("--half-life", p.search.half_life, "Older documents count less: half of --decay-weight after this long, such as 30d (m, h, d, w, y)");
-  search->add_option("--decay-weight", p.search.decay_weight, "How much of a score age can take, 0 to 1")->check(CLI::Range(0.0, 1.0));
-  search->add_option("--time", p.search.time_attribute, "Attribute that holds a document's time; without it, when it came in");
-  search->add_option("--context", p.search.context, "What is shown around a passage: none, neighbours or section")->check(CLI::IsMember({"none", "neighbours", "section"}));
   search->add_option("--syntax", p.search.syntax, "How words of the query are read: plain, or operators (+must -not \"a phrase\" pre*)")->check(CLI::IsMember({"plain", "operators"}));
   search->add_flag("--explain", p.search.explain, "Why each passage stands where it does");
 }

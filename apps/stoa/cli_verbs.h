@@ -54,6 +54,7 @@ struct Parsed {
 CLI::App* verb(CLI::App& parent, Parsed& parsed, const char* name, const char* help, std::function<int()> action);
 
 void add_models_elsewhere(CLI::App& app, Parsed& p);  // routes, limits, caches, providers
+void add_search_settings(CLI::App& search, Parsed& p);
 void add_collections(CLI::App& app, Parsed& p);
 void add_later_work(CLI::App& app, Parsed& p);        // batches
 void add_quality(CLI::App& app, Parsed& p);           // evaluations

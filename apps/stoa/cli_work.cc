@@ -6,6 +6,20 @@
 
 namespace stoa::cli {
 
+// What a search says of how it is done, and a collection for those that do not.
+void add_search_settings(CLI::App& search, Parsed& p) {
+  search.add_option("--mode", p.search.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
+  search.add_option("--fusion", p.search.fusion, "How words and meaning become one order: weighted (scores) or rrf (ranks)")->check(CLI::IsMember({"weighted", "rrf"}));
+  search.add_option("--text-weight", p.search.text_weight, "Weight of words beside meaning in weighted scores, 0 to 1 (0.3)")->check(CLI::Range(0.0, 1.0));
+  search.add_option("--rerank", p.search.rerank, "So many of the best are read with the query by the reranking model")->check(CLI::Range(0, 100));
+  search.add_option("--min-score", p.search.min_score, "Passages of at least this score")->check(CLI::Range(0.0, 1.0));
+  search.add_option("--diversity", p.search.diversity, "How much likeness to better passages counts against one, 0 to 1")->check(CLI::Range(0.0, 1.0));
+  search.add_option("--half-life", p.search.half_life, "Older documents count less: half of --decay-weight after this long, such as 30d (m, h, d, w, y)");
+  search.add_option("--decay-weight", p.search.decay_weight, "How much of a score age can take, 0 to 1")->check(CLI::Range(0.0, 1.0));
+  search.add_option("--time", p.search.time_attribute, "Attribute that holds a document's time; without it, when it came in");
+  search.add_option("--context", p.search.context, "What is shown around a passage: none, neighbours or section")->check(CLI::IsMember({"none", "neighbours", "section"}));
+}
+
 void add_collections(CLI::App& app, Parsed& p) {
   auto* collections = verb(app, p, "collections", "Collections of documents (vector stores)", {});
   collections->require_subcommand(1);
@@ -17,6 +31,7 @@ void add_collections(CLI::App& app, Parsed& p) {
   const auto settings = [&](CLI::App* made) {
     made->add_option("--language", p.collection.language, "Language of the texts, which decides how words are found: english, german, fr, ja, ...");
     made->add_option("--chunk-tokens", p.collection.chunk_tokens, "Tokens of a passage, at most; 0: what the server says")->check(CLI::Range(0, 8192));
+    made->add_option("--embedding-model", p.collection.embedding_model, "Embedding model that is on the server's machine (stoa pull); server: the one it uses otherwise");
   };
   verb(*collections, p, "list", "Those of the project, with the documents that you may see", [&p] { return collections_list(p.global); });
   named("show", "One of them", collections_show);
@@ -24,11 +39,15 @@ void add_collections(CLI::App& app, Parsed& p) {
   settings(create);
   create->add_option("--expires-after-days", p.collection.expires_after_days, "Days without use after which it expires")->check(CLI::Range(1, 365));
   auto* reindex = named("reindex",
-                        "Make passages, words and vectors anew from the originals, with these settings and the server's embedding model.\n"
+                        "Make passages, words and vectors anew from the originals, with these settings or those it has.\n"
                         "Searches go on in what is there, and turn over to the new when all of it is made",
                         collections_reindex);
   settings(reindex);
   reindex->add_flag("--background", p.collection.background, "Do not wait until it is done");
+  auto* defaults = verb(*collections, p, "defaults", "How one is searched where a search does not say, in the API, too; without options: show it", [&p] { return collections_defaults(p.global, p.collection, p.search); });
+  defaults->add_option("name", p.collection.name, "Name or id")->required();
+  add_search_settings(*defaults, p);
+  defaults->add_flag("--clear", p.collection.clear, "Begin with what the server does, instead of what is set");
   named("remove", "Remove one, with all its documents", collections_remove);
 }
 

@@ -23,8 +23,11 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
     {"collections show", "  stoa collections show handbook"},
     {"collections create", "  stoa collections create handbuch --language german\n"
                            "  stoa collections create scratch --expires-after-days 7"},
+    {"collections defaults", "  stoa collections defaults news --half-life 30d --diversity 0.3    how it is searched where a search does not say\n"
+                             "  stoa collections defaults news --clear"},
     {"collections reindex", "  stoa collections reindex handbook                       after the server got another embedding model\n"
-                            "  stoa collections reindex handbook --chunk-tokens 128    shorter passages"},
+                            "  stoa collections reindex handbook --chunk-tokens 128    shorter passages\n"
+                            "  stoa collections reindex handbook --embedding-model all-minilm-l6-v2"},
     {"collections remove", "  stoa collections remove scratch"},
     {"search", "  stoa search \"conffile handling\" --store debian-policy -n 3\n"
                "  stoa search conffile --store debian-policy --mode text --json\n"

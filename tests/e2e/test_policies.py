@@ -128,7 +128,7 @@ def test_documents_are_let_through_by_what_they_say_of_themselves(server, tmp_pa
 
 # What reaches the server does so with the caller's key, and what a bystander is told is no.
 BY_SERVER = {
-    "ask": ["x", "--store", "s"], "chat": [], "ingest": ["FILE", "--store", "s"], "collections list": [], "collections show": ["x"], "collections create": ["x"], "collections reindex": ["x"], "collections remove": ["x"], "search": ["x", "--store", "s"], "models show": ["x"], "status": [], "trace": ["x"], "traces": [], "usage": [], "rate": ["resp_x", "up"],
+    "ask": ["x", "--store", "s"], "chat": [], "ingest": ["FILE", "--store", "s"], "collections list": [], "collections show": ["x"], "collections create": ["x"], "collections defaults": ["x"], "collections reindex": ["x"], "collections remove": ["x"], "search": ["x", "--store", "s"], "models show": ["x"], "status": [], "trace": ["x"], "traces": [], "usage": [], "rate": ["resp_x", "up"],
     "dataset from-ratings": ["x"], "dataset list": [], "dataset rows": ["x"], "audit list": [], "audit check": [], "audit checkpoint": [], "audit export": ["-"],
     "passport": ["resp_x"], "routes list": [], "routes show": ["x"], "routes status": ["x"], "routes set": ["x", "FILE"], "routes history": ["x"], "routes diff": ["x", "1", "2"], "routes rollback": ["x", "1"], "routes remove": ["x"],
     "limits list": [], "limits show": ["x"], "limits set": ["x", "FILE"], "limits history": ["x"], "limits diff": ["x", "1", "2"], "limits rollback": ["x", "1"], "limits remove": ["x"], "limits usage": [],

@@ -4,6 +4,7 @@
 #include "commands/connect.h"
 #include "commands/follow_job.h"
 #include "commands/json_read.h"
+#include "commands/search_settings.h"
 #include "commands/terminal.h"
 
 namespace stoa::cli {
@@ -22,8 +23,14 @@ std::string chunks_of(const JsonObject& settings) {
   return tokens == 0 ? "as the server says" : fmt::format("{} tokens at most", tokens);
 }
 
+std::string searched(const JsonObject& settings) {
+  const JsonObject* search = object_of(settings, "search");
+  return search == nullptr || search->empty() ? "as the server says" : dump_json(*search);
+}
+
 void print(const JsonObject& store) {
   const JsonObject& settings = settings_of(store);
+  const std::string model = text_of(settings, "embedding_model");
   const JsonObject* counts = object_of(store, "file_counts");
   const auto count = [&](const char* name) { return counts == nullptr ? std::int64_t{0} : integer_of(*counts, name); };
   fmt::print("{}", table({{"name", text_of(store, "name")},
@@ -32,7 +39,9 @@ void print(const JsonObject& store) {
                           {"passages", fmt::format("{}", integer_of(settings, "chunks"))},
                           {"originals", human_bytes(integer_of(store, "usage_bytes"))},
                           {"words of", text_of(settings, "language")},
-                          {"passages are", chunks_of(settings)}}));
+                          {"passages are", chunks_of(settings)},
+                          {"vectors of", model.empty() ? "the server's embedding model" : model},
+                          {"searched", searched(settings)}}));
 }
 
 // Of the collection as the server has it; on an error the exit code.
@@ -51,6 +60,7 @@ Status reindex(ApiClient& api, const std::string& store, const CollectionOptions
   JsonObject body;
   if (!options.language.empty()) body["language"] = options.language;
   if (options.chunk_tokens >= 0) body["chunk_tokens"] = options.chunk_tokens;
+  if (!options.embedding_model.empty()) body["embedding_model"] = options.embedding_model == "server" ? "" : options.embedding_model;
   STOA_TRY(started, api.post("/v1/stoa/collections/" + store + "/reindex", body));
   job = std::move(started);
   if (options.background) return {};
@@ -101,7 +111,7 @@ int collections_create(const Global& global, const CollectionOptions& options) {
   auto made = api.post("/v1/vector_stores", body);
   if (!made) return report(made.error(), global.json);
   const std::string id = text_of(*made, "id");
-  if (!options.language.empty() || options.chunk_tokens >= 0) {
+  if (!options.language.empty() || options.chunk_tokens >= 0 || !options.embedding_model.empty()) {
     JsonObject job;
     if (const Status set = reindex(api, id, options, job); !set) {
       (void)api.remove("/v1/vector_stores/" + id);
@@ -126,6 +136,25 @@ int collections_reindex(const Global& global, const CollectionOptions& options) 
     for (const JsonObject* error : objects_of(job, "errors")) fmt::print(stderr, "{} {}: {}\n", bad("kept"), text_of(*error, "path"), text_of(*error, "message"));
   }
   return text_of(job, "status") == "cancelled" ? kExitFailure : kExitOk;
+}
+
+int collections_defaults(const Global& global, const CollectionOptions& options, const SearchOptions& search) {
+  auto api = connect(global);
+  auto store = resolve_store(api, options.name, false);
+  if (!store) return report(store.error(), global.json);
+  const JsonObject said = search_settings(search);
+  if (!said.empty() || options.clear) {
+    JsonObject all;
+    if (!options.clear) {
+      auto now = api.get("/v1/vector_stores/" + *store);
+      if (!now) return report(now.error(), global.json);
+      if (const JsonObject* kept = object_of(settings_of(*now), "search")) all = *kept;
+    }
+    for (const auto& [key, value] : said) all[key] = value;
+    auto set = api.put("/v1/stoa/collections/" + *store + "/search", all);
+    if (!set) return report(set.error(), global.json);
+  }
+  return show_store(global, api, *store);
 }
 
 int collections_remove(const Global& global, const CollectionOptions& options) {

@@ -47,11 +47,12 @@ struct IngestOptions {
 int ingest(const Global& global, const IngestOptions& options);
 
 struct SearchOptions {
-  std::string query, store, mode = "hybrid", fusion = "weighted", context = "none", syntax = "plain";
-  std::string half_life, time_attribute;        // empty: age does not count; since the document came in
+  // What is empty, or negative, is not said: the collection's own settings hold, or the server's.
+  std::string query, store, mode, fusion, context, syntax;
+  std::string half_life, time_attribute;        // without an attribute the time is since the document came in
   std::vector<std::string> queries, filters;    // other phrasings; "year>=2020"
-  int count = 5, rerank = 0, rewrite = 0;
-  double min_score = 0, diversity = 0, decay_weight = 0.5;
+  int count = 5, rerank = -1, rewrite = 0;
+  double min_score = -1, diversity = -1, text_weight = -1, decay_weight = 0.5;
   bool explain = false;
 };
 int search(const Global& global, const SearchOptions& options);

@@ -47,7 +47,7 @@ feedback::EvaluationReport EvaluationBench::report(const std::string& kind, cons
   say("questions", options.questions == 0 ? fmt::format("all {}", set_.questions.size()) : std::to_string(set_.questions.size()));
   say("seed", std::to_string(options.seed));
   say("embedding model", models.embedder ? models.embedder->model() : "none");
-  say("reranking model", models.reranker ? models.reranker->model() : "none");
+  say("reranking model", models.passage_reranker() ? models.passage_reranker()->model() : "none");
   return made;
 }
 

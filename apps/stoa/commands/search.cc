@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "commands/connect.h"
 #include "commands/json_read.h"
+#include "commands/search_settings.h"
 #include "commands/terminal.h"
 
 namespace stoa::cli {
@@ -29,17 +30,15 @@ Result<JsonObject> comparison(std::string_view text) {
   return JsonObject{{"type", sign->second}, {"key", std::string(text.substr(0, at))}, {"value", std::move(compared)}};
 }
 
-// Only what was asked for goes into the body, so that older servers understand plain searches.
 Result<JsonObject> body_of(const SearchOptions& options, const std::string& store) {
-  JsonObject body{{"query", options.query}, {"vector_store_ids", JsonArray{Json(store)}}, {"mode", options.mode},
-                  {"fusion", options.fusion}, {"rerank", options.rerank}, {"explain", options.explain}, {"max_num_results", options.count}};
+  JsonObject body = search_settings(options);
+  body["query"] = options.query;
+  body["vector_store_ids"] = JsonArray{Json(store)};
+  body["explain"] = options.explain;
+  body["max_num_results"] = options.count;
   if (!options.queries.empty()) body["queries"] = JsonArray(options.queries.begin(), options.queries.end());
   if (options.rewrite > 0) body["rewrite"] = options.rewrite;
-  if (options.min_score > 0) body["min_score"] = options.min_score;
-  if (options.diversity > 0) body["diversity"] = options.diversity;
-  if (!options.half_life.empty()) body["decay"] = JsonObject{{"half_life", options.half_life}, {"weight", options.decay_weight}, {"attribute", options.time_attribute}};
-  if (options.context != "none") body["context"] = options.context;
-  if (options.syntax != "plain") body["syntax"] = options.syntax;
+  if (!options.syntax.empty()) body["syntax"] = options.syntax;
   JsonArray filters;
   for (const std::string& filter : options.filters) {
     STOA_TRY(one, comparison(filter));
@@ -118,6 +117,19 @@ void explain(const JsonObject& found) {
 }
 
 }  // namespace
+
+JsonObject search_settings(const SearchOptions& options) {
+  JsonObject body;
+  if (!options.mode.empty()) body["mode"] = options.mode;
+  if (!options.fusion.empty()) body["fusion"] = options.fusion;
+  if (options.text_weight >= 0) body["text_weight"] = options.text_weight;
+  if (options.rerank >= 0) body["rerank"] = options.rerank;
+  if (options.min_score >= 0) body["min_score"] = options.min_score;
+  if (options.diversity >= 0) body["diversity"] = options.diversity;
+  if (!options.half_life.empty()) body["decay"] = JsonObject{{"half_life", options.half_life}, {"weight", options.decay_weight}, {"attribute", options.time_attribute}};
+  if (!options.context.empty()) body["context"] = options.context;
+  return body;
+}
 
 int search(const Global& global, const SearchOptions& options) {
   auto api = connect(global);

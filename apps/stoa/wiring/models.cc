@@ -159,9 +159,11 @@ Result<Models> load_models(const infra::Config& config, Metrics& metrics) {
     STOA_TRY(embedder, models::LocalEmbedder::load(model->folder, model->name, {}, *loaded.backend, metrics));
     loaded.embedder = std::move(embedder);
   }
-  if (const auto model = stored(store, config.models.reranker, "documents are not reranked")) {
+  if (const auto model = stored(store, config.models.reranker, "passages are reranked by the embedding model")) {
     STOA_TRY(reranker, models::LocalReranker::load(model->folder, model->name, {.max_tokens = kRerankTokens}, *loaded.backend, metrics));
     loaded.reranker = std::move(reranker);
+  } else if (loaded.embedder) {
+    loaded.late_interaction = std::make_unique<models::LateInteraction>(loaded.embedder->encoder());
   }
   return loaded;
 }

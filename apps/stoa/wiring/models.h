@@ -11,6 +11,7 @@
 #include "infra/config/config.h"
 #include "models/compute/backend.h"
 #include "models/compute/thread_pool.h"
+#include "models/engine/late_interaction.h"
 #include "models/engine/local_embedder.h"
 #include "models/engine/local_generator.h"
 #include "models/engine/local_reranker.h"
@@ -25,7 +26,11 @@ struct Models {
   std::filesystem::path folder;                       // of the generator; its adapters are NAME.gguf files and PEFT folders NAME in there:
                                                       // adapters/ for the installation's, project-adapters/PROJECT_ID/ for a project's own
   std::unique_ptr<models::LocalEmbedder> embedder;    // null: search is by text only
-  std::unique_ptr<models::LocalReranker> reranker;    // null: nothing is reranked
+  std::unique_ptr<models::LocalReranker> reranker;    // null: none is configured
+  std::unique_ptr<models::LateInteraction> late_interaction;  // of the embedder, where there is no reranker
+
+  // What reranks passages; null: nothing does.
+  data::Reranker* passage_reranker() const { return reranker ? static_cast<data::Reranker*>(reranker.get()) : late_interaction.get(); }
 };
 
 // What computes models, with the kernels of that name (`auto` for the best). `threads` outlives it. kInvalidArgument names those there are.

@@ -216,7 +216,7 @@ Status Node::Parts::open_data() {
     STOA_TRY(loaded, embedders.find(name));
     return cache->wrap(*loaded);
   });
-  retriever = std::make_unique<data::Retriever>(*catalog, index, of_queries, models.reranker.get(), data::FusionOptions{}, rewriter.get());
+  retriever = std::make_unique<data::Retriever>(*catalog, index, of_queries, models.passage_reranker(), data::FusionOptions{}, rewriter.get());
   lake = std::make_unique<data::Lake>(*installation.database, *blobs);
   return lake->open();
 }

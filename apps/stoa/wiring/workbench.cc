@@ -88,7 +88,7 @@ class LocalWorkbench final : public Workbench {
     STOA_CHECK(catalog_->open(models_.embedder ? models_.embedder->model() : ""));
     ingest_ = std::make_unique<data::Ingest>(*catalog_, embedder());
     STOA_CHECK(ingest_->start_worker());
-    retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, embedder(), models_.reranker.get());
+    retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, embedder(), models_.passage_reranker());
     return {};
   }
 

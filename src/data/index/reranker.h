@@ -1,5 +1,5 @@
-// The port through which documents are scored against a query by a model that reads both together (a cross-encoder). Beside the
-// Embedder, and like it implemented above, by models/engine.
+// The port through which documents are scored against a query by a model that reads both: together (a cross-encoder), or token by token (late interaction). Beside the Embedder, and
+// like it implemented above, by models/engine.
 #pragma once
 
 #include <cmath>
@@ -32,6 +32,8 @@ class Reranker {
   virtual Result<Reranking> rerank(const Call& call, const std::string& query, std::span<const std::string> documents, int document_tokens = 0) = 0;
   virtual int max_tokens() const = 0;
   virtual std::string model() const = 0;
+  // How much of a passage's score its judgement is, 0..1; the rest is what the search gave it.
+  virtual double share() const { return 1; }
 };
 
 }  // namespace stoa::data

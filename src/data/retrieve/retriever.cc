@@ -87,7 +87,9 @@ Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index:
   Candidates candidates;
   for (auto& [key, why] : standings) candidates.push_back({key, std::move(why)});
   if (use_vector) STOA_CHECK(measure(call, meanings, candidates));
-  for (Candidate& candidate : candidates) candidate.why.fused = fused_score(candidate.why, use_text, use_vector, options.fusion, fusion_);
+  FusionOptions fusion = fusion_;
+  fusion.text_weight = options.text_weight.value_or(fusion.text_weight);
+  for (Candidate& candidate : candidates) candidate.why.fused = fused_score(candidate.why, use_text, use_vector, options.fusion, fusion);
   return candidates;
 }
 
@@ -228,7 +230,8 @@ Status Retriever::rerank(const Call& call, std::vector<Found>& found, std::vecto
   for (std::size_t i = 0; i < found.size(); ++i) {
     Standing& why = found[i].why;
     why.relevance = relevance(judged.scores[i]);
-    found[i].passage.score = *why.relevance * (why.aged ? why.aged->factor : 1);
+    const double score = reranker_->share() * *why.relevance + (1 - reranker_->share()) * why.fused;
+    found[i].passage.score = score * (why.aged ? why.aged->factor : 1);
     order.push_back({i, found[i].passage.score});
   }
   std::ranges::stable_sort(order, std::greater(), &Place::score);
@@ -264,7 +267,9 @@ Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::stri
     STOA_CHECK(check_time(call));
     STOA_TRY(settings, catalog_.searchable(call, collections));
     auto embedders = embedders_of(settings);
-    STOA_CHECK(check_means(options, {!embedders.empty(), reranker_ != nullptr, rewriter_ != nullptr}));
+    SearchMeans able = means();
+    able.embedder = !embedders.empty();
+    STOA_CHECK(check_means(options, able));
     Findings findings{.found = {}, .queries = {query}};
     for (const std::string& other : options.queries)
       if (std::ranges::find(findings.queries, other) == findings.queries.end()) findings.queries.push_back(other);

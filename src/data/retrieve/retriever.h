@@ -38,7 +38,7 @@ struct Standing {
   double passage_cosine = 0;   // of the query to the passage, and to its nearest sentence; 0 where it has no vectors
   double sentence_cosine = 0;
   double fused = 0;            // the score before age and any reranking
-  std::optional<double> relevance{};  // by the cross-encoder, 0..1
+  std::optional<double> relevance{};  // by the reranker, 0..1
   std::optional<Aged> aged{};         // where age was asked for
   std::optional<Varied> varied{};     // where variety was
   std::size_t query = 0;              // which of Findings::queries serves it best
@@ -64,7 +64,7 @@ struct Findings {
 double fused_score(const Standing& why, bool text, bool vector, Fusion fusion, const FusionOptions& options);
 
 // Scores of passages lie between 0 and 1: weighted ones as Fusion says, those by ranks divided by the best possible, text alone by that of the best hit, vectors alone the mean of
-// the two cosines, reranked ones the cross-encoder's relevance; then age takes its part of them. They order the passages, unless variety was asked for. Thread-safe.
+// the two cosines, reranked ones the reranker's relevance, as far as its share goes; then age takes its part of them. They order the passages, unless variety was asked for. Thread-safe.
 class Retriever {
  public:
   // All pointers may be null; what they point to outlives the object.
@@ -79,6 +79,10 @@ class Retriever {
                                       const SearchOptions& options = {});
   // The original of a document, for opening a citation.
   Result<DocumentContent> document(const Call& call, const std::string& id) { return catalog_.open_document(call, id); }
+  // What collections without settings of their own can be asked for.
+  SearchMeans means() const { return {embedders_.standard() != nullptr, reranker_ != nullptr, rewriter_ != nullptr}; }
+  // Catalog::searchable.
+  Result<std::vector<CollectionSettings>> settings(const Call& call, std::span<const std::string> collections) { return catalog_.searchable(call, collections); }
   // Null: queries are searched for as they are.
   const QueryRewriter* rewriter() const { return rewriter_; }
 

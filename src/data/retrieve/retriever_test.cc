@@ -98,6 +98,9 @@ class ZReranker : public Reranker {
   }
   int max_tokens() const override { return 512; }
   std::string model() const override { return "z"; }
+  double share() const override { return share_; }
+
+  double share_ = 1;
 };
 
 TEST(Retriever, SaysWhyAndReranks) {
@@ -124,6 +127,9 @@ TEST(Retriever, SaysWhyAndReranks) {
   EXPECT_EQ(judged[0].passage.score, *judged[0].why.relevance);
   EXPECT_EQ(judged[1].passage.path, "a.txt") << "equal ones stay in their order";
   EXPECT_EQ(reranking.find(call, std::span(&world.collection, 1), "red apple", {.min_score = 0.5, .rerank = 10})->size(), 1u);
+  judge.share_ = 0.5;
+  const auto half = *reranking.find(call, std::span(&world.collection, 1), "red apple", {.k = 2, .rerank = 3});
+  for (const Found& one : half) EXPECT_NEAR(one.passage.score, 0.5 * *one.why.relevance + 0.5 * one.why.fused, 1e-12);
   EXPECT_EQ(world.search(call, "red", {.rerank = 10}).error().param, "rerank") << "no reranker";
   EXPECT_EQ(reranking.search(call, std::span(&world.collection, 1), "red", {.k = 5, .rerank = 3}).error().param, "rerank");
 }

@@ -58,6 +58,7 @@ Status check_order(const SearchOptions& options) {
   if (options.rerank > kMaxResults || (options.rerank > 0 && options.rerank < options.k))
     return wrong("rerank", fmt::format("{} passages to rerank: at least the {} that are asked for, and at most {}", options.rerank, options.k, kMaxResults));
   if (!(options.diversity >= 0 && options.diversity <= 1)) return wrong("diversity", fmt::format("diversity {}: from 0 to 1", options.diversity));
+  if (options.text_weight && !(*options.text_weight >= 0 && *options.text_weight <= 1)) return wrong("text_weight", fmt::format("the weight {} of words: from 0 to 1", *options.text_weight));
   const Decay& decay = options.decay;
   if (decay.half_life != 0 && (decay.half_life < kMinute || decay.half_life > 100 * kYear)) return wrong("decay.half_life", "a half-life lasts 1 minute to 100 years");
   if (!(decay.weight >= 0 && decay.weight <= 1)) return wrong("decay.weight", fmt::format("the weight {} of a decay: from 0 to 1", decay.weight));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,7 @@ struct SearchOptions {
   Filter filter;                          // an empty one lets everything through
   double min_score = 0;                   // 0..1
   Fusion fusion = Fusion::kWeighted;
+  std::optional<double> text_weight{};    // 0..1, of words beside meaning; absent: what FusionOptions says
   std::size_t rerank = 0;                 // so many of the best are read together with the query by a cross-encoder, which orders them anew; 0: none; 1..100, at least k
   std::vector<std::string> queries{};     // the same in other words: searched for beside the query, and fused with it
   std::size_t rewrite = 0;                // so many other phrasings are asked of a model; with the query and `queries` at most kMaxPhrasings

@@ -63,6 +63,7 @@ TEST(SearchOptions, WhatIsWrongIsNamed) {
       {"diversity", [](auto&, auto& o, auto&) { o.diversity = 1.1; }},
       {"diversity", [](auto&, auto& o, auto&) { o.diversity = std::numeric_limits<double>::quiet_NaN(); }},
       {"diversity", [](auto&, auto& o, auto& means) { o.diversity = 0.1; means.embedder = false; }},
+      {"text_weight", [](auto&, auto& o, auto&) { o.text_weight = 1.5; }},
       {"decay.half_life", [](auto&, auto& o, auto&) { o.decay.half_life = 1; }},
       {"decay.half_life", [](auto&, auto& o, auto&) { o.decay.half_life = -1; }},
       {"decay.weight", [](auto&, auto& o, auto&) { o.decay.weight = 2; }},

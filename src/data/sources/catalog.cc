@@ -172,15 +172,22 @@ Result<Page<Collection>> Catalog::collections(const Call& call, const PageReques
 }
 
 Result<Collection> Catalog::change_collection(const Call& call, const std::string& id, const CollectionChange& change) {
-  STOA_TRY(old, collection(call, id));
-  const std::string name = change.name.value_or(old.name);
-  const auto metadata = change.metadata.value_or(old.metadata);
-  const auto days = change.expires_after_days.value_or(old.expires_after_days);
-  STOA_CHECK(check_spec(name, metadata, days));
   STOA_TRY(keys, this->keys(call));
-  STOA_TRY(sealed, seal_collection(keys, id, name, metadata, old.settings));
-  STOA_CHECK(sql_.execute("UPDATE collections SET name_tag = ?, sealed = ?, expires_after_days = ?, last_active = ? WHERE id = ? AND project = ?",
-                          {collection_tag(keys, name), sealed, days ? infra::SqlValue(std::int64_t{*days}) : infra::SqlValue(nullptr), clock_.now(), id, call.principal.project}));
+  STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(row, transaction.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {id, call.principal.project}));
+    if (!row) return fail(not_found("collection", id));
+    STOA_TRY(old, read_collection(*row, keys, clock_.now()));
+    const std::string name = change.name.value_or(old.name);
+    const auto metadata = change.metadata.value_or(old.metadata);
+    const auto days = change.expires_after_days.value_or(old.expires_after_days);
+    if (change.search) old.settings.search = *change.search;
+    STOA_CHECK(check_spec(name, metadata, days));
+    STOA_TRY(sealed, seal_collection(keys, id, name, metadata, old.settings));
+    STOA_TRY(changed, transaction.execute("UPDATE collections SET name_tag = ?, sealed = ?, expires_after_days = ?, last_active = ? WHERE id = ?",
+                                          {collection_tag(keys, name), sealed, days ? infra::SqlValue(std::int64_t{*days}) : infra::SqlValue(nullptr), clock_.now(), id}));
+    static_cast<void>(changed);
+    return {};
+  }));
   return collection(call, id);
 }
 

@@ -32,11 +32,12 @@
 
 namespace stoa::data {
 
-// What makes passages and words of the documents of a collection. Changed by Ingest::reindex.
+// How the documents of a collection become passages, words and vectors, which Ingest::reindex changes, and how it is searched.
 struct CollectionSettings {
   std::string language = "english";  // data/index/analysis/languages.h
   int chunk_tokens = 0;              // at most, of a passage; 0: what the server says
   std::string embedding_model;       // empty: what the server says
+  std::string search;                // how it is searched where a search does not say: kept here, read by gateway/api
   bool operator==(const CollectionSettings&) const = default;
 };
 
@@ -70,6 +71,7 @@ struct CollectionChange {
   std::optional<std::string> name;
   std::optional<std::map<std::string, std::string>> metadata;
   std::optional<std::optional<int>> expires_after_days;  // outer: change it; inner: to this, or to never
+  std::optional<std::string> search;                     // of its settings
 };
 
 enum class DocumentStatus { kInProgress, kCompleted, kFailed, kCancelled };

@@ -195,7 +195,9 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
   STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = '' AND document IN (SELECT document FROM chunks WHERE staged = ?)", {job.id}));
   STOA_CHECK(transaction.execute("UPDATE chunks SET staged = '' WHERE staged = ?", {job.id}));
   STOA_TRY(collection, read_collection(*state, keys, 0));
-  STOA_TRY(sealed, seal_collection(keys, collection.id, collection.name, collection.metadata, job.settings));
+  CollectionSettings settings = job.settings;
+  settings.search = collection.settings.search;  // may have changed meanwhile
+  STOA_TRY(sealed, seal_collection(keys, collection.id, collection.name, collection.metadata, settings));
   STOA_CHECK(transaction.execute("UPDATE collections SET sealed = ? WHERE id = ?", {sealed, collection.id}));
   STOA_CHECK(tell_changed(catalog_.events_, transaction, made));
   transaction.on_commit([&index = catalog_.index_, collection = job.collection, beside] { index.turn_over(collection, beside); });

@@ -50,7 +50,7 @@ TEST_F(ReindexTest, ACollectionIsMadeAnewBesideWhatIsSearched) {
   const std::size_t after = hits(ann, "haus");
   EXPECT_GT(after, before);
   EXPECT_GT(hits(bob, "haus"), after) << "and what bob alone may read";
-  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"german", 32, ""}));
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"german", 32, "", ""}));
   halt();
   boot();
   EXPECT_EQ(hits(ann, "haus"), after);
@@ -150,7 +150,7 @@ TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
   ASSERT_TRUE(cancelled);
   ASSERT_TRUE(ingest_->cancel(ann, *cancelled));
   EXPECT_EQ(rows("chunks WHERE staged <> ''"), 0);
-  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"english", 48, ""}));
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"english", 48, "", ""}));
 }
 
 }  // namespace

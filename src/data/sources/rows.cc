@@ -231,15 +231,17 @@ std::string metadata_to_json(const std::map<std::string, std::string>& metadata)
   return dump_json(object);
 }
 
-std::string settings_to_json(const CollectionSettings& settings) { return dump_json(JsonObject{{"language", settings.language}, {"chunk_tokens", settings.chunk_tokens}, {"embedding_model", settings.embedding_model}}); }
+std::string settings_to_json(const CollectionSettings& settings) { return dump_json(JsonObject{{"language", settings.language}, {"chunk_tokens", settings.chunk_tokens}, {"embedding_model", settings.embedding_model}, {"search", settings.search}}); }
 
 Result<CollectionSettings> settings_from_json(std::string_view text) {
   STOA_TRY(object, object_from(text));
   CollectionSettings settings;
   STOA_TRY(language, read_string(object, "language"));
   STOA_TRY(model, read_string(object, "embedding_model"));
+  STOA_TRY(search, read_string(object, "search"));
   settings.language = language.value_or(settings.language);
   settings.embedding_model = model.value_or("");
+  settings.search = search.value_or("");
   if (const Json* tokens = find(object, "chunk_tokens"); tokens != nullptr && tokens->is_int64()) settings.chunk_tokens = static_cast<int>(tokens->as_int64());
   return settings;
 }

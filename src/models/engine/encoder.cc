@@ -15,6 +15,14 @@ void grow(std::vector<T>& buffer, std::size_t size) {
   if (buffer.size() < size) buffer.resize(size);
 }
 
+// A zero vector stays one.
+void to_unit_length(std::span<float> vector) {
+  double squares = 0;
+  for (const float value : vector) squares += static_cast<double>(value) * value;
+  const auto scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0.0f;
+  for (float& value : vector) value *= scale;
+}
+
 }  // namespace
 
 // Fills an encoder from a file, under the file's names.
@@ -129,13 +137,7 @@ void Encoder::multiply(const Dense& dense, const float* x, float* y, bool accumu
 }
 
 void Encoder::encode(std::span<const EncoderInput> inputs, float* out) {
-  if (!is_packed_) pack();
-  embed_tokens(inputs);
-  prepare_pages(inputs);
-  for (const auto& layer : layers_) {
-    attend(layer, false);
-    feed_forward(layer);
-  }
+  run_layers(inputs, layers_.size());
   const auto width = static_cast<std::size_t>(config_.width);
   const float* row = hidden_.data();
   for (const auto& input : inputs) {
@@ -143,12 +145,27 @@ void Encoder::encode(std::span<const EncoderInput> inputs, float* out) {
     for (std::size_t i = 0; i < input.tokens.size(); ++i, row += width) {
       for (std::size_t d = 0; d < width; ++d) out[d] += row[d];
     }
-    double squares = 0;
-    for (std::size_t d = 0; d < width; ++d) squares += static_cast<double>(out[d]) * out[d];
-    // The mean's divisor cancels in the scaling to unit length; a zero vector stays one.
-    const auto scale = squares > 0 ? static_cast<float>(1 / std::sqrt(squares)) : 0.0f;
-    for (std::size_t d = 0; d < width; ++d) out[d] *= scale;
+    to_unit_length(std::span(out, width));  // the mean's divisor cancels
     out += width;
+  }
+}
+
+void Encoder::encode_tokens(std::span<const EncoderInput> inputs, float* out) {
+  run_layers(inputs, std::max<std::size_t>(layers_.size(), 2) - 1);
+  const auto width = static_cast<std::size_t>(config_.width);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows_); ++row) {
+    std::copy_n(hidden_.data() + row * width, width, out + row * width);
+    to_unit_length(std::span(out + row * width, width));
+  }
+}
+
+void Encoder::run_layers(std::span<const EncoderInput> inputs, std::size_t count) {
+  if (!is_packed_) pack();
+  embed_tokens(inputs);
+  prepare_pages(inputs);
+  for (const auto& layer : std::span(layers_).first(count)) {
+    attend(layer, false);
+    feed_forward(layer);
   }
 }
 

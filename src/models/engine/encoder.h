@@ -41,6 +41,9 @@ class Encoder {
   std::size_t weight_bytes() const;
   // One row of width() values of unit length for each input into `out`. An input is 1 to positions() ids within the vocabulary.
   void encode(std::span<const EncoderInput> inputs, float* out);
+  // For each token of each input one row of width() values of unit length, as the last layer but one leaves it (of a model with one layer, that one): tokens say there what they
+  // mean where they stand, while the last layer is trained for the mean over all of them.
+  void encode_tokens(std::span<const EncoderInput> inputs, float* out);
   // The classifier's config().labels outputs (logits) for each input.
   void classify(std::span<const EncoderInput> inputs, float* out);
 
@@ -64,6 +67,7 @@ class Encoder {
   Encoder(const EncoderConfig& config, Backend& backend)
       : config_(config), backend_(backend), compute_(backend.make_compute()), packed_(backend.make_weight_store()) {}
   void pack();
+  void run_layers(std::span<const EncoderInput> inputs, std::size_t count);
   void embed_tokens(std::span<const EncoderInput> inputs);
   void prepare_pages(std::span<const EncoderInput> inputs);
   void keep_first_rows();

@@ -128,26 +128,51 @@ void EncoderModel::end_turn() {
   free_.notify_one();
 }
 
+EncoderInput EncoderModel::input_of(const std::string& text) const {
+  auto tokens = tokenizer_.encode(text);
+  const auto limit = static_cast<std::size_t>(max_tokens_);
+  if (tokens.size() > limit) {
+    // Cut the text, keep the closing [SEP].
+    tokens[limit - 1] = tokens.back();
+    tokens.resize(limit);
+  }
+  // A vocabulary without [CLS] and [SEP] may give an empty text no token at all; the encoder needs one.
+  if (tokens.empty()) tokens.push_back(std::max(tokenizer_.special().unk, 0));
+  return {.tokens = std::move(tokens)};
+}
+
 Result<std::int64_t> EncoderModel::run(const Call& call, std::span<const EncoderInput> inputs, float* out) {
-  const auto row = static_cast<std::size_t>(task_ == EncoderTask::kEmbed ? config().width : config().labels);
+  return run_batches(call, inputs, [&](std::span<const EncoderInput> batch, std::size_t before, std::size_t) {
+    if (task_ == EncoderTask::kEmbed) {
+      encoder_.encode(batch, out + before * static_cast<std::size_t>(config().width));
+    } else {
+      encoder_.classify(batch, out + before * static_cast<std::size_t>(config().labels));
+    }
+  });
+}
+
+Result<std::int64_t> EncoderModel::run_tokens(const Call& call, std::span<const EncoderInput> inputs, float* out) {
+  return run_batches(call, inputs, [&](std::span<const EncoderInput> batch, std::size_t, std::size_t tokens) {
+    encoder_.encode_tokens(batch, out + tokens * static_cast<std::size_t>(config().width));
+  });
+}
+
+Result<std::int64_t> EncoderModel::run_batches(const Call& call, std::span<const EncoderInput> inputs, const Compute& compute) {
   const auto limit = static_cast<std::size_t>(batch_tokens_);
   std::int64_t micros = 0;
+  std::size_t tokens = 0;
   for (std::size_t begin = 0; begin < inputs.size();) {
     std::size_t end = begin, total = 0;
     while (end < inputs.size() && total + inputs[end].tokens.size() <= limit) total += inputs[end++].tokens.size();
     if (auto why = take_turn(call)) return fail(std::move(*why));
     const auto start = std::chrono::steady_clock::now();
-    const auto batch = inputs.subspan(begin, end - begin);
-    if (task_ == EncoderTask::kEmbed) {
-      encoder_.encode(batch, out + begin * row);
-    } else {
-      encoder_.classify(batch, out + begin * row);
-    }
+    compute(inputs.subspan(begin, end - begin), begin, tokens);
     const auto spent = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
     end_turn();
     micros += spent.count();
     tokens_total_.add(static_cast<double>(total));
     compute_seconds_.add(static_cast<double>(spent.count()) * 1e-6);
+    tokens += total;
     begin = end;
   }
   return micros;

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,9 +43,13 @@ class EncoderModel {
   const EncoderConfig& config() const { return encoder_.config(); }
   int max_tokens() const { return max_tokens_; }
 
+  // The tokens of a text, special ones included, cut to max_tokens().
+  EncoderInput input_of(const std::string& text) const;
   // Embeds or scores `inputs` of 1 to max_tokens() tokens, in batches, into rows of config().width or config().labels values.
   // Gives the compute time in microseconds. Errors: kCancelled, kDeadlineExceeded.
   Result<std::int64_t> run(const Call& call, std::span<const EncoderInput> inputs, float* out);
+  // The same for each token of the inputs: Encoder::encode_tokens, input behind input.
+  Result<std::int64_t> run_tokens(const Call& call, std::span<const EncoderInput> inputs, float* out);
 
  private:
   // One of the two; they hold the weights.
@@ -61,6 +66,9 @@ class EncoderModel {
   static Result<Parts> load_folder(const std::filesystem::path& folder, EncoderTask task, Backend& backend);
 
   EncoderModel(std::string name, EncoderTask task, Parts parts, int max_tokens, int batch_tokens, Metrics& metrics);
+  // `compute` gets a batch and how many inputs and tokens came before it.
+  using Compute = std::function<void(std::span<const EncoderInput> batch, std::size_t inputs, std::size_t tokens)>;
+  Result<std::int64_t> run_batches(const Call& call, std::span<const EncoderInput> inputs, const Compute& compute);
   std::optional<Error> take_turn(const Call& call);
   void end_turn();
 

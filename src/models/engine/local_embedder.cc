@@ -1,6 +1,5 @@
 #include "models/engine/local_embedder.h"
 
-#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -14,19 +13,6 @@ Result<std::unique_ptr<LocalEmbedder>> LocalEmbedder::load(const std::filesystem
 
 Result<int> LocalEmbedder::count_tokens(const std::string& text) const { return static_cast<int>(model_->tokenizer().encode(text).size()); }
 
-EncoderInput LocalEmbedder::input_of(const std::string& text) const {
-  auto tokens = model_->tokenizer().encode(text);
-  const auto limit = static_cast<std::size_t>(max_tokens());
-  if (tokens.size() > limit) {
-    // Cut the text, keep the closing [SEP].
-    tokens[limit - 1] = tokens.back();
-    tokens.resize(limit);
-  }
-  // A vocabulary without [CLS] and [SEP] may give an empty text no token at all; the encoder needs one.
-  if (tokens.empty()) tokens.push_back(std::max(model_->tokenizer().special().unk, 0));
-  return {.tokens = std::move(tokens)};
-}
-
 Result<data::Embeddings> LocalEmbedder::embed(const Call& call, std::span<const std::string> texts) {
   Span span = call.span("embeddings " + model());
   span.set("gen_ai.operation.name", std::string("embeddings"));
@@ -35,7 +21,7 @@ Result<data::Embeddings> LocalEmbedder::embed(const Call& call, std::span<const 
   inputs.reserve(texts.size());
   data::Embeddings result{.dimensions = dimensions(), .values = {}, .tokens = {}, .compute_micros = 0};
   for (const auto& text : texts) {
-    inputs.push_back(input_of(text));
+    inputs.push_back(model_->input_of(text));
     result.tokens.push_back(static_cast<int>(inputs.back().tokens.size()));
   }
   result.values.resize(texts.size() * static_cast<std::size_t>(dimensions()));

@@ -22,10 +22,10 @@ class LocalEmbedder final : public data::Embedder {
   int dimensions() const override { return model_->config().width; }
   int max_tokens() const override { return model_->max_tokens(); }
   std::string model() const override { return model_->name(); }
+  EncoderModel& encoder() const { return *model_; }
 
  private:
   explicit LocalEmbedder(std::unique_ptr<EncoderModel> model) : model_(std::move(model)) {}
-  EncoderInput input_of(const std::string& text) const;
 
   const std::unique_ptr<EncoderModel> model_;
 };

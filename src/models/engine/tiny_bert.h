@@ -69,6 +69,16 @@ class TinyBert {
     for (auto& x : mean) x = static_cast<float>(x / std::sqrt(squares));
     return mean;
   }
+  // Of each token, the row of the last layer but one, of unit length.
+  std::vector<Floats> token_rows(const std::vector<std::int32_t>& tokens) {
+    auto rows = forward(tokens, SIZE_MAX, kLayers - 1);
+    for (auto& row : rows) {
+      double squares = 0;
+      for (const float x : row) squares += static_cast<double>(x) * x;
+      for (auto& x : row) x = static_cast<float>(x / std::sqrt(squares));
+    }
+    return rows;
+  }
   // The classifier's one logit; tokens from `second` on are of type 1 where the model has types.
   float score(const std::vector<std::int32_t>& tokens, std::size_t second) {
     Floats first = dense(forward(tokens, second).front(), pooler());
@@ -157,7 +167,7 @@ class TinyBert {
   }
 
   // The plainest forward pass, from the definition.
-  std::vector<Floats> forward(const std::vector<std::int32_t>& tokens, std::size_t second) {
+  std::vector<Floats> forward(const std::vector<std::int32_t>& tokens, std::size_t second, int layers = kLayers) {
     std::vector<Floats> rows;
     const std::string at = prefix() + "embeddings.";
     const auto table = [&](const char* name, std::size_t row) { return weights_[at + name + "_embeddings.weight"].data() + row * kWidth; };
@@ -169,7 +179,7 @@ class TinyBert {
       for (std::size_t d = 0; d < kWidth; ++d) row[d] = word[d] + position[d] + type[d];
       rows.push_back(norm(row, at + "LayerNorm"));
     }
-    for (int i = 0; i < kLayers; ++i) layer(prefix() + "encoder.layer." + std::to_string(i) + ".", rows);
+    for (int i = 0; i < layers; ++i) layer(prefix() + "encoder.layer." + std::to_string(i) + ".", rows);
     return rows;
   }
   Floats dense(const Floats& x, const std::string& name) {

@@ -45,6 +45,7 @@ class SnapshotReader {
     return {std::exchange(at_, at_ + size), size};
   }
   std::uint32_t number() {
+    if (at_ != end_ && *at_ < 0x80) return *at_++;  // nearly all
     std::uint64_t value = 0;
     for (int i = 0; i < kMaxVarint; ++i) {
       const auto byte = bytes(1);
@@ -205,6 +206,7 @@ class SparseSnapshot {
       if (!name.empty() && !ListFile::read(in, term, {index.lengths_.data(), nullptr}, passages, found, index.terms_[term].list)) return fail(broken("the postings of a term"));
     }
     if (in.left() != 0) return fail(broken("something follows it"));
+    index.dictionary_.order_restored();
     for (std::uint32_t i = 0; i < passages; ++i) {
       const bool lives = index.passages_[i].slot != SparseIndex::kNoSlot;
       if (lives && (found.words[i] != said.words[i] || found.terms[i] != said.terms[i])) return fail(broken("passages and postings differ"));

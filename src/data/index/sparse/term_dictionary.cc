@@ -115,11 +115,11 @@ void TermDictionary::give_name(std::uint32_t term, std::string_view name) {
   bytes_.insert(bytes_.end(), name.begin(), name.end());
 }
 
-std::uint32_t TermDictionary::add(std::string_view term) {
+std::pair<std::uint32_t, bool> TermDictionary::find_or_add(std::string_view term) {
   const std::uint32_t hash = hash_of(term);
   if (!table_.empty()) {
     const std::uint64_t entry = table_[slot_of(term, hash)];
-    if (entry != 0) return static_cast<std::uint32_t>(entry) - 1;
+    if (entry != 0) return {static_cast<std::uint32_t>(entry) - 1, false};
   }
   grow_table();
   std::uint32_t number = size();
@@ -131,22 +131,48 @@ std::uint32_t TermDictionary::add(std::string_view term) {
   }
   give_name(number, term);
   place_in_table(number, hash);
-  insert_in_order(number);
   ++used_;
+  return {number, true};
+}
+
+std::uint32_t TermDictionary::add(std::string_view term) {
+  const auto [number, is_new] = find_or_add(term);
+  if (is_new) insert_in_order(number);
   return number;
 }
 
 bool TermDictionary::restore(std::string_view name) {
   if (name.empty()) {
-    free_.push_back(size());
+    restored_free_.push_back(size());
     names_.push_back(kFree);
     return true;
   }
-  if (find(name) != kNoTerm) return false;
-  const auto free = std::exchange(free_, {});
-  add(name);
-  free_ = free;
-  return true;
+  return find_or_add(name).second;
+}
+
+// All at once, in leaves that have room for what comes: putting each in its place would look at twenty others.
+void TermDictionary::order_restored() {
+  free_ = std::exchange(restored_free_, {});
+  struct Entry {
+    std::uint64_t beginning;  // of its name, which nearly always tells two apart
+    std::uint32_t term;
+  };
+  std::vector<Entry> entries;
+  entries.reserve(used_);
+  for (std::uint32_t term = 0; term < size(); ++term) {
+    if (is_free(term)) continue;
+    const std::string_view text = name(term);
+    std::uint64_t beginning = 0;
+    for (std::size_t i = 0; i < sizeof beginning; ++i) beginning = beginning << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0u);
+    entries.push_back({beginning, term});
+  }
+  std::ranges::sort(entries, [this](const Entry& a, const Entry& b) { return a.beginning != b.beginning ? a.beginning < b.beginning : name(a.term) < name(b.term); });
+  leaves_.clear();
+  constexpr std::size_t kFilled = kLeaf * 3 / 4;
+  for (std::size_t at = 0; at < entries.size(); at += kFilled) {
+    auto& leaf = leaves_.emplace_back();
+    for (std::size_t i = at; i < std::min(at + kFilled, entries.size()); ++i) leaf.push_back(entries[i].term);
+  }
 }
 
 void TermDictionary::remove(std::uint32_t term) {

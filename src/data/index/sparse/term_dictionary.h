@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stoa::data {
@@ -32,8 +33,9 @@ class TermDictionary {
   // ends after a bounded number of steps, which only very large dictionaries come to.
   void within_distance(std::string_view word, int most, const std::function<void(std::uint32_t, int)>& visit) const;
 
-  // For snapshots: takes a number after the last one, with a name or free. False: the name is there already.
+  // For snapshots: takes a number after the last one, with a name or free; order_restored() after the last of them, before anything else. False: the name is there already.
   bool restore(std::string_view name);
+  void order_restored();
 
  private:
   static constexpr std::uint32_t kFree = 0xFFFFFFFF;
@@ -43,6 +45,8 @@ class TermDictionary {
     std::size_t leaf = 0, at = 0;
   };
 
+  // The number of the term, and whether it is new: then it has a name and a place in the table, and none in the order yet.
+  std::pair<std::uint32_t, bool> find_or_add(std::string_view term);
   std::size_t slot_of(std::string_view term, std::uint32_t hash) const;
   void place_in_table(std::uint32_t term, std::uint32_t hash);
   void grow_table();
@@ -58,7 +62,7 @@ class TermDictionary {
   std::vector<std::uint64_t> table_;    // hash << 32 | number + 1, open addressing; 0: nothing
   std::vector<std::uint32_t> names_;    // by number: offset in bytes_, kFree
   std::vector<char> bytes_;             // length in a byte, then the name
-  std::vector<std::uint32_t> free_;
+  std::vector<std::uint32_t> free_, restored_free_;  // those of a snapshot are given out again once all of it is there
   std::vector<std::vector<std::uint32_t>> leaves_;
   std::size_t used_ = 0;                // numbers that are not free
   std::size_t removed_bytes_ = 0;

@@ -4,6 +4,7 @@
 #include "gateway/api/admin/routes.h"
 #include "gateway/api/openai/filter_json.h"
 #include "gateway/api/retrieval.h"
+#include "gateway/api/search_json.h"
 #include "governance/identity/oidc.h"
 
 namespace stoa::gateway::admin {
@@ -18,63 +19,37 @@ struct SearchRequest {
   bool explain = false;
 };
 
-// A text of a few names, by `parse`; the error names the field.
-template <class Value>
-Status read_name(const Fields& fields, std::string_view key, Result<Value> (*parse)(std::string_view), Value& out) {
-  STOA_TRY(name, fields.text(key));
-  if (!name) return {};
-  auto value = parse(*name);
-  if (!value) return fail(std::move(value).error().with_param(fields.path(key)));
-  out = *value;
-  return {};
-}
-
-Status parse_decay(const Fields& body, data::Decay& out) {
-  STOA_TRY(object, body.object("decay"));
-  if (object == nullptr) return {};
-  const Fields fields(*object, "decay");
-  STOA_TRY(half_life, fields.required_text("half_life"));
-  auto lasts = data::parse_half_life(half_life);
-  if (!lasts) return fail(std::move(lasts).error().with_param(fields.path("half_life")));
-  STOA_TRY(weight, fields.number_or("weight", 0, 1, out.weight));
-  STOA_TRY(attribute, fields.text_or("attribute", ""));
-  out = {*lasts, weight, std::move(attribute)};
-  return {};
-}
-
 Status parse_options(const Fields& body, data::SearchOptions& out) {
   STOA_TRY(count, body.integer_or("max_num_results", 1, 50, 10));
-  STOA_TRY(rerank, body.integer_or("rerank", 0, 100, 0));
   STOA_TRY(queries, body.texts("queries", data::kMaxPhrasings - 1));
   STOA_TRY(rewrite, body.integer_or("rewrite", 0, data::kMaxPhrasings - 1, 0));
-  STOA_TRY(min_score, body.number_or("min_score", 0, 1, 0));
-  STOA_TRY(diversity, body.number_or("diversity", 0, 1, 0));
   STOA_TRY(filters, body.object("filters"));
   if (filters != nullptr) {
     STOA_TRY(filter, openai::parse_filter(*filters, "filters"));
     out.filter = std::move(filter);
   }
+  STOA_TRY(syntax, body.text("syntax"));
+  if (syntax) {
+    auto parsed = data::parse_query_syntax(*syntax);
+    if (!parsed) return fail(std::move(parsed).error().with_param("syntax"));
+    out.syntax = *parsed;
+  }
+  STOA_CHECK(read_search_options(body, out));
   out.k = static_cast<std::size_t>(count);
-  out.rerank = rerank > 0 ? static_cast<std::size_t>(std::max(rerank, count)) : 0;
   out.queries = std::move(queries);
   out.rewrite = static_cast<std::size_t>(rewrite);
-  out.min_score = min_score;
-  out.diversity = diversity;
-  out.context = data::Surroundings::kNone;
-  STOA_CHECK(read_name(body, "mode", data::parse_search_mode, out.mode));
-  STOA_CHECK(read_name(body, "fusion", data::parse_fusion, out.fusion));
-  STOA_CHECK(read_name(body, "context", data::parse_surroundings, out.context));
-  STOA_CHECK(read_name(body, "syntax", data::parse_query_syntax, out.syntax));
-  return parse_decay(body, out.decay);
+  if (out.rerank > 0) out.rerank = std::max(out.rerank, out.k);
+  return {};
 }
 
-Result<SearchRequest> parse_search(const JsonObject& object) {
+Result<SearchRequest> parse_search(const AdminParts& parts, const Call& call, const JsonObject& object) {
   const Fields body(object);
   SearchRequest search;
   STOA_TRY(query, body.required_text("query"));
   STOA_TRY(stores, body.texts("vector_store_ids", kMaxStores));
   if (stores.empty()) return body.wrong("vector_store_ids", "a list of at least one vector store's id");
   STOA_TRY(explain, body.flag_or("explain", false));
+  search.order.options = first_options(call, parts.retriever, stores, {.context = data::Surroundings::kNone});
   STOA_CHECK(parse_options(body, search.order.options));
   search.order.query = std::move(query);
   search.order.collections = std::move(stores);
@@ -133,7 +108,7 @@ JsonObject explained_json(const SearchOrder& order, const data::Findings& findin
 
 Reply search(const AdminParts& parts, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
-  STOA_TRY(search, parse_search(body));
+  STOA_TRY(search, parse_search(parts, scope.call(), body));
   STOA_TRY(done, search_and_settle(scope, parts.retriever, parts.search_model, search.order));
   JsonArray items;
   for (const data::Found& found : done.findings.found) {

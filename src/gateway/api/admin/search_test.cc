@@ -84,7 +84,42 @@ TEST_F(SearchAttacks, FindsDocumentsForTheirReadersOnly) {
   EXPECT_EQ(call("GET", url).status, 404);
 }
 
+TEST_F(AdminTest, ACollectionSaysHowItIsSearched) {
+  const std::string store = bring_in(ann_key_, "lunch.txt", "Lunch is served in the canteen.", "user:ann"), url = "/v1/stoa/collections/" + store + "/search";
+  const auto explained = [&](JsonObject more) {
+    more["query"] = "canteen";
+    more["vector_store_ids"] = JsonArray{Json(store)};
+    more["explain"] = true;
+    const auto found = json("POST", "/v1/stoa/search", ann_key_, more).at("data").as_array();
+    return found.empty() ? JsonObject() : found[0].as_object();
+  };
+  EXPECT_TRUE(explained({}).at("explain").as_object().at("decay").is_null());
+  EXPECT_FALSE(explained({}).contains("context"));
+  const JsonObject defaults{{"decay", JsonObject{{"half_life", "1d"}}}, {"context", "section"}, {"min_score", 0.1}};
+  EXPECT_EQ(dump_json(json("PUT", url, ann_key_, defaults).at("search")), dump_json(defaults));
+  Call ann;
+  ann.principal = must(identity_->authenticate(ann_key_));
+  EXPECT_EQ(must(catalog_.collection(ann, store)).settings.search, dump_json(defaults));
+  EXPECT_FALSE(explained({}).at("explain").as_object().at("decay").is_null());
+  EXPECT_TRUE(explained({}).contains("context"));
+  EXPECT_FALSE(explained({{"context", "none"}}).contains("context")) << "what a search says counts";
+  for (const auto& [body, param] : std::vector<std::pair<JsonObject, std::string>>{
+           {{{"mode", "psychic"}}, "mode"},
+           {{{"query", "x"}}, "query"},
+           {{{"rerank", 10}}, "rerank"},        // no model
+           {{{"diversity", 0.5}}, "diversity"},  // no vectors
+           {{{"text_weight", 2}}, "text_weight"},
+           {{{"decay", JsonObject{{"half_life", "soon"}}}}, "decay.half_life"}})
+    EXPECT_EQ(json("PUT", url, ann_key_, body, 400).at("error").as_object().at("param"), Json(param)) << dump_json(body);
+  json("PUT", "/v1/stoa/collections/vs_none/search", ann_key_, JsonObject{{"mode", "text"}}, 404);
+  json("PUT", url, viewer_key_, JsonObject{{"mode", "text"}}, 403);
+  EXPECT_EQ(call("PUT", url, ann_key_, "{}").status, 200);
+  EXPECT_TRUE(must(catalog_.collection(ann, store)).settings.search.empty());
+  EXPECT_TRUE(explained({}).at("explain").as_object().at("decay").is_null());
+}
+
 TEST_F(AdminTest, RefusesSearchesThatMakeNoSense) {
+  const std::string store = bring_in(ann_key_, "lunch.txt", "Lunch is served in the canteen.", "user:ann");
   for (const auto& [body, param] : std::vector<std::pair<JsonObject, std::string>>{
            {{{"vector_store_ids", JsonArray{Json("vs_1")}}}, "query"},
            {{{"query", "x"}}, "vector_store_ids"},
@@ -108,7 +143,7 @@ TEST_F(AdminTest, RefusesSearchesThatMakeNoSense) {
            {"syntax", "lucene", "syntax"},
            {"fusion", "mean", "fusion"},
            {"min_score", 2, "min_score"}}) {
-    const auto error = json("POST", "/v1/stoa/search", ann_key_, {{"query", "x"}, {"vector_store_ids", JsonArray{Json("vs_1")}}, {key, value}}, 400).at("error").as_object();
+    const auto error = json("POST", "/v1/stoa/search", ann_key_, {{"query", "x"}, {"vector_store_ids", JsonArray{Json(store)}}, {key, value}}, 400).at("error").as_object();
     EXPECT_EQ(error.at("param"), Json(param)) << key;
   }
   const auto error = json("POST", "/v1/stoa/search", ann_key_, {{"query", "\"open"}, {"vector_store_ids", JsonArray{Json("vs_1")}}, {"syntax", "operators"}}, 400).at("error").as_object();

@@ -17,6 +17,8 @@ auto parse(Parse parser, std::string_view body) -> decltype(parser(JsonObject())
   return parser(object);
 }
 
+Result<SearchOrder> parse_plain_search(const JsonObject& body) { return parse_search(body); }
+
 struct Refused {
   std::string_view body, param;
 };
@@ -350,23 +352,23 @@ TEST(ParseVectorStores, ReadsAndRefuses) {
   ASSERT_TRUE(attach);
   EXPECT_EQ(attach->attributes.size(), 3u);
   EXPECT_EQ(dump_json(attributes_json(attach->attributes)), R"({"draft":false,"lang":"en","year":2024})");
-  const auto search = parse(parse_search, R"({"query":["a","b"],"max_num_results":50,"filters":{"type":"gte","key":"year","value":2020}})");
+  const auto search = parse(parse_plain_search, R"({"query":["a","b"],"max_num_results":50,"filters":{"type":"gte","key":"year","value":2020}})");
   ASSERT_TRUE(search);
   EXPECT_EQ(search->query, "a");
   EXPECT_EQ(search->options.queries, (std::vector<std::string>{"b"}));
   EXPECT_EQ(search->options.rewrite, 0u);
   EXPECT_EQ(search->options.k, 50u);
-  const auto reworded = parse(parse_search, R"({"query":"a","rewrite_query":true,"ranking_options":{"ranker":"default-2024-11-15","score_threshold":0.25}})");
+  const auto reworded = parse(parse_plain_search, R"({"query":"a","rewrite_query":true,"ranking_options":{"ranker":"default-2024-11-15","score_threshold":0.25}})");
   ASSERT_TRUE(reworded);
   EXPECT_EQ(reworded->options.rewrite, 2u);
   EXPECT_EQ(reworded->options.min_score, 0.25);
-  EXPECT_EQ(parse(parse_search, R"({"query":["1","2","3","4","5","6","7"],"rewrite_query":true})")->options.rewrite, 1u) << "eight in all";
+  EXPECT_EQ(parse(parse_plain_search, R"({"query":["1","2","3","4","5","6","7"],"rewrite_query":true})")->options.rewrite, 1u) << "eight in all";
   check_refused(parse_new_store, {{R"({"expires_after":{"anchor":"created_at","days":7}})", "expires_after.anchor"},
                                   {R"({"expires_after":{"anchor":"last_active_at","days":0}})", "expires_after.days"},
                                   {R"({"file_ids":"file-1"})", "file_ids"}});
   check_refused(parse_attach, {{R"({})", "file_id"}, {R"({"file_id":"f","attributes":{"a":[]}})", "attributes"}});
   check_refused(parse_file_batch, {{R"({})", "file_ids"}, {R"({"files":[{}]})", "files[0].file_id"}, {R"({"files":[],"file_ids":[]})", "files"}});
-  check_refused(parse_search, {{R"({})", "query"},
+  check_refused(parse_plain_search, {{R"({})", "query"},
                                {R"({"query":""})", "query"},
                                {R"({"query":"a","max_num_results":0})", "max_num_results"},
                                {R"({"query":"a","rewrite_query":1})", "rewrite_query"},

@@ -11,6 +11,7 @@
 #include "gateway/api/openai/errors.h"
 #include "gateway/api/openai/generation.h"
 #include "gateway/api/retrieval.h"
+#include "gateway/api/search_json.h"
 #include "gateway/grounding/extractive.h"
 #include "gateway/grounding/generative.h"
 
@@ -149,8 +150,11 @@ bool ResponseRun::end_call() {
 Status ResponseRun::search(const SearchText& text) {
   const FileSearchTool& tool = *call_.file_search;
   record_.search = SearchCall{.id = new_id("fs"), .query = text.query, .how = text.how, .hits = {}, .done = false};
-  data::SearchOptions options{.k = static_cast<std::size_t>(tool.max_results), .mode = data::SearchMode::kHybrid, .filter = tool.filter.value_or(data::Filter{}),
-                              .min_score = tool.score_threshold};
+  data::SearchOptions options = first_options(scope_.call(), dependencies_.retriever, tool.stores);
+  options.k = static_cast<std::size_t>(tool.max_results);
+  options.filter = tool.filter.value_or(data::Filter{});
+  if (tool.score_threshold > 0) options.min_score = tool.score_threshold;
+  if (options.rerank > 0) options.rerank = std::max(options.rerank, options.k);
   auto findings = retrieve(scope_, dependencies_.retriever, {tool.stores, text.query, std::move(options)});
   if (!findings) {
     Error error = std::move(findings).error();

@@ -7,6 +7,7 @@
 #include "gateway/api/openai/places.h"
 #include "gateway/api/openai/vector_stores_json.h"
 #include "gateway/api/retrieval.h"
+#include "gateway/api/search_json.h"
 
 namespace stoa::gateway::openai {
 namespace {
@@ -213,8 +214,9 @@ Reply list_batch_files(const Dependencies& d, RequestScope& scope) {
 
 Reply search(const Dependencies& d, RequestScope& scope) {
   STOA_TRY(body, parse_body(scope.request().body));
-  STOA_TRY(wanted, parse_search(body));
-  wanted.collections = {store_of(scope)};
+  const std::vector<std::string> stores{store_of(scope)};
+  STOA_TRY(wanted, parse_search(body, first_options(scope.call(), d.retriever, stores)));
+  wanted.collections = stores;
   auto done = search_and_settle(scope, d.retriever, d.embedder == nullptr ? "text-search" : d.embedder->model(), wanted);
   if (!done) {
     Error error = std::move(done).error();

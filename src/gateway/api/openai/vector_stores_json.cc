@@ -71,6 +71,12 @@ JsonObject counts_json(const data::DocumentCounts& counts) {
   return out;
 }
 
+// How it is searched where a search does not say.
+JsonObject search_of(const data::CollectionSettings& settings) {
+  auto parsed = settings.search.empty() ? Result<JsonObject>(JsonObject()) : parse_body(settings.search);
+  return parsed ? std::move(*parsed) : JsonObject();
+}
+
 }  // namespace
 
 Result<NewVectorStore> parse_new_store(const JsonObject& object) {
@@ -121,9 +127,9 @@ Result<std::vector<AttachRequest>> parse_file_batch(const JsonObject& object) {
   return std::move(out);
 }
 
-Result<SearchOrder> parse_search(const JsonObject& object) {
+Result<SearchOrder> parse_search(const JsonObject& object, data::SearchOptions first) {
   const Fields body(object);
-  SearchOrder out;
+  SearchOrder out{.collections = {}, .query = {}, .options = std::move(first)};
   STOA_TRY(queries, body.texts("query", data::kMaxPhrasings));
   if (queries.empty()) return body.wrong("query", "a string or a non-empty list of strings; it is required");
   for (const std::string& query : queries)
@@ -133,6 +139,7 @@ Result<SearchOrder> parse_search(const JsonObject& object) {
   out.options.context = data::Surroundings::kNone;
   STOA_TRY(limit, body.integer_or("max_num_results", 1, kMaxResults, 10));
   out.options.k = static_cast<std::size_t>(limit);
+  if (out.options.rerank > 0) out.options.rerank = std::max(out.options.rerank, out.options.k);
   STOA_TRY(rewrite, body.flag_or("rewrite_query", false));
   if (rewrite) out.options.rewrite = std::min(kRewrites, data::kMaxPhrasings - queries.size());
   STOA_TRY(filters, body.object("filters"));
@@ -143,7 +150,7 @@ Result<SearchOrder> parse_search(const JsonObject& object) {
   STOA_TRY(ranking, body.object("ranking_options"));
   if (ranking != nullptr) {
     const Fields fields(*ranking, "ranking_options");
-    STOA_TRY(threshold, fields.number_or("score_threshold", 0, 1, 0));
+    STOA_TRY(threshold, fields.number_or("score_threshold", 0, 1, out.options.min_score));
     STOA_TRY(ranker, fields.text_or("ranker", "auto"));
     constexpr std::string_view kRankers[] = {"auto", "none", "default-2024-11-15", "default_2024_08_21"};  // all of them are the search's own order
     if (std::ranges::find(kRankers, ranker) == std::end(kRankers)) return fields.wrong("ranker", "'auto', 'none' or 'default-2024-11-15'");
@@ -167,7 +174,8 @@ JsonObject store_json(const data::Collection& collection) {
   out["expires_at"] = seconds_or_null(collection.expires);
   out["last_active_at"] = collection.last_active / 1'000'000;
   out["metadata"] = metadata_json(collection.metadata);
-  out["stoa"] = JsonObject{{"chunks", collection.counts.chunks}, {"language", collection.settings.language}, {"chunk_tokens", collection.settings.chunk_tokens}};
+  out["stoa"] = JsonObject{{"chunks", collection.counts.chunks}, {"language", collection.settings.language}, {"chunk_tokens", collection.settings.chunk_tokens},
+                           {"embedding_model", collection.settings.embedding_model}, {"search", search_of(collection.settings)}};
   return out;
 }
 

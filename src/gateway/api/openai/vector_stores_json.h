@@ -26,7 +26,7 @@ Result<NewVectorStore> parse_new_store(const JsonObject& body);
 Result<data::CollectionChange> parse_store_change(const JsonObject& body);
 Result<AttachRequest> parse_attach(const JsonObject& body);
 Result<std::vector<AttachRequest>> parse_file_batch(const JsonObject& body);
-Result<SearchOrder> parse_search(const JsonObject& body);  // the store is named by the path
+Result<SearchOrder> parse_search(const JsonObject& body, data::SearchOptions first = {});  // the store is named by the path; `first` is what it says of searches
 
 JsonObject store_json(const data::Collection& collection);
 JsonObject store_file_json(const data::Document& document);
