@@ -183,6 +183,7 @@ void DenseIndex::Impl::rebuild(SearchContext& context, bool linked) {
 }
 
 void DenseIndex::Impl::replace(std::unique_ptr<DenseState> next) {
+  contexts.keep_idle(next->linked);
   contexts.retire([old = std::shared_ptr<DenseState>(state.exchange(next.release(), std::memory_order_acq_rel))] {});
 }
 

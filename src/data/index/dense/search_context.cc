@@ -20,7 +20,11 @@ void ContextPool::take_back(std::unique_ptr<SearchContext> context) {
   {
     const std::lock_guard lock(mutex_);
     std::erase(lent_, context.get());
-    idle_.push_back(std::move(context));
+    if (keeps_idle_.load(std::memory_order_relaxed)) {
+      idle_.push_back(std::move(context));
+    } else {
+      idle_.clear();
+    }
     if (retired_.empty()) return;
   }
   const std::unique_lock running(running_, std::try_to_lock);
