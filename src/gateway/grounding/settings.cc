@@ -5,7 +5,7 @@
 
 #include <fmt/ranges.h>
 
-#include "infra/config/yaml.h"
+#include "infra/config/required.h"
 #include "infra/crypto/hash.h"
 
 namespace stoa::gateway {
@@ -16,29 +16,6 @@ constexpr auto kKeys = std::to_array<std::string_view>(
      "answer_tokens", "max_sentences", "quoted_sentences", "relevance", "temperature", "lexical_support", "semantic_support", "history_tokens",
      "citations",  "unsupported",   "judge",          "judge_support",    "judge_prompt",    "rewrite",       "rewrite_tokens", "rewrite_prompt", "answerable"});
 constexpr auto kAnswerableKeys = std::to_array<std::string_view>({"intercept", "cosine", "coverage", "missing_names", "answer_type", "negation", "least"});
-
-Status read(const infra::YamlNode& map, std::string_view key, std::string& out) {
-  STOA_TRY(node, map.at(key));
-  STOA_TRY(text, node->text());
-  if (text.empty()) return fail(node->wrong(fmt::format("'{}' must not be empty", key)));
-  out = std::move(text);
-  return {};
-}
-
-Status read(const infra::YamlNode& map, std::string_view key, int& out, int max) {
-  STOA_TRY(node, map.at(key));
-  STOA_TRY(number, node->integer(1, max));
-  out = static_cast<int>(number);
-  return {};
-}
-
-Status read(const infra::YamlNode& map, std::string_view key, double& out) {
-  STOA_TRY(node, map.at(key));
-  STOA_TRY(number, node->number());
-  if (number < 0 || number > 1) return fail(node->wrong(fmt::format("'{}' must be from 0 to 1", key)));
-  out = number;
-  return {};
-}
 
 Status requires_fields(const infra::YamlNode& map, std::string_view key, const std::string& text, std::initializer_list<std::string_view> fields) {
   for (const std::string_view field : fields)
@@ -58,16 +35,16 @@ Status read_word(const infra::YamlNode& map, std::string_view key, std::initiali
 
 // When a statement counts as supported, and what becomes of one that does not.
 Status read_support(const infra::YamlNode& map, GroundingSettings& out) {
-  STOA_CHECK(read(map, "lexical_support", out.lexical_support));
-  STOA_CHECK(read(map, "semantic_support", out.semantic_support));
-  STOA_CHECK(read(map, "citations", out.citations, 20));
+  STOA_CHECK(infra::read_required(map, "lexical_support", out.lexical_support));
+  STOA_CHECK(infra::read_required(map, "semantic_support", out.semantic_support));
+  STOA_CHECK(infra::read_required(map, "citations", out.citations, 20));
   int unsupported = 0;
   STOA_CHECK(read_word(map, "unsupported", {"drop", "flag"}, unsupported));
   out.flag_unsupported = unsupported == 1;
-  STOA_CHECK(read(map, "judge", out.judge));
+  STOA_CHECK(infra::read_required(map, "judge", out.judge));
   if (out.judge == "none") out.judge.clear();
-  STOA_CHECK(read(map, "judge_support", out.judge_support));
-  STOA_CHECK(read(map, "judge_prompt", out.judge_prompt));
+  STOA_CHECK(infra::read_required(map, "judge_support", out.judge_support));
+  STOA_CHECK(infra::read_required(map, "judge_prompt", out.judge_prompt));
   return requires_fields(map, "judge_prompt", out.judge_prompt, {"{quote}", "{statement}"});
 }
 
@@ -89,15 +66,15 @@ Status read_answerable(const infra::YamlNode& grounding, AnswerFormula& out) {
   STOA_CHECK(read_coefficient(*map, "missing_names", out.missing_names));
   STOA_CHECK(read_coefficient(*map, "answer_type", out.answer_type));
   STOA_CHECK(read_coefficient(*map, "negation", out.negation));
-  return read(*map, "least", out.least);
+  return infra::read_required(*map, "least", out.least);
 }
 
 Status read_rewrite(const infra::YamlNode& map, GroundingSettings& out) {
   int rewrite = 0;
   STOA_CHECK(read_word(map, "rewrite", {"never", "auto", "always"}, rewrite));
   out.rewrite = static_cast<GroundingSettings::Rewrite>(rewrite);
-  STOA_CHECK(read(map, "rewrite_tokens", out.rewrite_tokens, 1'000));
-  STOA_CHECK(read(map, "rewrite_prompt", out.rewrite_prompt));
+  STOA_CHECK(infra::read_required(map, "rewrite_tokens", out.rewrite_tokens, 1'000));
+  STOA_CHECK(infra::read_required(map, "rewrite_prompt", out.rewrite_prompt));
   return requires_fields(map, "rewrite_prompt", out.rewrite_prompt, {"{conversation}", "{question}"});
 }
 
@@ -110,20 +87,20 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   STOA_CHECK(map.only(kKeys));
   GroundingSettings out;
   out.version = "sha256:" + infra::sha256_hex(yaml);
-  STOA_CHECK(read(map, "system", out.system));
-  STOA_CHECK(read(map, "passage", out.passage));
-  STOA_CHECK(read(map, "user", out.user));
-  STOA_CHECK(read(map, "no_answer", out.no_answer));
-  STOA_CHECK(read(map, "max_passages", out.max_passages, 20));
-  STOA_CHECK(read(map, "passage_bytes", out.passage_bytes, 100'000));
-  STOA_CHECK(read(map, "section_bytes", out.section_bytes, 100'000));
-  STOA_CHECK(read(map, "prompt_tokens", out.prompt_tokens, 1'000'000));
-  STOA_CHECK(read(map, "history_tokens", out.history_tokens, 100'000));
-  STOA_CHECK(read(map, "answer_tokens", out.answer_tokens, 100'000));
-  STOA_CHECK(read(map, "max_sentences", out.max_sentences, 100));
-  STOA_CHECK(read(map, "quoted_sentences", out.quoted_sentences, 20));
-  STOA_CHECK(read(map, "relevance", out.relevance));
-  STOA_CHECK(read(map, "temperature", out.temperature));
+  STOA_CHECK(infra::read_required(map, "system", out.system));
+  STOA_CHECK(infra::read_required(map, "passage", out.passage));
+  STOA_CHECK(infra::read_required(map, "user", out.user));
+  STOA_CHECK(infra::read_required(map, "no_answer", out.no_answer));
+  STOA_CHECK(infra::read_required(map, "max_passages", out.max_passages, 20));
+  STOA_CHECK(infra::read_required(map, "passage_bytes", out.passage_bytes, 100'000));
+  STOA_CHECK(infra::read_required(map, "section_bytes", out.section_bytes, 100'000));
+  STOA_CHECK(infra::read_required(map, "prompt_tokens", out.prompt_tokens, 1'000'000));
+  STOA_CHECK(infra::read_required(map, "history_tokens", out.history_tokens, 100'000));
+  STOA_CHECK(infra::read_required(map, "answer_tokens", out.answer_tokens, 100'000));
+  STOA_CHECK(infra::read_required(map, "max_sentences", out.max_sentences, 100));
+  STOA_CHECK(infra::read_required(map, "quoted_sentences", out.quoted_sentences, 20));
+  STOA_CHECK(infra::read_required(map, "relevance", out.relevance));
+  STOA_CHECK(infra::read_required(map, "temperature", out.temperature));
   STOA_CHECK(read_support(map, out));
   STOA_CHECK(read_rewrite(map, out));
   STOA_CHECK(read_answerable(map, out.answerable));

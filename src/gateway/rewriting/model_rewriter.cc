@@ -6,7 +6,7 @@
 
 #include "base/utf8.h"
 #include "gateway/grounding/settings.h"
-#include "infra/config/yaml.h"
+#include "infra/config/required.h"
 
 namespace stoa::gateway {
 namespace {
@@ -14,21 +14,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kKeys{"system", "user", "query_bytes", "phrasing_tokens", "seconds", "temperature"};
 constexpr std::size_t kMaxPhrasing = 300, kMaxSaid = 16 * 1024;  // bytes
 constexpr std::int64_t kMicrosPerPromptToken = 1'000, kMicrosPerToken = 20'000;  // for reservations
-
-Status read(const infra::YamlNode& map, std::string_view key, std::string& out) {
-  STOA_TRY(node, map.at(key));
-  STOA_TRY(text, node->text());
-  if (text.empty()) return fail(node->wrong(fmt::format("'{}' must not be empty", key)));
-  out = std::move(text);
-  return {};
-}
-
-Status read(const infra::YamlNode& map, std::string_view key, int& out, int max) {
-  STOA_TRY(node, map.at(key));
-  STOA_TRY(number, node->integer(1, max));
-  out = static_cast<int>(number);
-  return {};
-}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -59,11 +44,11 @@ Result<RewriteSettings> parse_rewrite_settings(std::string_view yaml, std::strin
   const infra::YamlNode& map = *section;
   STOA_CHECK(map.only(kKeys));
   RewriteSettings out;
-  STOA_CHECK(read(map, "system", out.system));
-  STOA_CHECK(read(map, "user", out.user));
-  STOA_CHECK(read(map, "query_bytes", out.query_bytes, 32'768));
-  STOA_CHECK(read(map, "phrasing_tokens", out.phrasing_tokens, 256));
-  STOA_CHECK(read(map, "seconds", out.seconds, 600));
+  STOA_CHECK(infra::read_required(map, "system", out.system));
+  STOA_CHECK(infra::read_required(map, "user", out.user));
+  STOA_CHECK(infra::read_required(map, "query_bytes", out.query_bytes, 32'768));
+  STOA_CHECK(infra::read_required(map, "phrasing_tokens", out.phrasing_tokens, 256));
+  STOA_CHECK(infra::read_required(map, "seconds", out.seconds, 600));
   STOA_TRY(node, map.at("temperature"));
   STOA_TRY(temperature, node->number());
   if (temperature < 0 || temperature > 2) return fail(node->wrong("'temperature' must be from 0 to 2"));
