@@ -57,7 +57,7 @@ WITH_IDS = [
     ("GET", "/v1/stoa/datasets/{version}/rows", None, PROJECT),
     ("GET", "/v1/stoa/documents/{document}", None, OWN),
     ("GET", "/v1/stoa/documents/{document}/content", None, OWN),
-    ("PUT", "/v1/stoa/collections/{store}/search", {}, PROJECT),
+    ("PUT", "/v1/stoa/collections/{store}/search", {"mode": "text"}, PROJECT),
     ("POST", "/v1/stoa/collections/{store}/reindex", {}, PROJECT),
     ("GET", "/v1/stoa/ingest/jobs/{job}", None, OWN),
     ("PUT", "/v1/stoa/ingest/jobs/{job}/blobs/{digest}", None, OWN),
