@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import harness  # noqa: E402
 
 FOLDER = harness.OUT / "retrieval"
+EVERYTHING = FOLDER / "passages.txt"  # of all packages, mixed; those of a size are its first
 PACKAGES = ("linux-doc-6.1", "python3.11-doc", "rust-doc", "dict-gcide", "wordnet-base", "openjdk-17-doc", "cppreference-doc-en-html", "libboost1.81-doc",
             "postgresql-doc-15", "octave-doc", "sqlite3-doc", "debian-handbook", "erlang-doc", "perl-doc", "gimp-help-en", "nodejs-doc",
             "qtbase5-doc-html", "libreoffice-help-en-us")
@@ -64,8 +65,7 @@ def passages(count):
     path = FOLDER / f"passages-{count}.txt"
     if path.exists():
         return path
-    everything = FOLDER / "passages.txt"
-    if not everything.exists():
+    if not EVERYTHING.exists():
         seen, found = set(), []
         for package in PACKAGES:
             before = len(found)
@@ -77,8 +77,8 @@ def passages(count):
                         found.append(piece)
             harness.say(f"{package}: {len(found) - before} passages")
         random.Random(1).shuffle(found)
-        everything.write_text("\n".join(found) + "\n")
-    lines = everything.read_text().split("\n")[:-1]
+        EVERYTHING.write_text("\n".join(found) + "\n")
+    lines = EVERYTHING.read_text().split("\n")[:-1]
     if len(lines) < count:
         sys.exit(f"the packages have {len(lines)} passages, not {count}")
     path.write_text("\n".join(lines[:count]) + "\n")

@@ -26,11 +26,11 @@ def embedded(count):
 
     model = harness.model("all-minilm-l6-v2", "model.safetensors").parent
     program = harness.build("embed_lines") / "bench" / "retrieval" / "embed_lines"
-    made = []
-    for file, number, words in ((passages.passages(count), count, WORDS), (passages.queries(count, 2 * QUERIES), QUERIES, 0)):
-        vectors = file.with_suffix(".f32")
+    made, asked = [], passages.queries(count, 2 * QUERIES)
+    for file, number, words in ((passages.EVERYTHING, count, WORDS), (asked, QUERIES, 0)):
+        vectors = file.with_suffix(".f32")  # of the passages, as many as were ever asked for
         subprocess.run([program, model, file, vectors, "--words", str(words), "--count", str(number)], check=True)
-        made.append(np.fromfile(vectors, np.float32).reshape(-1, DIMENSIONS)[:number])
+        made.append(np.fromfile(vectors, np.float32, number * DIMENSIONS).reshape(-1, DIMENSIONS))
     return made
 
 
