@@ -23,9 +23,19 @@ std::string chunks_of(const JsonObject& settings) {
   return tokens == 0 ? "as the server says" : fmt::format("{} tokens at most", tokens);
 }
 
+// "mode text, decay (half_life 30d, weight 0.5)"
+std::string for_people(const JsonObject& settings) {
+  std::string all;
+  for (const auto& [name, value] : settings) {
+    std::string said = value.is_string() ? std::string(value.as_string()) : value.is_object() ? "(" + for_people(value.get_object()) + ")" : fmt::format("{}", number_of(settings, name));
+    if (!said.empty()) all += fmt::format("{}{} {}", all.empty() ? "" : ", ", std::string_view(name), said);
+  }
+  return all;
+}
+
 std::string searched(const JsonObject& settings) {
   const JsonObject* search = object_of(settings, "search");
-  return search == nullptr || search->empty() ? "as the server says" : dump_json(*search);
+  return search == nullptr || search->empty() ? "as the server says" : for_people(*search);
 }
 
 void print(const JsonObject& store) {
