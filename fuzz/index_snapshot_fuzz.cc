@@ -1,7 +1,7 @@
 // Any bytes as the snapshot of a collection, behind a head that fits: an error, or an index that can be searched and written to.
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <utility>
 
 #include "data/index/index.h"
 #include "require.h"
@@ -11,11 +11,9 @@ namespace {
 class Source : public stoa::data::SnapshotSource {
  public:
   explicit Source(stoa::ByteSpan bytes) : rest_(bytes) {}
-  stoa::Status read(std::span<std::byte> bytes) override {
-    if (bytes.size() > rest_.size()) return stoa::fail(stoa::ErrorCode::kDataLoss, "the end");
-    if (!bytes.empty()) std::memcpy(bytes.data(), rest_.data(), bytes.size());
-    rest_ = rest_.subspan(bytes.size());
-    return {};
+  stoa::Result<stoa::ByteSpan> take(std::size_t count) override {
+    if (count > rest_.size()) return stoa::fail(stoa::ErrorCode::kDataLoss, "the end");
+    return std::exchange(rest_, rest_.subspan(count)).first(count);
   }
   std::uint64_t left() const override { return rest_.size(); }
 

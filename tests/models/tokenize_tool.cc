@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/json.h"
 #include "infra/crypto/encoding.h"
-#include "models/formats/mapped_file.h"
+#include "infra/files/mapped_file.h"
 #include "models/tokenizer/chat_template.h"
 #include "models/tokenizer/tokenizer.h"
 
@@ -87,7 +87,7 @@ void serve(Answer answer) {
 }
 
 Result<JsonObject> bench(const Tokenizer& tokenizer, const std::string& path, int rounds) {
-  STOA_TRY(file, MappedFile::open(path));
+  STOA_TRY(file, infra::MappedFile::open(path));
   const auto content = as_text(file.bytes());
   JsonObject out;
   JsonArray seconds;

@@ -46,9 +46,9 @@ struct Hit {
 class SnapshotSource {
  public:
   virtual ~SnapshotSource() = default;
-  // Exactly these bytes. Errors: those of the place, and kDataLoss where it ends before.
-  virtual Status read(std::span<std::byte> bytes) = 0;
-  virtual std::uint64_t left() const = 0;  // bytes, at most
+  // The next bytes, which stay where they are until more are taken. Errors: those of the place, and kDataLoss where it ends before.
+  virtual Result<ByteSpan> take(std::size_t count) = 0;
+  virtual std::uint64_t left() const = 0;  // bytes
 };
 using SnapshotSink = std::function<Status(ByteSpan)>;
 

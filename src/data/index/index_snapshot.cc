@@ -12,8 +12,7 @@ namespace stoa::data {
 namespace {
 
 constexpr std::string_view kMagic = "stoaindx";
-constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kPiece = 1u << 20;  // bytes that are taken from memory before it is seen that they come
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kMaxText = 1u << 16;
 
 Error broken(std::string_view what) { return error(ErrorCode::kDataLoss, "the snapshot of a collection is broken: {}", what); }
@@ -43,7 +42,11 @@ class SnapshotReader {
  public:
   explicit SnapshotReader(SnapshotSource& source) : source_(source) {}
 
-  Status bytes(std::span<std::byte> bytes) { return source_.read(bytes); }
+  Status bytes(std::span<std::byte> bytes) {
+    STOA_TRY(taken, source_.take(bytes.size()));
+    std::ranges::copy(taken, bytes.begin());
+    return {};
+  }
   Result<std::uint64_t> number() {
     std::uint64_t value = 0;
     STOA_CHECK(bytes(std::as_writable_bytes(std::span(&value, 1))));
@@ -56,55 +59,28 @@ class SnapshotReader {
   }
   Result<std::string> text(std::size_t limit = kMaxText) {
     STOA_TRY(size, number_up_to(limit));
-    std::string text(size, '\0');
-    STOA_CHECK(bytes(std::as_writable_bytes(std::span(text))));
-    return text;
+    STOA_TRY(taken, source_.take(size));
+    return std::string(as_text(taken));
   }
-  // Memory is taken as what fills it comes.
   template <class T>
   Result<std::vector<T>> list(std::uint64_t limit) {
     STOA_TRY(count, number_up_to(std::min(limit, source_.left() / sizeof(T))));
-    std::vector<T> values;
-    values.reserve(count);
-    return fill(std::move(values), count);
+    STOA_TRY(taken, source_.take(count * sizeof(T)));
+    std::vector<T> values(count);
+    if (count > 0) std::memcpy(values.data(), taken.data(), taken.size());
+    return values;
   }
-  // A part whose size was not known when it began.
-  Result<Bytes> part() {
-    STOA_TRY(expected, number());
-    Bytes part;
-    part.reserve(std::min(expected, source_.left()));
-    while (true) {
-      STOA_TRY(size, number_up_to(source_.left()));
-      if (size == 0) return part;
-      STOA_TRY(longer, fill(std::move(part), size));
-      part = std::move(longer);
-    }
+  // Of a part, which stays until more is read.
+  Result<ByteSpan> part() {
+    STOA_TRY(size, number_up_to(source_.left()));
+    return source_.take(size);
   }
 
  private:
-  template <class T>
-  Result<std::vector<T>> fill(std::vector<T> values, std::size_t count) {
-    while (count > 0) {
-      const std::size_t step = std::min(count, std::max<std::size_t>(1, kPiece / sizeof(T))), before = values.size();
-      values.resize(before + step);
-      STOA_CHECK(bytes(std::as_writable_bytes(std::span(values).subspan(before))));
-      count -= step;
-    }
-    return values;
-  }
   SnapshotSource& source_;
 };
 
 namespace {
-
-// Pieces with their sizes before them, and a size of zero at the end; `expected` bytes in all, or about so many.
-template <class Write>
-Status write_part(SnapshotWriter& out, std::size_t expected, Write write) {
-  STOA_CHECK(out.number(expected));
-  const SnapshotSink piece = [&](ByteSpan bytes) -> Status { return bytes.empty() ? Status{} : out.list(bytes); };
-  STOA_CHECK(write(piece));
-  return out.number(0);
-}
 
 Status write_attributes(SnapshotWriter& out, const Attributes& attributes) {
   STOA_CHECK(out.number(attributes.size()));
@@ -148,9 +124,11 @@ Status Index::Segment::save(SnapshotWriter& out) const {
   STOA_CHECK(out.text(access_.key()));
   STOA_CHECK(out.list(std::span<const std::int64_t>(keys_)));
   const std::string words = words_.save();
-  STOA_CHECK(write_part(out, words.size(), [&](const SnapshotSink& sink) { return sink(as_bytes(words)); }));
+  STOA_CHECK(out.text(words));
   STOA_CHECK(out.number(vectors_ == nullptr ? 0 : 1));
-  return vectors_ == nullptr ? Status{} : write_part(out, vectors_->memory_bytes(), [&](const SnapshotSink& sink) { return vectors_->save(sink); });
+  if (vectors_ == nullptr) return {};
+  STOA_CHECK(out.number(vectors_->snapshot_bytes()));
+  return vectors_->save([&](ByteSpan bytes) { return out.bytes(bytes); });
 }
 
 Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in, int threads) {
@@ -162,7 +140,7 @@ Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in,
   segment->keys_ = std::move(keys);
   {
     STOA_TRY(part, in.part());
-    STOA_TRY(words, SparseIndex::load(as_text(part)));
+    STOA_TRY(words, SparseIndex::load(as_text(part), threads));
     segment->words_ = std::move(words);
   }
   STOA_TRY(has_vectors, in.number_up_to(1));

@@ -1,5 +1,5 @@
-#include <cstring>
 #include <random>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -14,11 +14,9 @@ const Principal kAnn{"user_1", "tenant_1", "proj_a", "ann", {"eng"}, "viewer"};
 class BytesSource : public SnapshotSource {
  public:
   explicit BytesSource(ByteSpan bytes) : rest_(bytes) {}
-  Status read(std::span<std::byte> bytes) override {
-    if (bytes.size() > rest_.size()) return fail(ErrorCode::kDataLoss, "the end");
-    if (!bytes.empty()) std::memcpy(bytes.data(), rest_.data(), bytes.size());
-    rest_ = rest_.subspan(bytes.size());
-    return {};
+  Result<ByteSpan> take(std::size_t count) override {
+    if (count > rest_.size()) return fail(ErrorCode::kDataLoss, "the end");
+    return std::exchange(rest_, rest_.subspan(count)).first(count);
   }
   std::uint64_t left() const override { return rest_.size(); }
 

@@ -1,11 +1,12 @@
 // How the index is filled from the rows, and from snapshots.
 #include <algorithm>
-#include <atomic>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
 
 #include "base/log.h"
+#include "base/parallel.h"
 #include "data/sources/catalog.h"
 #include "data/sources/index_snapshots.h"
 #include "data/sources/rows.h"
@@ -97,25 +98,19 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::
 
 // By all cores: words and graphs are made anew.
 Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging) {
-  std::atomic<std::size_t> next = 0;
   std::mutex failing;
   Status status;
-  const auto work = [&] {
-    for (std::size_t i; (i = next.fetch_add(1)) < documents.size();) {
-      const Document& document = documents[i].document;
-      const std::string& into = staging.indexed_as.empty() ? document.collection : staging.indexed_as;
-      auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model == index_.embedding_model(into), staging.job);
-      const Status put = chunks ? index_.put(into, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
-      if (put) continue;
-      std::lock_guard lock(failing);
-      status = put;
-      next = documents.size();
-    }
-  };
-  std::vector<std::jthread> helpers;
-  for (std::size_t n = std::min<std::size_t>({documents.size() / kDocumentsPerThread, std::thread::hardware_concurrency(), kMaxLoaders}); n > 1; --n) helpers.emplace_back(work);
-  work();
-  helpers.clear();
+  const auto threads = static_cast<int>(std::min<std::size_t>({documents.size() / kDocumentsPerThread, std::thread::hardware_concurrency(), kMaxLoaders}));
+  in_parallel(documents.size(), threads, [&](std::size_t i) {
+    const Document& document = documents[i].document;
+    const std::string& into = staging.indexed_as.empty() ? document.collection : staging.indexed_as;
+    auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model == index_.embedding_model(into), staging.job);
+    const Status put = chunks ? index_.put(into, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
+    if (put) return true;
+    std::lock_guard lock(failing);
+    status = put;
+    return false;
+  });
   return status;
 }
 

@@ -1,14 +1,20 @@
 #include "data/sources/index_snapshots.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <system_error>
+#include <vector>
 
 #include "base/log.h"
+#include "base/parallel.h"
 #include "infra/crypto/random.h"
 #include "infra/files/files.h"
+#include "infra/files/mapped_file.h"
 
 namespace stoa::data {
 namespace {
@@ -16,7 +22,7 @@ namespace {
 constexpr std::string_view kMagic = "stoaidx1";
 constexpr std::size_t kNonce = 16;
 constexpr std::size_t kPieceBytes = 4u << 20;    // of plain bytes, sealed together
-constexpr std::size_t kSealOverhead = 4096;      // more than a seal adds
+constexpr unsigned kMaxThreads = 16;
 constexpr std::string_view kEnding = ".snapshot", kUnfinished = ".unfinished";
 
 // A piece opens only in its place of its file, and the last one only as the last.
@@ -65,56 +71,94 @@ class SealingSink {
   std::uint64_t number_ = 0;
 };
 
-class SealedSource : public SnapshotSource {
+// Memory in huge pages, where the system has some: opening a snapshot goes through all of it once or twice.
+class Buffer {
  public:
-  SealedSource(const infra::File& file, std::uint64_t size, const governance::ProjectKeys& keys, const std::string& collection, const std::string& model)
-      : file_(file), size_(size), keys_(keys), collection_(collection), model_(model) {}
-
-  Status begin() {
-    STOA_TRY(head, file_.read_at(0, kMagic.size() + kNonce));
-    if (head.size() != kMagic.size() + kNonce || as_text(head).substr(0, kMagic.size()) != kMagic) return fail(damaged());
-    nonce_.assign(head.begin() + static_cast<std::ptrdiff_t>(kMagic.size()), head.end());
-    at_ = head.size();
-    return {};
-  }
-  Status read(std::span<std::byte> bytes) override {
-    while (!bytes.empty()) {
-      if (taken_ == piece_.size()) STOA_CHECK(next());
-      const std::size_t some = std::min(bytes.size(), piece_.size() - taken_);
-      std::memcpy(bytes.data(), piece_.data() + taken_, some);
-      taken_ += some;
-      bytes = bytes.subspan(some);
-    }
-    return {};
-  }
-  std::uint64_t left() const override { return size_ - at_ + piece_.size() - taken_; }
+  Buffer() = default;
+  explicit Buffer(std::size_t size) : bytes_(static_cast<std::byte*>(::operator new(size, std::align_val_t{kHugePage}))), size_(size) { ::madvise(bytes_.get(), size, MADV_HUGEPAGE); }
+  std::span<std::byte> bytes() const { return {bytes_.get(), size_}; }
 
  private:
-  Error damaged() const { return error(ErrorCode::kDataLoss, "{} is no whole snapshot", file_.path().string()); }
-  Status next() {
-    std::uint32_t size = 0;
-    STOA_TRY(head, file_.read_at(at_, sizeof size));
-    if (last_ || head.size() != sizeof size) return fail(damaged());
-    std::memcpy(&size, head.data(), sizeof size);
-    if (size > kPieceBytes + kSealOverhead) return fail(damaged());
-    STOA_TRY(sealed, file_.read_at(at_ + sizeof size, size));
-    if (sealed.size() != size) return fail(damaged());
-    at_ += sizeof size + size;
-    last_ = at_ == size_;
-    STOA_TRY(opened, keys_.open(context_of(collection_, model_, nonce_, number_++, last_), sealed));
-    piece_ = std::move(opened);
-    taken_ = 0;
+  static constexpr std::size_t kHugePage = 2u << 20;
+  struct Free {
+    void operator()(std::byte* bytes) const { ::operator delete(bytes, std::align_val_t{kHugePage}); }
+  };
+  std::unique_ptr<std::byte, Free> bytes_;
+  std::size_t size_ = 0;
+};
+
+// A file as it is mapped: its pieces are opened by several threads from where they lie to where they are read.
+class SealedSource : public SnapshotSource {
+ public:
+  SealedSource(ByteSpan file, const governance::ProjectKeys& keys, std::string collection, std::string model, int threads)
+      : file_(file), keys_(keys), collection_(std::move(collection)), model_(std::move(model)), threads_(threads) {}
+
+  Status begin() {
+    if (file_.size() < kMagic.size() + kNonce || !as_text(file_).starts_with(kMagic)) return fail(damaged());
+    nonce_ = file_.subspan(kMagic.size(), kNonce);
+    for (ByteSpan rest = file_.subspan(kMagic.size() + kNonce); !rest.empty();) {
+      std::uint32_t size = 0;
+      if (rest.size() < sizeof size) return fail(damaged());
+      std::memcpy(&size, rest.data(), sizeof size);
+      rest = rest.subspan(sizeof size);
+      // All but the last are full.
+      if (size < governance::kSealedOverhead || size > kPieceBytes + governance::kSealedOverhead || size > rest.size() ||
+          (size < rest.size() && size != kPieceBytes + governance::kSealedOverhead))
+        return fail(damaged());
+      pieces_.push_back(rest.first(size));
+      left_ += size - governance::kSealedOverhead;
+      rest = rest.subspan(size);
+    }
+    return pieces_.empty() ? Status(fail(damaged())) : Status();
+  }
+
+  Result<ByteSpan> take(std::size_t count) override {
+    if (count > left_) return fail(damaged());
+    if (count > opened_.size()) STOA_CHECK(open_more(count));
+    const ByteSpan taken = opened_.first(count);
+    opened_ = opened_.subspan(count);
+    left_ -= count;
+    return taken;
+  }
+  std::uint64_t left() const override { return left_; }
+
+ private:
+  Error damaged() const { return error(ErrorCode::kDataLoss, "the file is no whole snapshot"); }
+
+  // What is open and was not taken yet, followed by as many pieces as make `count` bytes, and by no fewer than there are threads.
+  Status open_more(std::size_t count) {
+    const std::size_t missing = count - opened_.size(), first = next_;
+    const std::size_t pieces = std::min(pieces_.size() - first, std::max((missing + kPieceBytes - 1) / kPieceBytes, static_cast<std::size_t>(threads_)));
+    std::size_t more = 0;
+    for (const ByteSpan piece : std::span(pieces_).subspan(first, pieces)) more += piece.size() - governance::kSealedOverhead;
+    Buffer buffer(opened_.size() + more);
+    std::ranges::copy(opened_, buffer.bytes().begin());
+    const auto room = buffer.bytes().subspan(opened_.size());
+    std::vector<Status> results(pieces);
+    const bool all = in_parallel(pieces, threads_, [&](std::size_t i) {
+      const std::size_t number = first + i;
+      const auto plain = room.subspan(i * kPieceBytes, pieces_[number].size() - governance::kSealedOverhead);
+      results[i] = infra::read_pages(pieces_[number]);
+      if (results[i]) results[i] = keys_.open(context_of(collection_, model_, nonce_, number, number + 1 == pieces_.size()), pieces_[number], plain);
+      return results[i].has_value();
+    });
+    if (!all) return std::move(*std::ranges::find_if_not(results, &Status::has_value));
+    next_ += pieces;
+    buffer_ = std::move(buffer);
+    opened_ = buffer_.bytes();
     return {};
   }
 
-  const infra::File& file_;
-  const std::uint64_t size_;
+  const ByteSpan file_;
   const governance::ProjectKeys& keys_;
-  const std::string &collection_, &model_;
-  Bytes nonce_, piece_;
-  std::size_t taken_ = 0;
-  std::uint64_t at_ = 0, number_ = 0;
-  bool last_ = false;
+  const std::string collection_, model_;
+  const int threads_;
+  ByteSpan nonce_;
+  std::vector<ByteSpan> pieces_;
+  std::size_t next_ = 0;     // piece
+  Buffer buffer_;
+  ByteSpan opened_;          // of buffer_, what was not taken yet
+  std::uint64_t left_ = 0;   // plain bytes that were not taken yet
 };
 
 }  // namespace
@@ -137,18 +181,16 @@ Result<std::unique_ptr<IndexSnapshots>> IndexSnapshots::open(std::filesystem::pa
 std::filesystem::path IndexSnapshots::file_of(const std::string& collection) const { return folder_ / (collection + std::string(kEnding)); }
 
 bool IndexSnapshots::load(const governance::ProjectKeys& keys, const std::string& collection) {
-  const std::string model = index_.embedding_model(collection);
-  const infra::File file(file_of(collection), O_RDONLY);
-  std::error_code failed;
-  const auto size = std::filesystem::file_size(file.path(), failed);
-  if (!file.is_open() || failed) return false;
   const auto read = [&]() -> Status {
-    SealedSource source(file, size, keys, collection, model);
+    STOA_TRY(file, infra::MappedFile::open(file_of(collection)));
+    const int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads));
+    SealedSource source(file.bytes(), keys, collection, index_.embedding_model(collection), threads);
     STOA_CHECK(source.begin());
-    return index_.load(collection, source, static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 16u)));
+    return index_.load(collection, source, threads);
   };
   const Status done = read();
-  if (!done) log(LogLevel::kInfo, "a collection is indexed from its rows", {{"collection", collection}, {"why", done.error().message}});
+  if (!done && done.error().code != ErrorCode::kNotFound)
+    log(LogLevel::kInfo, "a collection is indexed from its rows", {{"collection", collection}, {"why", done.error().message}});
   return done.has_value();
 }
 

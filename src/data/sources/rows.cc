@@ -18,7 +18,7 @@ using governance::SealedTable;
 
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
-constexpr std::array<infra::Migration, 4> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 5> kMigrations{{{1, R"sql(
 CREATE TABLE collections (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, metadata TEXT NOT NULL, expires_after_days INTEGER,
   created INTEGER NOT NULL, last_active INTEGER NOT NULL);
@@ -77,6 +77,11 @@ ALTER TABLE chunks ADD COLUMN staged TEXT NOT NULL DEFAULT '';
 CREATE INDEX chunks_by_job ON chunks (staged) WHERE staged <> '';
 ALTER TABLE ingest_jobs ADD COLUMN reindex INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX ingest_files_by_document ON ingest_files (job, document);
+)sql"},
+                                                        // `staged` lies behind the text and the vector of a chunk: asking for it must not read them.
+                                                        {5, R"sql(
+DROP INDEX chunks_by_document;
+CREATE INDEX chunks_by_document ON chunks (document, staged, ordinal);
 )sql"}}};
 
 Result<JsonObject> object_from(std::string_view text) {

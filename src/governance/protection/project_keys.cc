@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "infra/crypto/aead.h"
 #include "infra/crypto/encoding.h"
 #include "infra/crypto/hash.h"
 
@@ -13,7 +12,7 @@ namespace {
 using infra::SecretKey;
 
 constexpr std::byte kFormat{1};
-constexpr std::size_t kHeader = 5;  // format, version of the data key (little-endian)
+constexpr std::size_t kHeader = kSealedOverhead - infra::kSmallOverhead;  // format, version of the data key (little-endian)
 
 std::array<std::byte, kHeader> header_of(std::uint32_t version) {
   std::array<std::byte, kHeader> header{kFormat};
@@ -90,11 +89,17 @@ Result<Bytes> ProjectKeys::seal(std::string_view context, ByteSpan plain) const 
 }
 
 Result<Bytes> ProjectKeys::open(std::string_view context, ByteSpan sealed) const {
+  Bytes plain(sealed.size() - std::min(sealed.size(), kSealedOverhead));
+  STOA_CHECK(open(context, sealed, plain));
+  return plain;
+}
+
+Status ProjectKeys::open(std::string_view context, ByteSpan sealed, std::span<std::byte> plain) const {
   STOA_TRY(version, sealed_version(sealed));
   STOA_TRY(keys, material_->version(version));
-  auto plain = infra::open_small(keys->values, as_bytes(bound_to(sealed.first(kHeader), material_->project, context)), sealed.subspan(kHeader));
-  if (!plain) return fail(std::move(plain).error().in(context));
-  return plain;
+  const Status opened = infra::open_small(keys->values, as_bytes(bound_to(sealed.first(kHeader), material_->project, context)), sealed.subspan(kHeader), plain);
+  if (!opened) return fail(Error(opened.error()).in(context));
+  return {};
 }
 
 std::string ProjectKeys::tag(std::string_view context, std::string_view text) const {

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "infra/crypto/aead.h"
 #include "infra/crypto/secret.h"
 
 namespace stoa::governance {
@@ -40,6 +41,8 @@ class ProjectKeys {
   Result<Bytes> seal(std::string_view context, std::string_view plain) const { return seal(context, as_bytes(plain)); }
   // kDataLoss for what was changed or sealed for another place; kPermissionDenied when its key version is gone.
   Result<Bytes> open(std::string_view context, ByteSpan sealed) const;
+  // The same into memory of the caller's: kSealedOverhead bytes less than `sealed`, and of no meaning after an error.
+  Status open(std::string_view context, ByteSpan sealed, std::span<std::byte> plain) const;
 
   // The same text in the same context always has the same tag, and nobody without the keys can tell which text: what equality is looked up
   // by. 64 hexadecimal digits. Not changed by rotation.
@@ -52,6 +55,9 @@ class ProjectKeys {
   struct Material;
   std::shared_ptr<const Material> material_;
 };
+
+// How many bytes a sealed value has more than what is in it.
+inline constexpr std::size_t kSealedOverhead = 5 + infra::kSmallOverhead;
 
 // Version of the data key that a value was sealed under. kDataLoss when it is no sealed value.
 Result<std::uint32_t> sealed_version(ByteSpan sealed);

@@ -110,6 +110,25 @@ void seal_into(const SecretKey& key, AeadNonce nonce, ByteSpan aad, ByteSpan pla
   require(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, static_cast<int>(kAeadTagBytes), out + plain.size()) == 1);
 }
 
+std::unexpected<Error> refused() { return fail(ErrorCode::kDataLoss, "sealed bytes were changed, or belong elsewhere"); }
+
+// Opens into `out`, which has room for all but the tag.
+Status open_into(const SecretKey& key, AeadNonce nonce, ByteSpan aad, ByteSpan sealed, std::span<std::byte> out) {
+  const ByteSpan body = sealed.first(sealed.size() - kAeadTagBytes);
+  std::array<std::byte, kAeadTagBytes> tag{};
+  std::ranges::copy(sealed.last(kAeadTagBytes), tag.begin());
+  Context& context = gcm();
+  const Forget forget{context};
+  start(context.get(), key, nonce, aad, 0);
+  update(context.get(), body, out.data());
+  require(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag.size()), tag.data()) == 1);
+  int moved = 0;
+  std::array<unsigned char, kBlock> nothing{};
+  if (EVP_CipherFinal_ex(context.get(), nothing.data(), &moved) == 1) return {};
+  wipe(out);
+  return refused();
+}
+
 }  // namespace
 
 Bytes aead_seal(const SecretKey& key, AeadNonce nonce, ByteSpan aad, ByteSpan plain) {
@@ -119,32 +138,14 @@ Bytes aead_seal(const SecretKey& key, AeadNonce nonce, ByteSpan aad, ByteSpan pl
 }
 
 Result<Bytes> aead_open(const SecretKey& key, AeadNonce nonce, ByteSpan aad, ByteSpan sealed) {
-  const auto refused = [] { return fail(ErrorCode::kDataLoss, "sealed bytes were changed, or belong elsewhere"); };
   if (sealed.size() < kAeadTagBytes) return refused();
-  const ByteSpan body = sealed.first(sealed.size() - kAeadTagBytes);
-  std::array<std::byte, kAeadTagBytes> tag{};
-  std::ranges::copy(sealed.last(kAeadTagBytes), tag.begin());
-  Context& context = gcm();
-  const Forget forget{context};
-  start(context.get(), key, nonce, aad, 0);
-  Bytes out(body.size());
-  update(context.get(), body, out.data());
-  require(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag.size()), tag.data()) == 1);
-  int moved = 0;
-  std::array<unsigned char, kBlock> nothing{};
-  if (EVP_CipherFinal_ex(context.get(), nothing.data(), &moved) != 1) {
-    wipe(out);
-    return refused();
-  }
+  Bytes out(sealed.size() - kAeadTagBytes);
+  STOA_CHECK(open_into(key, nonce, aad, sealed, out));
   return out;
 }
 
 Bytes xaes_seal(const SecretKey& key, std::span<const std::byte, kSmallNonceBytes> nonce, ByteSpan aad, ByteSpan plain) {
   return aead_seal(message_key(key, nonce.first<kAeadNonceBytes>()), nonce.last<kAeadNonceBytes>(), aad, plain);
-}
-
-Result<Bytes> xaes_open(const SecretKey& key, std::span<const std::byte, kSmallNonceBytes> nonce, ByteSpan aad, ByteSpan sealed) {
-  return aead_open(message_key(key, nonce.first<kAeadNonceBytes>()), nonce.last<kAeadNonceBytes>(), aad, sealed);
 }
 
 Result<Bytes> seal_small(const SecretKey& key, ByteSpan aad, ByteSpan plain) {
@@ -158,7 +159,15 @@ Result<Bytes> seal_small(const SecretKey& key, ByteSpan aad, ByteSpan plain) {
 
 Result<Bytes> open_small(const SecretKey& key, ByteSpan aad, ByteSpan sealed) {
   if (sealed.size() < kSmallOverhead) return fail(ErrorCode::kDataLoss, "sealed bytes were cut off: {} of at least {}", sealed.size(), kSmallOverhead);
-  return xaes_open(key, sealed.first<kSmallNonceBytes>(), aad, sealed.subspan(kSmallNonceBytes));
+  Bytes plain(sealed.size() - kSmallOverhead);
+  STOA_CHECK(open_small(key, aad, sealed, plain));
+  return plain;
+}
+
+Status open_small(const SecretKey& key, ByteSpan aad, ByteSpan sealed, std::span<std::byte> plain) {
+  if (sealed.size() != plain.size() + kSmallOverhead) return fail(ErrorCode::kDataLoss, "sealed bytes were cut off: {} of {}", sealed.size(), plain.size() + kSmallOverhead);
+  const auto nonce = sealed.first<kSmallNonceBytes>();
+  return open_into(message_key(key, nonce.first<kAeadNonceBytes>()), nonce.last<kAeadNonceBytes>(), aad, sealed.subspan(kSmallNonceBytes), plain);
 }
 
 SecretKey hkdf(ByteSpan secret, ByteSpan salt, std::string_view info) {

@@ -28,11 +28,12 @@ Result<Bytes> aead_open(const SecretKey& key, AeadNonce nonce, ByteSpan aad, Byt
 
 // XAES-256-GCM with a nonce of 24 bytes that the caller gives.
 Bytes xaes_seal(const SecretKey& key, std::span<const std::byte, kSmallNonceBytes> nonce, ByteSpan aad, ByteSpan plain);
-Result<Bytes> xaes_open(const SecretKey& key, std::span<const std::byte, kSmallNonceBytes> nonce, ByteSpan aad, ByteSpan sealed);
 
 // XAES-256-GCM with a random nonce, which stands before the ciphertext: kSmallOverhead bytes more than `plain`.
 Result<Bytes> seal_small(const SecretKey& key, ByteSpan aad, ByteSpan plain);
 Result<Bytes> open_small(const SecretKey& key, ByteSpan aad, ByteSpan sealed);
+// The same into `plain`, which has kSmallOverhead bytes less than `sealed`; it is wiped where what is sealed was changed.
+Status open_small(const SecretKey& key, ByteSpan aad, ByteSpan sealed, std::span<std::byte> plain);
 
 // HKDF-SHA-256: a key of 32 bytes for the purpose that `info` names.
 SecretKey hkdf(ByteSpan secret, ByteSpan salt, std::string_view info);

@@ -12,8 +12,8 @@
 #include <fmt/ranges.h>
 
 #include "base/json.h"
+#include "infra/files/mapped_file.h"
 #include "models/engine/tensor_source.h"
-#include "models/formats/mapped_file.h"
 
 namespace stoa::models {
 namespace {
@@ -271,7 +271,7 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const std::filesystem::path
 }
 
 Result<std::shared_ptr<const Adapter>> Adapter::load_gguf(const std::filesystem::path& path, const DecoderConfig& config, Backend& backend) {
-  STOA_TRY(bytes, MappedFile::copy(path));
+  STOA_TRY(bytes, infra::MappedFile::copy(path));
   STOA_TRY(file, GgufFile::parse(bytes.bytes(), path.string()));
   return from_gguf(file, config, backend);
 }
@@ -280,7 +280,7 @@ Result<std::shared_ptr<const Adapter>> Adapter::load_peft(const std::filesystem:
   const auto config_path = folder / "adapter_config.json";
   STOA_TRY(text, read_config(config_path));
   const auto weights = folder / "adapter_model.safetensors";
-  STOA_TRY(bytes, MappedFile::copy(weights));
+  STOA_TRY(bytes, infra::MappedFile::copy(weights));
   STOA_TRY(file, SafetensorsFile::parse(bytes.bytes(), weights.string()));
   return from_peft(text, config_path.string(), file, config, backend);
 }

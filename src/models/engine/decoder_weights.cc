@@ -1,7 +1,7 @@
 #include "models/engine/decoder_weights.h"
 
+#include "infra/files/mapped_file.h"
 #include "models/engine/tensor_source.h"
-#include "models/formats/mapped_file.h"
 
 namespace stoa::models {
 namespace {
@@ -146,11 +146,11 @@ void DecoderWeights::pack(WeightStore& packed, std::span<const std::byte> mapped
   };
   for (auto& layer : layers) {
     for_each_matrix(layer, pack_one);
-    drop_pages(mapped);
+    infra::drop_pages(mapped);
   }
   pack_one(head);
   if (tied) embedding = head;
-  drop_pages(mapped);
+  infra::drop_pages(mapped);
 }
 
 std::size_t DecoderWeights::bytes(const Backend& backend) const {

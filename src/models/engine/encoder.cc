@@ -5,7 +5,7 @@
 #include <cmath>
 #include <memory>
 
-#include "models/formats/mapped_file.h"
+#include "infra/files/mapped_file.h"
 
 namespace stoa::models {
 namespace {
@@ -122,7 +122,7 @@ void Encoder::pack() {
     for (Dense* dense : layer.products()) pack(*dense);
   }
   if (pooler_.weights.data != nullptr) pack(pooler_);
-  drop_pages(mapped_);
+  infra::drop_pages(mapped_);
   is_packed_ = true;
 }
 

@@ -56,7 +56,7 @@ std::int64_t GgufArray::int_at(std::size_t i) const {
 double GgufArray::float_at(std::size_t i) const { return raw == nullptr ? 0 : real(type, raw + i * gguf_type_bytes(type)).value_or(0); }
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
-  STOA_TRY(mapped, MappedFile::open(path));
+  STOA_TRY(mapped, infra::MappedFile::open(path));
   const auto bytes = mapped.bytes();
   STOA_TRY(file, parse(bytes, path.string()));
   file.file_ = std::move(mapped);

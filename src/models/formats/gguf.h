@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/formats/mapped_file.h"
+#include "infra/files/mapped_file.h"
 #include "models/formats/tensor.h"
 
 namespace stoa::models {
@@ -34,7 +34,7 @@ struct GgufArray {
 // Immutable after reading; any thread may use it. Views live as long as the object (moving it keeps them valid).
 class GgufFile {
  public:
-  // Errors: those of MappedFile::open; kUnsupported (version, byte order, tensor type); kDataLoss (truncated or contradictory).
+  // Errors: those of infra::MappedFile::open; kUnsupported (version, byte order, tensor type); kDataLoss (truncated or contradictory).
   static Result<GgufFile> open(const std::filesystem::path& path);
   // Reads bytes that the caller keeps alive; `name` is what errors call the file.
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string name);
@@ -78,7 +78,7 @@ class GgufFile {
   Result<const Entry*> find(std::string_view key) const;
 
   std::string name_;
-  MappedFile file_;
+  infra::MappedFile file_;
   std::uint32_t version_ = 0;
   std::size_t alignment_ = 32;
   std::vector<Entry> ordered_;

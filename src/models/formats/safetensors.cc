@@ -91,7 +91,7 @@ Status check_names(std::string_view text, const JsonObject& header) {
 }  // namespace
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
-  STOA_TRY(mapped, MappedFile::open(path));
+  STOA_TRY(mapped, infra::MappedFile::open(path));
   STOA_TRY(file, parse(mapped.bytes(), path.string()));
   file.file_ = std::move(mapped);
   return std::move(file);

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/formats/mapped_file.h"
+#include "infra/files/mapped_file.h"
 #include "models/formats/tensor.h"
 
 namespace stoa::models {
@@ -19,7 +19,7 @@ namespace stoa::models {
 // Immutable after reading; any thread may use it. Views live as long as the object (moving it keeps them valid).
 class SafetensorsFile {
  public:
-  // Errors: those of MappedFile::open; kUnsupported (dtype); kTooLarge (header); kDataLoss (truncated or contradictory).
+  // Errors: those of infra::MappedFile::open; kUnsupported (dtype); kTooLarge (header); kDataLoss (truncated or contradictory).
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
   // Reads bytes that the caller keeps alive; `name` is what errors call the file.
   static Result<SafetensorsFile> parse(std::span<const std::byte> bytes, std::string name);
@@ -35,7 +35,7 @@ class SafetensorsFile {
   Status read(std::span<const std::byte> bytes);
 
   std::string name_;
-  MappedFile file_;
+  infra::MappedFile file_;
   std::map<std::string, std::string> metadata_;
   std::vector<TensorView> tensors_;
   std::unordered_map<std::string_view, std::size_t> index_;

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "infra/crypto/encoding.h"
-#include "models/formats/mapped_file.h"
+#include "infra/files/mapped_file.h"
 #include "models/tokenizer/byte_bpe.h"
 #include "models/tokenizer/sentencepiece.h"
 #include "models/tokenizer/wordpiece.h"
@@ -364,7 +364,7 @@ Result<Tokenizer> Tokenizer::from_json(std::string_view json, std::string_view n
 }
 
 Result<Tokenizer> Tokenizer::from_json_file(const std::filesystem::path& path) {
-  STOA_TRY(file, MappedFile::open(path));
+  STOA_TRY(file, infra::MappedFile::open(path));
   const auto bytes = file.bytes();
   return from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }

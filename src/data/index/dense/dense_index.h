@@ -83,6 +83,7 @@ class DenseIndex {
 
   // Writes a snapshot (docs/formats/dense-index.md) piece by piece; puts and removes wait until it is written. An error is the sink's.
   Status save(const std::function<Status(ByteSpan)>& sink) const;
+  std::size_t snapshot_bytes() const;  // that save() writes, if nothing is put or removed before
   // Opened by as many threads as said. kDataLoss: cut, changed, or not what save() writes. kUnsupported: of another version.
   static Result<DenseIndex> load(ByteSpan snapshot, int threads = 1);
 

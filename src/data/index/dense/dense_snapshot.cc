@@ -1,10 +1,9 @@
 #include "data/index/dense/dense_snapshot.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
-#include <thread>
 
+#include "base/parallel.h"
 #include "data/index/dense/dense_state.h"
 
 namespace stoa::data {
@@ -67,11 +66,11 @@ class Reader {
   SnapshotChecksum sum_;
 };
 
-// What one thread learns of the pieces it opens.
+// What is learnt of a piece.
 struct Found {
   std::size_t live = 0;
   std::vector<std::uint32_t> free, removed;
-  std::uint32_t bad_piece = kNoNode;
+  bool holds = false;
 };
 
 bool links_hold(std::span<const std::byte> links, std::uint32_t nodes) {
@@ -124,6 +123,23 @@ bool open_uppers(ByteSpan bytes, const SnapshotHeader& header, DenseState& state
   return true;
 }
 
+std::vector<SnapshotUpper> uppers_of(const DenseState& state) {
+  std::vector<SnapshotUpper> uppers;
+  for (std::uint32_t node = 0; state.linked && node < state.store.end(); ++node)
+    for (int level = state.store.level(node); level > 0; --level) {
+      SnapshotUpper& upper = uppers.emplace_back(SnapshotUpper{node, static_cast<std::uint32_t>(level), {}});
+      std::ranges::transform(state.store.links(node, level), upper.links, [](const auto& link) { return link.load(std::memory_order_relaxed); });
+    }
+  return uppers;
+}
+
+SnapshotHeader header_of(const DenseState& state, int dimensions, VectorMetric metric, std::size_t uppers) {
+  SnapshotHeader header = {{}, kSnapshotVersion, static_cast<std::uint32_t>(metric), static_cast<std::uint32_t>(dimensions), !state.coder.mean().empty(), state.linked, state.store.end(),
+                           static_cast<std::uint32_t>(uppers), state.graph.entry(), state.backlog, state.backlog_linked.load(std::memory_order_acquire)};
+  std::memcpy(header.magic, kSnapshotMagic, sizeof kSnapshotMagic);
+  return header;
+}
+
 Result<SnapshotHeader> read_header(ByteSpan snapshot) {
   SnapshotHeader header;
   if (snapshot.size() < sizeof header) return damaged("{} bytes are no whole header", snapshot.size());
@@ -158,24 +174,23 @@ SnapshotLayout layout(const SnapshotHeader& header) {
   return at;
 }
 
+std::size_t DenseIndex::snapshot_bytes() const {
+  const ContextPool::Lease lease(impl_->contexts);
+  const auto lock = impl_->write_alone();
+  const DenseState& now = *impl_->state.load(std::memory_order_acquire);
+  return layout(header_of(now, impl_->dimensions, impl_->metric, uppers_of(now).size())).size;
+}
+
 Status DenseIndex::save(const std::function<Status(ByteSpan)>& sink) const {
   const ContextPool::Lease lease(impl_->contexts);
   const auto lock = impl_->write_alone();
   const DenseState& now = *impl_->state.load(std::memory_order_acquire);
   const std::uint32_t nodes = now.store.end();
-  std::vector<SnapshotUpper> uppers;
-  for (std::uint32_t node = 0; now.linked && node < nodes; ++node)
-    for (int level = now.store.level(node); level > 0; --level) {
-      SnapshotUpper& upper = uppers.emplace_back(SnapshotUpper{node, static_cast<std::uint32_t>(level), {}});
-      std::ranges::transform(now.store.links(node, level), upper.links, [](const auto& link) { return link.load(std::memory_order_relaxed); });
-    }
-  const std::vector<float>& mean = now.coder.mean();
-  SnapshotHeader header = {{}, kSnapshotVersion, static_cast<std::uint32_t>(impl_->metric), static_cast<std::uint32_t>(impl_->dimensions), !mean.empty(), now.linked, nodes,
-                   static_cast<std::uint32_t>(uppers.size()), now.graph.entry(), now.backlog, now.backlog_linked.load(std::memory_order_acquire)};
-  std::memcpy(header.magic, kSnapshotMagic, sizeof kSnapshotMagic);
+  const std::vector<SnapshotUpper> uppers = uppers_of(now);
+  const SnapshotHeader header = header_of(now, impl_->dimensions, impl_->metric, uppers.size());
   Writer writer(sink);
   STOA_CHECK(writer.write(bytes_of(header)));
-  STOA_CHECK(writer.write(std::as_bytes(std::span(mean))));
+  STOA_CHECK(writer.write(std::as_bytes(std::span(now.coder.mean()))));
   STOA_CHECK(writer.end_section());
   for (std::uint32_t first = 0; first < nodes; first += now.store.piece_nodes()) {
     const NodeStore::Piece piece = now.store.piece(first, std::min(now.store.piece_nodes(), nodes - first));
@@ -201,25 +216,15 @@ Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
 
   auto impl = std::make_unique<Impl>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric));
   auto state = std::make_unique<DenseState>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric), std::move(mean), header.linked != 0);
-  std::vector<Found> found(static_cast<std::size_t>(std::clamp<std::int64_t>(threads, 1, std::max(1u, at.pieces))));
-  std::atomic<std::uint32_t> next = 0;
-  const auto open = [&](Found& mine) {
-    for (std::uint32_t piece; (piece = next.fetch_add(1)) < at.pieces;) {
-      const std::uint32_t first = piece * at.piece_nodes, count = std::min(at.piece_nodes, header.nodes - first);
-      if (!open_piece(snapshot.subspan(at.piece(piece), at.piece(piece + 1) - at.piece(piece)), header, first, count, *state, mine)) {
-        mine.bad_piece = piece;
-        return;
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (std::size_t i = 1; i < found.size(); ++i) helpers.emplace_back([&, i] { open(found[i]); });
-    open(found[0]);
-  }
+  std::vector<Found> found(at.pieces);
+  const bool whole = in_parallel(found.size(), threads, [&](std::size_t i) {
+    const auto piece = static_cast<std::uint32_t>(i), first = piece * at.piece_nodes;
+    const ByteSpan bytes = snapshot.subspan(at.piece(piece), at.piece(piece + 1) - at.piece(piece));
+    return found[i].holds = open_piece(bytes, header, first, std::min(at.piece_nodes, header.nodes - first), *state, found[i]);
+  });
+  if (!whole) return damaged("nodes from {} on do not hold", static_cast<std::size_t>(std::ranges::find(found, false, &Found::holds) - found.begin()) * at.piece_nodes);
   Found all;
   for (const Found& part : found) {
-    if (part.bad_piece != kNoNode) return damaged("nodes from {} on do not hold", part.bad_piece * at.piece_nodes);
     all.live += part.live;
     all.free.insert(all.free.end(), part.free.begin(), part.free.end());
     all.removed.insert(all.removed.end(), part.removed.begin(), part.removed.end());

@@ -15,6 +15,7 @@ Bytes saved(const DenseIndex& index) {
     bytes.insert(bytes.end(), piece.begin(), piece.end());
     return Status();
   }).has_value());
+  EXPECT_EQ(bytes.size(), index.snapshot_bytes());
   return bytes;
 }
 

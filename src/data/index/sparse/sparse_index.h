@@ -56,9 +56,9 @@ class SparseIndex {
   std::size_t memory_bytes() const;
 
   // A snapshot (docs/formats/sparse-index.md), and the index of one. Bytes may come from anywhere: kDataLoss for what is no whole snapshot,
-  // kUnsupported for one of another version.
+  // kUnsupported for one of another version. Opened by as many threads as said.
   std::string save() const;
-  static Result<SparseIndex> load(std::string_view bytes);
+  static Result<SparseIndex> load(std::string_view bytes, int threads = 1);
 
  private:
   friend class SparseReader;    // what a search reads

@@ -1,8 +1,10 @@
 // Snapshots: docs/formats/sparse-index.md. What lies in memory is written as it lies; what is read is believed only after all of it was looked at.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <utility>
 
+#include "base/parallel.h"
 #include "data/index/sparse/checksum.h"
 #include "data/index/sparse/sparse_index.h"
 #include "data/index/sparse/varint.h"
@@ -11,17 +13,31 @@ namespace stoa::data {
 namespace {
 
 constexpr std::string_view kMagic = "stoasprs";
-constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kChecksumSize = sizeof(std::uint64_t);
+constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kPassagesOfFrame = 8192;
+constexpr std::size_t kBytesOfFrame = 256u << 10;       // of lists: a frame ends with the list that comes to this
+constexpr std::size_t kMaxPassages = std::size_t{1} << 31;  // dead ones included
 
 class SnapshotWriter {
  public:
   explicit SnapshotWriter(std::string& out) : out_(out) {}
+  std::size_t size() const { return out_.size(); }
   void bytes(const void* data, std::size_t size) { out_.append(static_cast<const char*>(data), size); }
   void byte(std::uint8_t value) { out_.push_back(static_cast<char>(value)); }
   void number(std::uint32_t value) {
     std::uint8_t buffer[kMaxVarint];
     bytes(buffer, static_cast<std::size_t>(put_varint(buffer, value) - buffer));
+  }
+  template <class Write>
+  void frame(Write write) {
+    std::uint64_t size = 0;
+    const std::size_t at = out_.size();
+    bytes(&size, sizeof size);
+    write();
+    size = out_.size() - at - sizeof size;
+    std::memcpy(out_.data() + at, &size, sizeof size);
+    const std::uint64_t sum = snapshot_checksum(std::string_view(out_).substr(at + sizeof size));
+    bytes(&sum, sizeof sum);
   }
 
  private:
@@ -34,7 +50,9 @@ Error broken(std::string_view what) { return error(ErrorCode::kDataLoss, "the sn
 class SnapshotReader {
  public:
   explicit SnapshotReader(std::string_view in) : at_(reinterpret_cast<const std::uint8_t*>(in.data())), end_(at_ + in.size()) {}
+  explicit SnapshotReader(std::span<const std::uint8_t> in) : at_(in.data()), end_(at_ + in.size()) {}
   bool ok() const { return ok_; }
+  bool at_end() const { return ok_ && at_ == end_; }
   std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
   std::span<const std::uint8_t> bytes(std::size_t size) {
     if (size > left()) {
@@ -67,15 +85,83 @@ class SnapshotReader {
   bool ok_ = true;
 };
 
-std::uint32_t mixed(std::uint32_t term) {
-  const std::uint64_t product = (term + 1) * 0x9E3779B185EBCA87;
-  return static_cast<std::uint32_t>(product >> 29);
+struct Frame {
+  std::string_view bytes;
+  std::uint64_t sum = 0;
+  std::uint32_t count = 0, first = 0;  // of the passages or terms in it, where it begins with that number
+
+  bool holds() const { return snapshot_checksum(bytes) == sum; }
+};
+
+bool read_frame(SnapshotReader& in, Frame& frame) {
+  std::uint64_t size = 0;
+  if (const auto bytes = in.bytes(sizeof size); !bytes.empty()) std::memcpy(&size, bytes.data(), sizeof size);
+  const auto content = in.bytes(size);
+  frame.bytes = {reinterpret_cast<const char*>(content.data()), content.size()};
+  if (const auto sum = in.bytes(sizeof frame.sum); !sum.empty()) std::memcpy(&frame.sum, sum.data(), sizeof frame.sum);
+  return in.ok();
 }
 
-// What the lists say of each passage, to be compared with what the passages say of themselves.
-struct PassageSums {
-  std::vector<std::uint32_t> words, terms;
+// As many frames as have so many things.
+bool read_frames(SnapshotReader& in, std::uint32_t things, std::vector<Frame>& frames) {
+  for (std::uint32_t first = 0; first < things;) {
+    Frame& frame = frames.emplace_back();
+    if (!read_frame(in, frame)) return false;
+    frame.first = first;
+    frame.count = SnapshotReader(frame.bytes).number();
+    if (frame.count > things - first) return false;
+    first += frame.count;
+  }
+  return true;
+}
+
+// Which living passages have which terms, and how many words they have in all: once as the passages say, once as the lists do. The pairs are summed as mixed numbers, so that two sides
+// that differ are equal by chance of one in 2^64.
+struct Totals {
+  std::uint64_t pairs = 0, words = 0;
+
+  void add(std::uint64_t mixed_term, std::uint32_t ordinal) {
+    const std::uint64_t product = (mixed_term + ordinal) * 0xC2B2AE3D27D4EB4F;
+    pairs += product ^ (product >> 29);
+  }
+  void add(const Totals& other) {
+    pairs += other.pairs;
+    words += other.words;
+  }
 };
+std::uint64_t mixed(std::uint32_t term) {
+  const std::uint64_t product = (term + 1ull) * 0x9E3779B185EBCA87;
+  return product ^ (product >> 32);
+}
+
+// The passages that the lists are about.
+struct Lives {
+  std::vector<std::uint64_t> bits;  // by ordinal
+  bool all = true;
+  bool has(std::uint32_t ordinal) const { return all || (bits[ordinal / 64] >> (ordinal % 64) & 1) != 0; }
+};
+
+// Whether these are positions of so many words, and of none more than there may be in a passage. Most have one byte or two: then counting is enough.
+bool few_short_positions(std::span<const std::uint8_t> bytes, std::uint64_t words) {
+  constexpr std::uint64_t kHigh = 0x8080808080808080;
+  std::uint64_t longer = 0, runs = 0, before = 0;  // bytes with more to come; whether two are side by side
+  std::size_t at = 0;
+  for (; at + 8 <= bytes.size(); at += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes.data() + at, sizeof word);
+    const std::uint64_t high = word & kHigh;
+    runs |= high & (high << 8 | before);
+    before = high >> 56;
+    longer += ((high >> 7) * 0x0101010101010101) >> 56;
+  }
+  for (; at < bytes.size(); ++at) {
+    const std::uint64_t high = bytes[at] & 0x80u;
+    runs |= high & before;
+    before = high;
+    longer += high >> 7;
+  }
+  return runs == 0 && before == 0 && bytes.size() - longer == words && 127 * words + 16'256 * longer <= SparseIndex::kMaxPassageWords;
+}
 
 }  // namespace
 
@@ -99,73 +185,183 @@ class ListFile {
     }
   }
 
-  static bool read(SnapshotReader& in, std::uint32_t term, const OrdinalView& view, std::uint32_t passages, PassageSums& sums, PostingList& list) {
+  ListFile(const std::vector<std::uint32_t>& lengths, const Lives& lives) : lengths_(lengths), lives_(lives) {}
+  const Totals& totals() const { return totals_; }  // of what was read
+
+  // Also says how many of the passages live.
+  bool read(SnapshotReader& in, std::uint32_t term, PostingList& list, std::uint32_t& passages) {
+    mixed_ = mixed(term);
+    passages_ = 0;
+    last_ = kNoOrdinal;
     const std::uint32_t tail_count = in.number();
     const auto tail = in.bytes(in.number());
     const std::uint32_t blocks = in.number();
     if (!in.ok() || tail_count >= kBlockSize || blocks > in.left()) return false;
-    DecodedPostings block;
+    sealed_.blocks.clear();
+    sealed_.data.clear();
+    sealed_.positions.clear();
+    sealed_.best = {};
     for (std::uint32_t i = 0; i < blocks; ++i) {
-      if (!read_block(in, list, passages, block)) return false;
-      const auto positions = in.bytes(in.number());
-      SnapshotReader check({reinterpret_cast<const char*>(positions.data()), positions.size()});
-      for (std::uint32_t j = 0; j < block.count; ++j) {
-        if (!add(term, block.ordinals[j], block.frequencies[j], check, view, sums)) return false;
-      }
-      if (!in.ok() || check.left() != 0) return false;
-      list.seal_block(block, positions, view);
-      list.last_ = block.ordinals.back();
+      if (!read_block(in)) return false;
     }
-    SnapshotReader postings({reinterpret_cast<const char*>(tail.data()), tail.size()});
-    for (std::uint32_t i = 0; i < tail_count; ++i) {
-      const std::uint32_t step = postings.number();
-      const std::uint64_t ordinal = static_cast<std::uint64_t>(list.last_ + 1) + step - 1;
-      const std::uint32_t frequency = postings.number();
-      const std::uint8_t* from = postings.at();
-      if (step == 0 || !postings.ok() || ordinal >= passages || !add(term, static_cast<std::uint32_t>(ordinal), frequency, postings, view, sums)) return false;
-      list.append(static_cast<std::uint32_t>(ordinal), frequency, {from, postings.at()}, view);
-    }
-    list.shrink();
-    return postings.left() == 0;
-  }
-
- private:
-  // Ordinals ascend and are below the number of passages.
-  static bool read_block(SnapshotReader& in, const PostingList& list, std::uint32_t passages, DecodedPostings& block) {
-    const auto bits = in.bytes(2);
-    if (!in.ok() || bits[0] > 32 || bits[1] > 21) return false;
-    const auto data = in.bytes(packed_size(bits[0]) + packed_size(bits[1]));
-    if (!in.ok()) return false;
-    std::array<std::uint32_t, kBlockSize> steps;
-    unpack(data.data(), bits[0], steps.data());
-    unpack(data.data() + packed_size(bits[0]), bits[1], block.frequencies.data());
-    std::uint64_t next = static_cast<std::uint32_t>(list.last_ + 1);
-    for (std::size_t i = 0; i < kBlockSize; ++i) {
-      const std::uint64_t ordinal = next + steps[i];
-      if (ordinal >= passages) return false;
-      block.ordinals[i] = static_cast<std::uint32_t>(ordinal);
-      ++block.frequencies[i];
-      next = ordinal + 1;
-    }
-    block.count = kBlockSize;
+    if (blocks > 0) list.sealed_ = std::make_unique<PostingList::Sealed>(sealed_);  // a copy has no room for more
+    if (!check_tail(tail, tail_count)) return false;
+    if (!tail.empty()) list.tail_.append(tail.data(), static_cast<std::uint32_t>(tail.size()));
+    list.tail_count_ = tail_count;
+    list.last_ = last_;
+    passages = passages_;
     return true;
   }
 
-  static bool add(std::uint32_t term, std::uint32_t ordinal, std::uint32_t frequency, SnapshotReader& positions, const OrdinalView& view, PassageSums& sums) {
-    if (frequency == 0 || frequency > view.length(ordinal)) return false;
-    std::uint64_t position = 0;
-    for (std::uint32_t i = 0; i < frequency; ++i) position += positions.number();
-    sums.words[ordinal] += frequency;
-    sums.terms[ordinal] += mixed(term);
-    return positions.ok() && position <= SparseIndex::kMaxPassageWords;
+ private:
+  bool count(std::uint32_t ordinal, std::uint32_t frequency) {
+    if (lives_.has(ordinal)) {
+      totals_.add(mixed_, ordinal);
+      totals_.words += frequency;
+      ++passages_;
+    }
+    return frequency != 0 && frequency <= lengths_[ordinal];
   }
+
+  // Of one posting.
+  static bool check_positions(SnapshotReader& in, std::uint32_t frequency) {
+    std::uint64_t position = 0;
+    for (std::uint32_t i = 0; i < frequency; ++i) position += in.number();
+    return in.ok() && position <= SparseIndex::kMaxPassageWords;
+  }
+
+  bool read_block(SnapshotReader& in) {
+    const auto bits = in.bytes(2);
+    if (!in.ok() || bits[0] > 32 || bits[1] > 21) return false;
+    const auto data = in.bytes(packed_size(bits[0]) + packed_size(bits[1]));
+    const auto positions = in.bytes(in.number());
+    if (!in.ok()) return false;
+    std::array<std::uint32_t, kBlockSize> ordinals, frequencies;
+    if (!read_ordinals(data, bits[0], ordinals)) return false;
+    unpack(data.data() + packed_size(bits[0]), bits[1], frequencies.data());
+    PostingBlock block;
+    std::uint64_t words = 0;
+    bool good = true;
+    for (std::size_t i = 0; i < kBlockSize; ++i) {
+      const std::uint32_t frequency = frequencies[i] + 1;
+      good &= count(ordinals[i], frequency);
+      block.best.add(frequency, lengths_[ordinals[i]]);
+      words += frequency;
+    }
+    if (!good) return false;
+    if (!few_short_positions(positions, words)) {
+      SnapshotReader check(positions);
+      for (const std::uint32_t frequency : frequencies)
+        if (!check_positions(check, frequency + 1)) return false;
+      if (!check.at_end()) return false;
+    }
+    block.last = last_ = ordinals.back();
+    block.ordinal_bits = bits[0];
+    block.frequency_bits = bits[1];
+    block.data = static_cast<std::uint32_t>(sealed_.data.size());
+    block.positions = static_cast<std::uint32_t>(sealed_.positions.size());
+    sealed_.best.add(block.best);
+    sealed_.blocks.push_back(block);
+    sealed_.data.insert(sealed_.data.end(), data.begin(), data.end());
+    sealed_.positions.insert(sealed_.positions.end(), positions.begin(), positions.end());
+    return true;
+  }
+
+  // They ascend, and are of passages that there are.
+  bool read_ordinals(std::span<const std::uint8_t> data, unsigned bits, std::array<std::uint32_t, kBlockSize>& ordinals) const {
+    static_assert(kMaxPassages + (kBlockSize << 23) < std::size_t{1} << 32);
+    if (bits < 24) {  // cannot come round
+      unpack_ascending(data.data(), bits, last_, ordinals.data());
+    } else {
+      std::array<std::uint32_t, kBlockSize> steps;
+      unpack(data.data(), bits, steps.data());
+      std::uint64_t next = static_cast<std::uint32_t>(last_ + 1);
+      for (std::size_t i = 0; i < kBlockSize; ++i, ++next) {
+        next += steps[i];
+        if (next >= lengths_.size()) return false;
+        ordinals[i] = static_cast<std::uint32_t>(next);
+      }
+    }
+    return ordinals.back() < lengths_.size();
+  }
+
+  bool check_tail(std::span<const std::uint8_t> tail, std::uint32_t count_of_it) {
+    SnapshotReader postings(tail);
+    for (std::uint32_t i = 0; i < count_of_it; ++i) {
+      const std::uint32_t step = postings.number();
+      const std::uint64_t ordinal = static_cast<std::uint64_t>(static_cast<std::uint32_t>(last_ + 1)) + step - 1;
+      const std::uint32_t frequency = postings.number();
+      if (step == 0 || !postings.ok() || ordinal >= lengths_.size() || !count(static_cast<std::uint32_t>(ordinal), frequency) || !check_positions(postings, frequency)) return false;
+      last_ = static_cast<std::uint32_t>(ordinal);
+    }
+    return postings.at_end();
+  }
+
+  const std::vector<std::uint32_t>& lengths_;
+  const Lives& lives_;
+  Totals totals_;
+  PostingList::Sealed sealed_;  // kept, so that lists of any size take memory once
+  std::uint64_t mixed_ = 0;
+  std::uint32_t passages_ = 0, last_ = kNoOrdinal;
 };
 
 class SparseSnapshot {
  public:
   static void write(const SparseIndex& index, SnapshotWriter& out) {
-    out.number(static_cast<std::uint32_t>(index.passages_.size()));
-    for (std::size_t ordinal = 0; ordinal < index.passages_.size(); ++ordinal) {
+    const auto passages = static_cast<std::uint32_t>(index.passages_.size()), terms = static_cast<std::uint32_t>(index.terms_.size());
+    out.frame([&] {
+      out.number(passages);
+      out.number(terms);
+    });
+    for (std::uint32_t first = 0; first < passages; first += kPassagesOfFrame) {
+      out.frame([&] { write_passages(index, first, std::min(kPassagesOfFrame, passages - first), out); });
+    }
+    out.frame([&] {
+      for (std::uint32_t term = 0; term < terms; ++term) {
+        const std::string_view name = index.dictionary_.is_free(term) ? std::string_view() : index.dictionary_.name(term);
+        out.byte(static_cast<std::uint8_t>(name.size()));
+        out.bytes(name.data(), name.size());
+      }
+    });
+    for (std::uint32_t term = 0; term < terms;) term = write_lists(index, term, out);
+  }
+
+  static Result<SparseIndex> read(SnapshotReader& in, int threads) {
+    Frame head, names;
+    if (!read_frame(in, head) || !head.holds()) return fail(broken("its checksum is wrong"));
+    SnapshotReader numbers(head.bytes);
+    const std::uint32_t passages = numbers.number(), terms = numbers.number();
+    std::vector<Frame> of_passages, of_lists;
+    if (!numbers.at_end() || passages > std::min(in.left(), kMaxPassages) || terms > in.left() || !read_frames(in, passages, of_passages) || !read_frame(in, names) ||
+        !read_frames(in, terms, of_lists) || !in.at_end())
+      return fail(broken("it has not what it says"));
+
+    SparseIndex index;
+    index.passages_.resize(passages);
+    index.lengths_.resize(passages);
+    std::vector<Totals> said(of_passages.size()), found(of_lists.size());
+    if (!in_parallel(of_passages.size(), threads, [&](std::size_t i) { return read_passages(of_passages[i], terms, index, said[i]); })) return fail(broken("a passage"));
+    Lives lives;
+    STOA_CHECK(take_passages(index, lives));
+
+    index.terms_.resize(terms);
+    // The dictionary is one piece of work, and begun first.
+    const auto work = [&](std::size_t i) { return i == 0 ? read_names(names, terms, index.dictionary_) : read_lists(of_lists[i - 1], lives, index, found[i - 1]); };
+    if (!in_parallel(of_lists.size() + 1, threads, work)) return fail(broken("a term or its postings"));
+    for (std::uint32_t term = 0; term < terms; ++term) {
+      if (index.dictionary_.is_free(term) && !index.terms_[term].list.empty()) return fail(broken("postings of no term"));
+    }
+    Totals all_said, all_found;
+    for (const Totals& part : said) all_said.add(part);
+    for (const Totals& part : found) all_found.add(part);
+    if (all_said.pairs != all_found.pairs || all_said.words != all_found.words) return fail(broken("passages and postings differ"));
+    return index;
+  }
+
+ private:
+  static void write_passages(const SparseIndex& index, std::uint32_t first, std::uint32_t count, SnapshotWriter& out) {
+    out.number(count);
+    for (std::uint32_t ordinal = first; ordinal < first + count; ++ordinal) {
       const auto& passage = index.passages_[ordinal];
       out.number(passage.slot + 1);  // 0: dead
       out.number(index.lengths_[ordinal]);
@@ -174,53 +370,27 @@ class SparseSnapshot {
       const std::uint32_t terms = get_varint(in);
       out.bytes(passage.terms.get(), static_cast<std::size_t>(skip_varints(in, terms) - passage.terms.get()));
     }
-    out.number(static_cast<std::uint32_t>(index.terms_.size()));
-    for (std::uint32_t term = 0; term < index.terms_.size(); ++term) {
-      const bool is_free = index.dictionary_.is_free(term);
-      const std::string_view name = is_free ? std::string_view() : index.dictionary_.name(term);
-      out.byte(static_cast<std::uint8_t>(name.size()));
-      out.bytes(name.data(), name.size());
-      if (is_free) continue;
+  }
+
+  // A frame of lists from this term on. Returns the term that follows.
+  static std::uint32_t write_lists(const SparseIndex& index, std::uint32_t first, SnapshotWriter& out) {
+    std::string bytes;
+    SnapshotWriter lists(bytes);
+    std::uint32_t term = first;
+    for (; term < index.terms_.size() && lists.size() < kBytesOfFrame; ++term) {
       if (index.is_rewritten(term)) {
-        ListFile::write(with_own_numbers(index, term), out);
+        ListFile::write(with_own_numbers(index, term), lists);
       } else {
-        ListFile::write(index.terms_[term].list, out);
+        ListFile::write(index.terms_[term].list, lists);
       }
     }
+    out.frame([&] {
+      out.number(term - first);
+      out.bytes(bytes.data(), bytes.size());
+    });
+    return term;
   }
 
-  static Result<SparseIndex> read(SnapshotReader& in) {
-    SparseIndex index;
-    PassageSums said, found;
-    STOA_CHECK(read_passages(in, index, said));
-    found.words.resize(said.words.size());
-    found.terms.resize(said.terms.size());
-    const std::uint32_t terms = in.number();
-    if (!in.ok() || terms > in.left()) return fail(broken("it ends among its terms"));
-    index.terms_.resize(terms);
-    const auto passages = static_cast<std::uint32_t>(index.passages_.size());
-    for (std::uint32_t term = 0; term < terms; ++term) {
-      const auto size = in.bytes(1);
-      const auto name = in.bytes(size.empty() ? 0 : size[0]);
-      if (!in.ok() || !index.dictionary_.restore({reinterpret_cast<const char*>(name.data()), name.size()})) return fail(broken("a term is there twice, or cut"));
-      if (!name.empty() && !ListFile::read(in, term, {index.lengths_.data(), nullptr}, passages, found, index.terms_[term].list)) return fail(broken("the postings of a term"));
-    }
-    if (in.left() != 0) return fail(broken("something follows it"));
-    index.dictionary_.order_restored();
-    for (std::uint32_t i = 0; i < passages; ++i) {
-      const bool lives = index.passages_[i].slot != SparseIndex::kNoSlot;
-      if (lives && (found.words[i] != said.words[i] || found.terms[i] != said.terms[i])) return fail(broken("passages and postings differ"));
-      bool known = true;
-      SparseIndex::for_each_term(index.passages_[i], [&](std::uint32_t term) {
-        if (term < terms) ++index.terms_[term].passages;
-        known = known && term < terms;
-      });
-      if (!known) return fail(broken("the terms of a passage"));
-    }
-    return index;
-  }
-
- private:
   // While a compaction runs: the list in the numbers the others have.
   static PostingList with_own_numbers(const SparseIndex& index, std::uint32_t term) {
     const PostingList& list = index.terms_[term].list;
@@ -241,41 +411,76 @@ class SparseSnapshot {
     return own;
   }
 
-  static Status read_passages(SnapshotReader& in, SparseIndex& index, PassageSums& said) {
-    const std::uint32_t passages = in.number();
-    if (passages > in.left()) return fail(broken("it ends among its passages"));
-    index.passages_.resize(passages);
-    said.words.resize(passages);
-    said.terms.resize(passages);
-    std::vector<std::uint32_t> terms;
-    for (std::uint32_t ordinal = 0; ordinal < passages; ++ordinal) {
+  static bool read_passages(const Frame& frame, std::uint32_t terms, SparseIndex& index, Totals& said) {
+    if (!frame.holds()) return false;
+    SnapshotReader in(frame.bytes);
+    in.number();  // how many, as the frame knows
+    for (std::uint32_t ordinal = frame.first; ordinal < frame.first + frame.count; ++ordinal) {
       const std::uint32_t slot = in.number() - 1;
-      const std::uint32_t length = said.words[ordinal] = in.number();
-      index.lengths_.push_back(length);
-      if (length > SparseIndex::kMaxPassageWords) return fail(broken("a passage is too long"));
-      if (slot == SparseIndex::kNoSlot) {
-        index.dead_words_ += length;
-        continue;
-      }
+      const std::uint32_t length = index.lengths_[ordinal] = in.number();
+      if (length > SparseIndex::kMaxPassageWords) return false;
+      if (slot == SparseIndex::kNoSlot) continue;
+      const std::uint8_t* begin = in.at();
       const std::uint32_t count = in.number();
-      if (!in.ok() || slot > SparseIndex::kMaxSlot || index.contains(slot) || count > length) return fail(broken("a passage"));
-      terms.clear();
+      if (!in.ok() || slot > SparseIndex::kMaxSlot || count > length) return false;
       std::uint64_t term = 0;
       for (std::uint32_t i = 0; i < count; ++i) {
         const std::uint32_t step = in.number();
         term += step;
-        if ((i > 0 && step == 0) || term >= kNoTerm || !in.ok()) return fail(broken("the terms of a passage"));
-        terms.push_back(static_cast<std::uint32_t>(term));
-        said.terms[ordinal] += mixed(terms.back());
+        if ((i > 0 && step == 0) || term >= terms) return false;
+        said.add(mixed(static_cast<std::uint32_t>(term)), ordinal);
       }
-      index.passages_[ordinal] = {slot, SparseIndex::pack_terms(terms)};
-      index.set_ordinal(slot, ordinal);
-      ++index.live_;
-      index.words_ += length;
+      if (!in.ok()) return false;
+      auto own = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(in.at() - begin));
+      std::copy(begin, in.at(), own.get());
+      index.passages_[ordinal] = {slot, std::move(own)};
+      said.words += length;
     }
-    if (!in.ok()) return fail(broken("it ends among its passages"));
+    return in.at_end();
+  }
+
+  // What they amount to together.
+  static Status take_passages(SparseIndex& index, Lives& lives) {
+    lives.bits.resize((index.passages_.size() + 63) / 64);
+    for (std::uint32_t ordinal = 0; ordinal < index.passages_.size(); ++ordinal) {
+      const std::uint32_t slot = index.passages_[ordinal].slot;
+      if (slot == SparseIndex::kNoSlot) {
+        lives.all = false;
+        index.dead_words_ += index.lengths_[ordinal];
+        continue;
+      }
+      if (index.contains(slot)) return fail(broken("two passages have one slot"));
+      index.set_ordinal(slot, ordinal);
+      lives.bits[ordinal / 64] |= std::uint64_t{1} << (ordinal % 64);
+      ++index.live_;
+      index.words_ += index.lengths_[ordinal];
+    }
     if (index.words_ + index.dead_words_ > SparseIndex::kMaxWords) return fail(broken("it has too many words"));
     return {};
+  }
+
+  static bool read_names(const Frame& frame, std::uint32_t terms, TermDictionary& dictionary) {
+    if (!frame.holds()) return false;
+    SnapshotReader in(frame.bytes);
+    for (std::uint32_t term = 0; term < terms; ++term) {
+      const auto size = in.bytes(1);
+      const auto name = in.bytes(size.empty() ? 0 : size[0]);
+      if (!in.ok() || !dictionary.restore({reinterpret_cast<const char*>(name.data()), name.size()})) return false;
+    }
+    dictionary.order_restored();
+    return in.at_end();
+  }
+
+  static bool read_lists(const Frame& frame, const Lives& lives, SparseIndex& index, Totals& found) {
+    if (!frame.holds()) return false;
+    SnapshotReader in(frame.bytes);
+    in.number();  // how many, as the frame knows
+    ListFile lists(index.lengths_, lives);
+    for (std::uint32_t term = frame.first; term < frame.first + frame.count; ++term) {
+      if (!lists.read(in, term, index.terms_[term].list, index.terms_[term].passages)) return false;
+    }
+    found = lists.totals();
+    return in.at_end();
   }
 };
 
@@ -285,20 +490,15 @@ std::string SparseIndex::save() const {
   out.bytes(kMagic.data(), kMagic.size());
   out.number(kVersion);
   SparseSnapshot::write(*this, out);
-  const std::uint64_t sum = snapshot_checksum(bytes);
-  out.bytes(&sum, kChecksumSize);
   return bytes;
 }
 
-Result<SparseIndex> SparseIndex::load(std::string_view bytes) {
-  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + 1 + kChecksumSize) return fail(broken("it does not begin like one"));
-  SnapshotReader in(bytes.substr(kMagic.size(), bytes.size() - kMagic.size() - kChecksumSize));
+Result<SparseIndex> SparseIndex::load(std::string_view bytes, int threads) {
+  if (!bytes.starts_with(kMagic)) return fail(broken("it does not begin like one"));
+  SnapshotReader in(bytes.substr(kMagic.size()));
   const std::uint32_t version = in.number();
   if (in.ok() && version != kVersion) return fail(error(ErrorCode::kUnsupported, "the snapshot of a text index is of version {}, not {}", version, kVersion));
-  std::uint64_t sum = 0;
-  std::memcpy(&sum, bytes.data() + bytes.size() - kChecksumSize, kChecksumSize);
-  if (sum != snapshot_checksum(bytes.substr(0, bytes.size() - kChecksumSize))) return fail(broken("its checksum is wrong"));
-  return SparseSnapshot::read(in);
+  return SparseSnapshot::read(in, threads);
 }
 
 }  // namespace stoa::data

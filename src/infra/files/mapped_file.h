@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace stoa::models {
+namespace stoa::infra {
 
 // Movable; the bytes stay at their address until destruction. Immutable, so any thread may read. A file that another process
 // truncates while it is mapped faults on access (a copy does not): model files are replaced by rename, never written in place.
@@ -36,8 +36,12 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// Reads a part of a MappedFile from the disk where it is not in memory. Whoever touches bytes that the disk does not give is ended by a signal; this says kUnavailable instead. (Linux before 5.14
+// cannot tell, and nothing is done there.)
+Status read_pages(std::span<const std::byte> mapped);
+
 // Tells the system that all bytes of a MappedFile are not needed for now: they leave this process's memory, and are there again when they
 // are read.
 void drop_pages(std::span<const std::byte> mapped);
 
-}  // namespace stoa::models
+}  // namespace stoa::infra

@@ -1,6 +1,7 @@
-#include "models/formats/mapped_file.h"
+#include "infra/files/mapped_file.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include <fcntl.h>
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace stoa::models {
+namespace stoa::infra {
 namespace {
 
 ErrorCode code_of(int system_error) {
@@ -81,8 +82,16 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+Status read_pages(std::span<const std::byte> mapped) {
+  if (mapped.empty()) return {};
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(mapped.data()) % page;
+  if (::madvise(const_cast<std::byte*>(mapped.data()) - before, before + mapped.size(), MADV_POPULATE_READ) == 0 || errno == EINVAL) return {};
+  return fail(ErrorCode::kUnavailable, "{} bytes of a file cannot be read: {}", mapped.size(), std::strerror(errno));
+}
+
 void drop_pages(std::span<const std::byte> mapped) {
   if (!mapped.empty()) ::madvise(const_cast<std::byte*>(mapped.data()), mapped.size(), MADV_DONTNEED);  // advice: that it fails does no harm
 }
 
-}  // namespace stoa::models
+}  // namespace stoa::infra
