@@ -1,39 +1,37 @@
 #include "data/index/attribute_index.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace stoa::data {
 namespace {
 
-void add_all(SlotBitmap& bitmap, const std::vector<std::uint32_t>& slots) {
-  for (const std::uint32_t slot : slots) bitmap.set(slot);
+void add_all(SlotBitmap& bitmap, const SlotSet& slots) {
+  slots.for_each([&](std::uint32_t slot) { bitmap.set(slot); });
+}
+
+std::vector<std::uint32_t> ascending(std::span<const std::uint32_t> slots) {
+  std::vector<std::uint32_t> sorted(slots.begin(), slots.end());
+  std::ranges::sort(sorted);
+  return sorted;
 }
 
 }  // namespace
 
 void AttributeIndex::add(std::span<const std::uint32_t> slots, const Attributes& attributes) {
-  for (const auto& [key, value] : attributes) {
-    Slots& list = keys_[key][value];
-    const bool at_the_end = list.empty() || slots.empty() || list.back() < *std::ranges::min_element(slots);
-    const auto middle = static_cast<std::ptrdiff_t>(list.size());
-    list.insert(list.end(), slots.begin(), slots.end());
-    std::ranges::sort(list.begin() + middle, list.end());
-    if (!at_the_end) std::ranges::inplace_merge(list, list.begin() + middle);
-  }
+  if (slots.empty()) return;
+  const auto added = ascending(slots);
+  for (const auto& [key, value] : attributes) keys_[key][value].insert(added);
 }
 
 void AttributeIndex::remove(std::span<const std::uint32_t> slots, const Attributes& attributes) {
-  Slots gone(slots.begin(), slots.end());
-  std::ranges::sort(gone);
+  const auto gone = ascending(slots);
   for (const auto& [key, value] : attributes) {
     const auto values = keys_.find(key);
     if (values == keys_.end()) continue;
     const auto list = values->second.find(value);
     if (list == values->second.end()) continue;
-    if (!gone.empty()) {
-      const auto first = std::ranges::lower_bound(list->second, gone.front()), last = std::ranges::upper_bound(list->second, gone.back());
-      list->second.erase(std::remove_if(first, last, [&](std::uint32_t slot) { return std::ranges::binary_search(gone, slot); }), last);
-    }
+    list->second.erase(gone);
     if (!list->second.empty()) continue;
     values->second.erase(list);
     if (values->second.empty()) keys_.erase(values);

@@ -5,10 +5,10 @@
 #include <map>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "data/index/attributes.h"
 #include "data/index/slot_bitmap.h"
+#include "data/index/slot_set.h"
 
 namespace stoa::data {
 
@@ -21,8 +21,7 @@ class AttributeIndex {
   SlotBitmap match(const Filter& filter, const SlotBitmap& live) const;
 
  private:
-  using Slots = std::vector<std::uint32_t>;  // ascending
-  using Values = std::map<Attribute, Slots>;
+  using Values = std::map<Attribute, SlotSet>;
   const Values* values(const std::string& key) const;
   SlotBitmap listed(const Filter& filter) const;
   SlotBitmap in_order(const Filter& filter) const;

@@ -3,7 +3,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include "data/index/sparse/posting_cursor.h"
@@ -12,26 +11,14 @@
 namespace stoa::data {
 namespace {
 
-constexpr std::uint32_t kGroup = 64;         // passages that are passed by at once where no posting is among them
-constexpr std::uint32_t kWindow = 64 * kGroup;  // whose scores are added up at once
+constexpr std::uint32_t kWindow = 4096;      // passages whose scores are added up at once
 constexpr std::uint32_t kLeastWindow = 512;  // so that choosing a window costs little beside searching it
+
+constexpr std::size_t kLookUp = 8;           // what looking a passage up in a list costs, in postings that are read and added
+constexpr std::size_t kFewPostings = 64;     // of one list: they are looked at one by one, without adding anything up
 
 using Four = float __attribute__((vector_size(16)));
 using FourNumbers = std::int32_t __attribute__((vector_size(16)));
-
-// Whether one of the values is not below the limit.
-template <int kCount>
-bool any_reaches(const float* values, float limit) {
-  FourNumbers reached{};
-  for (int i = 0; i < kCount; i += 4) {
-    Four four;
-    std::memcpy(&four, values + i, sizeof four);
-    reached |= four >= limit;
-  }
-  std::array<std::uint64_t, 2> halves;
-  std::memcpy(&halves, &reached, sizeof halves);
-  return (halves[0] | halves[1]) != 0;
-}
 
 constexpr std::size_t kPrimingParts = 4;  // of 128 postings
 
@@ -210,13 +197,13 @@ class BagSearch {
     std::ranges::sort(order_, {}, &Lane::bound);
     const std::size_t looked_up = too_little<&Lane::bound>(order_);
     if (looked_up == order_.size()) return end;
-    if (looked_up + 1 == order_.size()) {
+    const std::uint32_t near = std::min(end, from + kWindow);
+    if (looked_up + 1 == order_.size() && expected(*order_.back(), from, near) < kFewPostings) {
       search_one(from, end);
-    } else {
-      search_many(looked_up, from, std::min(end, from + kWindow));
-      end = std::min(end, from + kWindow);
+      return end;
     }
-    return end;
+    search_many(looked_up, from, near);
+    return near;
   }
 
   // One lane makes hits, the others add to them.
@@ -240,45 +227,59 @@ class BagSearch {
     return score >= candidates_.cut();
   }
 
+  // How many postings a lane may have there.
+  std::size_t expected(const Lane& lane, std::uint32_t from, std::uint32_t end) const { return lane.cursor.size() * (end - from) / reader_.ordinals(); }
+
+  // Adds up the scores of the lanes from `looked_up` on. What is left of the passages then is looked up in the others; but where that costs more than to read such a lane too, it is added up as well.
   void search_many(std::size_t looked_up, std::uint32_t from, std::uint32_t end) {
-    std::uint64_t touched = 0;  // a bit for each group
     for (std::size_t i = looked_up; i < order_.size(); ++i) {
-      Lane& lane = *order_[i];
-      if (lane.bound == 0) continue;
-      for (lane.cursor.seek(from); lane.cursor.ordinal() < end;) {
-        score_part(lane, rough_, reader_.lengths());
-        const DecodedPostings& part = lane.cursor.part();
-        std::uint32_t at = lane.cursor.at();
-        for (; at < part.count && part.ordinals[at] < end; ++at) {
-          const std::uint32_t place = part.ordinals[at] - from;
-          sums_[place] += lane.scores[at];
-          touched |= std::uint64_t{1} << (place / kGroup);
-        }
-        if (at < part.count) break;
-        lane.cursor.seek(part.ordinals[part.count - 1] + 1);
-      }
+      if (order_[i]->bound > 0) add_scores(*order_[i], from, end);
     }
-    for (; touched != 0; touched &= touched - 1) {
-      const auto group = static_cast<std::uint32_t>(std::countr_zero(touched)) * kGroup;
-      offer_group(looked_up, from, group);
-      for (std::uint32_t i = group; i < group + kGroup; i += 4) std::memset(&sums_[i], 0, sizeof(Four));  // whole registers: a call costs more
+    std::size_t count = gather(candidates_.cut() - order_[looked_up]->bound_below);
+    while (looked_up > 0 && order_[looked_up - 1]->bound > 0 && expected(*order_[looked_up - 1], from, end) < kLookUp * count) {
+      add_scores(*order_[--looked_up], from, end);
+      const float least = candidates_.cut() - order_[looked_up]->bound_below;
+      std::size_t left = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        places_[left] = places_[i];
+        left += sums_[places_[i]] >= least;
+      }
+      count = left;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const float sum = sums_[places_[i]];
+      if (sum + order_[looked_up]->bound_below >= candidates_.cut()) offer(from + places_[i], sum, looked_up);
+    }
+    std::fill_n(sums_.begin(), end - from, 0.0F);
+    touched_.fill(0);
+  }
+
+  void add_scores(Lane& lane, std::uint32_t from, std::uint32_t end) {
+    for (lane.cursor.seek(from); lane.cursor.ordinal() < end;) {
+      score_part(lane, rough_, reader_.lengths());
+      const DecodedPostings& part = lane.cursor.part();
+      std::uint32_t at = lane.cursor.at();
+      for (; at < part.count && part.ordinals[at] < end; ++at) {
+        const std::uint32_t place = part.ordinals[at] - from;
+        sums_[place] += lane.scores[at];
+        touched_[place / 64] |= std::uint64_t{1} << (place % 64);
+      }
+      if (at < part.count) return;
+      lane.cursor.seek(part.ordinals[part.count - 1] + 1);
     }
   }
 
-  // Those of a group whose sums may come to something.
-  void offer_group(std::size_t looked_up, std::uint32_t from, std::uint32_t group) {
-    const float below = order_[looked_up]->bound_below;
-    float least = std::max(candidates_.cut() - below, std::numeric_limits<float>::min());
-    for (std::uint32_t i = group; i < group + kGroup; i += 16) {
-      if (!any_reaches<16>(&sums_[i], least)) continue;
-      for (std::uint32_t j = i; j < i + 16; j += 4) {
-        if (!any_reaches<4>(&sums_[j], least)) continue;
-        for (std::uint32_t at = j; at < j + 4; ++at) {
-          if (sums_[at] >= least) offer(from + at, sums_[at], looked_up);
-        }
-        least = std::max(candidates_.cut() - below, std::numeric_limits<float>::min());
+  // The places that were touched whose sums are not below the least. Without a branch for each: none could be foreseen.
+  std::size_t gather(float least) {
+    std::size_t count = 0;
+    for (std::uint32_t word = 0; word < touched_.size(); ++word) {
+      for (std::uint64_t left = touched_[word]; left != 0; left &= left - 1) {
+        const std::uint32_t place = word * 64 + static_cast<std::uint32_t>(std::countr_zero(left));
+        places_[count] = place;
+        count += sums_[place] >= least;
       }
     }
+    return count;
   }
 
   // A passage with the scores of the lanes from `lanes` on: those before add theirs, the greatest first, while it may still come to something.
@@ -306,6 +307,8 @@ class BagSearch {
   std::vector<Lane*> order_, leading_;  // by what they can add: in the window, in the whole segment
   std::size_t postings_ = 0;
   std::array<float, kWindow> sums_{};
+  std::array<std::uint64_t, kWindow / 64> touched_{};  // a bit for each place that has a posting
+  std::array<std::uint32_t, kWindow> places_;          // of those that may come to something, ascending
 };
 
 }  // namespace
