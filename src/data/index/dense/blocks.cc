@@ -13,15 +13,14 @@ namespace stoa::data {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kMaxSlab = 64;  // blocks
 
 std::align_val_t alignment(std::size_t bytes) { return std::align_val_t{bytes >= kHugePage / 2 ? kHugePage : 64}; }
 
 }  // namespace
 
 BlockTable::~BlockTable() {
-  if (tables_.empty()) return;
-  for (std::size_t i = 0; i < size_; ++i)
-    if (std::byte* block = tables_.back()[i].load(std::memory_order_relaxed); block != nullptr) ::operator delete(block, alignment(block_bytes_));
+  for (std::byte* slab : slabs_) ::operator delete(slab, alignment(block_bytes_));
 }
 
 std::byte* BlockTable::find(std::uint32_t element) const {
@@ -38,14 +37,25 @@ void BlockTable::ensure(std::uint32_t element, bool filled) {
 }
 
 std::byte* BlockTable::make_block(bool filled) {
-  auto* block = static_cast<std::byte*>(::operator new(block_bytes_, alignment(block_bytes_)));
-#if defined(__linux__)
-  // Refused where the system has none to give; then the pages are small.
-  if (block_bytes_ >= kHugePage / 2) madvise(block, block_bytes_, MADV_HUGEPAGE);
-#endif
+  std::byte* const block = take_room();
   if (filled) std::memset(block, 0xFF, block_bytes_);
   bytes_.fetch_add(block_bytes_, std::memory_order_relaxed);
   return block;
+}
+
+std::byte* BlockTable::take_room() {
+  if (room_ == 0) {
+    const bool large = block_bytes_ >= kHugePage / 2;
+    room_ = large ? std::clamp<std::size_t>(blocks_ / 4, 1, kMaxSlab) : 1;
+    slabs_.push_back(static_cast<std::byte*>(::operator new(room_ * block_bytes_, alignment(block_bytes_))));
+#if defined(__linux__)
+    // Refused where the system has none to give; then the pages are small.
+    if (large) madvise(slabs_.back(), room_ * block_bytes_, MADV_HUGEPAGE);
+#endif
+    slab_ = room_;
+  }
+  ++blocks_;
+  return slabs_.back() + (slab_ - room_--) * block_bytes_;
 }
 
 void BlockTable::grow(std::size_t entries) {

@@ -10,8 +10,8 @@
 
 namespace stoa::data {
 
-// 2^shift elements lie together in a block of the given number of bytes, every byte of which is 0xFF at first. A block of at least 1 MiB is aligned to 2 MiB, and
-// the system is asked for huge pages. Reading is safe beside ensure(), and whoever learns of an element after ensure() finds its block.
+// 2^shift elements lie together in a block of the given number of bytes, every byte of which is 0xFF at first. Blocks of at least 1 MiB lie in slabs that grow with the table, for which the
+// system is asked for huge pages: what is not used of a slab takes no memory. Reading is safe beside ensure(), and whoever learns of an element after ensure() finds its block.
 class BlockTable {
  public:
   BlockTable(unsigned shift, std::size_t block_bytes) : shift_(shift), block_bytes_(block_bytes) {}
@@ -33,6 +33,7 @@ class BlockTable {
  private:
   using Entry = std::atomic<std::byte*>;
   std::byte* make_block(bool filled);
+  std::byte* take_room();
   void grow(std::size_t entries);
 
   const unsigned shift_;
@@ -40,7 +41,10 @@ class BlockTable {
   std::atomic<Entry*> table_ = nullptr;
   std::atomic<std::size_t> size_ = 0;     // entries of the table; raised after the table is in place
   std::atomic<std::size_t> bytes_ = 0;
-  std::mutex mutex_;                      // of ensure()
+  std::mutex mutex_;                      // of ensure(), and of what follows
+  std::vector<std::byte*> slabs_;
+  std::size_t blocks_ = 0;                // taken
+  std::size_t slab_ = 0, room_ = 0;       // blocks of the last slab, and how many of them are left
   std::vector<std::unique_ptr<Entry[]>> tables_;  // the current one last; a search may still read an older one
 };
 
