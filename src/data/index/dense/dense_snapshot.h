@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -52,8 +53,15 @@ class SnapshotChecksum {
  public:
   void add(ByteSpan bytes) {
     std::size_t at = 0;
-    for (; at + 32 <= bytes.size(); at += 32)
-      for (std::size_t lane = 0; lane < 4; ++lane) mix(lane, load(bytes.data() + at + 8 * lane, 8));
+    auto [a, b, c, d] = lanes_;  // in registers: through memory each step would wait for the one before
+    for (; at + 32 <= bytes.size(); at += 32) {
+      const std::byte* const from = bytes.data() + at;
+      a = mixed(a, load(from, 8));
+      b = mixed(b, load(from + 8, 8));
+      c = mixed(c, load(from + 16, 8));
+      d = mixed(d, load(from + 24, 8));
+    }
+    lanes_ = {a, b, c, d};
     for (std::size_t lane = 0; at < bytes.size(); at += 8, ++lane) mix(lane, load(bytes.data() + at, std::min<std::size_t>(8, bytes.size() - at)));
     mix(0, bytes.size());
   }
@@ -70,8 +78,9 @@ class SnapshotChecksum {
     std::memcpy(&value, bytes, count);
     return value;
   }
-  void mix(std::size_t lane, std::uint64_t value) { lanes_[lane] = std::rotl((lanes_[lane] ^ value) * kFactor, 29); }
-  std::uint64_t lanes_[4] = {1, 2, 3, 4};
+  static std::uint64_t mixed(std::uint64_t lane, std::uint64_t value) { return std::rotl((lane ^ value) * kFactor, 29); }
+  void mix(std::size_t lane, std::uint64_t value) { lanes_[lane] = mixed(lanes_[lane], value); }
+  std::array<std::uint64_t, 4> lanes_ = {1, 2, 3, 4};
 };
 
 }  // namespace stoa::data
