@@ -70,11 +70,8 @@ class SnapshotReader {
     if (count > 0) std::memcpy(values.data(), taken.data(), taken.size());
     return values;
   }
-  // Of a part, which stays until more is read.
-  Result<ByteSpan> part() {
-    STOA_TRY(size, number_up_to(source_.left()));
-    return source_.take(size);
-  }
+  // What stays until more is read.
+  Result<ByteSpan> take(std::size_t count) { return source_.take(count); }
 
  private:
   SnapshotSource& source_;
@@ -139,14 +136,15 @@ Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in,
   STOA_TRY(keys, in.list<std::int64_t>(SparseIndex::kMaxSlot));
   segment->keys_ = std::move(keys);
   {
-    STOA_TRY(part, in.part());
+    STOA_TRY(size, in.number());
+    STOA_TRY(part, in.take(size));
     STOA_TRY(words, SparseIndex::load(as_text(part), threads));
     segment->words_ = std::move(words);
   }
   STOA_TRY(has_vectors, in.number_up_to(1));
   if (has_vectors == 1) {
-    STOA_TRY(part, in.part());
-    STOA_TRY(vectors, DenseIndex::load(part, threads));
+    STOA_TRY(size, in.number());
+    STOA_TRY(vectors, DenseIndex::load(size, [&](std::size_t count) { return in.take(count); }, threads));
     segment->vectors_ = std::make_unique<DenseIndex>(std::move(vectors));
   }
   return segment;

@@ -131,9 +131,16 @@ class SealedSource : public SnapshotSource {
     const std::size_t pieces = std::min(pieces_.size() - first, std::max((missing + kPieceBytes - 1) / kPieceBytes, static_cast<std::size_t>(threads_)));
     std::size_t more = 0;
     for (const ByteSpan piece : std::span(pieces_).subspan(first, pieces)) more += piece.size() - governance::kSealedOverhead;
-    Buffer buffer(opened_.size() + more);
-    std::ranges::copy(opened_, buffer.bytes().begin());
-    const auto room = buffer.bytes().subspan(opened_.size());
+    const std::size_t kept = opened_.size();
+    if (kept + more > buffer_.bytes().size()) {
+      Buffer larger(kept + more);
+      std::ranges::copy(opened_, larger.bytes().begin());
+      buffer_ = std::move(larger);
+    } else if (kept > 0) {
+      std::memmove(buffer_.bytes().data(), opened_.data(), kept);
+    }
+    opened_ = buffer_.bytes().first(kept);
+    const auto room = buffer_.bytes().subspan(kept, more);
     std::vector<Status> results(pieces);
     const bool all = in_parallel(pieces, threads_, [&](std::size_t i) {
       const std::size_t number = first + i;
@@ -144,8 +151,7 @@ class SealedSource : public SnapshotSource {
     });
     if (!all) return std::move(*std::ranges::find_if_not(results, &Status::has_value));
     next_ += pieces;
-    buffer_ = std::move(buffer);
-    opened_ = buffer_.bytes();
+    opened_ = buffer_.bytes().first(kept + more);
     return {};
   }
 
@@ -156,7 +162,7 @@ class SealedSource : public SnapshotSource {
   ByteSpan nonce_;
   std::vector<ByteSpan> pieces_;
   std::size_t next_ = 0;     // piece
-  Buffer buffer_;
+  Buffer buffer_;            // used again and again: memory that is new costs as much as what is opened into it
   ByteSpan opened_;          // of buffer_, what was not taken yet
   std::uint64_t left_ = 0;   // plain bytes that were not taken yet
 };

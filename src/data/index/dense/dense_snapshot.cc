@@ -39,19 +39,16 @@ std::unexpected<Error> damaged(fmt::format_string<Args...> format, Args&&... arg
   return fail(error(ErrorCode::kDataLoss, format, std::forward<Args>(args)...).in("snapshot of a dense index").with_hint("build the index anew from its vectors"));
 }
 
-// Section by section of a snapshot of known size.
+// A section of a snapshot, whose size is known.
 class Reader {
  public:
   explicit Reader(ByteSpan bytes) : rest_(bytes) {}
-  ByteSpan take(std::size_t count) {
-    const ByteSpan taken = rest_.first(count);
-    rest_ = rest_.subspan(count);
-    sum_.add(taken);
-    return taken;
-  }
+  void add(ByteSpan before) { sum_.add(before); }  // of the section, and not of the bytes
   void copy(std::span<std::byte> to) {
-    const ByteSpan from = take(to.size());
-    if (!to.empty()) std::memcpy(to.data(), from.data(), from.size());
+    if (to.empty()) return sum_.add({});
+    sum_.add(rest_.first(to.size()));
+    std::memcpy(to.data(), rest_.data(), to.size());
+    rest_ = rest_.subspan(to.size());
   }
   bool section_holds() {
     const std::uint64_t value = std::exchange(sum_, {}).value();
@@ -65,6 +62,8 @@ class Reader {
   ByteSpan rest_;
   SnapshotChecksum sum_;
 };
+
+constexpr std::size_t kPiecesATime = 4;  // for each thread: what is taken at once stays in the caches
 
 // What is learnt of a piece.
 struct Found {
@@ -140,10 +139,7 @@ SnapshotHeader header_of(const DenseState& state, int dimensions, VectorMetric m
   return header;
 }
 
-Result<SnapshotHeader> read_header(ByteSpan snapshot) {
-  SnapshotHeader header;
-  if (snapshot.size() < sizeof header) return damaged("{} bytes are no whole header", snapshot.size());
-  std::memcpy(&header, snapshot.data(), sizeof header);
+Status check_header(const SnapshotHeader& header) {
   if (std::memcmp(header.magic, kSnapshotMagic, sizeof kSnapshotMagic) != 0) return damaged("it does not begin as one");
   if (header.version != kSnapshotVersion)
     return fail(error(ErrorCode::kUnsupported, "snapshot of a dense index: version {}, this program reads {}", header.version, kSnapshotVersion)
@@ -152,7 +148,7 @@ Result<SnapshotHeader> read_header(ByteSpan snapshot) {
       header.linked > 1 || header.nodes > DenseIndex::kMaxSlot || (header.entry != kNoNode && header.entry >= header.nodes) || header.backlog > header.nodes ||
       header.backlog_linked > header.backlog || (header.linked == 0 && (header.uppers != 0 || header.entry != kNoNode)))
     return damaged("its header does not hold");
-  return header;
+  return {};
 }
 
 }  // namespace
@@ -202,12 +198,21 @@ Status DenseIndex::save(const std::function<Status(ByteSpan)>& sink) const {
 }
 
 Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
-  STOA_TRY(header, read_header(snapshot));
+  return load(snapshot.size(), [&](std::size_t count) -> Result<ByteSpan> { return std::exchange(snapshot, snapshot.subspan(count)).first(count); }, threads);
+}
+
+Result<DenseIndex> DenseIndex::load(std::uint64_t size, const TakeBytes& take, int threads) {
+  SnapshotHeader header;
+  if (size < sizeof header) return damaged("{} bytes are no whole header", size);
+  STOA_TRY(first_bytes, take(sizeof header));
+  std::memcpy(&header, first_bytes.data(), sizeof header);
+  STOA_CHECK(check_header(header));
   const SnapshotLayout at = layout(header);
-  if (snapshot.size() != at.size) return damaged("it has {} bytes where its header says {}", snapshot.size(), at.size);
-  Reader head(snapshot);
-  head.take(sizeof header);
+  if (size != at.size) return damaged("it has {} bytes where its header says {}", size, at.size);
   std::vector<float> mean(header.has_mean * header.dimensions);
+  STOA_TRY(rest_of_head, take(at.pieces_at - sizeof header));
+  Reader head(rest_of_head);
+  head.add(bytes_of(header));
   head.copy(std::as_writable_bytes(std::span(mean)));
   if (!head.section_holds()) return damaged("the checksum of its header does not hold");
   double square = 0;
@@ -217,12 +222,18 @@ Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
   auto impl = std::make_unique<Impl>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric));
   auto state = std::make_unique<DenseState>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric), std::move(mean), header.linked != 0);
   std::vector<Found> found(at.pieces);
-  const bool whole = in_parallel(found.size(), threads, [&](std::size_t i) {
-    const auto piece = static_cast<std::uint32_t>(i), first = piece * at.piece_nodes;
-    const ByteSpan bytes = snapshot.subspan(at.piece(piece), at.piece(piece + 1) - at.piece(piece));
-    return found[i].holds = open_piece(bytes, header, first, std::min(at.piece_nodes, header.nodes - first), *state, found[i]);
-  });
-  if (!whole) return damaged("nodes from {} on do not hold", static_cast<std::size_t>(std::ranges::find(found, false, &Found::holds) - found.begin()) * at.piece_nodes);
+  threads = std::max(threads, 1);
+  for (std::size_t from = 0; from < found.size();) {
+    const std::size_t to = std::min(found.size(), from + kPiecesATime * static_cast<std::size_t>(threads)), base = at.piece(static_cast<std::uint32_t>(from));
+    STOA_TRY(bytes, take(at.piece(static_cast<std::uint32_t>(to)) - base));
+    const bool whole = in_parallel(to - from, threads, [&](std::size_t i) {
+      const auto piece = static_cast<std::uint32_t>(from + i), first = piece * at.piece_nodes;
+      const ByteSpan own = bytes.subspan(at.piece(piece) - base, at.piece(piece + 1) - at.piece(piece));
+      return found[piece].holds = open_piece(own, header, first, std::min(at.piece_nodes, header.nodes - first), *state, found[piece]);
+    });
+    if (!whole) return damaged("nodes from {} on do not hold", static_cast<std::size_t>(std::ranges::find(found, false, &Found::holds) - found.begin()) * at.piece_nodes);
+    from = to;
+  }
   Found all;
   for (const Found& part : found) {
     all.live += part.live;
@@ -230,7 +241,8 @@ Result<DenseIndex> DenseIndex::load(ByteSpan snapshot, int threads) {
     all.removed.insert(all.removed.end(), part.removed.begin(), part.removed.end());
   }
   state->store.restore_end(header.nodes, all.live, std::move(all.free));
-  if (!open_uppers(snapshot.subspan(at.uppers), header, *state)) return damaged("its upper layers do not hold");
+  STOA_TRY(uppers, take(at.size - at.uppers));
+  if (!open_uppers(uppers, header, *state)) return damaged("its upper layers do not hold");
   state->graph.restore(header.entry, header.nodes);
   for (const std::uint32_t node : all.removed) header.linked != 0 ? state->graph.removed(node) : state->store.give_back({&node, 1});
   state->backlog = header.backlog;
