@@ -70,6 +70,8 @@ class SnapshotReader {
     if (count > 0) std::memcpy(values.data(), taken.data(), taken.size());
     return values;
   }
+  // Of what follows.
+  Result<std::uint64_t> size() { return number_up_to(source_.left()); }
   // What stays until more is read.
   Result<ByteSpan> take(std::size_t count) { return source_.take(count); }
 
@@ -136,14 +138,14 @@ Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in,
   STOA_TRY(keys, in.list<std::int64_t>(SparseIndex::kMaxSlot));
   segment->keys_ = std::move(keys);
   {
-    STOA_TRY(size, in.number());
+    STOA_TRY(size, in.size());
     STOA_TRY(part, in.take(size));
     STOA_TRY(words, SparseIndex::load(as_text(part), threads));
     segment->words_ = std::move(words);
   }
   STOA_TRY(has_vectors, in.number_up_to(1));
   if (has_vectors == 1) {
-    STOA_TRY(size, in.number());
+    STOA_TRY(size, in.size());
     STOA_TRY(vectors, DenseIndex::load(size, [&](std::size_t count) { return in.take(count); }, threads));
     segment->vectors_ = std::make_unique<DenseIndex>(std::move(vectors));
   }

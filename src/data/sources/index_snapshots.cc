@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -94,11 +95,14 @@ class SealedSource : public SnapshotSource {
       : file_(file), keys_(keys), collection_(std::move(collection)), model_(std::move(model)), threads_(threads) {}
 
   Status begin() {
-    if (file_.size() < kMagic.size() + kNonce || !as_text(file_).starts_with(kMagic)) return fail(damaged());
-    nonce_ = file_.subspan(kMagic.size(), kNonce);
+    if (file_.size() < kMagic.size() + kNonce) return fail(damaged());
+    STOA_CHECK(infra::read_pages(file_.first(kMagic.size() + kNonce)));
+    if (!as_text(file_).starts_with(kMagic)) return fail(damaged());
+    std::ranges::copy(file_.subspan(kMagic.size(), kNonce), nonce_.begin());
     for (ByteSpan rest = file_.subspan(kMagic.size() + kNonce); !rest.empty();) {
       std::uint32_t size = 0;
       if (rest.size() < sizeof size) return fail(damaged());
+      STOA_CHECK(infra::read_pages(rest.first(sizeof size)));
       std::memcpy(&size, rest.data(), sizeof size);
       rest = rest.subspan(sizeof size);
       // All but the last are full.
@@ -159,7 +163,7 @@ class SealedSource : public SnapshotSource {
   const governance::ProjectKeys& keys_;
   const std::string collection_, model_;
   const int threads_;
-  ByteSpan nonce_;
+  std::array<std::byte, kNonce> nonce_{};
   std::vector<ByteSpan> pieces_;
   std::size_t next_ = 0;     // piece
   Buffer buffer_;            // used again and again: memory that is new costs as much as what is opened into it

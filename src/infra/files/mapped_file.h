@@ -36,8 +36,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-// Reads a part of a MappedFile from the disk where it is not in memory. Whoever touches bytes that the disk does not give is ended by a signal; this says kUnavailable instead. (Linux before 5.14
-// cannot tell, and nothing is done there.)
+// Reads a part of a MappedFile from the disk where it is not in memory, right before it is used. Whoever touches bytes that the disk does not give is ended by a signal; this says kUnavailable
+// instead. (What leaves memory again in between is not told, and Linux before 5.14 cannot tell at all.)
 Status read_pages(std::span<const std::byte> mapped);
 
 // Tells the system that all bytes of a MappedFile are not needed for now: they leave this process's memory, and are there again when they

@@ -46,13 +46,14 @@ std::byte* BlockTable::make_block(bool filled) {
 std::byte* BlockTable::take_room() {
   if (room_ == 0) {
     const bool large = block_bytes_ >= kHugePage / 2;
-    room_ = large ? std::clamp<std::size_t>(blocks_ / 4, 1, kMaxSlab) : 1;
-    slabs_.push_back(static_cast<std::byte*>(::operator new(room_ * block_bytes_, alignment(block_bytes_))));
+    const std::size_t blocks = large ? std::clamp<std::size_t>(blocks_ / 4, 1, kMaxSlab) : 1;
+    slabs_.reserve(slabs_.size() + 1);  // nothing has changed where memory is refused
+    slabs_.push_back(static_cast<std::byte*>(::operator new(blocks * block_bytes_, alignment(block_bytes_))));
 #if defined(__linux__)
     // Refused where the system has none to give; then the pages are small.
-    if (large) madvise(slabs_.back(), room_ * block_bytes_, MADV_HUGEPAGE);
+    if (large) madvise(slabs_.back(), blocks * block_bytes_, MADV_HUGEPAGE);
 #endif
-    slab_ = room_;
+    slab_ = room_ = blocks;
   }
   ++blocks_;
   return slabs_.back() + (slab_ - room_--) * block_bytes_;

@@ -84,7 +84,7 @@ class DenseIndex {
   // Writes a snapshot (docs/formats/dense-index.md) piece by piece; puts and removes wait until it is written. An error is the sink's.
   Status save(const std::function<Status(ByteSpan)>& sink) const;
   std::size_t snapshot_bytes() const;  // that save() writes, if nothing is put or removed before
-  // Opened by as many threads as said, some megabytes at a time: `take` gives the next so many of the `size` bytes, which need to stay until it is called again. kDataLoss: cut, changed, or
+  // Opened by as many threads as said, and by each some megabytes at a time: `take` gives the next so many of the `size` bytes, which need to stay until it is called again. kDataLoss: cut, changed, or
   // not what save() writes. kUnsupported: of another version. Other errors are those of `take`.
   using TakeBytes = std::function<Result<ByteSpan>(std::size_t count)>;
   static Result<DenseIndex> load(std::uint64_t size, const TakeBytes& take, int threads = 1);

@@ -63,7 +63,7 @@ class Reader {
   SnapshotChecksum sum_;
 };
 
-constexpr std::size_t kPiecesATime = 4;  // for each thread: what is taken at once stays in the caches
+constexpr std::size_t kBytesATime = std::size_t{8} << 20;  // for each thread, or one piece: little more than the caches hold
 
 // What is learnt of a piece.
 struct Found {
@@ -221,24 +221,26 @@ Result<DenseIndex> DenseIndex::load(std::uint64_t size, const TakeBytes& take, i
 
   auto impl = std::make_unique<Impl>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric));
   auto state = std::make_unique<DenseState>(static_cast<int>(header.dimensions), static_cast<VectorMetric>(header.metric), std::move(mean), header.linked != 0);
-  std::vector<Found> found(at.pieces);
   threads = std::max(threads, 1);
-  for (std::size_t from = 0; from < found.size();) {
-    const std::size_t to = std::min(found.size(), from + kPiecesATime * static_cast<std::size_t>(threads)), base = at.piece(static_cast<std::uint32_t>(from));
-    STOA_TRY(bytes, take(at.piece(static_cast<std::uint32_t>(to)) - base));
-    const bool whole = in_parallel(to - from, threads, [&](std::size_t i) {
-      const auto piece = static_cast<std::uint32_t>(from + i), first = piece * at.piece_nodes;
-      const ByteSpan own = bytes.subspan(at.piece(piece) - base, at.piece(piece + 1) - at.piece(piece));
-      return found[piece].holds = open_piece(own, header, first, std::min(at.piece_nodes, header.nodes - first), *state, found[piece]);
-    });
-    if (!whole) return damaged("nodes from {} on do not hold", static_cast<std::size_t>(std::ranges::find(found, false, &Found::holds) - found.begin()) * at.piece_nodes);
-    from = to;
-  }
+  const auto step = static_cast<std::uint32_t>(std::max<std::size_t>(1, kBytesATime / (at.piece(1) - at.piece(0)))) * static_cast<std::uint32_t>(threads);
   Found all;
-  for (const Found& part : found) {
-    all.live += part.live;
-    all.free.insert(all.free.end(), part.free.begin(), part.free.end());
-    all.removed.insert(all.removed.end(), part.removed.begin(), part.removed.end());
+  for (std::uint32_t from = 0; from < at.pieces;) {
+    const std::uint32_t to = from + std::min(step, at.pieces - from);
+    const std::size_t base = at.piece(from);
+    STOA_TRY(bytes, take(at.piece(to) - base));
+    std::vector<Found> found(to - from);
+    const bool whole = in_parallel(found.size(), threads, [&](std::size_t i) {
+      const std::uint32_t piece = from + static_cast<std::uint32_t>(i), first = piece * at.piece_nodes;
+      const ByteSpan own = bytes.subspan(at.piece(piece) - base, at.piece(piece + 1) - at.piece(piece));
+      return found[i].holds = open_piece(own, header, first, std::min(at.piece_nodes, header.nodes - first), *state, found[i]);
+    });
+    if (!whole) return damaged("nodes from {} on do not hold", (from + static_cast<std::size_t>(std::ranges::find(found, false, &Found::holds) - found.begin())) * at.piece_nodes);
+    for (const Found& part : found) {
+      all.live += part.live;
+      all.free.insert(all.free.end(), part.free.begin(), part.free.end());
+      all.removed.insert(all.removed.end(), part.removed.begin(), part.removed.end());
+    }
+    from = to;
   }
   state->store.restore_end(header.nodes, all.live, std::move(all.free));
   STOA_TRY(uppers, take(at.size - at.uppers));

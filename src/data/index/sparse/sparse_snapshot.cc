@@ -75,6 +75,7 @@ class SnapshotReader {
       }
     }
     ok_ = false;
+    at_ = end_;
     return 0;
   }
   const std::uint8_t* at() const { return at_; }
@@ -96,6 +97,7 @@ struct Frame {
 bool read_frame(SnapshotReader& in, Frame& frame) {
   std::uint64_t size = 0;
   if (const auto bytes = in.bytes(sizeof size); !bytes.empty()) std::memcpy(&size, bytes.data(), sizeof size);
+  if (size > 0xFFFFFFFF) return false;  // places in lists and in the dictionary have 32 bits
   const auto content = in.bytes(size);
   frame.bytes = {reinterpret_cast<const char*>(content.data()), content.size()};
   if (const auto sum = in.bytes(sizeof frame.sum); !sum.empty()) std::memcpy(&frame.sum, sum.data(), sizeof frame.sum);
@@ -109,20 +111,21 @@ bool read_frames(SnapshotReader& in, std::uint32_t things, std::vector<Frame>& f
     if (!read_frame(in, frame)) return false;
     frame.first = first;
     frame.count = SnapshotReader(frame.bytes).number();
-    if (frame.count > things - first) return false;
+    if (frame.count > std::min<std::size_t>(things - first, frame.bytes.size())) return false;
     first += frame.count;
   }
   return true;
 }
 
-// Which living passages have which terms, and how many words they have in all: once as the passages say, once as the lists do. The pairs are summed as mixed numbers, so that two sides
-// that differ are equal by chance of one in 2^64.
+// Which living passages have which terms, and how many words they have in all: once as the passages say, once as the lists do. The pairs are summed as mixed numbers, so that it is by chance
+// that two sides which differ are equal.
 struct Totals {
   std::uint64_t pairs = 0, words = 0;
 
   void add(std::uint64_t mixed_term, std::uint32_t ordinal) {
-    const std::uint64_t product = (mixed_term + ordinal) * 0xC2B2AE3D27D4EB4F;
-    pairs += product ^ (product >> 29);
+    std::uint64_t pair = (mixed_term + ordinal) * 0xC2B2AE3D27D4EB4F;
+    pair = (pair ^ (pair >> 32)) * 0x9E3779B185EBCA87;  // sums of products alone do not tell who goes with whom
+    pairs += pair ^ (pair >> 29);
   }
   void add(const Totals& other) {
     pairs += other.pairs;
@@ -333,7 +336,7 @@ class SparseSnapshot {
     const std::uint32_t passages = numbers.number(), terms = numbers.number();
     std::vector<Frame> of_passages, of_lists;
     if (!numbers.at_end() || passages > std::min(in.left(), kMaxPassages) || terms > in.left() || !read_frames(in, passages, of_passages) || !read_frame(in, names) ||
-        !read_frames(in, terms, of_lists) || !in.at_end())
+        terms > names.bytes.size() || !read_frames(in, terms, of_lists) || !in.at_end())
       return fail(broken("it has not what it says"));
 
     SparseIndex index;
