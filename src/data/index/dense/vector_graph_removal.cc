@@ -1,5 +1,5 @@
-// How removed nodes leave the graph. As in Singh et al., "FreshDiskANN" (2021): who had a link to a leaving node gets those of its neighbours instead, as far as they
-// are chosen.
+// How removed nodes leave the graph. Much as in Singh et al., "FreshDiskANN" (2021): who had a link to a leaving node gets those of its neighbours instead, as far as they
+// are chosen. But the links that stay are not chosen anew: many are there because others made them, and a graph without these finds less.
 #include <algorithm>
 
 #include "data/index/dense/vector_graph.h"
@@ -52,6 +52,7 @@ bool VectorGraph::relink(const Round& round, std::uint32_t node, int level) {
   const Locked lock(*this, node);
   std::array<std::uint32_t, NodeStore::kBaseLinks*(NodeStore::kBaseLinks + 1)> nodes;
   std::size_t count = 0;
+  Selection kept, chosen;
   bool loses = false;
   const auto add = [&](std::uint32_t other) {
     if (other != node && !round.leaves(other) && store_.state(other) != kFreeNode) nodes[count++] = other;
@@ -60,6 +61,7 @@ bool VectorGraph::relink(const Round& round, std::uint32_t node, int level) {
     const std::uint32_t other = link.load(std::memory_order_acquire);
     if (other == kNoNode) break;
     if (!round.leaves(other)) {
+      kept.nodes[kept.count++] = other;
       add(other);
       continue;
     }
@@ -73,9 +75,11 @@ bool VectorGraph::relink(const Round& round, std::uint32_t node, int level) {
   if (!loses) return true;
   std::sort(nodes.begin(), nodes.begin() + count);
   count = static_cast<std::size_t>(std::unique(nodes.begin(), nodes.begin() + count) - nodes.begin());
-  Selection selection;
-  select_for(node, {nodes.data(), count}, links.size(), selection);
-  write(links, selection);
+  select_for(node, {nodes.data(), count}, links.size(), chosen);
+  const std::span<const std::uint32_t> staying(kept.nodes.data(), kept.count);
+  for (const std::uint32_t other : std::span(chosen.nodes.data(), chosen.count))
+    if (kept.count < links.size() && std::ranges::find(staying, other) == staying.end()) kept.nodes[kept.count++] = other;
+  write(links, kept);
   return count >= NodeStore::kLinks / 2 || level > 0;
 }
 
