@@ -15,9 +15,9 @@
 
 namespace stoa::data {
 
-class SnapshotWriter {
+class FrameWriter {
  public:
-  explicit SnapshotWriter(std::string& out) : out_(out) {}
+  explicit FrameWriter(std::string& out) : out_(out) {}
   std::size_t size() const { return out_.size(); }
   void bytes(const void* data, std::size_t size) { out_.append(static_cast<const char*>(data), size); }
   void byte(std::uint8_t value) { out_.push_back(static_cast<char>(value)); }
@@ -42,10 +42,10 @@ class SnapshotWriter {
 };
 
 // Reads what may be anything. After the first thing that is not there, everything is zero and empty, and ok() says so.
-class SnapshotReader {
+class FrameReader {
  public:
-  explicit SnapshotReader(std::string_view in) : at_(reinterpret_cast<const std::uint8_t*>(in.data())), end_(at_ + in.size()) {}
-  explicit SnapshotReader(std::span<const std::uint8_t> in) : at_(in.data()), end_(at_ + in.size()) {}
+  explicit FrameReader(std::string_view in) : at_(reinterpret_cast<const std::uint8_t*>(in.data())), end_(at_ + in.size()) {}
+  explicit FrameReader(std::span<const std::uint8_t> in) : at_(in.data()), end_(at_ + in.size()) {}
   bool ok() const { return ok_; }
   bool at_end() const { return ok_ && at_ == end_; }
   std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
@@ -89,7 +89,7 @@ struct Frame {
   bool holds() const { return snapshot_checksum(bytes) == sum; }
 };
 
-inline bool read_frame(SnapshotReader& in, Frame& frame) {
+inline bool read_frame(FrameReader& in, Frame& frame) {
   std::uint64_t size = 0;
   if (const auto bytes = in.bytes(sizeof size); !bytes.empty()) std::memcpy(&size, bytes.data(), sizeof size);
   if (size > 0xFFFFFFFF) return false;  // places in lists and in the dictionary have 32 bits
@@ -100,12 +100,12 @@ inline bool read_frame(SnapshotReader& in, Frame& frame) {
 }
 
 // As many frames as have so many things.
-inline bool read_frames(SnapshotReader& in, std::uint32_t things, std::vector<Frame>& frames) {
+inline bool read_frames(FrameReader& in, std::uint32_t things, std::vector<Frame>& frames) {
   for (std::uint32_t first = 0; first < things;) {
     Frame& frame = frames.emplace_back();
     if (!read_frame(in, frame)) return false;
     frame.first = first;
-    frame.count = SnapshotReader(frame.bytes).number();
+    frame.count = FrameReader(frame.bytes).number();
     if (frame.count > std::min<std::size_t>(things - first, frame.bytes.size())) return false;
     first += frame.count;
   }

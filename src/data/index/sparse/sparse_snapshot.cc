@@ -72,7 +72,7 @@ bool few_short_positions(std::span<const std::uint8_t> bytes, std::uint64_t word
 
 class ListFile {
  public:
-  static void write(const PostingList& list, SnapshotWriter& out) {
+  static void write(const PostingList& list, FrameWriter& out) {
     out.number(list.tail_count_);
     out.number(list.tail_.size());
     out.bytes(list.tail_.data(), list.tail_.size());
@@ -94,7 +94,7 @@ class ListFile {
   const Totals& totals() const { return totals_; }  // of what was read
 
   // Also says how many of the passages live.
-  bool read(SnapshotReader& in, std::uint32_t term, PostingList& list, std::uint32_t& passages) {
+  bool read(FrameReader& in, std::uint32_t term, PostingList& list, std::uint32_t& passages) {
     mixed_ = mixed(term);
     passages_ = 0;
     last_ = kNoOrdinal;
@@ -129,13 +129,13 @@ class ListFile {
   }
 
   // Of one posting.
-  static bool check_positions(SnapshotReader& in, std::uint32_t frequency) {
+  static bool check_positions(FrameReader& in, std::uint32_t frequency) {
     std::uint64_t position = 0;
     for (std::uint32_t i = 0; i < frequency; ++i) position += in.number();
     return in.ok() && position <= SparseIndex::kMaxPassageWords;
   }
 
-  bool read_block(SnapshotReader& in) {
+  bool read_block(FrameReader& in) {
     const auto bits = in.bytes(2);
     if (!in.ok() || bits[0] > 32 || bits[1] > 21) return false;
     const auto data = in.bytes(packed_size(bits[0]) + packed_size(bits[1]));
@@ -155,7 +155,7 @@ class ListFile {
     }
     if (!good) return false;
     if (!few_short_positions(positions, words)) {
-      SnapshotReader check(positions);
+      FrameReader check(positions);
       for (const std::uint32_t frequency : frequencies)
         if (!check_positions(check, frequency + 1)) return false;
       if (!check.at_end()) return false;
@@ -191,7 +191,7 @@ class ListFile {
   }
 
   bool check_tail(std::span<const std::uint8_t> tail, std::uint32_t count_of_it) {
-    SnapshotReader postings(tail);
+    FrameReader postings(tail);
     for (std::uint32_t i = 0; i < count_of_it; ++i) {
       const std::uint32_t step = postings.number();
       const std::uint64_t ordinal = static_cast<std::uint64_t>(static_cast<std::uint32_t>(last_ + 1)) + step - 1;
@@ -212,7 +212,7 @@ class ListFile {
 
 class SparseSnapshot {
  public:
-  static void write(const SparseIndex& index, SnapshotWriter& out) {
+  static void write(const SparseIndex& index, FrameWriter& out) {
     const auto passages = static_cast<std::uint32_t>(index.passages_.size()), terms = static_cast<std::uint32_t>(index.terms_.size());
     out.frame([&] {
       out.number(passages);
@@ -231,10 +231,10 @@ class SparseSnapshot {
     for (std::uint32_t term = 0; term < terms;) term = write_lists(index, term, out);
   }
 
-  static Result<SparseIndex> read(SnapshotReader& in, int threads) {
+  static Result<SparseIndex> read(FrameReader& in, int threads) {
     Frame head, names;
     if (!read_frame(in, head) || !head.holds()) return fail(broken("its checksum is wrong"));
-    SnapshotReader numbers(head.bytes);
+    FrameReader numbers(head.bytes);
     const std::uint32_t passages = numbers.number(), terms = numbers.number();
     std::vector<Frame> of_passages, of_lists;
     if (!numbers.at_end() || passages > std::min(in.left(), kMaxPassages) || terms > in.left() || !read_frames(in, passages, of_passages) || !read_frame(in, names) ||
@@ -264,7 +264,7 @@ class SparseSnapshot {
   }
 
  private:
-  static void write_passages(const SparseIndex& index, std::uint32_t first, std::uint32_t count, SnapshotWriter& out) {
+  static void write_passages(const SparseIndex& index, std::uint32_t first, std::uint32_t count, FrameWriter& out) {
     out.number(count);
     for (std::uint32_t ordinal = first; ordinal < first + count; ++ordinal) {
       const auto& passage = index.passages_[ordinal];
@@ -278,9 +278,9 @@ class SparseSnapshot {
   }
 
   // A frame of lists from this term on. Returns the term that follows.
-  static std::uint32_t write_lists(const SparseIndex& index, std::uint32_t first, SnapshotWriter& out) {
+  static std::uint32_t write_lists(const SparseIndex& index, std::uint32_t first, FrameWriter& out) {
     std::string bytes;
-    SnapshotWriter lists(bytes);
+    FrameWriter lists(bytes);
     std::uint32_t term = first;
     for (; term < index.terms_.size() && lists.size() < kBytesOfFrame; ++term) {
       if (index.is_rewritten(term)) {
@@ -318,7 +318,7 @@ class SparseSnapshot {
 
   static bool read_passages(const Frame& frame, std::uint32_t terms, SparseIndex& index, Totals& said) {
     if (!frame.holds()) return false;
-    SnapshotReader in(frame.bytes);
+    FrameReader in(frame.bytes);
     in.number();  // how many, as the frame knows
     for (std::uint32_t ordinal = frame.first; ordinal < frame.first + frame.count; ++ordinal) {
       const std::uint32_t slot = in.number() - 1;
@@ -366,7 +366,7 @@ class SparseSnapshot {
 
   static bool read_names(const Frame& frame, std::uint32_t terms, TermDictionary& dictionary) {
     if (!frame.holds()) return false;
-    SnapshotReader in(frame.bytes);
+    FrameReader in(frame.bytes);
     for (std::uint32_t term = 0; term < terms; ++term) {
       const auto size = in.bytes(1);
       const auto name = in.bytes(size.empty() ? 0 : size[0]);
@@ -378,7 +378,7 @@ class SparseSnapshot {
 
   static bool read_lists(const Frame& frame, const Lives& lives, SparseIndex& index, Totals& found) {
     if (!frame.holds()) return false;
-    SnapshotReader in(frame.bytes);
+    FrameReader in(frame.bytes);
     in.number();  // how many, as the frame knows
     ListFile lists(index.lengths_, lives);
     for (std::uint32_t term = frame.first; term < frame.first + frame.count; ++term) {
@@ -391,7 +391,7 @@ class SparseSnapshot {
 
 std::string SparseIndex::save() const {
   std::string bytes;
-  SnapshotWriter out(bytes);
+  FrameWriter out(bytes);
   out.bytes(kMagic.data(), kMagic.size());
   out.number(kVersion);
   SparseSnapshot::write(*this, out);
@@ -400,7 +400,7 @@ std::string SparseIndex::save() const {
 
 Result<SparseIndex> SparseIndex::load(std::string_view bytes, int threads) {
   if (!bytes.starts_with(kMagic)) return fail(broken("it does not begin like one"));
-  SnapshotReader in(bytes.substr(kMagic.size()));
+  FrameReader in(bytes.substr(kMagic.size()));
   const std::uint32_t version = in.number();
   if (in.ok() && version != kVersion) return fail(error(ErrorCode::kUnsupported, "the snapshot of a text index is of version {}, not {}", version, kVersion));
   return SparseSnapshot::read(in, threads);
