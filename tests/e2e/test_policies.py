@@ -124,6 +124,33 @@ def test_documents_are_let_through_by_what_they_say_of_themselves(server, tmp_pa
     assert len(found(bob)) == 4
 
 
+def test_what_policies_hide_takes_no_place_and_changes_no_score(server, tmp_path):
+    """Twelve documents that bob may not read would stand before his own: he gets his, with the scores of a store that holds nothing else."""
+    import openai
+
+    client = lambda key: openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0)
+    admin, bob = client(server.admin), client(server.key("bob", "developer"))
+    both, alone = admin.vector_stores.create(name="both"), admin.vector_stores.create(name="alone")
+    own = [f"The report number {i} tells of the merger with a neighbour, and of {'roses ' * i} besides." for i in range(1, 4)]
+    for store, texts in ((both, [(text, {}) for text in own] + [(f"Merger report {i}: the merger, the report.", {"class": "restricted"}) for i in range(12)]), (alone, [(text, {}) for text in own])):
+        for i, (text, attributes) in enumerate(texts):
+            file = admin.files.create(file=(f"{i}.txt", text.encode()), purpose="assistants")
+            admin.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, attributes=attributes)
+    found = lambda who, store: [(hit.filename, hit.score) for hit in who.vector_stores.search(store.id, query="merger report", max_num_results=10)]
+    assert len(found(bob, both)) == 10
+    rules = {"class": 'exists resource.class and resource.class == "restricted"', "name": '((exists resource.name and resource.name == "nothing") or (exists resource.class and resource.class == "restricted"))'}
+    for asks, condition in rules.items():
+        file = tmp_path / f"{asks}.policy"
+        file.write_text(f'policy "{asks}" {{ forbid document.read when {condition} and principal.role != "admin" }}\n')
+        server.cli("policies", "set", "hidden", str(file), key=server.admin)
+        if asks == "class":
+            assert found(bob, both) == found(bob, alone) and len(found(bob, both)) == 3
+        else:  # documents that a policy may name are left out of what was found
+            assert [name for name, _ in found(bob, both)] == [name for name, _ in found(bob, alone)]
+    assert len(found(admin, both)) == 10
+    server.cli("policies", "remove", "hidden", key=server.admin)
+
+
 # ---- Every verb
 
 # What reaches the server does so with the caller's key, and what a bystander is told is no.

@@ -58,6 +58,15 @@ Status check_part(const Filter& filter, std::size_t level, std::size_t& parts) {
 
 }  // namespace
 
+Marks marks_of(std::string owner, const Attributes& attributes) {
+  const auto text = [&](const char* name) {
+    const auto found = attributes.find(name);
+    const auto* value = found == attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
+    return value == nullptr ? std::string() : *value;
+  };
+  return {std::move(owner), text("class"), text("residency"), text("labels")};
+}
+
 Status check_attributes(const Attributes& attributes) {
   if (attributes.size() > kMaxAttributes) {
     return fail(ErrorCode::kInvalidArgument, "a document has at most {} attributes, not {}", kMaxAttributes, attributes.size());

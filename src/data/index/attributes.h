@@ -16,6 +16,13 @@ using Attributes = std::map<std::string, Attribute>;  // at most 16, keys up to 
 
 Status check_attributes(const Attributes& attributes);
 
+// What policies can ask a document about itself: who brought it in, and its attributes "class", "residency" and "labels" (separated by commas), where these are texts.
+struct Marks {
+  std::string owner, data_class, residency, labels;
+  auto operator<=>(const Marks&) const = default;
+};
+Marks marks_of(std::string owner, const Attributes& attributes);
+
 enum class FilterOp { kEq, kNe, kGt, kGte, kLt, kLte, kIn, kNotIn, kAnd, kOr };
 Result<FilterOp> parse_filter_op(std::string_view name);  // eq ne gt gte lt lte in nin and or
 

@@ -16,15 +16,15 @@ std::vector<std::string> entries(const AccessList& access) {
 
 }  // namespace
 
-Index::Segment* Index::Collection::segment(const AccessList& access) {
-  const std::string key = access.key();
-  if (!segments.contains(key)) adopt(std::make_unique<Segment>(access));
+Index::Segment* Index::Collection::segment(const AccessList& access, const Marks& marks) {
+  const SegmentKey key{access.key(), marks};
+  if (!segments.contains(key)) adopt(std::make_unique<Segment>(access, marks));
   return segments.at(key).get();
 }
 
 bool Index::Collection::adopt(std::unique_ptr<Segment> segment) {
   Segment* const added = segment.get();
-  if (!segments.try_emplace(added->access().key(), std::move(segment)).second) return false;
+  if (!segments.try_emplace({added->access().key(), added->marks()}, std::move(segment)).second) return false;
   for (const auto& name : entries(added->access())) by_reader[name].push_back(added);
   return true;
 }
@@ -40,7 +40,7 @@ Result<Index::Collection::Entry> Index::Collection::bring_in(const IndexedDocume
   Entry entry;
   {
     const auto lock = exclude_searches();
-    entry.segment = segment(document.access);
+    entry.segment = segment(document.access, marks_of(document.owner, document.attributes));
     auto slots = entry.segment->reserve(document.chunks.size(), static_cast<int>(width));
     if (!slots) {
       drop_if_unused(entry.segment);
@@ -108,7 +108,7 @@ void Index::Collection::drop_if_unused(Segment* segment) {
     std::erase(list, segment);
     if (list.empty()) by_reader.erase(name);
   }
-  segments.erase(segment->access().key());
+  segments.erase({segment->access().key(), segment->marks()});
 }
 
 }  // namespace stoa::data

@@ -1,4 +1,4 @@
-// The documents of one collection, in segments by who may read them. Internal to this folder.
+// The documents of one collection, in segments by what decides who may read them. Internal to this folder.
 #pragma once
 
 #include <atomic>
@@ -47,7 +47,8 @@ struct Index::Collection {
   // Writers run beside one another; who takes a snapshot waits for them to end, and they for him. Taken before `mutex`.
   mutable FairSharedMutex writers;
   mutable FairSharedMutex mutex;  // of all that follows, and of what of the segments excludes searches
-  std::map<std::string, std::unique_ptr<Segment>> segments;          // by access key
+  using SegmentKey = std::pair<std::string, Marks>;                  // of the access list, and
+  std::map<SegmentKey, std::unique_ptr<Segment>> segments;
   std::unordered_map<std::string, std::vector<Segment*>> by_reader;   // by entry of the access list
   std::unordered_map<std::string, Entry> documents;
   mutable std::atomic<std::uint64_t> changes = 0;  // passages that came or went since the last snapshot
@@ -56,8 +57,8 @@ struct Index::Collection {
   auto lock_reader() const { return mutex.beside(); }
   auto write_beside() const { return writers.beside(); }
 
-  Segment* segment(const AccessList& access);
-  bool adopt(std::unique_ptr<Segment> segment);  // false: there is one with the same readers
+  Segment* segment(const AccessList& access, const Marks& marks);
+  bool adopt(std::unique_ptr<Segment> segment);  // false: there is one with the same readers and marks
 
   // The steps of a write, by who writes beside others. Those that exclude searches do so by themselves.
   Result<Entry> bring_in(const IndexedDocument& document);

@@ -104,13 +104,15 @@ Status Index::put(const std::string& collection, IndexedDocument document) {
 Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks) {
   const auto target = find(collection);
   if (target == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
+  std::string owner;
   {
     const auto writing = target->write_beside();
     const auto lock = target->exclude_searches();
     const auto found = target->documents.find(document);
     if (found == target->documents.end()) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
     auto& entry = found->second;
-    if (entry.segment->access() == access) {
+    owner = entry.segment->marks().owner;
+    if (entry.segment->access() == access && entry.segment->marks() == marks_of(owner, attributes)) {
       entry.segment->attributes().remove(entry.slots, entry.attributes);
       entry.attributes = attributes;
       entry.segment->attributes().add(entry.slots, entry.attributes);
@@ -118,7 +120,7 @@ Status Index::relabel(const std::string& collection, const std::string& document
     }
   }
   auto again = chunks();
-  auto moved = again ? put(collection, {document, access, attributes, std::move(*again)}) : Status(fail(std::move(again).error()));
+  auto moved = again ? put(collection, {document, access, attributes, std::move(*again), std::move(owner)}) : Status(fail(std::move(again).error()));
   if (!moved) remove(collection, document);  // rather not found than found by whom it is no longer for
   return moved;
 }
@@ -152,7 +154,8 @@ Index::View Index::open(const Scope& scope, std::string_view embedding_model) co
       const auto found = collection->by_reader.find(name);
       if (found == collection->by_reader.end()) continue;
       for (const Segment* segment : found->second) {
-        if (may_read(scope.principal, segment->access()) && std::ranges::find(opened, segment) == opened.end()) opened.push_back(segment);
+        if (!may_read(scope.principal, segment->access()) || std::ranges::find(opened, segment) != opened.end()) continue;
+        if (!scope.permits || scope.permits(segment->marks())) opened.push_back(segment);
       }
     }
     auto& segments = view.segments[collection->language];
@@ -183,7 +186,7 @@ Result<std::vector<Hit>> Index::search_text(const Scope& scope, std::string_view
       const std::span<const std::uint64_t> bits = allowed[i].words();
       search.run(segments[i]->words(), {static_cast<std::uint32_t>(i), segments[i]->keys(), all ? nullptr : &bits});
     }
-    for (const SparseHit& hit : search.take()) hits.push_back({hit.key, hit.score});
+    for (const SparseHit& hit : search.take()) hits.push_back({hit.key, hit.score / search.bound()});
   }
   keep_best(hits, scope.k);
   return hits;

@@ -1,6 +1,6 @@
 // The search index of all collections, in memory: BM25 over words (data/index/sparse) and nearest vectors (data/index/dense).
 //
-// A collection holds one segment for each distinct access list, and a search opens only segments the principal may read. All
+// A collection holds one segment for each distinct access list and set of marks that policies ask for, and a search opens only segments the principal may read. All
 // statistics (number of passages, document frequencies, mean length) are taken over the opened segments, and each segment has a graph of its own, so a search gives exactly
 // what it would give if the other documents did not exist; nothing is filtered away after ranking.
 #pragma once
@@ -35,11 +35,12 @@ struct IndexedDocument {
   AccessList access;
   Attributes attributes;
   std::vector<IndexedChunk> chunks;
+  std::string owner{};  // id of the principal that brought it in
 };
 
 struct Hit {
   ChunkKey key = 0;
-  double score = 0;  // BM25, or the cosine
+  double score = 0;  // BM25 as a share of the most that its query can give (SparseSearch::bound), or the cosine
 };
 
 // Where a snapshot is read from.
@@ -77,7 +78,7 @@ class Index {
   // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
   // that is zero or not finite, or of another dimension than those of passages with the same readers.
   Status put(const std::string& collection, IndexedDocument document);
-  // New readers or attributes for the same chunks. Where the readers change, these are asked for again, and the document is gone if that fails. kNotFound when the document
+  // New readers or attributes for the same chunks. Where readers or marks change, these are asked for again, and the document is gone if that fails. kNotFound when the document
   // is not there.
   using ChunkReader = std::function<Result<std::vector<IndexedChunk>>()>;
   Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks);
@@ -88,6 +89,7 @@ class Index {
     std::span<const std::string> collections;  // those of other projects, and unknown ones, count as empty
     const Filter* filter = nullptr;            // narrows the candidates, not the statistics
     std::size_t k = 10;
+    std::function<bool(const Marks&)> permits{};  // what policies say, asked for each segment that lists let the principal read; empty: they let all through
   };
   enum class Syntax { kPlain, kOperators };    // sparse/query_syntax.h
   // The k best passages, best first; equal scores in order of their keys. Passages without any word of the query are not found. Collections of different languages are
@@ -115,6 +117,7 @@ class Index {
     std::size_t chunks = 0;
     AccessList access;
     Attributes attributes;
+    std::string owner;
   };
   std::map<std::string, DocumentState> documents(const std::string& collection) const;
 

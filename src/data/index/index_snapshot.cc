@@ -12,7 +12,7 @@ namespace stoa::data {
 namespace {
 
 constexpr std::string_view kMagic = "stoaindx";
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::size_t kMaxText = 1u << 16;
 
 Error broken(std::string_view what) { return error(ErrorCode::kDataLoss, "the snapshot of a collection is broken: {}", what); }
@@ -121,6 +121,7 @@ Result<Attributes> read_attributes(SnapshotReader& in) {
 
 Status Index::Segment::save(SnapshotWriter& out) const {
   STOA_CHECK(out.text(access_.key()));
+  for (const std::string* mark : {&marks_.owner, &marks_.data_class, &marks_.residency, &marks_.labels}) STOA_CHECK(out.text(*mark));
   STOA_CHECK(out.list(std::span<const std::int64_t>(keys_)));
   const std::string words = words_.save();
   STOA_CHECK(out.text(words));
@@ -134,7 +135,12 @@ Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in,
   STOA_TRY(key, in.text());
   auto access = AccessList::parse(key);
   if (!access) return fail(broken("an access list is none"));
-  auto segment = std::make_unique<Segment>(std::move(*access));
+  Marks marks;
+  for (std::string* mark : {&marks.owner, &marks.data_class, &marks.residency, &marks.labels}) {
+    STOA_TRY(value, in.text());
+    *mark = std::move(value);
+  }
+  auto segment = std::make_unique<Segment>(std::move(*access), std::move(marks));
   STOA_TRY(keys, in.list<std::int64_t>(SparseIndex::kMaxSlot));
   segment->keys_ = std::move(keys);
   {
@@ -212,7 +218,7 @@ Status Index::load(const std::string& collection, SnapshotSource& source, int th
   for (std::uint64_t i = 0; i < segments; ++i) {
     STOA_TRY(segment, Segment::load(in, threads));
     by_number.push_back(segment.get());
-    if (!fresh->adopt(std::move(segment))) return fail(broken("two segments have the same readers"));
+    if (!fresh->adopt(std::move(segment))) return fail(broken("two segments have the same readers and marks"));
   }
   STOA_TRY(documents, in.number_up_to(source.left()));
   for (std::uint64_t i = 0; i < documents; ++i) {
@@ -228,6 +234,7 @@ Status Index::load(const std::string& collection, SnapshotSource& source, int th
     entry.slots = std::move(slots);
     STOA_TRY(attributes, read_attributes(in));
     entry.attributes = std::move(attributes);
+    if (marks_of(entry.segment->marks().owner, entry.attributes) != entry.segment->marks()) return fail(broken("a document has other marks than its segment"));
     entry.segment->attributes().add(entry.slots, entry.attributes);
     if (!fresh->documents.try_emplace(std::move(id), std::move(entry)).second) return fail(broken("a document is there twice"));
   }
@@ -264,7 +271,7 @@ std::map<std::string, Index::DocumentState> Index::documents(const std::string& 
   if (source == nullptr) return states;
   const auto lock = source->lock_reader();
   for (const auto& [id, entry] : source->documents) {
-    DocumentState state{entry.segment->keys()[entry.slots.front()], entry.slots.size(), entry.segment->access(), entry.attributes};
+    DocumentState state{entry.segment->keys()[entry.slots.front()], entry.slots.size(), entry.segment->access(), entry.attributes, entry.segment->marks().owner};
     states.emplace(id, std::move(state));
   }
   return states;

@@ -1,4 +1,4 @@
-// The passages of one collection that share one access list: their words, vectors, attributes and keys, under slots. Internal to this folder; Index guards it.
+// The passages of one collection that share one access list and the same marks: their words, vectors, attributes and keys, under slots. Internal to this folder; Index guards it.
 //
 // A passage goes through its slot in steps: reserve(), put_vector() beside searches, publish(), and out again: hide(), drop_vector() beside searches, release(). Only what is
 // between publish() and hide() is found.
@@ -25,8 +25,9 @@ class Index::Segment {
  public:
   using Slot = std::uint32_t;
 
-  explicit Segment(AccessList access) : access_(std::move(access)) {}
+  Segment(AccessList access, Marks marks) : access_(std::move(access)), marks_(std::move(marks)) {}
   const AccessList& access() const { return access_; }
+  const Marks& marks() const { return marks_; }
 
   // --- writes; all but put_vector() and drop_vector() exclude searches ---
 
@@ -61,6 +62,7 @@ class Index::Segment {
 
  private:
   AccessList access_;
+  Marks marks_;
   SparseIndex words_;
   std::unique_ptr<DenseIndex> vectors_;
   AttributeIndex attributes_;

@@ -10,7 +10,8 @@
 namespace stoa::data {
 namespace {
 
-constexpr int kMostTurns = 3;               // of a collection to other settings that one search goes along with
+constexpr int kMostTurns = 3;             // how often a search is done again, because what it searched has become another
+constexpr std::size_t kDeeper = 4;         // times as far down as candidates go, words are looked for in what meaning found
 constexpr std::size_t kVariedAmong = 50;  // passages of which the various ones are chosen, at least
 
 // `found` and `keys` in another order: place i gets what is at order[i].
@@ -75,14 +76,17 @@ Result<Retriever::Candidates> Retriever::rank_one(const Call& call, const Index:
     for (std::size_t i = 0; i < nearest.size(); ++i) standings[nearest[i].key].vector_rank = static_cast<int>(i) + 1;  // among those of its model
   }
   if (use_text) {
-    STOA_TRY(matching, index_.search_text(scope, query, options.syntax == QuerySyntax::kOperators ? Index::Syntax::kOperators : Index::Syntax::kPlain));
+    Index::Scope deeper = scope;
+    if (use_vector) deeper.k *= kDeeper;
+    STOA_TRY(matching, index_.search_text(deeper, query, options.syntax == QuerySyntax::kOperators ? Index::Syntax::kOperators : Index::Syntax::kPlain));
     text = std::move(matching);
   }
 
   for (std::size_t i = 0; i < text.size(); ++i) {
+    if (i >= scope.k && !standings.contains(text[i].key)) continue;
     Standing& why = standings[text[i].key];
     why.text_rank = static_cast<int>(i) + 1;
-    why.text_score = text[i].score / text.front().score;
+    why.text_score = text[i].score;
   }
   Candidates candidates;
   for (auto& [key, why] : standings) candidates.push_back({key, std::move(why)});
@@ -141,7 +145,7 @@ std::vector<Embedder*> Retriever::embedders_of(std::span<const CollectionSetting
 
 Result<Retriever::Candidates> Retriever::rank(const Call& call, std::span<const std::string> collections, std::span<Embedder* const> embedders, const Findings& findings,
                                               const SearchOptions& options) {
-  const Index::Scope scope{call.principal, collections, &options.filter, std::max({fusion_.candidates, options.k, options.rerank})};
+  const Index::Scope scope{call.principal, collections, &options.filter, std::max({fusion_.candidates, options.k, options.rerank}), catalog_.permits(call)};
   std::vector<std::string> texts = findings.queries;
   if (options.syntax == QuerySyntax::kOperators) std::ranges::transform(texts, texts.begin(), without_signs);
   std::vector<Meanings> meanings;
@@ -185,20 +189,23 @@ Status Retriever::age(const Call& call, const Decay& decay, Candidates& candidat
 }
 
 Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query,
-                                           const SearchOptions& options) {
+                                           const SearchOptions& options, std::size_t& gone) {
   const std::size_t wanted = options.rerank > 0 ? options.rerank : options.diversity > 0 ? std::max(options.k, kVariedAmong) : options.k;
-  std::vector<Hit> hits;
-  for (const Candidate& candidate : candidates) {
-    if (hits.size() >= wanted) break;
-    if (options.rerank > 0 || candidate.score() >= options.min_score) hits.push_back({candidate.key, candidate.score()});
-  }
-  STOA_TRY(opened, catalog_.passages(call, hits));  // checks readers again, against the rows
+  const auto last = options.rerank > 0 ? candidates.end() : std::ranges::find_if(candidates, [&](const Candidate& one) { return one.score() < options.min_score; });  // they are in order
   std::vector<Found> found;
   std::vector<ChunkKey> keys;  // of `found`, kept in its order
-  for (auto& [hit, passage, attributes] : opened) {
-    const auto candidate = std::ranges::find(candidates, hits[hit].key, &Candidate::key);
-    found.push_back({std::move(passage), candidate->why, std::move(attributes)});
-    keys.push_back(candidate->key);
+  // What has gone, or may not be read after all, leaves its place to what comes after it.
+  for (auto next = candidates.begin(); next != last && found.size() < wanted;) {
+    const auto first = next;
+    next += std::min<std::ptrdiff_t>(last - first, static_cast<std::ptrdiff_t>(wanted - found.size()));
+    std::vector<Hit> hits;
+    for (const Candidate& candidate : std::ranges::subrange(first, next)) hits.push_back({candidate.key, candidate.score()});
+    STOA_TRY(opened, catalog_.passages(call, hits, &gone));  // checks readers again, against the rows
+    for (auto& [hit, passage, attributes] : opened) {
+      const Candidate& candidate = first[static_cast<std::ptrdiff_t>(hit)];
+      found.push_back({std::move(passage), candidate.why, std::move(attributes)});
+      keys.push_back(candidate.key);
+    }
   }
   if (options.rerank > 0) {
     STOA_CHECK(rerank(call, found, keys, query));
@@ -275,19 +282,17 @@ Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::stri
       if (std::ranges::find(findings.queries, other) == findings.queries.end()) findings.queries.push_back(other);
     findings.asked = findings.queries.size();
     if (options.rewrite > 0) STOA_CHECK(rewrite(call, query, options, findings));
-    STOA_TRY(candidates, rank(call, collections, embedders, findings, options));
-    // A collection that was turned over to another model meanwhile was asked with the vectors of the one it had.
-    for (int again = 0; again < kMostTurns; ++again) {
+    for (int turn = 0;; ++turn) {
+      STOA_TRY(candidates, rank(call, collections, embedders, findings, options));
+      std::size_t gone = 0;
+      STOA_TRY(found, open(call, candidates, embedders, query, options, gone));
+      findings.found = std::move(found);
+      // A collection that was turned over meanwhile was asked with the vectors of the model it had, and its passages have others in their places.
       STOA_TRY(now, catalog_.searchable(call, collections));
-      if (now == settings) break;
+      if ((now == settings && gone == 0) || turn == kMostTurns) return findings;
       settings = std::move(now);
       embedders = embedders_of(settings);
-      STOA_TRY(anew, rank(call, collections, embedders, findings, options));
-      candidates = std::move(anew);
     }
-    STOA_TRY(found, open(call, candidates, embedders, query, options));
-    findings.found = std::move(found);
-    return findings;
   };
   auto findings = run();
   if (findings) {

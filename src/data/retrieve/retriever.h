@@ -34,7 +34,7 @@ struct Varied {
 // two searches is of the one that serves the passage best.
 struct Standing {
   int text_rank = 0, vector_rank = 0;
-  double text_score = 0;       // BM25 as a share of the best passage's
+  double text_score = 0;       // BM25 as a share of the most that the query can give: 0..1, 1 never reached
   double passage_cosine = 0;   // of the query to the passage, and to its nearest sentence; 0 where it has no vectors
   double sentence_cosine = 0;
   double fused = 0;            // the score before age and any reranking
@@ -112,8 +112,9 @@ class Retriever {
   // How near they are, from their rows.
   Status measure(const Call& call, std::span<const QueryVector> query, Candidates& candidates);
   Status age(const Call& call, const Decay& decay, Candidates& candidates);
-  // The passages of the best candidates, in the order in which they are given out.
-  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query, const SearchOptions& options);
+  // The passages of the best candidates, in the order in which they are given out. `gone`: how many of those that were looked at are not there any more.
+  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query, const SearchOptions& options,
+                                  std::size_t& gone);
   Status rerank(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const std::string& query);
   Status vary(const Call& call, std::span<Embedder* const> embedders, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options);
 

@@ -110,7 +110,8 @@ TEST(Retriever, SaysWhyAndReranks) {
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].passage.path, "a.txt");
   EXPECT_EQ(found[0].why.text_rank, 1);
-  EXPECT_EQ(found[0].why.text_score, 1);
+  EXPECT_GT(found[0].why.text_score, 0.3);
+  EXPECT_LT(found[0].why.text_score, 0.6) << "it has both words, each once";
   EXPECT_EQ(found[0].why.passage_cosine, found[0].why.sentence_cosine) << "one sentence is its passage";
   EXPECT_EQ(found[0].passage.score, found[0].why.fused);
   EXPECT_FALSE(found[0].why.relevance);
@@ -242,9 +243,8 @@ TEST(Retriever, SeveralPhrasingsBecomeOneList) {
   EXPECT_EQ(both.queries, (std::vector<std::string>{"apple", "blue plum"})) << "none twice";
   EXPECT_EQ(both.asked, 2u);
   EXPECT_EQ(paths(both.found), (std::vector<std::string>{"a.txt", "b.txt", "c.txt"}));
-  EXPECT_EQ(both.found[0].why.by_query, (std::vector<double>{1, 0}));
+  EXPECT_EQ(both.found[0].why.by_query, (std::vector<double>{both.found[0].passage.score, 0}));
   EXPECT_EQ(both.found[1].why.query, 1u);
-  EXPECT_EQ(both.found[1].passage.score, 1);
   const auto ranks = retrieve(world.retriever, {.fusion = Fusion::kRanks, .queries = {"plum"}});
   for (const Found& one : ranks.found) EXPECT_NEAR(one.why.fused, (one.why.by_query[0] + one.why.by_query[1]) / 2, 1e-12);
 
@@ -255,7 +255,7 @@ TEST(Retriever, SeveralPhrasingsBecomeOneList) {
   EXPECT_EQ(rewritten.asked, 1u);
   EXPECT_EQ(rewritten.rewriting->usage.completion_tokens, 7);
   EXPECT_EQ(rewritten.found[1].passage.path, "b.txt");
-  EXPECT_NEAR(rewritten.found[1].passage.score, 0.8, 1e-12) << "a model's phrasing weighs less";
+  EXPECT_NEAR(rewritten.found[1].passage.score, 0.8 * both.found[1].passage.score, 1e-12) << "a model's phrasing weighs less";
   retrieve(rewriting, {});
   EXPECT_EQ(says.asked, 2u) << "only where it is asked for";
 
@@ -303,7 +303,7 @@ TEST(Retriever, FiltersScoresAndRefusals) {
     EXPECT_LE(found->front().score, 1.0 + 1e-6);
   }
   options = {};
-  options.min_score = 0.999;
+  options.min_score = world.search(call, "red apple")->front().score;
   EXPECT_EQ(world.search(call, "red apple", options)->size(), 1u);
   options = {};
   options.k = 0;

@@ -20,8 +20,9 @@ std::string_view search_mode_name(SearchMode mode);
 
 // How what words find and what meaning finds become one order.
 enum class Fusion {
-  // The weight of text times the BM25 score as a share of the best passage's, and the rest times the mean of two cosines: of the query to the passage, and to the sentence of
-  // it that is nearest. Each passage is measured both ways, whichever search found it. Of several phrasings, the best score counts (CombMAX, Fox and Shaw 1994).
+  // The weight of text times the BM25 score as a share of the most that the query could give, and the rest times the mean of two cosines: of the query to the passage, and to
+  // the sentence of it that is nearest. So words count little where no passage has the rare ones of the query. Each passage is measured both ways, whichever search found it.
+  // Of several phrasings, the best score counts (CombMAX, Fox and Shaw 1994).
   kWeighted,
   // Reciprocal rank fusion (Cormack, Clarke, Buettcher 2009): the sum of weight / (rank_k + rank) over both lists, and over those of all phrasings.
   kRanks,
@@ -31,7 +32,7 @@ Result<Fusion> parse_fusion(std::string_view name);  // weighted rrf
 // The defaults are measured on questions over encyclopedic paragraphs with all-MiniLM-L6-v2: MRR@10 0.911 weighted (0.2 to 0.4 is alike), 0.885 by ranks with the whole
 // passages' vectors alone.
 struct FusionOptions {
-  double text_weight = 0.3;     // the rest is that of meaning
+  double text_weight = 0.4;     // the rest is that of meaning
   double rank_k = 2;
   std::size_t candidates = 50;  // of each list, at least
   double rewrite_weight = 0.8;  // of a phrasing that a model made, beside 1 of the caller's: what the question itself finds well stays before it

@@ -209,22 +209,24 @@ Status Catalog::remove_collection(const Call& call, const std::string& id) {
 
 // --- documents -----------------------------------------------------------------------------------------------------------
 
-bool Catalog::permitted(const Call& call, const StoredDocument& stored) const {
+bool Catalog::permitted(const Call& call, const std::string& id, const Marks& marks) const {
   if (access_ == nullptr) return true;
-  const Attributes& attributes = stored.document.attributes;
-  const auto text = [&](const char* name) {
-    const auto found = attributes.find(name);
-    const auto* value = found == attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
-    return value == nullptr ? std::string() : *value;
-  };
-  auto resource = governance::Resource::of(call.principal, "document", stored.document.id);
-  resource.owner = stored.owner;
-  resource.data_class = text("class");
-  resource.residency = text("residency");
-  std::istringstream labels(text("labels"));
+  auto resource = governance::Resource::of(call.principal, "document", id);
+  resource.owner = marks.owner;
+  resource.data_class = marks.data_class;
+  resource.residency = marks.residency;
+  std::istringstream labels(marks.labels);
   auto& known = resource.labels.emplace();  // a document without labels is known to have none
   for (std::string label; std::getline(labels >> std::ws, label, ',');) known.push_back(label);
   return access_->permits(call, governance::Action::kDocumentRead, resource);
+}
+
+bool Catalog::permitted(const Call& call, const StoredDocument& stored) const { return permitted(call, stored.document.id, marks_of(stored.owner, stored.document.attributes)); }
+
+std::function<bool(const Marks&)> Catalog::permits(const Call& call) const {
+  constexpr auto kRead = governance::Action::kDocumentRead;
+  if (access_ == nullptr || !access_->tells_apart(call, kRead) || access_->tells_names_apart(call, kRead)) return {};
+  return [this, &call](const Marks& marks) { return permitted(call, {}, marks); };
 }
 
 Result<Document> Catalog::visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<SqlRow>& row, const std::string& id) {

@@ -182,8 +182,11 @@ class Catalog {
   // The original bytes, for opening a citation. Readers only.
   Result<DocumentContent> open_document(const Call& call, const std::string& id);
 
-  // For search: passages of hits, in their order; what the caller may not read (any more) is left out.
-  Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits);
+  // For search: what policies let the caller read, by marks; it must not outlive `call`. Empty where they say the same of all documents, and where they name single ones: what
+  // these forbid is left out by passages() alone.
+  std::function<bool(const Marks&)> permits(const Call& call) const;
+  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more.
+  Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits, std::size_t* gone = nullptr);
   // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
   // none of the models.
   Result<std::vector<std::optional<Nearness>>> nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const QueryVector> query);
@@ -227,6 +230,7 @@ class Catalog {
   // False when the chunk has gone.
   Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);
   // The document, when the caller may see it.
+  bool permitted(const Call& call, const std::string& id, const Marks& marks) const;
   bool permitted(const Call& call, const StoredDocument& stored) const;
   Result<Document> visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<infra::SqlRow>& row, const std::string& id);
 

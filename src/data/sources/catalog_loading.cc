@@ -84,7 +84,8 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::
         STOA_TRY(first, row.get<std::optional<std::int64_t>>(row.size() - 1));
         if (!first) return true;  // it has no passages
         const auto found = indexed.extract(stored.document.id);
-        if (found.empty() || found.mapped().first != *first || found.mapped().chunks != static_cast<std::size_t>(stored.document.chunks)) {
+        if (found.empty() || found.mapped().first != *first || found.mapped().chunks != static_cast<std::size_t>(stored.document.chunks) ||
+            found.mapped().owner != stored.owner) {
           missing.push_back(std::move(stored));
         } else if (found.mapped().access != stored.document.access || found.mapped().attributes != stored.document.attributes) {
           changed.push_back(std::move(stored));
@@ -105,7 +106,7 @@ Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::v
     const Document& document = documents[i].document;
     const std::string& into = staging.indexed_as.empty() ? document.collection : staging.indexed_as;
     auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model == index_.embedding_model(into), staging.job);
-    const Status put = chunks ? index_.put(into, {document.id, document.access, document.attributes, std::move(*chunks)}) : Status(fail(std::move(chunks).error()));
+    const Status put = chunks ? index_.put(into, {document.id, document.access, document.attributes, std::move(*chunks), documents[i].owner}) : Status(fail(std::move(chunks).error()));
     if (put) return true;
     std::lock_guard lock(failing);
     status = put;

@@ -332,7 +332,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
   const std::string address = governance::SealedBlobs::address_of(keys, task.digest);
   const auto count = static_cast<std::int64_t>(prepared.chunks.size());
   STOA_TRY(sealed_document, seal_document(keys, document));
-  IndexedDocument indexed{id, document.access, document.attributes, {}};
+  IndexedDocument indexed{id, document.access, document.attributes, {}, task.job.principal.id};
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(mine, record(transaction, keys, task.job.id, task.ordinal, FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine) return {};

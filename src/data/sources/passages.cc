@@ -78,7 +78,7 @@ Status each_chunk(infra::SqlSession& sql, const governance::ProjectKeys& project
 
 }  // namespace
 
-Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
+Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits, std::size_t* gone) {
   std::vector<FoundPassage> passages;
   if (hits.empty()) return passages;
   STOA_TRY(keys, this->keys(call));
@@ -87,7 +87,10 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
   for (std::size_t i = 0; i < hits.size(); ++i) {
     const Hit& hit = hits[i];
     STOA_TRY(row, sql_.query_one(select, {call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}, hit.key}));
-    if (!row) continue;  // removed since
+    if (!row) {
+      if (gone != nullptr) ++*gone;
+      continue;
+    }
     STOA_TRY(stored, read_document(*row, keys));
     Document& document = stored.document;
     Passage passage{.document_id = document.id, .collection = document.collection, .file_id = document.file_id, .path = document.path, .title = document.title};
@@ -95,7 +98,11 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
     passage.readers = permitting_entry(call.principal, document.access);
     if (passage.readers.empty() || !permitted(call, stored)) continue;
     STOA_TRY(complete, fill_passage(keys, hit, passage));
-    if (complete) passages.push_back({i, std::move(passage), std::move(document.attributes)});
+    if (complete) {
+      passages.push_back({i, std::move(passage), std::move(document.attributes)});
+    } else if (gone != nullptr) {
+      ++*gone;
+    }
   }
   return passages;
 }

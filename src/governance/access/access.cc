@@ -173,6 +173,10 @@ bool Access::tells_apart(const Call& call, Action action) const {
   return std::ranges::any_of(kOfThings, [&](Attribute attribute) { return (asked & attribute_bit(attribute)) != 0; });
 }
 
+bool Access::tells_names_apart(const Call& call, Action action) const {
+  return !is_local_operator(call.principal) && (state()->layers(call.principal.tenant).asked(action) & attribute_bit(Attribute::kResourceName)) != 0;
+}
+
 AccessExplanation Access::explain(const Call& call, Action action, const Resource& resource) const {
   AccessExplanation out{.decision = decide(call, action, resource), .layers = state()->layers(call.principal.tenant), .policies = {}};
   if (!out.decision.rule.starts_with("access."))

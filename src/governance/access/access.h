@@ -115,6 +115,8 @@ class Access {
   bool permits(const Call& call, Action action, const Resource& resource) const;
   // Whether that depends on what the thing says of itself: otherwise it is the same for all of them.
   bool tells_apart(const Call& call, Action action) const;
+  // Whether it depends on its name, which no two of them share.
+  bool tells_names_apart(const Call& call, Action action) const;
   AccessExplanation explain(const Call& call, Action action, const Resource& resource) const;
 
   // kInvalidArgument when neither installation nor tenant defines it; says which there are.

@@ -129,6 +129,7 @@ struct SparseSearch::State {
     parts.push_back(&part);
   }
   void expand(const SparseIndex& segment, std::size_t leaf);
+  double weight_of(const SparseQuery& part, std::size_t& next) const;
   void finish_counting();
 };
 
@@ -174,6 +175,17 @@ void SparseSearch::State::finish_counting() {
   for (std::size_t i = 0; i < query.clauses.size(); ++i) bag.push_back({leaf_of[i], leaves[leaf_of[i]].idf * (query.boost * query.clauses[i].query.boost)});
 }
 
+// The sum of idf times boost of what scores in `part`, whose leaves begin at `next` of leaf_of, where the next ones begin afterwards.
+double SparseSearch::State::weight_of(const SparseQuery& part, std::size_t& next) const {
+  if (part.kind != SparseQuery::Kind::kBoolean) return leaves[leaf_of[next++]].idf * part.boost;
+  double sum = 0;
+  for (const auto& clause : part.clauses) {
+    const double weight = weight_of(clause.query, next);
+    if (clause.occur != Occur::kMustNot) sum += weight;
+  }
+  return sum * part.boost;
+}
+
 SparseSearch::SparseSearch(const SparseQuery& query, SparseOptions options, std::size_t k) : state_(std::make_unique<State>(query, options, k)) {
   std::map<std::string_view, std::uint32_t> terms;
   state_->add_leaves(state_->query, terms);
@@ -206,6 +218,12 @@ void SparseSearch::run(const SparseIndex& segment, const SparseScope& scope) {
   } else {
     search_tree(reader, state.query, state.leaves, state.leaf_of, state.bm25, within, state.best);
   }
+}
+
+double SparseSearch::bound() const {
+  state_->finish_counting();
+  std::size_t next = 0;
+  return state_->weight_of(state_->query, next) * (state_->options.k1 + 1);
 }
 
 std::vector<SparseHit> SparseSearch::take() { return state_->best.take(); }

@@ -56,6 +56,8 @@ class SparseSearch {
 
   void count(const SparseIndex& segment);
   void run(const SparseIndex& segment, const SparseScope& scope);
+  // More than any passage scores, once segments are counted: what one would that had every word of the query times without number. Above 0.
+  double bound() const;
   std::vector<SparseHit> take();  // best first
 
  private:

@@ -235,6 +235,7 @@ class Corpus {
       EXPECT_EQ(found[i].key, expected[i].key) << i;
       EXPECT_EQ(found[i].slot, expected[i].slot);
       EXPECT_EQ(found[i].segment, expected[i].segment);
+      EXPECT_LT(found[i].score, search.bound());
     }
     return found.size();
   }
@@ -315,6 +316,7 @@ TEST(SparseSearch, AsComputedByHand) {
   SparseSearch search(query, {}, 10);
   search.count(index);
   search.run(index, {});
+  EXPECT_NEAR(search.bound(), 0.470004 * 2.2, 1e-6);
   const auto hits = search.take();
   ASSERT_EQ(hits.size(), 2u);
   EXPECT_EQ(hits[0].slot, 2u);
