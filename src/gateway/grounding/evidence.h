@@ -24,6 +24,7 @@ struct EvidenceSentence {
   bool in_context = false;  // it stands around the passage, in its section, not in it
   Sentence place;           // in passages[passage].text, or .context
   std::set<std::string> words;
+  std::string_view language;  // of the passage
   std::vector<float> vector;  // empty without an embedder
   double cosine = 0;          // to the question; 0 without an embedder
   double relevance = 0;       // to the question, 0..1
