@@ -97,6 +97,8 @@ void Evidence::judge_signals(std::string_view question) {
   std::string around = passage.title + " " + (nearest->in_context ? passage.context : passage.text);
   for (const std::string& heading : passage.section) around += " " + heading;
   const auto asked = content_words(question), there = content_words(around);
+  const auto shares_word = [&](const EvidenceSentence& other) { return coverage(asked, other.words) > 0; };
+  strange_ = is_unspaced(question) && is_unspaced(sentence) && coverage(asked, there) == 0 && std::ranges::none_of(sentences_, shares_word);
   const auto negated = [&](std::string_view text) { return is_negated(text, settings_->negations, nearest->language); };
   const auto missing = std::ranges::count_if(names_of(question), [&](const std::string& name) { return !there.contains(name); });
   signals_ = {.cosine = nearest->cosine,
@@ -107,7 +109,7 @@ void Evidence::judge_signals(std::string_view question) {
 }
 
 bool Evidence::answers() const {
-  if (sentences_.empty()) return false;
+  if (sentences_.empty() || strange_) return false;
   if (sentences_.front().vector.empty()) return relevance_ >= settings_->relevance;
   return answer_probability(settings_->answerable, signals_) >= settings_->answerable.least;
 }

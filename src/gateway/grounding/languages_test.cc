@@ -53,7 +53,15 @@ TEST(Languages, AreToldByTheirFunctionWords) {
   for (const auto& row : table) EXPECT_EQ(language_of(row.text), row.language) << row.text;
 }
 
-// What a passage says is found and quoted, and its negation is no support for it.
+// Knows no script, so that all texts are alike.
+class AlikeEmbedder : public WordEmbedder {
+ public:
+  Result<data::Embeddings> embed(const Call&, std::span<const std::string> texts) override {
+    return data::Embeddings{.dimensions = 1, .values = std::vector<float>(texts.size(), 1), .tokens = std::vector<int>(texts.size(), 1), .compute_micros = 5};
+  }
+};
+
+// What a passage says is found and quoted, and questions of another subject are refused.
 TEST(Languages, AnswersAndRefusals) {
   const struct {
     std::string_view passage, question, quote, other;
@@ -67,7 +75,14 @@ TEST(Languages, AnswersAndRefusals) {
       {"กุญแจจะถูกเปลี่ยนทุกเก้าสิบวัน\n\nสำเนาสำรองเก็บไว้ในสถานที่อื่น", "สำเนาสำรองเก็บไว้ที่ไหน", "สำเนาสำรองเก็บไว้ในสถานที่อื่น", "เมืองหลวงของญี่ปุ่นคืออะไร"},
   };
   WordEmbedder embedder;
+  AlikeEmbedder alike;
   for (const auto& row : table) {
+    GroundingRequest another = request(std::string(row.other));
+    another.passages = {passage(std::string(row.passage), "")};
+    for (data::Embedder* used : {static_cast<data::Embedder*>(nullptr), static_cast<data::Embedder*>(&embedder), static_cast<data::Embedder*>(&alike)}) {
+      ExtractiveAnswerer answerer(settings(), used);
+      EXPECT_FALSE(ask(answerer, another).answer->answered) << row.other;
+    }
     for (data::Embedder* used : {static_cast<data::Embedder*>(nullptr), static_cast<data::Embedder*>(&embedder)}) {
       ExtractiveAnswerer answerer(settings(), used);
       GroundingRequest wanted = request(std::string(row.question));
@@ -77,8 +92,6 @@ TEST(Languages, AnswersAndRefusals) {
       ASSERT_EQ(said.answer->citations.size(), 1u) << row.question;
       EXPECT_EQ(said.answer->text, row.quote);
       EXPECT_EQ(said.answer->citations[0].from, row.passage.find(row.quote));
-      wanted.question = row.other;
-      EXPECT_FALSE(ask(answerer, wanted).answer->answered) << row.other;
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -118,6 +119,8 @@ std::size_t stop_at(std::string_view text, std::size_t i) {
   return end;
 }
 
+std::size_t unspaced_size(std::string_view text, std::size_t i) { return is_ascii(text[i]) ? 0 : data::unspaced_prefix(text.substr(i)); }
+
 // Words of scripts without spaces are those of a dictionary, and no capitals. What stands beside them is cut as everywhere.
 template <class Visit>
 void for_words(std::string_view text, Visit visit) {
@@ -125,7 +128,7 @@ void for_words(std::string_view text, Visit visit) {
     if constexpr (std::is_invocable_v<Visit, std::string, bool>) visit(std::move(word), capital);
     else visit(std::move(word));
   };
-  const auto unspaced_at = [&](std::size_t i) { return is_ascii(text[i]) ? 0 : data::unspaced_prefix(text.substr(i)); };
+  const auto unspaced_at = [&](std::size_t i) { return unspaced_size(text, i); };
   std::size_t i = 0;
   while (i < text.size()) {
     while (i < text.size() && !is_word(text[i])) ++i;
@@ -248,6 +251,10 @@ std::set<std::string> numbers_of(std::string_view text) {
     if (std::ranges::any_of(word, is_digit)) out.insert(std::move(word));
   });
   return out;
+}
+
+bool is_unspaced(std::string_view text) {
+  return std::ranges::any_of(std::views::iota(std::size_t{0}, text.size()), [&](std::size_t i) { return unspaced_size(text, i) > 0; });
 }
 
 std::string_view language_of(std::string_view text) {

@@ -38,6 +38,8 @@ AnswerKind answer_kind(std::string_view question);
 // Whether `sentence` has a word of that kind that is none of `asked`: a capital for a name, a digit for a time, a digit or a word such as "three" for a count.
 bool has_answer_of(AnswerKind kind, std::string_view sentence, const std::set<std::string>& asked);
 
+// Whether some of it is in a script without spaces.
+bool is_unspaced(std::string_view text);
 // The language whose function words are the most frequent in `text`, by its name in data::languages(). English where it is none's.
 std::string_view language_of(std::string_view text);
 
