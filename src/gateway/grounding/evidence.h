@@ -89,7 +89,7 @@ class Evidence {
   std::span<const Passage> passages_;
   std::vector<EvidenceSentence> sentences_;
   double relevance_ = 0;
-  bool strange_ = false;  // they are in scripts without spaces, and share no word with the question
+  bool strange_ = false;  // question and passages are in scripts without spaces, and share no word
   AnswerSignals signals_;
   std::int64_t compute_micros_ = 0;
 };

@@ -114,6 +114,9 @@ TEST(Settings, NamesWhatIsWrong) {
   fails("citations: 3", "citations: 0");
   fails("    cosine: ", "    sine: ");
   fails("    spanish: ", "    klingon: ");
+  fails("    spanish: ", "    es: ");
+  fails("    spanish: ", "    chinese: ");  // no function words tell it
+  fails("    spanish: [no, ni, sin, nada]", "    spanish: no");
   fails("    negation: -", "    negation: -1000");
   fails("    least: 0", "    least: 7");
   EXPECT_FALSE(parse_grounding_settings("", "p.yaml"));

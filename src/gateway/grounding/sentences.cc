@@ -17,8 +17,8 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
-// Bytes of multi-byte characters count as letters.
 bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+// Bytes of multi-byte characters count as letters.
 bool is_word(char c) { return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_' || !is_ascii(c); }
 bool joins_words(char c) { return c == '.' || c == '-' || c == '/' || c == '+' || c == '\'' || c == ':' || c == '@'; }
 

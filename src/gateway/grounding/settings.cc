@@ -82,9 +82,12 @@ Status read_rewrite(const infra::YamlNode& map, GroundingSettings& out) {
 
 Status read_negations(const infra::YamlNode& grounding, Negations& out) {
   STOA_TRY(map, grounding.at("negations"));
+  if (map->kind() != infra::YamlNode::Kind::kMap) return fail(map->wrong("'negations' must have lists of words by language"));
   for (const auto& [language, words] : map->entries()) {
-    const bool known = language == kAnyLanguage || (!language.empty() && data::find_language(language) != nullptr);
-    if (!known) return fail(words.wrong(fmt::format("'{}' is neither a language nor '{}'", language, kAnyLanguage)));
+    const auto tells = [&](const data::Language& known) { return known.name == language && !known.stop_words.empty(); };
+    if (language != kAnyLanguage && std::ranges::none_of(data::languages(), tells))
+      return fail(words.wrong(fmt::format("'{}' is neither '{}' nor the name of a language that its function words tell", language, kAnyLanguage)));
+    if (words.kind() != infra::YamlNode::Kind::kSequence) return fail(words.wrong("must be a list of words"));
     for (const infra::YamlNode& word : words.items()) {
       STOA_TRY(text, word.text());
       out[language].insert(std::move(text));
