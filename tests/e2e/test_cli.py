@@ -88,6 +88,23 @@ def test_ask_cites_and_counts(stoa, key, store, mode):
     assert stoa.json("trace", answer["id"], key=key)["trace_id"] == trace["trace_id"]
 
 
+def test_ask_in_a_script_without_spaces(stoa, key, tmp_path):
+    (tmp_path / "手册.md").write_text("# 手册\n\n密钥每九十天轮换一次。备份保存在另一个地点。\n")
+    stoa.cli("ingest", str(tmp_path), "--store", "chinese", key=key)
+    text = stoa.json("search", "密钥多久轮换一次？", "--store", "chinese", key=key)["data"][0]["text"]
+
+    def ask(question):
+        answer = stoa.json("ask", question, "--store", "chinese", "--extractive", key=key)
+        return next((p["text"], p["annotations"]) for i in answer["output"] for p in i.get("content", []) if p["type"] == "output_text")
+
+    for question, quote in {"密钥多久轮换一次？": "密钥每九十天轮换一次。", "备份保存在哪里？": "备份保存在另一个地点。"}.items():
+        said, [citation] = ask(question)
+        assert said == citation["quote"] == quote
+        assert text[citation["stoa"]["start"] : citation["stoa"]["end"]] == quote
+        assert citation["filename"] == "手册.md"
+    assert ask("埃菲尔铁塔有多高？")[1] == []
+
+
 def test_ask_prints_for_people(stoa, key, store):
     out = stoa.cli("ask", "How often is a key rotated?", "--store", store, key=key).stdout
     assert "handbook.html#keys" in out and "tokens/s" in out and "cost $" in out

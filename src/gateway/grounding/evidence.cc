@@ -47,9 +47,10 @@ Result<Evidence> Evidence::collect(const Call& call, data::Embedder* embedder, c
 // Of what surrounds a passage, those sentences that no passage has.
 void Evidence::add_sentences(std::size_t passage, bool in_context) {
   const std::string& text = in_context ? passages_[passage].context : passages_[passage].text;
+  const std::string_view language = language_of(passages_[passage].text);  // a sentence alone may be too short to tell
   for (const Sentence place : split_sentences(text)) {
     if (sentences_.size() >= kMaxSentences) return;
-    EvidenceSentence sentence{.passage = passage, .in_context = in_context, .place = place, .words = content_words(place.in(text)), .vector = {}};
+    EvidenceSentence sentence{.passage = passage, .in_context = in_context, .place = place, .words = content_words(place.in(text)), .language = language, .vector = {}};
     if (sentence.words.size() < kMinSentenceWords) continue;
     const auto here = std::views::iota(std::size_t{0}, sentences_.size());
     if (in_context && std::ranges::any_of(here, [&](std::size_t i) { return this->text(i) == place.in(text); })) continue;
@@ -96,16 +97,19 @@ void Evidence::judge_signals(std::string_view question) {
   std::string around = passage.title + " " + (nearest->in_context ? passage.context : passage.text);
   for (const std::string& heading : passage.section) around += " " + heading;
   const auto asked = content_words(question), there = content_words(around);
+  const auto shares_word = [&](const EvidenceSentence& other) { return coverage(asked, other.words) > 0; };
+  strange_ = is_unspaced(question) && is_unspaced(sentence) && coverage(asked, there) == 0 && std::ranges::none_of(sentences_, shares_word);
+  const auto negated = [&](std::string_view text) { return is_negated(text, settings_->negations, nearest->language); };
   const auto missing = std::ranges::count_if(names_of(question), [&](const std::string& name) { return !there.contains(name); });
   signals_ = {.cosine = nearest->cosine,
               .coverage = coverage(asked, nearest->words),
               .missing_names = std::min(static_cast<double>(missing), kMostMissing),
               .answer_type = has_answer_of(answer_kind(question), sentence, asked) ? 1.0 : 0.0,
-              .negation = is_negated(question) && !is_negated(sentence) ? 1.0 : 0.0};
+              .negation = negated(question) && !negated(sentence) ? 1.0 : 0.0};
 }
 
 bool Evidence::answers() const {
-  if (sentences_.empty()) return false;
+  if (sentences_.empty() || strange_) return false;
   if (sentences_.front().vector.empty()) return relevance_ >= settings_->relevance;
   return answer_probability(settings_->answerable, signals_) >= settings_->answerable.least;
 }
@@ -113,7 +117,6 @@ bool Evidence::answers() const {
 Result<Supports> Evidence::support(const Call& call, std::string_view statement) const {
   const auto words = content_words(statement);
   const auto numbers = numbers_of(statement);
-  const bool negated = is_negated(statement);
   Supports out;
   if (words.empty() || sentences_.empty()) return out;
   std::vector<float> vector;
@@ -126,7 +129,8 @@ Result<Supports> Evidence::support(const Call& call, std::string_view statement)
   for (std::size_t i = 0; i < sentences_.size(); ++i) {
     const EvidenceSentence& source = sentences_[i];
     const Passage& passage = passages_[source.passage];
-    if (is_negated(text(i)) != negated || !includes_all(numbers_of(source.in_context ? passage.context : passage.text), numbers)) continue;
+    const auto negated = [&](std::string_view said) { return is_negated(said, settings_->negations, source.language); };
+    if (negated(statement) != negated(text(i)) || !includes_all(numbers_of(source.in_context ? passage.context : passage.text), numbers)) continue;
     const double lexical = coverage(words, source.words);
     const double cosine = semantic ? dot(vector, source.vector) : 0;
     const bool by_words = lexical >= settings_->lexical_support;

@@ -24,6 +24,7 @@ struct EvidenceSentence {
   bool in_context = false;  // it stands around the passage, in its section, not in it
   Sentence place;           // in passages[passage].text, or .context
   std::set<std::string> words;
+  std::string_view language;  // of the passage
   std::vector<float> vector;  // empty without an embedder
   double cosine = 0;          // to the question; 0 without an embedder
   double relevance = 0;       // to the question, 0..1
@@ -66,7 +67,8 @@ class Evidence {
   double relevance() const { return relevance_; }
 
   const AnswerSignals& signals() const { return signals_; }
-  // Whether the passages seem to answer the question: by settings.answerable, or without an embedder by settings.relevance.
+  // Whether the passages seem to answer the question: by settings.answerable, or without an embedder by settings.relevance. Where question and passages are
+  // in scripts without spaces, they must share a word: an embedder that does not know a script takes all its texts for alike.
   bool answers() const;
 
   // The sentences that say what `statement` says.
@@ -87,6 +89,7 @@ class Evidence {
   std::span<const Passage> passages_;
   std::vector<EvidenceSentence> sentences_;
   double relevance_ = 0;
+  bool strange_ = false;  // question and passages are in scripts without spaces, and share no word
   AnswerSignals signals_;
   std::int64_t compute_micros_ = 0;
 };

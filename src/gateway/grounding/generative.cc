@@ -31,7 +31,7 @@ class CheckedStream {
   void finish(bool cut_off) {
     const auto sentences = split_sentences(pending_);
     for (std::size_t i = 0; i < sentences.size(); ++i) {
-      const bool open = i + 1 == sentences.size() && cut_off && !ends(sentences[i].in(pending_));
+      const bool open = i + 1 == sentences.size() && cut_off && !is_ended(sentences[i].in(pending_));
       if (open || stopped_ || !take(sentences[i].in(pending_))) break;
     }
   }
@@ -42,8 +42,6 @@ class CheckedStream {
  private:
   static constexpr std::size_t kMaxPending = 8192;
 
-  static bool ends(std::string_view sentence) { return !sentence.empty() && std::string_view(".!?\")]").contains(sentence.back()); }
-
   bool stop() {
     stopped_ = true;
     return false;
@@ -52,7 +50,7 @@ class CheckedStream {
   bool take(std::string_view sentence) {
     if (stopped_) return false;
     const auto words = content_words(sentence);
-    if (!seen_.emplace(is_negated(sentence), words).second && !words.empty()) return stop();  // small models loop
+    if (!seen_.emplace(is_negated(sentence, settings_.negations, language_of(sentence)), words).second && !words.empty()) return stop();  // small models loop
     auto supports = evidence_.support(call_, sentence);
     if (!supports) {
       status_ = std::unexpected(std::move(supports).error());

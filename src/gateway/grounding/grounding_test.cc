@@ -43,7 +43,8 @@ TEST(Sentences, Words) {
   EXPECT_EQ(content_words("What is the of"), std::set<std::string>{});
   EXPECT_TRUE(content_words("edit debian/rules now").contains("debian/rules"));
   EXPECT_EQ(numbers_of("version 2.0-1 of 3 files"), (std::set<std::string>{"2.0-1", "3"}));
-  EXPECT_TRUE(is_negated("It must not run") && is_negated("It doesn't") && !is_negated("It notes this"));
+  const auto negated = [](std::string_view text) { return is_negated(text, settings().negations, "english"); };
+  EXPECT_TRUE(negated("It must not run") && negated("It doesn't") && !negated("It notes this"));
   EXPECT_EQ(coverage({"a", "b"}, {"a"}), 0.5);
   EXPECT_EQ(coverage({}, {}), 1);
 }
@@ -112,6 +113,10 @@ TEST(Settings, NamesWhatIsWrong) {
   fails("rewrite: auto", "rewrite: sometimes");
   fails("citations: 3", "citations: 0");
   fails("    cosine: ", "    sine: ");
+  fails("    spanish: ", "    klingon: ");
+  fails("    spanish: ", "    es: ");
+  fails("    spanish: ", "    chinese: ");  // no function words tell it
+  fails("    spanish: [no, ni, sin, nada]", "    spanish: no");
   fails("    negation: -", "    negation: -1000");
   fails("    least: 0", "    least: 7");
   EXPECT_FALSE(parse_grounding_settings("", "p.yaml"));

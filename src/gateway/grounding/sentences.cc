@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
+#include <span>
 #include <type_traits>
 #include <utility>
+
+#include "data/index/analysis/languages.h"
+#include "data/index/analysis/unspaced.h"
 
 namespace stoa::gateway {
 namespace {
@@ -12,24 +17,37 @@ bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 // Bytes of multi-byte characters count as letters.
-bool is_word(char c) { return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0; }
+bool is_word(char c) { return is_digit(c) || is_lower(c) || (c >= 'A' && c <= 'Z') || c == '_' || !is_ascii(c); }
 bool joins_words(char c) { return c == '.' || c == '-' || c == '/' || c == '+' || c == '\'' || c == ':' || c == '@'; }
 
 constexpr std::array<std::string_view, 14> kAbbreviations{"e.g", "i.e", "etc", "cf", "vs", "mr", "mrs", "dr", "st", "no", "fig", "sec", "approx", "resp"};
-constexpr std::array<std::string_view, 3> kWideStops{"\u3002", "\uff01", "\uff1f"};
+// Those that end a sentence, and what may follow them and still be of it: closing brackets and quotation marks.
+constexpr auto kWideStops = std::to_array<std::string_view>({"\u3002", "\uff01", "\uff1f", "\uff61"});
+constexpr auto kWideClosers = std::to_array<std::string_view>({"\u300d", "\u300f", "\u201d", "\u2019", "\uff09", "\u300b", "\u3011"});
 
 // Words of grammar rather than meaning.
 constexpr std::string_view kFunctionWords =
-    " a about above after all also am an and any are as at be because been before being below between both but by can could did do does doing "
-    "down during each few for from further had has have having he her here hers him his how i if in into is it its itself just may me might "
-    "more most must my of off on once only or other our out over own same shall she should so some such than that the their them then there "
-    "these they this those through to too under until up upon us very was we were what when where which while who whom why will with would "
-    "you your yours ";
+    " a about above after all also am an and any are aren't as at be because been before being below between both but by can can't cannot could did "
+    "do does doesn't doing don't down during each few for from further had has have having he her here hers him his how i if in into is isn't it its "
+    "itself just may me might more most must mustn't my neither never no none nor not of off on once only or other our out over own same shall she "
+    "should shouldn't so some such than that the their them then there these they this those through to too under until up upon us very was we were "
+    "what when where which while who whom why will with without won't would you your yours ";
+// Those of Chinese, Japanese and Thai, as data::unspaced_words cuts them.
+constexpr std::string_view kUnspacedFunctionWords =
+    " 的 了 着 过 過 地 得 之 是 在 和 与 與 及 或 有 也 都 就 而 但 被 把 将 將 对 對 从 從 到 由 于 於 以 为 為 向 会 會 能 可以 应 應 应该 應該 需要 要 我 你 您 他 她 它 "
+    "们 們 我们 我們 你们 他们 他們 其 这 這 那 这个 這個 那个 那個 这些 這些 那些 个 個 一个 一個 另 哪 哪个 哪個 哪些 哪里 哪裡 哪儿 什么 什麼 甚麼 怎么 怎麼 怎样 怎樣 如何 谁 誰 "
+    "何时 何時 几 幾 多 多少 多久 多长 多長 吗 嗎 呢 吧 啊 请 請 请问 問 时候 時候 "
+    "は が を に へ と で も の や か ね よ な だ です でし でしょう ます まし ま た て い う る れ さ せ し す っ ん ある あり ありま あっ いる おり おりま する して こと もの "
+    "ため よう そう から まで より など では には とは その この あの どの それ これ あれ どれ そこ ここ どこ いつ なぜ どう いくつ いくら だれ なに なん 何 何時 くだ さい ください なり "
+    "なる られ ら く "
+    "ที่ ซึ่ง อัน และ หรือ แต่ ของ ใน บน จาก โดย กับ แก่ ต่อ ถึง เพื่อ เป็น คือ อยู่ มี ได้ ให้ ว่า จะ ถูก ก็ แล้ว "
+    "นี้ นั้น ไว้ อะไร ไหน ที่ไหน ใคร กี่ เมื่อไร เมื่อไหร่ ทำไม อย่างไร ยังไง เท่าไร เท่าไหร่ แค่ บ้าง ไหม มั้ย "
+    "ครับ ค่ะ คะ เขา เรา ฉัน ผม คุณ มัน ";
 constexpr std::string_view kCounts = " one two three four five six seven eight nine ten eleven twelve dozen twenty hundred thousand million billion half several both once twice ";
 constexpr std::string_view kCounted = " many much long old far tall high large big often ";
 constexpr std::string_view kTimes = " year date century decade day month ";
-constexpr std::string_view kNegations = " not no never cannot without neither nor none can't don't doesn't isn't aren't mustn't shouldn't won't ";
 
 bool listed(std::string_view list, std::string_view word) {
   const std::size_t at = list.find(word);
@@ -61,10 +79,24 @@ bool starts_list_item(std::string_view rest) {
   return digits > 0 && digits + 1 < rest.size() && (rest[digits] == '.' || rest[digits] == ')') && rest[digits + 1] == ' ';
 }
 
+// The mark of `marks` that `text` begins with, or nothing.
+std::string_view mark_of(std::span<const std::string_view> marks, std::string_view text) {
+  const auto found = std::ranges::find_if(marks, [&](std::string_view mark) { return text.starts_with(mark); });
+  return found == marks.end() ? std::string_view() : *found;
+}
+
+// The end of a sentence whose wide stop is at `i`, or 0 when there is none: behind all stops and closers.
+std::size_t wide_stop_at(std::string_view text, std::size_t i) {
+  std::size_t end = i;
+  for (std::string_view mark; !(mark = mark_of(kWideStops, text.substr(end))).empty();) end += mark.size();
+  if (end == i) return 0;
+  for (std::string_view mark; !(mark = mark_of(kWideClosers, text.substr(end))).empty();) end += mark.size();
+  return end;
+}
+
 // The end of a sentence that stops at `i`, or 0 when none does.
 std::size_t stop_at(std::string_view text, std::size_t i) {
-  for (const std::string_view stop : kWideStops)
-    if (text.substr(i).starts_with(stop)) return i + stop.size();
+  if (const std::size_t end = wide_stop_at(text, i); end > 0) return end;
   const char c = text[i];
   if (c == '\n') {
     std::size_t next = i + 1;
@@ -87,22 +119,34 @@ std::size_t stop_at(std::string_view text, std::size_t i) {
   return end;
 }
 
+std::size_t unspaced_size(std::string_view text, std::size_t i) { return is_ascii(text[i]) ? 0 : data::unspaced_prefix(text.substr(i)); }
+
+// Words of scripts without spaces are those of a dictionary, and no capitals. What stands beside them is cut as everywhere.
 template <class Visit>
 void for_words(std::string_view text, Visit visit) {
+  const auto say = [&](std::string word, bool capital) {
+    if constexpr (std::is_invocable_v<Visit, std::string, bool>) visit(std::move(word), capital);
+    else visit(std::move(word));
+  };
+  const auto unspaced_at = [&](std::size_t i) { return unspaced_size(text, i); };
   std::size_t i = 0;
   while (i < text.size()) {
     while (i < text.size() && !is_word(text[i])) ++i;
+    if (i == text.size()) return;
+    if (const std::size_t size = unspaced_at(i); size > 0) {
+      for (std::string& word : data::unspaced_words(text.substr(i, size))) say(std::move(word), false);
+      i += size;
+      continue;
+    }
     std::string word;
     const std::size_t begin = i;
-    while (i < text.size()) {
-      const bool joined = joins_words(text[i]) && i + 1 < text.size() && is_word(text[i + 1]) && !word.empty();
+    while (i < text.size() && unspaced_at(i) == 0) {
+      const bool joined = joins_words(text[i]) && i + 1 < text.size() && is_word(text[i + 1]) && unspaced_at(i + 1) == 0;
       if (!is_word(text[i]) && !joined) break;
       word += is_capital(text[i]) ? static_cast<char>(text[i] - 'A' + 'a') : text[i];
       ++i;
     }
-    if (word.empty()) continue;
-    if constexpr (std::is_invocable_v<Visit, std::string, bool>) visit(std::move(word), is_capital(text[begin]));
-    else visit(std::move(word));
+    say(std::move(word), is_capital(text[begin]));
   }
 }
 
@@ -124,7 +168,7 @@ std::string stem(std::string word) {
   return word;
 }
 
-bool is_content(const std::string& word) { return (word.size() > 1 || is_digit(word[0])) && !listed(kFunctionWords, word) && !listed(kNegations, word); }
+bool is_content(const std::string& word) { return (word.size() > 1 || is_digit(word[0])) && !listed(kFunctionWords, word) && !listed(kUnspacedFunctionWords, word); }
 
 }  // namespace
 
@@ -146,6 +190,11 @@ std::vector<Sentence> split_sentences(std::string_view text, std::size_t max) {
   }
   add(text.size());
   return out;
+}
+
+bool is_ended(std::string_view sentence) {
+  const auto ends_it = [&](std::string_view mark) { return sentence.ends_with(mark); };
+  return (!sentence.empty() && std::string_view(".!?\")]").contains(sentence.back())) || std::ranges::any_of(kWideStops, ends_it) || std::ranges::any_of(kWideClosers, ends_it);
 }
 
 std::set<std::string> content_words(std::string_view text) {
@@ -204,9 +253,26 @@ std::set<std::string> numbers_of(std::string_view text) {
   return out;
 }
 
-bool is_negated(std::string_view text) {
+bool is_unspaced(std::string_view text) {
+  return std::ranges::any_of(std::views::iota(std::size_t{0}, text.size()), [&](std::size_t i) { return unspaced_size(text, i) > 0; });
+}
+
+std::string_view language_of(std::string_view text) {
+  const auto languages = data::languages();
+  std::vector<std::size_t> found(languages.size());
+  for_words(text, [&](const std::string& word) {
+    for (std::size_t i = 0; i < languages.size(); ++i) found[i] += std::ranges::binary_search(languages[i].stop_words, word) ? 1 : 0;
+  });
+  return languages[static_cast<std::size_t>(std::ranges::max_element(found) - found.begin())].name;  // the first of the best
+}
+
+bool is_negated(std::string_view text, const Negations& negations, std::string_view language) {
+  const auto says_no = [&](std::string_view list, const std::string& word) {
+    const auto words = negations.find(list);
+    return words != negations.end() && words->second.contains(word);
+  };
   bool negated = false;
-  for_words(text, [&](const std::string& word) { negated = negated || listed(kNegations, word) || word.ends_with("n't"); });
+  for_words(text, [&](const std::string& word) { negated = negated || says_no(kAnyLanguage, word) || says_no(language, word) || word.ends_with("n't"); });
   return negated;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/ranges.h>
 
+#include "data/index/analysis/languages.h"
 #include "infra/config/required.h"
 #include "infra/crypto/hash.h"
 
@@ -14,7 +15,8 @@ namespace {
 constexpr auto kKeys = std::to_array<std::string_view>(
     {"system",     "passage",       "user",           "no_answer",        "max_passages",    "passage_bytes", "section_bytes", "prompt_tokens",
      "answer_tokens", "max_sentences", "quoted_sentences", "relevance", "temperature", "lexical_support", "semantic_support", "history_tokens",
-     "citations",  "unsupported",   "judge",          "judge_support",    "judge_prompt",    "rewrite",       "rewrite_tokens", "rewrite_prompt", "answerable"});
+     "citations",  "unsupported",   "judge",          "judge_support",    "judge_prompt",    "rewrite",       "rewrite_tokens", "rewrite_prompt", "answerable",
+     "negations"});
 constexpr auto kAnswerableKeys = std::to_array<std::string_view>({"intercept", "cosine", "coverage", "missing_names", "answer_type", "negation", "least"});
 
 Status requires_fields(const infra::YamlNode& map, std::string_view key, const std::string& text, std::initializer_list<std::string_view> fields) {
@@ -78,6 +80,22 @@ Status read_rewrite(const infra::YamlNode& map, GroundingSettings& out) {
   return requires_fields(map, "rewrite_prompt", out.rewrite_prompt, {"{conversation}", "{question}"});
 }
 
+Status read_negations(const infra::YamlNode& grounding, Negations& out) {
+  STOA_TRY(map, grounding.at("negations"));
+  if (map->kind() != infra::YamlNode::Kind::kMap) return fail(map->wrong("'negations' must have lists of words by language"));
+  for (const auto& [language, words] : map->entries()) {
+    const auto tells = [&](const data::Language& known) { return known.name == language && !known.stop_words.empty(); };
+    if (language != kAnyLanguage && std::ranges::none_of(data::languages(), tells))
+      return fail(words.wrong(fmt::format("'{}' is neither '{}' nor the name of a language that its function words tell", language, kAnyLanguage)));
+    if (words.kind() != infra::YamlNode::Kind::kSequence) return fail(words.wrong("must be a list of words"));
+    for (const infra::YamlNode& word : words.items()) {
+      STOA_TRY(text, word.text());
+      out[language].insert(std::move(text));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::string_view name) {
@@ -104,6 +122,7 @@ Result<GroundingSettings> parse_grounding_settings(std::string_view yaml, std::s
   STOA_CHECK(read_support(map, out));
   STOA_CHECK(read_rewrite(map, out));
   STOA_CHECK(read_answerable(map, out.answerable));
+  STOA_CHECK(read_negations(map, out.negations));
   STOA_CHECK(requires_fields(map, "passage", out.passage, {"{text}"}));
   STOA_CHECK(requires_fields(map, "user", out.user, {"{passages}", "{question}"}));
   return out;

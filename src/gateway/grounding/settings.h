@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "gateway/grounding/sentences.h"
 
 namespace stoa::gateway {
 
@@ -45,6 +46,7 @@ struct GroundingSettings {
   double judge_support = 0.6;     // mean of word share and cosine
   Rewrite rewrite = Rewrite::kNever;  // of questions into ones that stand alone, by the model that answers; kAuto: those that refer to what was said
   int rewrite_tokens = 48;
+  Negations negations{};  // a statement and its source must both have one of their language, or none
 };
 
 // Reads the section `grounding`; `name` stands for the file in errors. kInvalidArgument names a missing or unknown key, or a value out

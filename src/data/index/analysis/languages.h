@@ -11,6 +11,7 @@ namespace stoa::data {
 enum class CjkWords : unsigned char {
   kSingle,   // each ideograph and each kana is a word, a run of Hangul is one word: for texts that are mostly in other scripts
   kBigrams,  // each pair of neighbours; of passages each single one besides, so that a query of one character finds its passages
+  kDictionary,  // ideographs and kana as ICU's dictionaries have them, a run of Hangul is one word: no language of an index (unspaced.h)
 };
 
 // Whether words are found without their diacritics too.

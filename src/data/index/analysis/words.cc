@@ -98,7 +98,7 @@ struct WordCutter::Unicode {
     return {from, to};
   }
 
-  // Boundaries of the words of a run of Thai, Lao, Khmer or Burmese, as offsets in the run, without its beginning.
+  // Boundaries of the words of a run of Thai, Lao, Khmer or Burmese (and by kDictionary, of ideographs and kana), as offsets in the run, without its beginning.
   void words_of(std::string_view run, std::vector<std::int32_t>& ends) {
     ends.clear();
     UErrorCode status = U_ZERO_ERROR;
@@ -135,6 +135,11 @@ struct WordCutter::Unicode {
 
 void WordCutter::Unicode::cut(const Language& language, std::uint32_t offset, bool is_query, const Sink& sink) {
   const bool pairs = language.cjk == CjkWords::kBigrams;
+  const auto kind_in = [&](UChar32 rune) {
+    // The sound mark that lengthens a kana belongs to no script of its own.
+    const Kind kind = language.cjk != CjkWords::kSingle && rune == 0x30FC ? Kind::kKana : kind_of(rune);
+    return language.cjk == CjkWords::kDictionary && (kind == Kind::kIdeograph || kind == Kind::kKana) ? Kind::kDictionary : kind;
+  };
   back = edits.getFineIterator();
   runes.clear();
   const auto size = static_cast<std::int32_t>(folded.size());
@@ -142,8 +147,7 @@ void WordCutter::Unicode::cut(const Language& language, std::uint32_t offset, bo
     const std::int32_t begin = at;
     UChar32 rune;
     U8_NEXT(folded.data(), at, size, rune);
-    // The sound mark that lengthens a kana belongs to no script of its own.
-    runes.push_back({rune < 0 ? Kind::kNone : pairs && rune == 0x30FC ? Kind::kKana : kind_of(rune), begin, at});
+    runes.push_back({rune < 0 ? Kind::kNone : kind_in(rune), begin, at});
   }
   const auto is_paired = [&](Kind kind) { return pairs && (kind == Kind::kIdeograph || kind == Kind::kKana || kind == Kind::kHangul); };
   const auto is_single = [&](Kind kind) { return !pairs && (kind == Kind::kIdeograph || kind == Kind::kKana); };
