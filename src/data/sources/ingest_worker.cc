@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 
 #include "base/error_table.h"
 #include "base/id.h"
@@ -16,7 +15,6 @@ namespace {
 using infra::SqlRow;
 
 constexpr std::int64_t kMicrosPerToken = 1'000;  // for reservations, as for embeddings over HTTP; the settlement is measured
-constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
 
 std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 std::int64_t number(FileStatus status) { return static_cast<int>(status); }
@@ -40,106 +38,6 @@ Status IngestWorker::add_up(infra::SqlTransaction& transaction, const Task& task
   STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET bytes = bytes + ?, chunks = chunks + ?, tokens = tokens + ?, compute_micros = compute_micros + ? WHERE id = ?",
                                  {task.bytes, chunks, prepared.tokens, prepared.compute_micros, task.job.id}));
   return {};
-}
-
-Status IngestWorker::start() {
-  std::lock_guard lock(mutex_);
-  if (!stop_) return fail(ErrorCode::kConflict, "the ingest worker runs already");
-  stop_ = false;
-  pending_ = true;
-  cancel_ = CancelToken();
-  thread_ = std::thread([this] { run(); });
-  return {};
-}
-
-void IngestWorker::stop() {
-  {
-    std::lock_guard lock(mutex_);
-    stop_ = true;
-    cancel_.cancel();
-  }
-  wake_.notify_all();
-  advanced_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void IngestWorker::wake() {
-  {
-    std::lock_guard lock(mutex_);
-    pending_ = true;
-  }
-  wake_.notify_all();
-}
-
-void IngestWorker::wait_for_progress(Deadline deadline) {
-  std::unique_lock lock(mutex_);
-  const std::uint64_t seen = finished_;
-  // Half a second at most: the caller looks at the rows, which may have changed between its look and this wait.
-  const auto until = std::min(deadline.at, std::chrono::steady_clock::now() + std::chrono::milliseconds(500));
-  advanced_.wait_until(lock, until, [&] { return finished_ != seen || stop_; });
-}
-
-bool IngestWorker::stopping() const {
-  std::lock_guard lock(mutex_);
-  return stop_;
-}
-
-void IngestWorker::pause(milliseconds time) {
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, time, [&] { return stop_; });
-}
-
-void IngestWorker::run() {
-  milliseconds wait = kFirstPause;
-  while (!stopping()) {
-    Result<bool> worked = fail(ErrorCode::kInternal, "not run");
-    try {
-      worked = step();
-    } catch (const std::exception& exception) {
-      worked = fail(ErrorCode::kInternal, "{}", exception.what());
-    }
-    if (!worked) {
-      // The store itself fails (disk full, locked): nothing was recorded, so the same file is tried again, ever more slowly.
-      log_error("ingest waits", worked.error(), {{"pause_ms", std::int64_t{wait.count()}}});
-      pause(wait);
-      wait = std::min(wait * 2, kLongestPause);
-      continue;
-    }
-    wait = kFirstPause;
-    std::unique_lock lock(mutex_);
-    if (*worked) {
-      ++finished_;
-      lock.unlock();
-      advanced_.notify_all();
-      continue;
-    }
-    wake_.wait(lock, [&] { return stop_ || pending_; });
-    pending_ = false;
-  }
-}
-
-Result<bool> IngestWorker::step() {
-  STOA_TRY(job, next_job());
-  if (!job) return false;
-  last_job_ = job->id;
-  STOA_TRY(task, next_file(*job));
-  STOA_CHECK(task ? process(std::move(*task)) : finish(*job));
-  return true;
-}
-
-// Jobs in turns; those whose project's key is revoked wait.
-Result<std::optional<IngestWorker::Job>> IngestWorker::next_job() {
-  STOA_TRY(rows, catalog_.sql_.query("SELECT id, project FROM ingest_jobs WHERE status = ? ORDER BY id <= ?, id", {number(JobStatus::kRunning), last_job_}));
-  for (const auto& row : rows) {
-    std::string id, project;
-    STOA_CHECK(row.read(id, project));
-    auto keys = catalog_.blobs_.sealer().project(project);
-    if (!keys && keys.error().code == ErrorCode::kPermissionDenied) continue;
-    if (!keys) return fail(std::move(keys).error());
-    STOA_TRY(job, read_job(id, std::move(*keys)));
-    return std::optional<Job>(std::move(job));
-  }
-  return std::optional<Job>();
 }
 
 Result<IngestWorker::Job> IngestWorker::read_job(const std::string& id, governance::ProjectKeys keys) {

@@ -1,8 +1,9 @@
-// The thread behind Ingest: takes one file of one job at a time, jobs in turns. Internal to this folder.
+// The thread behind Ingest: takes one file of one job at a time; projects have turns, and in each its jobs. Internal to this folder.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -63,9 +64,25 @@ class IngestWorker {
     std::int64_t tokens = 0, compute_micros = 0;
   };
 
+  struct Turn {
+    std::string job, project;
+  };
+  struct Aside {
+    SteadyTime until;
+    milliseconds pause{0};
+  };
+
+  // Of turns (ingest_turns.cc).
   void run();
+  // False: no job can go on now.
   Result<bool> step();
-  Result<std::optional<Job>> next_job();
+  // The running jobs, whose turn it is first.
+  Result<std::vector<Turn>> next_turns();
+  // False: its project's key is revoked.
+  Result<bool> work_on(const Turn& turn);
+  void put_aside(const std::string& job, const Error& why);
+  bool stopping() const;
+
   Result<Job> read_job(const std::string& id, governance::ProjectKeys keys);
   Result<std::optional<Task>> next_file(const Job& job);
   // Does the task, or records why it cannot be done.
@@ -97,8 +114,6 @@ class IngestWorker {
   static Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,
                              const StoredFileName& file);
   static Status add_up(infra::SqlTransaction& transaction, const Task& task, std::int64_t chunks, const Prepared& prepared);
-  bool stopping() const;
-  void pause(milliseconds time);
 
   Catalog& catalog_;
   const Embedders embedders_;
@@ -109,7 +124,9 @@ class IngestWorker {
   bool stop_ = true, pending_ = false;
   std::uint64_t finished_ = 0;
   CancelToken cancel_;
-  std::string last_job_;  // served last: the next one has its turn
+  std::map<std::string, Aside> aside_;                    // jobs that could not go on
+  std::string last_project_;                              // served last: the next one has its turn
+  std::map<std::string, std::string> last_job_of_;        // and in each project the job after this one
   std::thread thread_;
 };
 

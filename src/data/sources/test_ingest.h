@@ -94,6 +94,11 @@ class IngestTest : public ::testing::Test {
     EXPECT_EQ(end->status, JobStatus::kCompleted);
     return *end;
   }
+  IngestProgress ended(const Call& who, const std::string& job) {
+    const auto end = ingest_->wait(who, job, Deadline::after(std::chrono::seconds(20)));
+    EXPECT_TRUE(end) << end.error().message;
+    return end.value_or(IngestProgress());
+  }
   std::size_t hits(const Call& who, std::string_view query) {
     const std::vector<std::string> ids{collection_};
     return index_->search_text({who.principal, ids, nullptr, 100}, query)->size();
