@@ -63,6 +63,11 @@ void IngestWorker::wait_for_progress(Deadline deadline) {
   advanced_.wait_until(lock, until, [&] { return finished_ != seen || stop_; });
 }
 
+std::pair<std::int64_t, std::int64_t> IngestWorker::embedded(const std::string& job) const {
+  std::lock_guard lock(mutex_);
+  return at_hand_.job == job ? std::pair(at_hand_.embedded, at_hand_.chunks) : std::pair<std::int64_t, std::int64_t>();
+}
+
 bool IngestWorker::stopping() const {
   std::lock_guard lock(mutex_);
   return stop_;
@@ -73,6 +78,7 @@ void IngestWorker::run() {
   while (!stopping()) {
     const Result<bool> worked = guarded([this] { return step(); });
     std::unique_lock lock(mutex_);
+    at_hand_ = {};
     if (!worked) {
       // The store does not even tell which jobs there are: it is asked again, ever more slowly.
       pause = longer(pause);

@@ -130,15 +130,18 @@ Status IngestWorker::bring_in(const Task& task) {
     return relabel(task, *old);
   }
   auto prepared = prepare(task);
-  if (stopping()) return {};  // not recorded: the file is taken up again after the next start
+  if (!prepared && prepared.error().code == ErrorCode::kCancelled) return {};  // not recorded: where the job still runs, its file is taken up again
   if (!prepared) return record_failure(task, prepared.error());
-  return commit(task, old, std::move(*prepared));
+  // That may have taken hours, in which the document got other readers or was removed.
+  STOA_TRY(now, existing(task));
+  if (task.job.attach && !now) return record_failure(task, error(ErrorCode::kNotFound, "the document was removed while its file was read"));
+  return commit(task, now, std::move(*prepared));
 }
 
 Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
   STOA_TRY(bytes, catalog_.blobs_.get(task.keys(), task.digest, limits_.parse.max_bytes));
   ParseLimits parse = limits_.parse;
-  parse.deadline = Deadline::after(limits_.max_file_time);
+  parse.deadline = Deadline::after(limits_.max_parse_time);
   Prepared prepared;
   STOA_TRY(parsed, parse_document(bytes, task.path, task.content_type, parse));
   prepared.parsed = std::move(parsed);
@@ -160,16 +163,15 @@ Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
   Call call;
   call.principal = task.job.principal;
   call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
-  call.deadline = Deadline::after(limits_.max_file_time);
   call.cancel = cancel_;
-  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, *task.embedder, prepared);
+  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, task, prepared);
   Usage estimate;
   for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 2 + 2;  // twice: as a whole, and by sentences
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerToken;
   STOA_TRY(cost, ledger_->prices().cost(task.model(), estimate));
   auto reservation = ledger_->reserve(call, "ingest", task.model(), cost);
   if (!reservation && reservation.error().code != ErrorCode::kConflict) return fail(std::move(reservation).error());
-  STOA_CHECK(embed(call, *task.embedder, prepared));
+  STOA_CHECK(embed(call, task, prepared));
   if (!reservation) return {};
   Usage usage;
   usage.prompt_tokens = prepared.tokens;
@@ -178,16 +180,39 @@ Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
   return {};
 }
 
-Status IngestWorker::embed(const Call& call, Embedder& embedder, Prepared& prepared) {
+// Small batches of the whole: a long file takes hours, and is given up within one of them.
+Status IngestWorker::embed(const Call& call, const Task& task, Prepared& prepared) {
+  const std::span<const Chunk> all(prepared.chunks);
+  for (std::size_t done = 0; done < all.size(); done += std::min(limits_.batch, all.size() - done)) {
+    STOA_CHECK(check_wanted(task));
+    {
+      std::lock_guard lock(mutex_);
+      at_hand_ = {task.job.id, static_cast<std::int64_t>(done), static_cast<std::int64_t>(all.size())};
+    }
+    STOA_CHECK(embed_some(call, *task.embedder, all.subspan(done, std::min(limits_.batch, all.size() - done)), prepared));
+  }
+  return {};
+}
+
+Status IngestWorker::check_wanted(const Task& task) {
+  if (stopping()) return fail(ErrorCode::kCancelled, "the server ends");
+  STOA_TRY(running, catalog_.sql_.query_one("SELECT 1 FROM ingest_jobs WHERE id = ? AND status = ?", {task.job.id, number(JobStatus::kRunning)}));
+  if (!running) return fail(ErrorCode::kCancelled, "the job was cancelled");
+  const auto keys = catalog_.blobs_.sealer().project(task.keys().project());
+  if (!keys && keys.error().code == ErrorCode::kPermissionDenied) return fail(ErrorCode::kCancelled, "the project's key was revoked");
+  return {};
+}
+
+Status IngestWorker::embed_some(const Call& call, Embedder& embedder, std::span<const Chunk> chunks, Prepared& prepared) {
   std::vector<std::string> texts;
-  for (const Chunk& chunk : prepared.chunks) texts.push_back(chunk.indexed_text());
+  for (const Chunk& chunk : chunks) texts.push_back(chunk.indexed_text());
   STOA_TRY(vectors, embed_texts(call, embedder, texts, prepared));
   const std::size_t width = texts.empty() ? 0 : vectors.size() / texts.size();
   for (auto at = vectors.begin(); at != vectors.end(); at += static_cast<std::ptrdiff_t>(width)) prepared.vectors.emplace_back(at, at + static_cast<std::ptrdiff_t>(width));
 
   std::vector<std::vector<SentencePlace>> places;
   texts.clear();
-  for (const Chunk& chunk : prepared.chunks) {
+  for (const Chunk& chunk : chunks) {
     places.push_back(sentence_places(chunk.text));
     for (const SentencePlace place : places.back()) texts.push_back(chunk.text.substr(place.begin, place.end - place.begin));
   }
@@ -200,11 +225,12 @@ Status IngestWorker::embed(const Call& call, Embedder& embedder, Prepared& prepa
   return {};
 }
 
-Result<std::vector<float>> IngestWorker::embed_texts(const Call& call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared) {
+Result<std::vector<float>> IngestWorker::embed_texts(Call call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared) {
   std::vector<float> values;
   for (; !texts.empty(); texts = texts.subspan(std::min(limits_.batch, texts.size()))) {
     if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
     const auto some = texts.first(std::min(limits_.batch, texts.size()));
+    call.deadline = Deadline::after(limits_.max_batch_time);
     STOA_TRY(embedded, embedder.embed(call, some));
     if (embedded.dimensions != embedder.dimensions() || embedded.values.size() != some.size() * static_cast<std::size_t>(embedded.dimensions))
       return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", embedder.model());

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "data/sources/ingest.h"
@@ -29,6 +30,8 @@ class IngestWorker {
   void wake();
   // Until a file was finished since the last call of any thread, or the deadline.
   void wait_for_progress(Deadline deadline);
+  // Passages of the job's file at hand: how many are embedded, and all; 0 and 0 when none is at hand.
+  std::pair<std::int64_t, std::int64_t> embedded(const std::string& job) const;
   // Adds the documents of the collection that the job has not made anew as they are now to its files. How many there are.
   Result<std::size_t> add_documents(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, const std::string& collection);
   // The name of the embedding model of collections with these settings; empty: none.
@@ -93,9 +96,12 @@ class IngestWorker {
   Result<std::optional<StoredDocument>> existing(const Task& task);
   Result<Prepared> prepare(const Task& task);
   Status embed_paid(const Task& task, Prepared& prepared);
-  Status embed(const Call& call, Embedder& embedder, Prepared& prepared);
+  // Passages and their sentences, some at a time. kCancelled: what is made is not wanted any more, or not now.
+  Status embed(const Call& call, const Task& task, Prepared& prepared);
+  Status check_wanted(const Task& task);
+  Status embed_some(const Call& call, Embedder& embedder, std::span<const Chunk> chunks, Prepared& prepared);
   // The vectors of these texts, one after another.
-  Result<std::vector<float>> embed_texts(const Call& call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared);
+  Result<std::vector<float>> embed_texts(Call call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
   // Rows of the passages of a document; with the id of a job they wait beside those it has.
   Result<std::vector<IndexedChunk>> insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document, Prepared& prepared,
@@ -123,6 +129,10 @@ class IngestWorker {
   std::condition_variable wake_, advanced_;
   bool stop_ = true, pending_ = false;
   std::uint64_t finished_ = 0;
+  struct {
+    std::string job;
+    std::int64_t embedded = 0, chunks = 0;
+  } at_hand_;
   CancelToken cancel_;
   std::map<std::string, Aside> aside_;                    // jobs that could not go on
   std::string last_project_;                              // served last: the next one has its turn

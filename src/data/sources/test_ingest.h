@@ -50,7 +50,7 @@ class IngestTest : public ::testing::Test {
     catalog_ = std::make_unique<Catalog>(*sql_, *sealed_, *index_, events_.get());
     const Status status = catalog_->open("letters");
     ASSERT_TRUE(status) << status.error().message;
-    ingest_ = std::make_unique<Ingest>(*catalog_, letter_embedders(embedder_), ledger_.get());
+    ingest_ = std::make_unique<Ingest>(*catalog_, letter_embedders(embedder_), ledger_.get(), limits_);
   }
   void halt() {
     ingest_.reset();
@@ -118,6 +118,7 @@ class IngestTest : public ::testing::Test {
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Ingest> ingest_;
   LetterEmbedder embedder_;
+  IngestLimits limits_;
   std::string collection_;
   std::size_t missing_ = 0;
 };
