@@ -1,6 +1,7 @@
 // The thread of the ingest worker, and whose turn it has: projects in turns, of each project its jobs in turns, a file at a time.
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -12,6 +13,8 @@ namespace stoa::data {
 namespace {
 
 constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
+constexpr int kMadeForEach = 2;
+constexpr std::int64_t kFewLeft = 16;
 
 milliseconds longer(milliseconds pause) { return std::clamp(pause * 2, kFirstPause, kLongestPause); }
 
@@ -107,16 +110,18 @@ void IngestWorker::run() {
 Result<bool> IngestWorker::step() {
   STOA_TRY(turns, next_turns());
   for (const Turn& turn : turns) {
-    const auto aside = aside_.find(turn.job);
-    if (aside != aside_.end() && aside->second.until > std::chrono::steady_clock::now()) continue;
+    STOA_TRY(given, gives_way(turn));
+    const std::string& job = given ? turn.anew : turn.job;
+    if (is_aside(job)) continue;
     last_project_ = turn.project;
-    last_job_of_[turn.project] = turn.job;
-    const Result<bool> worked = guarded([&] { return work_on(turn); });
+    if (job == turn.job) last_job_of_[turn.project] = job;  // who gave way is still the next
+    const Result<bool> worked = guarded([&] { return work_on(job, turn.project); });
     if (worked) {
-      aside_.erase(turn.job);
+      aside_.erase(job);
     } else {
-      put_aside(turn.job, worked.error());
+      put_aside(job, worked.error());
     }
+    if (!turn.anew.empty()) made_anew_[turn.anew] = job == turn.anew ? made_anew_[turn.anew] + 1 : 0;
     if (!worked || *worked) return true;
   }
   return false;
@@ -125,14 +130,23 @@ Result<bool> IngestWorker::step() {
 Result<std::vector<IngestWorker::Turn>> IngestWorker::next_turns() {
   std::vector<Turn> turns;
   std::set<std::string, std::less<>> jobs, projects;
-  STOA_CHECK(catalog_.sql_.for_each("SELECT id, project FROM ingest_jobs WHERE status = ?", {std::int64_t{static_cast<int>(JobStatus::kRunning)}}, [&](const infra::SqlRow& row) -> Result<bool> {
-    Turn& turn = turns.emplace_back();
-    STOA_CHECK(row.read(turn.job, turn.project));
-    jobs.insert(turn.job);
-    projects.insert(turn.project);
-    return true;
-  }));
+  std::map<std::string, std::string> collections, anew;  // of each job; of each collection the job that makes it anew
+  STOA_CHECK(catalog_.sql_.for_each("SELECT id, project, collection, reindex FROM ingest_jobs WHERE status = ?", {std::int64_t{static_cast<int>(JobStatus::kRunning)}},
+                                    [&](const infra::SqlRow& row) -> Result<bool> {
+                                      Turn& turn = turns.emplace_back();
+                                      bool reindex = false;
+                                      std::string collection;
+                                      STOA_CHECK(row.read(turn.job, turn.project, collection, reindex));
+                                      jobs.insert(turn.job);
+                                      projects.insert(turn.project);
+                                      if (reindex) anew[collection] = turn.job;
+                                      collections[turn.job] = std::move(collection);
+                                      return true;
+                                    }));
+  for (Turn& turn : turns)
+    if (const auto found = anew.find(collections[turn.job]); found != anew.end()) turn.anew = found->second;
   std::erase_if(aside_, [&](const auto& each) { return !jobs.contains(each.first); });
+  std::erase_if(made_anew_, [&](const auto& each) { return !jobs.contains(each.first); });
   std::erase_if(last_job_of_, [&](const auto& each) { return !projects.contains(each.first); });
   std::ranges::sort(turns, {}, [&](const Turn& turn) {
     const auto last = last_job_of_.find(turn.project);
@@ -141,11 +155,25 @@ Result<std::vector<IngestWorker::Turn>> IngestWorker::next_turns() {
   return turns;
 }
 
-Result<bool> IngestWorker::work_on(const Turn& turn) {
-  auto keys = catalog_.blobs_.sealer().project(turn.project);
+// A collection that is made anew turns over when no document has come since the last look. So two are made anew for each that comes, and none comes
+// when few are left: or it would end only after the last of those that bring documents in.
+Result<bool> IngestWorker::gives_way(const Turn& turn) {
+  if (turn.anew.empty() || is_aside(turn.anew)) return false;
+  if (made_anew_[turn.anew] < kMadeForEach) return true;
+  STOA_TRY(left, catalog_.sql_.query("SELECT 1 FROM ingest_files WHERE job = ? AND status = ? LIMIT ?", {turn.anew, std::int64_t{static_cast<int>(FileStatus::kPending)}, kFewLeft + 1}));
+  return static_cast<std::int64_t>(left.size()) <= kFewLeft;
+}
+
+bool IngestWorker::is_aside(const std::string& job) const {
+  const auto found = aside_.find(job);
+  return found != aside_.end() && found->second.until > std::chrono::steady_clock::now();
+}
+
+Result<bool> IngestWorker::work_on(const std::string& id, const std::string& project) {
+  auto keys = catalog_.blobs_.sealer().project(project);
   if (!keys && keys.error().code == ErrorCode::kPermissionDenied) return false;  // revoked: waits until it is given back
   if (!keys) return fail(std::move(keys).error());
-  STOA_TRY(job, read_job(turn.job, std::move(*keys)));
+  STOA_TRY(job, read_job(id, std::move(*keys)));
   STOA_TRY(task, next_file(job));
   STOA_CHECK(task ? process(std::move(*task)) : finish(job));
   return true;

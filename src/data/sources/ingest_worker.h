@@ -69,6 +69,7 @@ class IngestWorker {
 
   struct Turn {
     std::string job, project;
+    std::string anew;  // the job that makes its collection anew, which may be this one; empty: none does
   };
   struct Aside {
     SteadyTime until;
@@ -81,8 +82,11 @@ class IngestWorker {
   Result<bool> step();
   // The running jobs, whose turn it is first.
   Result<std::vector<Turn>> next_turns();
-  // False: its project's key is revoked.
-  Result<bool> work_on(const Turn& turn);
+  // Whether the turn is for the job that makes the collection anew.
+  Result<bool> gives_way(const Turn& turn);
+  // False: the project's key is revoked.
+  Result<bool> work_on(const std::string& id, const std::string& project);
+  bool is_aside(const std::string& job) const;
   void put_aside(const std::string& job, const Error& why);
   bool stopping() const;
 
@@ -135,6 +139,7 @@ class IngestWorker {
   } at_hand_;
   CancelToken cancel_;
   std::map<std::string, Aside> aside_;                    // jobs that could not go on
+  std::map<std::string, int> made_anew_;                  // turns of jobs that make collections anew since another of the collection had one
   std::string last_project_;                              // served last: the next one has its turn
   std::map<std::string, std::string> last_job_of_;        // and in each project the job after this one
   std::thread thread_;
