@@ -20,8 +20,8 @@ class LetterEmbedder : public Embedder {
   Result<Embeddings> embed(const Call& call, std::span<const std::string> texts) override {
     ++batches_;
     if (fail_on_ >= 0 && calls_++ >= fail_on_) return fail(ErrorCode::kUnavailable, "the model is gone");
-    if (pause_ > milliseconds(0)) {
-      std::this_thread::sleep_until(std::min(call.deadline.at, std::chrono::steady_clock::now() + pause_));
+    if (const milliseconds pause = pause_; pause > milliseconds(0)) {
+      std::this_thread::sleep_until(std::min(call.deadline.at, std::chrono::steady_clock::now() + pause));
       if (call.deadline.passed()) return fail(ErrorCode::kDeadlineExceeded, "the deadline passed");
     }
     Embeddings out;
@@ -45,7 +45,7 @@ class LetterEmbedder : public Embedder {
   std::string model() const override { return name_; }
 
   int fail_on_ = -1, calls_ = 0;
-  milliseconds pause_{0};
+  std::atomic<milliseconds> pause_{milliseconds(0)};
   std::atomic<int> batches_ = 0;
 
  private:

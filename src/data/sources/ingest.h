@@ -62,7 +62,7 @@ struct IngestProgress {
   std::int64_t failed = 0, unchanged = 0, removed = 0;
   std::int64_t bytes = 0, chunks = 0;           // of the files indexed by this job
   std::int64_t tokens = 0, compute_micros = 0;  // of embedding them
-  std::int64_t file_chunks = 0, file_embedded = 0;  // of the file that is embedded just now; 0: none is
+  std::int64_t file_chunks = 0, file_embedded = 0;  // of the file whose embedding has begun; 0: none has
   std::vector<FileError> errors;                // the first 100
 };
 
@@ -94,6 +94,7 @@ struct IngestLimits {
   ChunkOptions chunk;
   std::size_t batch = 32;            // texts embedded at a time
   milliseconds max_batch_time{300'000};  // of one batch: an embedder that hangs. A file may take as long as its batches do
+  milliseconds max_turn{10'000};         // of embedding one file, before others have their turns
 };
 
 class IngestWorker;

@@ -90,7 +90,7 @@ TEST_F(IngestTest, ALongFileTakesAsLongAsItsBatchesDo) {
   EXPECT_EQ(whole.failed, 0) << whole.errors.at(0).message;
   EXPECT_EQ(whole.file_chunks, 0) << "none is at hand any more";
   const int batches = embedder_.batches_;
-  ASSERT_GT(batches * embedder_.pause_, 2 * limits_.max_batch_time) << "the file is long enough to tell";
+  ASSERT_GT(batches * embedder_.pause_.load(), 2 * limits_.max_batch_time) << "the file is long enough to tell";
 
   const auto at_work = [&](const std::string& job) {
     embedder_.batches_ = 0;
@@ -115,7 +115,7 @@ TEST_F(IngestTest, ALongFileTakesAsLongAsItsBatchesDo) {
   ingest_->stop_worker();
   EXPECT_LT(embedder_.batches_, batches / 2) << "the end of the server waits for one batch";
   EXPECT_EQ(ingest_->progress(ann, again)->done, 0);
-  embedder_.pause_ = {};
+  embedder_.pause_ = milliseconds(0);
   ASSERT_TRUE(ingest_->start_worker());
   EXPECT_EQ(ended(ann, again).failed, 0);
   ingest_->stop_worker();

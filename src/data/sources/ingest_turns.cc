@@ -1,4 +1,4 @@
-// The thread of the ingest worker, and whose turn it has: projects in turns, of each project its jobs in turns, a file at a time.
+// The thread of the ingest worker, and whose turn it has: projects in turns, of each project its jobs in turns, a file at a time, or some of a long one.
 #include <algorithm>
 #include <exception>
 #include <map>
@@ -68,7 +68,8 @@ void IngestWorker::wait_for_progress(Deadline deadline) {
 
 std::pair<std::int64_t, std::int64_t> IngestWorker::embedded(const std::string& job) const {
   std::lock_guard lock(mutex_);
-  return at_hand_.job == job ? std::pair(at_hand_.embedded, at_hand_.chunks) : std::pair<std::int64_t, std::int64_t>();
+  const auto found = embedded_.find(job);
+  return found == embedded_.end() ? std::pair<std::int64_t, std::int64_t>() : found->second;
 }
 
 bool IngestWorker::stopping() const {
@@ -81,7 +82,7 @@ void IngestWorker::run() {
   while (!stopping()) {
     const Result<bool> worked = guarded([this] { return step(); });
     std::unique_lock lock(mutex_);
-    at_hand_ = {};
+    std::erase_if(embedded_, [&](const auto& each) { return !begun_.contains(each.first); });
     if (!worked) {
       // The store does not even tell which jobs there are: it is asked again, ever more slowly.
       pause = longer(pause);
@@ -146,6 +147,11 @@ Result<std::vector<IngestWorker::Turn>> IngestWorker::next_turns() {
   for (Turn& turn : turns)
     if (const auto found = anew.find(collections[turn.job]); found != anew.end()) turn.anew = found->second;
   std::erase_if(aside_, [&](const auto& each) { return !jobs.contains(each.first); });
+  std::erase_if(begun_, [&](const auto& each) {
+    if (!jobs.contains(each.first)) return true;
+    const auto keys = catalog_.blobs_.sealer().project(each.second.project);
+    return !keys && keys.error().code == ErrorCode::kPermissionDenied;  // revoked: nothing of it stays in memory
+  });
   std::erase_if(made_anew_, [&](const auto& each) { return !jobs.contains(each.first); });
   std::erase_if(last_job_of_, [&](const auto& each) { return !projects.contains(each.first); });
   std::ranges::sort(turns, {}, [&](const Turn& turn) {

@@ -28,6 +28,36 @@ TEST_F(IngestTurnsTest, ProjectsHaveTurnsHoweverManyJobsEachHas) {
   for (std::size_t i = 0; i < order.size(); ++i) EXPECT_EQ(*order[i].get<std::string>(0), i < 8 && i % 2 == 1 ? theirs : ours) << i;
 }
 
+TEST_F(IngestTurnsTest, ALongFileLeavesTurnsToOthers) {
+  const Call ann = call("ann"), bob = call("bob", {}, "proj_b");
+  limits_.batch = 4;
+  limits_.max_turn = milliseconds(50);
+  limits_.chunk.max_chunks = 150;
+  halt();
+  boot();
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "This is the sentence of number " + std::to_string(i) + ", and it says little more than that about itself.\n\n";
+  std::vector<std::string> jobs;
+  for (int i = 0; i < 6; ++i) jobs.push_back(create(ann, {{"long" + std::to_string(i) + ".txt", text + std::to_string(i)}}, "public", false));
+  const std::string ours = std::exchange(collection_, catalog_->create_collection(bob, {"theirs", {}, {}})->id);
+  const std::string quick = create(bob, {{"a.txt", "one"}, {"b.txt", "two"}, {"c.txt", "three"}}, "public", false);
+  embedder_.pause_ = milliseconds(10);
+  ASSERT_TRUE(ingest_->start_worker());
+  EXPECT_EQ(ended(bob, quick).failed, 0);
+  EXPECT_EQ(ingest_->progress(ann, jobs[0])->done, 0) << "the first of the long ones is not done yet";
+  EXPECT_GT(ingest_->progress(ann, jobs[0])->file_embedded, 0);
+  EXPECT_GT(6 * ingest_->progress(ann, jobs[0])->file_chunks, 150) << "more than may wait at a time";
+  embedder_.pause_ = milliseconds(0);
+  for (const auto& job : jobs) EXPECT_EQ(ended(ann, job).failed, 0);
+  ingest_->stop_worker();
+  collection_ = ours;
+  EXPECT_EQ(rows("documents"), 9);
+  EXPECT_EQ(hits(ann, "number"), 100u);
+  EXPECT_EQ(ledger_->budget("proj_a")->reserved, 0);
+  const auto paid = *ledger_->usage({.tenant = "", .project = "proj_a", .principal = "user_ann", .model = "letters", .by = governance::UsageGroup::kKind});
+  EXPECT_EQ(paid.at(0).requests, 6) << "each once, however many turns it took";
+}
+
 TEST_F(IngestTurnsTest, AJobWithARowThatCannotBeReadIsPassedBy) {
   const Call ann = call("ann");
   const struct { std::string table, where; } rows[] = {{"ingest_jobs", "id = ?"}, {"ingest_files", "job = ?"}};

@@ -138,11 +138,37 @@ Status IngestWorker::bring_in(const Task& task) {
   return commit(task, now, std::move(*prepared));
 }
 
+// A long file is made in several turns of its job, others between them.
 Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
+  auto node = begun_.extract(task.job.id);
+  Begun begun;
+  if (!node.empty() && node.mapped().ordinal == task.ordinal && node.mapped().chunk_tokens == task.settings.chunk_tokens && node.mapped().model == task.model()) {
+    begun = std::move(node.mapped());
+  } else {
+    STOA_TRY(fresh, begin(task));
+    begun = std::move(fresh);
+  }
+  if (task.embedder == nullptr) return std::move(begun.prepared);
+  STOA_CHECK(embed(task, begun.prepared));
+  if (begun.prepared.vectors.size() < begun.prepared.chunks.size()) {
+    begun_.emplace(task.job.id, std::move(begun));
+    return fail(ErrorCode::kCancelled, "others have their turns");
+  }
+  if (begun.reservation.open()) {
+    Usage usage;
+    usage.prompt_tokens = begun.prepared.tokens;
+    usage.compute_micros = begun.prepared.compute_micros;
+    STOA_CHECK(ledger_->settle(begun.reservation, usage));
+  }
+  return std::move(begun.prepared);
+}
+
+Result<IngestWorker::Begun> IngestWorker::begin(const Task& task) {
+  Begun begun{.ordinal = task.ordinal, .chunk_tokens = task.settings.chunk_tokens, .model = task.model(), .project = task.keys().project()};
+  Prepared& prepared = begun.prepared;
   STOA_TRY(bytes, catalog_.blobs_.get(task.keys(), task.digest, limits_.parse.max_bytes));
   ParseLimits parse = limits_.parse;
   parse.deadline = Deadline::after(limits_.max_parse_time);
-  Prepared prepared;
   STOA_TRY(parsed, parse_document(bytes, task.path, task.content_type, parse));
   prepared.parsed = std::move(parsed);
   const TokenCounter counter = task.embedder == nullptr ? TokenCounter(approximate_tokens)
@@ -154,44 +180,43 @@ Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
   STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
   prepared.chunks = std::move(chunks);
   prepared.parsed.blocks.clear();
-  if (task.embedder != nullptr) STOA_CHECK(embed_paid(task, prepared));
-  return prepared;
-}
-
-// Reserve, embed, settle: what was settled before a crash and not committed is done again, and not paid again.
-Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
-  Call call;
-  call.principal = task.job.principal;
-  call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
-  call.cancel = cancel_;
-  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, task, prepared);
+  if (task.embedder == nullptr || ledger_ == nullptr || prepared.chunks.empty()) return begun;
+  // Reserve, embed, settle: what was settled before a crash and not committed is done again, and not paid again.
   Usage estimate;
   for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 2 + 2;  // twice: as a whole, and by sentences
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerToken;
   STOA_TRY(cost, ledger_->prices().cost(task.model(), estimate));
-  auto reservation = ledger_->reserve(call, "ingest", task.model(), cost);
+  auto reservation = ledger_->reserve(call_of(task), "ingest", task.model(), cost);
   if (!reservation && reservation.error().code != ErrorCode::kConflict) return fail(std::move(reservation).error());
-  STOA_CHECK(embed(call, task, prepared));
-  if (!reservation) return {};
-  Usage usage;
-  usage.prompt_tokens = prepared.tokens;
-  usage.compute_micros = prepared.compute_micros;
-  STOA_CHECK(ledger_->settle(*reservation, usage));
+  if (reservation) begun.reservation = std::move(*reservation);
+  return begun;
+}
+
+Call IngestWorker::call_of(const Task& task) const {
+  Call call = Call::of(task.job.principal);
+  call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
+  call.cancel = cancel_;
+  return call;
+}
+
+Status IngestWorker::embed(const Task& task, Prepared& prepared) {
+  const std::span<const Chunk> all(prepared.chunks);
+  const auto left = [&] {
+    std::lock_guard lock(mutex_);
+    embedded_[task.job.id] = {static_cast<std::int64_t>(prepared.vectors.size()), static_cast<std::int64_t>(all.size())};
+    return all.subspan(prepared.vectors.size());
+  };
+  const Deadline turn = Deadline::after(limits_.max_turn);
+  for (auto rest = left(); !rest.empty() && !(turn.passed() && may_wait(prepared)); rest = left())
+    STOA_CHECK(embed_some(task, rest.first(std::min(limits_.batch, rest.size())), prepared));
   return {};
 }
 
-// Small batches of the whole: a long file takes hours, and is given up within one of them.
-Status IngestWorker::embed(const Call& call, const Task& task, Prepared& prepared) {
-  const std::span<const Chunk> all(prepared.chunks);
-  for (std::size_t done = 0; done < all.size(); done += std::min(limits_.batch, all.size() - done)) {
-    STOA_CHECK(check_wanted(task));
-    {
-      std::lock_guard lock(mutex_);
-      at_hand_ = {task.job.id, static_cast<std::int64_t>(done), static_cast<std::int64_t>(all.size())};
-    }
-    STOA_CHECK(embed_some(call, *task.embedder, all.subspan(done, std::min(limits_.batch, all.size() - done)), prepared));
-  }
-  return {};
+// Together, files that wait for their turns are no more than one file may be.
+bool IngestWorker::may_wait(const Prepared& prepared) const {
+  std::size_t chunks = prepared.chunks.size();
+  for (const auto& [job, begun] : begun_) chunks += begun.prepared.chunks.size();
+  return chunks <= limits_.chunk.max_chunks;
 }
 
 Status IngestWorker::check_wanted(const Task& task) {
@@ -203,10 +228,10 @@ Status IngestWorker::check_wanted(const Task& task) {
   return {};
 }
 
-Status IngestWorker::embed_some(const Call& call, Embedder& embedder, std::span<const Chunk> chunks, Prepared& prepared) {
+Status IngestWorker::embed_some(const Task& task, std::span<const Chunk> chunks, Prepared& prepared) {
   std::vector<std::string> texts;
   for (const Chunk& chunk : chunks) texts.push_back(chunk.indexed_text());
-  STOA_TRY(vectors, embed_texts(call, embedder, texts, prepared));
+  STOA_TRY(vectors, embed_texts(task, texts, prepared));
   const std::size_t width = texts.empty() ? 0 : vectors.size() / texts.size();
   for (auto at = vectors.begin(); at != vectors.end(); at += static_cast<std::ptrdiff_t>(width)) prepared.vectors.emplace_back(at, at + static_cast<std::ptrdiff_t>(width));
 
@@ -216,7 +241,7 @@ Status IngestWorker::embed_some(const Call& call, Embedder& embedder, std::span<
     places.push_back(sentence_places(chunk.text));
     for (const SentencePlace place : places.back()) texts.push_back(chunk.text.substr(place.begin, place.end - place.begin));
   }
-  STOA_TRY(sentences, embed_texts(call, embedder, texts, prepared));
+  STOA_TRY(sentences, embed_texts(task, texts, prepared));
   std::span<const float> rest(sentences);
   for (const auto& of : places) {
     prepared.sentences.push_back(pack_sentences(of, rest.first(of.size() * width)));
@@ -225,10 +250,12 @@ Status IngestWorker::embed_some(const Call& call, Embedder& embedder, std::span<
   return {};
 }
 
-Result<std::vector<float>> IngestWorker::embed_texts(Call call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared) {
+Result<std::vector<float>> IngestWorker::embed_texts(const Task& task, std::span<const std::string> texts, Prepared& prepared) {
+  Embedder& embedder = *task.embedder;
+  Call call = call_of(task);
   std::vector<float> values;
   for (; !texts.empty(); texts = texts.subspan(std::min(limits_.batch, texts.size()))) {
-    if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
+    STOA_CHECK(check_wanted(task));  // a long file takes hours, and is given up within a batch
     const auto some = texts.first(std::min(limits_.batch, texts.size()));
     call.deadline = Deadline::after(limits_.max_batch_time);
     STOA_TRY(embedded, embedder.embed(call, some));

@@ -67,6 +67,14 @@ class IngestWorker {
     std::int64_t tokens = 0, compute_micros = 0;
   };
 
+  // A file on the way to its vectors.
+  struct Begun {
+    std::int64_t ordinal = 0;
+    int chunk_tokens = 0;
+    std::string model, project;
+    Prepared prepared{};
+    governance::Reservation reservation{};
+  };
   struct Turn {
     std::string job, project;
     std::string anew;  // the job that makes its collection anew, which may be this one; empty: none does
@@ -98,14 +106,18 @@ class IngestWorker {
   Result<std::optional<CollectionSettings>> settings_of(const Task& task);
   Status bring_in(const Task& task);
   Result<std::optional<StoredDocument>> existing(const Task& task);
+  // kCancelled: not finished. Where its job still runs, the file is taken up again at the next turn.
   Result<Prepared> prepare(const Task& task);
-  Status embed_paid(const Task& task, Prepared& prepared);
-  // Passages and their sentences, some at a time. kCancelled: what is made is not wanted any more, or not now.
-  Status embed(const Call& call, const Task& task, Prepared& prepared);
-  Status check_wanted(const Task& task);
-  Status embed_some(const Call& call, Embedder& embedder, std::span<const Chunk> chunks, Prepared& prepared);
+  Result<Begun> begin(const Task& task);
+  Call call_of(const Task& task) const;
+  // As many passages, and their sentences, as fit in a turn.
+  Status embed(const Task& task, Prepared& prepared);
+  bool may_wait(const Prepared& prepared) const;
+  Status embed_some(const Task& task, std::span<const Chunk> chunks, Prepared& prepared);
   // The vectors of these texts, one after another.
-  Result<std::vector<float>> embed_texts(Call call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared);
+  Result<std::vector<float>> embed_texts(const Task& task, std::span<const std::string> texts, Prepared& prepared);
+  // kCancelled: what is made is not wanted any more, or the server ends.
+  Status check_wanted(const Task& task);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
   // Rows of the passages of a document; with the id of a job they wait beside those it has.
   Result<std::vector<IndexedChunk>> insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document, Prepared& prepared,
@@ -133,11 +145,9 @@ class IngestWorker {
   std::condition_variable wake_, advanced_;
   bool stop_ = true, pending_ = false;
   std::uint64_t finished_ = 0;
-  struct {
-    std::string job;
-    std::int64_t embedded = 0, chunks = 0;
-  } at_hand_;
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> embedded_;  // passages of the file that each job has begun, and all of them
   CancelToken cancel_;
+  std::map<std::string, Begun> begun_;                    // by job
   std::map<std::string, Aside> aside_;                    // jobs that could not go on
   std::map<std::string, int> made_anew_;                  // turns of jobs that make collections anew since another of the collection had one
   std::string last_project_;                              // served last: the next one has its turn

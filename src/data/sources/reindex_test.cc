@@ -131,7 +131,7 @@ TEST_F(ReindexTest, TurnsOverWhileOthersBringDocumentsIn) {
     EXPECT_GT(at->done, 0) << "and did not keep all others waiting until then";
   }
   EXPECT_EQ(catalog_->collection(ann, collection_)->settings.language, "german");
-  embedder_.pause_ = {};
+  embedder_.pause_ = milliseconds(0);
   ASSERT_TRUE(ingest_->start_worker());
   for (const auto& job : jobs) EXPECT_EQ(ended(ann, job).failed, 0);
   ingest_->stop_worker();
