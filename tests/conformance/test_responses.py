@@ -2,6 +2,7 @@
 import openai
 import pytest
 
+from pdf import pdf_of
 from stoa_server import CHAT
 
 PLAIN = {"model": CHAT, "temperature": 0, "max_output_tokens": 24}
@@ -200,6 +201,40 @@ def test_file_search_filter(client, handbook):
     response = ask(client, input="When does the roof garden open?", include=["file_search_call.results"],
                    **search(handbook, filters={"type": "eq", "key": "kind", "value": "handbook"}))
     assert {result.file_id for result in response.output[0].results} <= {handbook.pages}
+
+
+PAGES = {"When is lunch served in the canteen?": "Lunch is served in the canteen from noon until half past one.",
+         "How often is an access key rotated?": "An access key is rotated every ninety days by the security team.",
+         "What is the colour printer called?": "The colour printer on the third floor is called Gutenberg."}
+
+
+@pytest.fixture(scope="module")
+def manual(client, wait_indexed):
+    """A vector store with a PDF of three pages."""
+    file = client.files.create(file=("manual.pdf", pdf_of(*PAGES.values()), "application/pdf"), purpose="assistants")
+    store = client.vector_stores.create(name="manual", file_ids=[file.id])
+    counts = wait_indexed(client, store.id)
+    assert counts.completed == 1, counts
+    store.pages, store.notes = file.id, None
+    return store
+
+
+@pytest.mark.parametrize("number, question", enumerate(PAGES, 1))
+def test_pages_of_a_pdf(client, manual, number, question):
+    """The page stands in results and citations, plain and streamed, stored and in a search of the store itself."""
+    says = PAGES[question]
+    found = client.vector_stores.search(manual.id, query=question).data[0]
+    assert says in found.content[0].text and (found.file_id, found.stoa["page"]) == (manual.pages, number)
+    options = {"input": question, "metadata": {"stoa.answer": "extractive"}, "include": ["file_search_call.results"], **search(manual)}
+    plain = ask(client, **options)
+    streamed = list(ask(client, stream=True, **options))
+    added = [event.annotation for event in streamed if event.type == "response.output_text.annotation.added"]
+    for response in (plain, streamed[-1].response, client.responses.retrieve(plain.id)):
+        check_citations(response, manual)
+        quoted = [note for note in citations(response) if note.quote in says]
+        assert quoted and {(note.filename, note.page) for note in quoted} == {("manual.pdf", number)}, response.output_text
+    assert plain.output[0].results[0].page == number and says in plain.output[0].results[0].text
+    assert [note.page for note in added if note.quote in says] == [number] * len(quoted)
 
 
 def test_file_search_follow_up(client, handbook):

@@ -1,5 +1,7 @@
-"""kill -9 while a collection is made anew, while searches turn over to it, and while its snapshot is written: searches find what the rows say, once, and no phantoms."""
+"""kill -9 while documents come and go, while a collection is made anew, while searches turn over to it, and while its snapshot is written: searches find what the rows say, once, and
+no phantoms."""
 import hashlib
+import itertools
 import signal
 import time
 
@@ -13,16 +15,20 @@ def page(number):
     return f"# Page {number}\n\n## Marker m{number}m\n\n{words}\n".encode()
 
 
-def bring(server, name):
-    store = server.ok("POST", "/v1/vector_stores", {"name": name})["id"]
-    files = {f"p{n}.md": page(n) for n in range(PAGES)}
+def start(server, store, source, files):
+    """A job that brings these in: contents by path."""
     digest = lambda content: "sha256:" + hashlib.sha256(content).hexdigest()  # noqa: E731
-    job = server.ok("POST", "/v1/stoa/ingest/jobs", {"collection": store, "source": name, "access": "public",
+    job = server.ok("POST", "/v1/stoa/ingest/jobs", {"collection": store, "source": source, "access": "public",
                                                      "files": [{"path": path, "digest": digest(content), "bytes": len(content)} for path, content in files.items()]})
     for content in files.values():
         server.ok("PUT", f"/v1/stoa/ingest/jobs/{job['id']}/blobs/{digest(content)}", content)
     server.ok("POST", f"/v1/stoa/ingest/jobs/{job['id']}/start")
-    ended(server, job["id"])
+    return job["id"]
+
+
+def bring(server, name):
+    store = server.ok("POST", "/v1/vector_stores", {"name": name})["id"]
+    ended(server, start(server, store, name, {f"p{n}.md": page(n) for n in range(PAGES)}))
     return store
 
 
@@ -98,3 +104,75 @@ def test_snapshots(server):
     snapshot.write_bytes(damaged)
     server.start()
     check(server, store)
+
+
+PEOPLE = ("a baker", "a sailor", "a surgeon", "a farmer", "a lawyer", "a pianist", "a painter", "a miner", "a pilot", "a teacher", "a judge", "a diver", "a smith", "a dancer", "a monk")
+PLACES = ("Oslo", "Lima", "Cairo", "Kyoto", "Havana", "Nairobi", "Venice", "Quebec", "Mumbai", "Sydney", "Tunis", "Seoul", "Prague", "Bogota", "Dublin", "Athens", "Riga", "Perth", "Dakar", "Porto")
+THINGS = ("an old violin", "a red bicycle", "a box of apples", "a broken clock")
+LIVES = list(itertools.product(PEOPLE, PLACES))
+
+
+def life(number):
+    """A document of four passages, each of one sentence that no other document has."""
+    person, place = LIVES[number]
+    return "\n\n".join(f"## Part {i}\n\nIn {place} there lives {person} who bought {thing}." for i, thing in enumerate(THINGS)).encode()
+
+
+def found_by_meaning(server, store, number):
+    person, place = LIVES[number]
+    query = f"In {place} there lives {person} who bought {THINGS[number % 4]}."
+    hits = server.ok("POST", "/v1/stoa/search", {"query": query, "vector_store_ids": [store], "mode": "vector", "max_num_results": 20})["data"]
+    return [(hit["path"], hit["text"]) for hit in hits]
+
+
+def check_meaning(server, store, there, gone=()):
+    for number in there:
+        hits = found_by_meaning(server, store, number)
+        assert len(set(hits)) == len(hits), "every passage once"
+        assert hits[0][0] == f"life{number}.md", f"{LIVES[number]}: {hits}"
+        assert not {path for path, _ in hits} & {f"life{n}.md" for n in gone}
+    for number in gone:
+        assert not {path for path, _ in found_by_meaning(server, store, number)} & {f"life{n}.md" for n in gone}
+
+
+def test_vectors(server_with_models):
+    """With vectors, in rows, index and snapshot: what was acknowledged before a kill is found by its meaning after it, and nothing that was removed is."""
+    server, everyone = server_with_models, range(len(LIVES))
+    store = server.ok("POST", "/v1/vector_stores", {"name": "lives"})["id"]
+    job = start(server, store, "lives", {f"life{n}.md": life(n) for n in everyone})
+
+    def documents():
+        return {item["stoa"]["filename"]: item["id"] for item in server.pages(f"/v1/vector_stores/{store}/files")}
+
+    for share in (0.2, 0.5):
+        wait_until(lambda: server.ok("GET", f"/v1/stoa/ingest/jobs/{job}")["done"] >= share * len(LIVES), 60, "some documents are in")
+        there = [n for n in everyone if f"life{n}.md" in documents()]
+        server.kill()
+        assert len(there) < len(LIVES), "the job was at work"
+        server.start()
+        check_meaning(server, store, there[::7])
+    ended(server, job)
+    check_meaning(server, store, everyone[::7])
+
+    # Killed while the snapshot is written, then not.
+    for pause in (0.0, 0.02, 0.1, None):
+        server.process.send_signal(signal.SIGTERM)
+        if pause is None:
+            server.process.wait(timeout=60)
+        else:
+            time.sleep(pause)
+            server.kill()
+        server.start()
+        check_meaning(server, store, everyone[::31])
+    snapshot = server.home / "index" / f"{store}.snapshot"
+    assert snapshot.stat().st_size > chunks(server, store) * 384, "the vectors are in it"
+
+    # What the snapshot has and the rows do not.
+    ids = documents()
+    gone, stay = everyone[::5], [n for n in everyone if n % 5]
+    for number in gone:
+        server.ok("DELETE", f"/v1/vector_stores/{store}/files/{ids[f'life{number}.md']}")
+    server.kill()
+    server.start()
+    assert "is indexed from its rows" not in server.log_text().split("ready")[-1]
+    check_meaning(server, store, stay, gone)

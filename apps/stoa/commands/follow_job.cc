@@ -10,6 +10,7 @@ namespace {
 
 constexpr auto kPoll = std::chrono::milliseconds(200);
 constexpr auto kLongest = std::chrono::hours(24);
+constexpr std::int64_t kLongFile = 200;  // passages: some seconds
 
 }  // namespace
 
@@ -18,8 +19,10 @@ Result<JsonObject> follow_job(ApiClient& api, const std::string& job, Progress& 
   while (!deadline.passed()) {
     STOA_TRY(state, api.get("/v1/stoa/ingest/jobs/" + job));
     const std::string status = text_of(state, "status");
-    progress.show(fmt::format("{}/{} files, {} passages, {} failed", integer_of(state, "done"), integer_of(state, "total"),
-                              integer_of(state, "chunks"), integer_of(state, "failed")));
+    std::string line = fmt::format("{}/{} files, {} passages, {} failed", integer_of(state, "done"), integer_of(state, "total"),
+                                   integer_of(state, "chunks"), integer_of(state, "failed"));
+    if (const auto chunks = integer_of(state, "file_chunks"); chunks >= kLongFile) line += fmt::format("; a long file: {} of {} passages", integer_of(state, "file_embedded"), chunks);
+    progress.show(line);
     if (status == "completed" || status == "cancelled") return state;
     std::this_thread::sleep_for(kPoll);
   }

@@ -1,21 +1,29 @@
 // An embedding model for tests: the letters of a text are its meaning.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "data/index/embedders.h"
 
 namespace stoa::data {
 
-// Equal texts are near, nothing else is promised. Can be told to fail. Models that know fewer letters have vectors of fewer dimensions.
+// Equal texts are near, nothing else is promised. Can be told to fail, and to take its time, of which it gives up what the call does not have. Models that know fewer letters have vectors of fewer dimensions.
 class LetterEmbedder : public Embedder {
  public:
   explicit LetterEmbedder(std::string name = "letters", char last = 'z') : name_(std::move(name)), letters_(static_cast<std::size_t>(last - 'a') + 1) {}
 
-  Result<Embeddings> embed(const Call&, std::span<const std::string> texts) override {
+  Result<Embeddings> embed(const Call& call, std::span<const std::string> texts) override {
+    ++batches_;
     if (fail_on_ >= 0 && calls_++ >= fail_on_) return fail(ErrorCode::kUnavailable, "the model is gone");
+    if (const milliseconds pause = pause_; pause > milliseconds(0)) {
+      std::this_thread::sleep_until(std::min(call.deadline.at, std::chrono::steady_clock::now() + pause));
+      if (call.deadline.passed()) return fail(ErrorCode::kDeadlineExceeded, "the deadline passed");
+    }
     Embeddings out;
     out.dimensions = dimensions();
     for (const auto& text : texts) {
@@ -37,6 +45,8 @@ class LetterEmbedder : public Embedder {
   std::string model() const override { return name_; }
 
   int fail_on_ = -1, calls_ = 0;
+  std::atomic<milliseconds> pause_{milliseconds(0)};
+  std::atomic<int> batches_ = 0;
 
  private:
   const std::string name_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "base/id.h"
 #include "base/utf8.h"
@@ -162,6 +163,7 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
   STOA_CHECK(row->read(result.id, result.collection, status, result.total, result.done, result.failed, result.unchanged, result.removed, result.bytes,
                        result.chunks, result.tokens, result.compute_micros));
   result.status = static_cast<JobStatus>(status);
+  std::tie(result.file_embedded, result.file_chunks) = worker_->embedded(job);
   catalog_.await_index();
   if (result.failed == 0) return result;
   // Of documents that others brought in, and a job makes anew, only those are named that the caller may see.

@@ -62,6 +62,7 @@ struct IngestProgress {
   std::int64_t failed = 0, unchanged = 0, removed = 0;
   std::int64_t bytes = 0, chunks = 0;           // of the files indexed by this job
   std::int64_t tokens = 0, compute_micros = 0;  // of embedding them
+  std::int64_t file_chunks = 0, file_embedded = 0;  // of the file whose embedding has begun; 0: none has
   std::vector<FileError> errors;                // the first 100
 };
 
@@ -89,9 +90,11 @@ struct IngestLimits {
   std::size_t max_files = 100'000;   // of one job
   std::size_t max_jobs = 1'000;      // unfinished, of one project
   ParseLimits parse{.reader_memory = 512u << 20};
-  milliseconds max_file_time{300'000};
+  milliseconds max_parse_time{300'000};  // of one file: a parser that hangs
   ChunkOptions chunk;
   std::size_t batch = 32;            // texts embedded at a time
+  milliseconds max_batch_time{300'000};  // of one batch: an embedder that hangs. A file may take as long as its batches do
+  milliseconds max_turn{10'000};         // of embedding one file, before others have their turns
 };
 
 class IngestWorker;
@@ -106,7 +109,7 @@ class Ingest {
 
   // Takes up unfinished jobs. Call after Catalog::open().
   Status start_worker();
-  // Returns once the file at hand is committed or given up; it is done again after the next start.
+  // Returns once the batch at hand is embedded or the document at hand committed; a file that was not is done again after the next start.
   void stop_worker();
   // Looks for jobs that can go on: those of a project whose key was revoked wait until it is given back.
   void resume();

@@ -77,6 +77,56 @@ TEST_F(IngestTest, OneFailingFileDoesNotStopTheRest) {
   EXPECT_EQ(rows("documents"), 1);
 }
 
+TEST_F(IngestTest, ALongFileTakesAsLongAsItsBatchesDo) {
+  const Call ann = call("ann");
+  limits_.batch = 4;
+  limits_.max_batch_time = std::chrono::milliseconds(500);
+  halt();
+  boot();
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += "This is the sentence of number " + std::to_string(i) + ", and it says little more than that about itself.\n\n";
+  embedder_.pause_ = std::chrono::milliseconds(20);
+  const auto whole = run(ann, {{"long.txt", text}}, "public", false);
+  EXPECT_EQ(whole.failed, 0) << whole.errors.at(0).message;
+  EXPECT_EQ(whole.file_chunks, 0) << "none is at hand any more";
+  const int batches = embedder_.batches_;
+  ASSERT_GT(batches * embedder_.pause_.load(), 2 * limits_.max_batch_time) << "the file is long enough to tell";
+
+  const auto at_work = [&](const std::string& job) {
+    embedder_.batches_ = 0;
+    EXPECT_TRUE(ingest_->start_worker());
+    IngestProgress at;
+    for (int i = 0; i < 500 && at.file_embedded == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      at = *ingest_->progress(ann, job);
+    }
+    EXPECT_GT(at.file_embedded, 0);
+    EXPECT_EQ(at.file_chunks, whole.chunks);
+  };
+  const std::string left = create(ann, {{"left.txt", text + "left"}}, "public", false), next = create(ann, {{"next.txt", "and the next"}}, "public", false);
+  at_work(left);
+  ASSERT_TRUE(ingest_->cancel(ann, left));
+  EXPECT_EQ(ended(ann, next).failed, 0);
+  EXPECT_LT(embedder_.batches_, batches / 2) << "what was cancelled is left within some batches";
+  ingest_->stop_worker();
+
+  const std::string again = create(ann, {{"again.txt", text + "again"}}, "public", false);
+  at_work(again);
+  ingest_->stop_worker();
+  EXPECT_LT(embedder_.batches_, batches / 2) << "the end of the server waits for one batch";
+  EXPECT_EQ(ingest_->progress(ann, again)->done, 0);
+  embedder_.pause_ = milliseconds(0);
+  ASSERT_TRUE(ingest_->start_worker());
+  EXPECT_EQ(ended(ann, again).failed, 0);
+  ingest_->stop_worker();
+
+  embedder_.pause_ = std::chrono::hours(1);
+  const auto hung = run(ann, {{"hung.txt", "never"}}, "public", false);
+  EXPECT_EQ(hung.failed, 1);
+  EXPECT_TRUE(hung.errors.at(0).message.contains("the deadline passed"));
+  EXPECT_EQ(rows("documents"), 3);
+}
+
 using IngestAttacks = IngestTest;
 
 TEST_F(IngestAttacks, OthersLearnNothing) {

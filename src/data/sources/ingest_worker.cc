@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <exception>
 
 #include "base/error_table.h"
 #include "base/id.h"
@@ -16,7 +15,6 @@ namespace {
 using infra::SqlRow;
 
 constexpr std::int64_t kMicrosPerToken = 1'000;  // for reservations, as for embeddings over HTTP; the settlement is measured
-constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
 
 std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 std::int64_t number(FileStatus status) { return static_cast<int>(status); }
@@ -40,106 +38,6 @@ Status IngestWorker::add_up(infra::SqlTransaction& transaction, const Task& task
   STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET bytes = bytes + ?, chunks = chunks + ?, tokens = tokens + ?, compute_micros = compute_micros + ? WHERE id = ?",
                                  {task.bytes, chunks, prepared.tokens, prepared.compute_micros, task.job.id}));
   return {};
-}
-
-Status IngestWorker::start() {
-  std::lock_guard lock(mutex_);
-  if (!stop_) return fail(ErrorCode::kConflict, "the ingest worker runs already");
-  stop_ = false;
-  pending_ = true;
-  cancel_ = CancelToken();
-  thread_ = std::thread([this] { run(); });
-  return {};
-}
-
-void IngestWorker::stop() {
-  {
-    std::lock_guard lock(mutex_);
-    stop_ = true;
-    cancel_.cancel();
-  }
-  wake_.notify_all();
-  advanced_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void IngestWorker::wake() {
-  {
-    std::lock_guard lock(mutex_);
-    pending_ = true;
-  }
-  wake_.notify_all();
-}
-
-void IngestWorker::wait_for_progress(Deadline deadline) {
-  std::unique_lock lock(mutex_);
-  const std::uint64_t seen = finished_;
-  // Half a second at most: the caller looks at the rows, which may have changed between its look and this wait.
-  const auto until = std::min(deadline.at, std::chrono::steady_clock::now() + std::chrono::milliseconds(500));
-  advanced_.wait_until(lock, until, [&] { return finished_ != seen || stop_; });
-}
-
-bool IngestWorker::stopping() const {
-  std::lock_guard lock(mutex_);
-  return stop_;
-}
-
-void IngestWorker::pause(milliseconds time) {
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, time, [&] { return stop_; });
-}
-
-void IngestWorker::run() {
-  milliseconds wait = kFirstPause;
-  while (!stopping()) {
-    Result<bool> worked = fail(ErrorCode::kInternal, "not run");
-    try {
-      worked = step();
-    } catch (const std::exception& exception) {
-      worked = fail(ErrorCode::kInternal, "{}", exception.what());
-    }
-    if (!worked) {
-      // The store itself fails (disk full, locked): nothing was recorded, so the same file is tried again, ever more slowly.
-      log_error("ingest waits", worked.error(), {{"pause_ms", std::int64_t{wait.count()}}});
-      pause(wait);
-      wait = std::min(wait * 2, kLongestPause);
-      continue;
-    }
-    wait = kFirstPause;
-    std::unique_lock lock(mutex_);
-    if (*worked) {
-      ++finished_;
-      lock.unlock();
-      advanced_.notify_all();
-      continue;
-    }
-    wake_.wait(lock, [&] { return stop_ || pending_; });
-    pending_ = false;
-  }
-}
-
-Result<bool> IngestWorker::step() {
-  STOA_TRY(job, next_job());
-  if (!job) return false;
-  last_job_ = job->id;
-  STOA_TRY(task, next_file(*job));
-  STOA_CHECK(task ? process(std::move(*task)) : finish(*job));
-  return true;
-}
-
-// Jobs in turns; those whose project's key is revoked wait.
-Result<std::optional<IngestWorker::Job>> IngestWorker::next_job() {
-  STOA_TRY(rows, catalog_.sql_.query("SELECT id, project FROM ingest_jobs WHERE status = ? ORDER BY id <= ?, id", {number(JobStatus::kRunning), last_job_}));
-  for (const auto& row : rows) {
-    std::string id, project;
-    STOA_CHECK(row.read(id, project));
-    auto keys = catalog_.blobs_.sealer().project(project);
-    if (!keys && keys.error().code == ErrorCode::kPermissionDenied) continue;
-    if (!keys) return fail(std::move(keys).error());
-    STOA_TRY(job, read_job(id, std::move(*keys)));
-    return std::optional<Job>(std::move(job));
-  }
-  return std::optional<Job>();
 }
 
 Result<IngestWorker::Job> IngestWorker::read_job(const std::string& id, governance::ProjectKeys keys) {
@@ -232,16 +130,45 @@ Status IngestWorker::bring_in(const Task& task) {
     return relabel(task, *old);
   }
   auto prepared = prepare(task);
-  if (stopping()) return {};  // not recorded: the file is taken up again after the next start
+  if (!prepared && prepared.error().code == ErrorCode::kCancelled) return {};  // not recorded: where the job still runs, its file is taken up again
   if (!prepared) return record_failure(task, prepared.error());
-  return commit(task, old, std::move(*prepared));
+  // That may have taken hours, in which the document got other readers or was removed.
+  STOA_TRY(now, existing(task));
+  if (task.job.attach && !now) return record_failure(task, error(ErrorCode::kNotFound, "the document was removed while its file was read"));
+  return commit(task, now, std::move(*prepared));
 }
 
+// A long file is made in several turns of its job, others between them.
 Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
+  auto node = begun_.extract(task.job.id);
+  Begun begun;
+  if (!node.empty() && node.mapped().ordinal == task.ordinal && node.mapped().chunk_tokens == task.settings.chunk_tokens && node.mapped().model == task.model()) {
+    begun = std::move(node.mapped());
+  } else {
+    STOA_TRY(fresh, begin(task));
+    begun = std::move(fresh);
+  }
+  if (task.embedder == nullptr) return std::move(begun.prepared);
+  STOA_CHECK(embed(task, begun.prepared));
+  if (begun.prepared.vectors.size() < begun.prepared.chunks.size()) {
+    begun_.emplace(task.job.id, std::move(begun));
+    return fail(ErrorCode::kCancelled, "others have their turns");
+  }
+  if (begun.reservation.open()) {
+    Usage usage;
+    usage.prompt_tokens = begun.prepared.tokens;
+    usage.compute_micros = begun.prepared.compute_micros;
+    STOA_CHECK(ledger_->settle(begun.reservation, usage));
+  }
+  return std::move(begun.prepared);
+}
+
+Result<IngestWorker::Begun> IngestWorker::begin(const Task& task) {
+  Begun begun{.ordinal = task.ordinal, .chunk_tokens = task.settings.chunk_tokens, .model = task.model(), .project = task.keys().project()};
+  Prepared& prepared = begun.prepared;
   STOA_TRY(bytes, catalog_.blobs_.get(task.keys(), task.digest, limits_.parse.max_bytes));
   ParseLimits parse = limits_.parse;
-  parse.deadline = Deadline::after(limits_.max_file_time);
-  Prepared prepared;
+  parse.deadline = Deadline::after(limits_.max_parse_time);
   STOA_TRY(parsed, parse_document(bytes, task.path, task.content_type, parse));
   prepared.parsed = std::move(parsed);
   const TokenCounter counter = task.embedder == nullptr ? TokenCounter(approximate_tokens)
@@ -253,47 +180,68 @@ Result<IngestWorker::Prepared> IngestWorker::prepare(const Task& task) {
   STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
   prepared.chunks = std::move(chunks);
   prepared.parsed.blocks.clear();
-  if (task.embedder != nullptr) STOA_CHECK(embed_paid(task, prepared));
-  return prepared;
-}
-
-// Reserve, embed, settle: what was settled before a crash and not committed is done again, and not paid again.
-Status IngestWorker::embed_paid(const Task& task, Prepared& prepared) {
-  Call call;
-  call.principal = task.job.principal;
-  call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
-  call.deadline = Deadline::after(limits_.max_file_time);
-  call.cancel = cancel_;
-  if (ledger_ == nullptr || prepared.chunks.empty()) return embed(call, *task.embedder, prepared);
+  if (task.embedder == nullptr || ledger_ == nullptr || prepared.chunks.empty()) return begun;
+  // Reserve, embed, settle: what was settled before a crash and not committed is done again, and not paid again.
   Usage estimate;
   for (const Chunk& chunk : prepared.chunks) estimate.prompt_tokens += static_cast<std::int64_t>(chunk.indexed_text().size()) / 2 + 2;  // twice: as a whole, and by sentences
   estimate.compute_micros = estimate.prompt_tokens * kMicrosPerToken;
   STOA_TRY(cost, ledger_->prices().cost(task.model(), estimate));
-  auto reservation = ledger_->reserve(call, "ingest", task.model(), cost);
+  auto reservation = ledger_->reserve(call_of(task), "ingest", task.model(), cost);
   if (!reservation && reservation.error().code != ErrorCode::kConflict) return fail(std::move(reservation).error());
-  STOA_CHECK(embed(call, *task.embedder, prepared));
-  if (!reservation) return {};
-  Usage usage;
-  usage.prompt_tokens = prepared.tokens;
-  usage.compute_micros = prepared.compute_micros;
-  STOA_CHECK(ledger_->settle(*reservation, usage));
+  if (reservation) begun.reservation = std::move(*reservation);
+  return begun;
+}
+
+Call IngestWorker::call_of(const Task& task) const {
+  Call call = Call::of(task.job.principal);
+  call.request_id = fmt::format("{}.{}", task.job.id, task.ordinal);
+  call.cancel = cancel_;
+  return call;
+}
+
+Status IngestWorker::embed(const Task& task, Prepared& prepared) {
+  const std::span<const Chunk> all(prepared.chunks);
+  const auto left = [&] {
+    std::lock_guard lock(mutex_);
+    embedded_[task.job.id] = {static_cast<std::int64_t>(prepared.vectors.size()), static_cast<std::int64_t>(all.size())};
+    return all.subspan(prepared.vectors.size());
+  };
+  const Deadline turn = Deadline::after(limits_.max_turn);
+  for (auto rest = left(); !rest.empty() && !(turn.passed() && may_wait(prepared)); rest = left())
+    STOA_CHECK(embed_some(task, rest.first(std::min(limits_.batch, rest.size())), prepared));
   return {};
 }
 
-Status IngestWorker::embed(const Call& call, Embedder& embedder, Prepared& prepared) {
+// Together, files that wait for their turns are no more than one file may be.
+bool IngestWorker::may_wait(const Prepared& prepared) const {
+  std::size_t chunks = prepared.chunks.size();
+  for (const auto& [job, begun] : begun_) chunks += begun.prepared.chunks.size();
+  return chunks <= limits_.chunk.max_chunks;
+}
+
+Status IngestWorker::check_wanted(const Task& task) {
+  if (stopping()) return fail(ErrorCode::kCancelled, "the server ends");
+  STOA_TRY(running, catalog_.sql_.query_one("SELECT 1 FROM ingest_jobs WHERE id = ? AND status = ?", {task.job.id, number(JobStatus::kRunning)}));
+  if (!running) return fail(ErrorCode::kCancelled, "the job was cancelled");
+  const auto keys = catalog_.blobs_.sealer().project(task.keys().project());
+  if (!keys && keys.error().code == ErrorCode::kPermissionDenied) return fail(ErrorCode::kCancelled, "the project's key was revoked");
+  return {};
+}
+
+Status IngestWorker::embed_some(const Task& task, std::span<const Chunk> chunks, Prepared& prepared) {
   std::vector<std::string> texts;
-  for (const Chunk& chunk : prepared.chunks) texts.push_back(chunk.indexed_text());
-  STOA_TRY(vectors, embed_texts(call, embedder, texts, prepared));
+  for (const Chunk& chunk : chunks) texts.push_back(chunk.indexed_text());
+  STOA_TRY(vectors, embed_texts(task, texts, prepared));
   const std::size_t width = texts.empty() ? 0 : vectors.size() / texts.size();
   for (auto at = vectors.begin(); at != vectors.end(); at += static_cast<std::ptrdiff_t>(width)) prepared.vectors.emplace_back(at, at + static_cast<std::ptrdiff_t>(width));
 
   std::vector<std::vector<SentencePlace>> places;
   texts.clear();
-  for (const Chunk& chunk : prepared.chunks) {
+  for (const Chunk& chunk : chunks) {
     places.push_back(sentence_places(chunk.text));
     for (const SentencePlace place : places.back()) texts.push_back(chunk.text.substr(place.begin, place.end - place.begin));
   }
-  STOA_TRY(sentences, embed_texts(call, embedder, texts, prepared));
+  STOA_TRY(sentences, embed_texts(task, texts, prepared));
   std::span<const float> rest(sentences);
   for (const auto& of : places) {
     prepared.sentences.push_back(pack_sentences(of, rest.first(of.size() * width)));
@@ -302,11 +250,14 @@ Status IngestWorker::embed(const Call& call, Embedder& embedder, Prepared& prepa
   return {};
 }
 
-Result<std::vector<float>> IngestWorker::embed_texts(const Call& call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared) {
+Result<std::vector<float>> IngestWorker::embed_texts(const Task& task, std::span<const std::string> texts, Prepared& prepared) {
+  Embedder& embedder = *task.embedder;
+  Call call = call_of(task);
   std::vector<float> values;
   for (; !texts.empty(); texts = texts.subspan(std::min(limits_.batch, texts.size()))) {
-    if (stopping()) return fail(ErrorCode::kCancelled, "stopping");
+    STOA_CHECK(check_wanted(task));  // a long file takes hours, and is given up within a batch
     const auto some = texts.first(std::min(limits_.batch, texts.size()));
+    call.deadline = Deadline::after(limits_.max_batch_time);
     STOA_TRY(embedded, embedder.embed(call, some));
     if (embedded.dimensions != embedder.dimensions() || embedded.values.size() != some.size() * static_cast<std::size_t>(embedded.dimensions))
       return fail(ErrorCode::kInternal, "{} gave vectors of a wrong shape", embedder.model());

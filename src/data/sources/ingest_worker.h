@@ -1,13 +1,15 @@
-// The thread behind Ingest: takes one file of one job at a time, jobs in turns. Internal to this folder.
+// The thread behind Ingest: takes one file of one job at a time; projects have turns, and in each its jobs. Internal to this folder.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "data/sources/ingest.h"
@@ -28,6 +30,8 @@ class IngestWorker {
   void wake();
   // Until a file was finished since the last call of any thread, or the deadline.
   void wait_for_progress(Deadline deadline);
+  // Passages of the job's file at hand: how many are embedded, and all; 0 and 0 when none is at hand.
+  std::pair<std::int64_t, std::int64_t> embedded(const std::string& job) const;
   // Adds the documents of the collection that the job has not made anew as they are now to its files. How many there are.
   Result<std::size_t> add_documents(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, const std::string& collection);
   // The name of the embedding model of collections with these settings; empty: none.
@@ -63,9 +67,37 @@ class IngestWorker {
     std::int64_t tokens = 0, compute_micros = 0;
   };
 
+  // A file on the way to its vectors.
+  struct Begun {
+    std::int64_t ordinal = 0;
+    int chunk_tokens = 0;
+    std::string model, project;
+    Prepared prepared{};
+    governance::Reservation reservation{};
+  };
+  struct Turn {
+    std::string job, project;
+    std::string anew;  // the job that makes its collection anew, which may be this one; empty: none does
+  };
+  struct Aside {
+    SteadyTime until;
+    milliseconds pause{0};
+  };
+
+  // Of turns (ingest_turns.cc).
   void run();
+  // False: no job can go on now.
   Result<bool> step();
-  Result<std::optional<Job>> next_job();
+  // The running jobs, whose turn it is first.
+  Result<std::vector<Turn>> next_turns();
+  // Whether the turn is for the job that makes the collection anew.
+  Result<bool> gives_way(const Turn& turn);
+  // False: the project's key is revoked.
+  Result<bool> work_on(const std::string& id, const std::string& project);
+  bool is_aside(const std::string& job) const;
+  void put_aside(const std::string& job, const Error& why);
+  bool stopping() const;
+
   Result<Job> read_job(const std::string& id, governance::ProjectKeys keys);
   Result<std::optional<Task>> next_file(const Job& job);
   // Does the task, or records why it cannot be done.
@@ -74,11 +106,18 @@ class IngestWorker {
   Result<std::optional<CollectionSettings>> settings_of(const Task& task);
   Status bring_in(const Task& task);
   Result<std::optional<StoredDocument>> existing(const Task& task);
+  // kCancelled: not finished. Where its job still runs, the file is taken up again at the next turn.
   Result<Prepared> prepare(const Task& task);
-  Status embed_paid(const Task& task, Prepared& prepared);
-  Status embed(const Call& call, Embedder& embedder, Prepared& prepared);
+  Result<Begun> begin(const Task& task);
+  Call call_of(const Task& task) const;
+  // As many passages, and their sentences, as fit in a turn.
+  Status embed(const Task& task, Prepared& prepared);
+  bool may_wait(const Prepared& prepared) const;
+  Status embed_some(const Task& task, std::span<const Chunk> chunks, Prepared& prepared);
   // The vectors of these texts, one after another.
-  Result<std::vector<float>> embed_texts(const Call& call, Embedder& embedder, std::span<const std::string> texts, Prepared& prepared);
+  Result<std::vector<float>> embed_texts(const Task& task, std::span<const std::string> texts, Prepared& prepared);
+  // kCancelled: what is made is not wanted any more, or the server ends.
+  Status check_wanted(const Task& task);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
   // Rows of the passages of a document; with the id of a job they wait beside those it has.
   Result<std::vector<IndexedChunk>> insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document, Prepared& prepared,
@@ -97,8 +136,6 @@ class IngestWorker {
   static Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,
                              const StoredFileName& file);
   static Status add_up(infra::SqlTransaction& transaction, const Task& task, std::int64_t chunks, const Prepared& prepared);
-  bool stopping() const;
-  void pause(milliseconds time);
 
   Catalog& catalog_;
   const Embedders embedders_;
@@ -108,8 +145,13 @@ class IngestWorker {
   std::condition_variable wake_, advanced_;
   bool stop_ = true, pending_ = false;
   std::uint64_t finished_ = 0;
+  std::map<std::string, std::pair<std::int64_t, std::int64_t>> embedded_;  // passages of the file that each job has begun, and all of them
   CancelToken cancel_;
-  std::string last_job_;  // served last: the next one has its turn
+  std::map<std::string, Begun> begun_;                    // by job
+  std::map<std::string, Aside> aside_;                    // jobs that could not go on
+  std::map<std::string, int> made_anew_;                  // turns of jobs that make collections anew since another of the collection had one
+  std::string last_project_;                              // served last: the next one has its turn
+  std::map<std::string, std::string> last_job_of_;        // and in each project the job after this one
   std::thread thread_;
 };
 

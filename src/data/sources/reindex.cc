@@ -115,7 +115,7 @@ Status IngestWorker::stage(const Task& task) {
   if (task.job.source != task.model()) return begin_again(task.job);
   const governance::ProjectKeys& keys = task.keys();
   auto prepared = prepare(task);
-  if (stopping()) return {};
+  if (!prepared && prepared.error().code == ErrorCode::kCancelled) return {};
   if (!prepared) return record_failure(task, prepared.error());
   const auto count = static_cast<std::int64_t>(prepared->chunks.size());
   return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {

@@ -109,9 +109,40 @@ TEST_F(ReindexTest, ACollectionGetsAnotherEmbeddingModelBesideTheOneItHas) {
   EXPECT_EQ(models(), std::set<std::string>{"letters"});
 }
 
+TEST_F(ReindexTest, TurnsOverWhileOthersBringDocumentsIn) {
+  const Call ann = call("ann");
+  const auto files = [](const std::string& name, int many) {
+    std::map<std::string, std::string> some;
+    for (int i = 0; i < many; ++i) some[name + std::to_string(i) + ".txt"] = name + " Haus " + std::to_string(i);
+    return some;
+  };
+  run(ann, files("first", 30));
+  const auto reindex = ingest_->reindex(ann, {collection_, "de", {}, {}});
+  ASSERT_TRUE(reindex);
+  std::vector<std::string> jobs;
+  for (const char* name : {"second", "third", "fourth"}) jobs.push_back(create(ann, files(name, 100), "public", false));
+  embedder_.pause_ = milliseconds(5);
+  ASSERT_TRUE(ingest_->start_worker());
+  EXPECT_EQ(ended(ann, *reindex).status, JobStatus::kCompleted);
+  ingest_->stop_worker();
+  for (const auto& job : jobs) {
+    const auto at = ingest_->progress(ann, job);
+    EXPECT_EQ(at->status, JobStatus::kRunning) << "the collection turned over while files were left";
+    EXPECT_GT(at->done, 0) << "and did not keep all others waiting until then";
+  }
+  EXPECT_EQ(catalog_->collection(ann, collection_)->settings.language, "german");
+  embedder_.pause_ = milliseconds(0);
+  ASSERT_TRUE(ingest_->start_worker());
+  for (const auto& job : jobs) EXPECT_EQ(ended(ann, job).failed, 0);
+  ingest_->stop_worker();
+  EXPECT_EQ(index_->search_text({ann.principal, std::vector<std::string>{collection_}, nullptr, 1000}, "häuser")->size(), 330u);
+}
+
 TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
   const Call ann = call("ann");
-  run(ann, {{"a.txt", "alpha word"}, {"b.txt", "beta word"}, {"c.txt", "gamma word"}, {"e.txt", "epsilon word"}});
+  std::map<std::string, std::string> files{{"a.txt", "alpha word"}, {"b.txt", "beta word"}, {"c.txt", "gamma word"}, {"e.txt", "epsilon word"}};
+  for (int i = 0; i < 40; ++i) files["other" + std::to_string(i) + ".txt"] = "others " + std::to_string(i);  // or the others would wait until all is made
+  run(ann, files);
   const auto id_of = [&](std::string_view path) {
     const auto page = catalog_->documents(ann, collection_, {.limit = 100});
     const auto found = std::ranges::find(page->items, path, &Document::path);

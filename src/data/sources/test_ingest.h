@@ -50,7 +50,7 @@ class IngestTest : public ::testing::Test {
     catalog_ = std::make_unique<Catalog>(*sql_, *sealed_, *index_, events_.get());
     const Status status = catalog_->open("letters");
     ASSERT_TRUE(status) << status.error().message;
-    ingest_ = std::make_unique<Ingest>(*catalog_, letter_embedders(embedder_), ledger_.get());
+    ingest_ = std::make_unique<Ingest>(*catalog_, letter_embedders(embedder_), ledger_.get(), limits_);
   }
   void halt() {
     ingest_.reset();
@@ -94,6 +94,11 @@ class IngestTest : public ::testing::Test {
     EXPECT_EQ(end->status, JobStatus::kCompleted);
     return *end;
   }
+  IngestProgress ended(const Call& who, const std::string& job) {
+    const auto end = ingest_->wait(who, job, Deadline::after(std::chrono::seconds(20)));
+    EXPECT_TRUE(end) << end.error().message;
+    return end.value_or(IngestProgress());
+  }
   std::size_t hits(const Call& who, std::string_view query) {
     const std::vector<std::string> ids{collection_};
     return index_->search_text({who.principal, ids, nullptr, 100}, query)->size();
@@ -113,6 +118,7 @@ class IngestTest : public ::testing::Test {
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<Ingest> ingest_;
   LetterEmbedder embedder_;
+  IngestLimits limits_;
   std::string collection_;
   std::size_t missing_ = 0;
 };

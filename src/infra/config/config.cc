@@ -159,15 +159,12 @@ constexpr std::array kRows{
     Row{"trace.content", Type::kBoolean, [](Config& c) -> Field { return &c.trace.content; }, 0, 0, "",
         "Keep the text of prompts and answers in traces of projects that do not say (`stoa kms keep`). Off: only sizes, times and ids."},
     Row{"trace.retention_days", Type::kInteger, [](Config& c) -> Field { return &c.trace.retention_days; }, 1, 3650, "", "Days after which traces are deleted."},
-    Row{"ingest.workers", Type::kInteger, [](Config& c) -> Field { return &c.ingest.workers; }, 1, 64, "", "Documents read at the same time."},
     Row{"ingest.max_file_bytes", Type::kBytes, [](Config& c) -> Field { return &c.ingest.max_file_bytes; }, 1024, 4 * kGiB, "", "Largest file that is ingested."},
     Row{"batches.parallel", Type::kInteger, [](Config& c) -> Field { return &c.batches.parallel; }, 1, 256, "",
         "Lines of batches that run at once, behind everybody who waits for an answer."},
     Row{"batches.max_lines", Type::kInteger, [](Config& c) -> Field { return &c.batches.max_lines; }, 1, 1'000'000, "", "Requests in one batch."},
     Row{"batches.max_bytes", Type::kBytes, [](Config& c) -> Field { return &c.batches.max_bytes; }, 1024, kMaxBytes, "", "Largest input of one batch."},
     Row{"chunk.tokens", Type::kInteger, [](Config& c) -> Field { return &c.chunk.tokens; }, 16, 8192, "", "Size of a chunk in tokens of the embedder that is aimed at."},
-    Row{"chunk.overlap", Type::kInteger, [](Config& c) -> Field { return &c.chunk.overlap; }, 0, 4096, "",
-        "Tokens that a chunk repeats of the one before; less than chunk.tokens."},
 };
 
 constexpr std::size_t kMaxText = 4096;
@@ -270,8 +267,6 @@ Status check_together(const Config& config) {
     return fail(ErrorCode::kInvalidArgument, "server.tls.client_ca needs server.tls.cert: client certificates come with TLS");
   if (config.server.tls.client_required && config.server.tls.client_ca.empty())
     return fail(ErrorCode::kInvalidArgument, "server.tls.client_required needs server.tls.client_ca: without it no certificate is believed");
-  if (config.chunk.overlap >= config.chunk.tokens)
-    return fail(ErrorCode::kInvalidArgument, "chunk.overlap ({}) must be less than chunk.tokens ({})", config.chunk.overlap, config.chunk.tokens);
   return {};
 }
 

@@ -129,7 +129,6 @@ struct Config {
     std::int64_t retention_days = 30;
   } trace;
   struct Ingest {
-    std::int64_t workers = 1;
     std::int64_t max_file_bytes = 64 << 20;
   } ingest;
   struct Batches {
@@ -139,7 +138,6 @@ struct Config {
   } batches;
   struct Chunk {
     std::int64_t tokens = 200;
-    std::int64_t overlap = 30;
   } chunk;
 };
 

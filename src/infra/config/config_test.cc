@@ -62,7 +62,7 @@ TEST(Config, ErrorsSayWhereAndWhatInstead) {
       {"trace:\n  content: maybe\n", {}, "true or false is expected, not 'maybe'", ""},
       {"log:\n  level: loud\n", {}, "'loud' is not one of: debug | info", ""},
       {"server:\n  tls: {cert: a}\n", {}, "go together", ""},
-      {"chunk: {tokens: 50, overlap: 50}\n", {}, "must be less than chunk.tokens (50)", ""},
+      {"chunk: {tokens: 50, overlap: 10}\n", {}, "unknown key 'chunk.overlap'", ""},
       {"- a\n- b\n", {}, ":1: the configuration is a map", ""},
       {"server:\n  port: 1\n  port: 2\n", {}, ":3: key 'port' appears twice", ""},
       {"server: {port: 1\n", {}, ".yaml:2: ", ""},

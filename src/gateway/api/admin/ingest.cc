@@ -56,7 +56,8 @@ JsonObject progress_json(const data::IngestProgress& job) {
   return {{"id", job.id},         {"object", "stoa.ingest_job"}, {"collection", job.collection}, {"status", data::to_string(job.status)},
           {"total", job.total},   {"done", job.done},            {"failed", job.failed},         {"unchanged", job.unchanged},
           {"removed", job.removed}, {"bytes", job.bytes},        {"chunks", job.chunks},         {"tokens", job.tokens},
-          {"compute_micros", job.compute_micros},                {"errors", std::move(errors)}};
+          {"compute_micros", job.compute_micros},                {"file_chunks", job.file_chunks}, {"file_embedded", job.file_embedded},
+          {"errors", std::move(errors)}};
 }
 
 std::string job_id(const RequestScope& scope) { return std::string(scope.request().path_param("id")); }
