@@ -223,19 +223,21 @@ Status IndexSnapshots::save(const governance::ProjectKeys& keys, const std::stri
     if (!file.is_open()) return fail(infra::file_error(unfinished, "make"));
     SealingSink sink(file, keys, collection, model);
     STOA_CHECK(sink.begin());
-    STOA_CHECK(index_.save(collection, [&](ByteSpan bytes) { return sink.add(bytes); }));
-    STOA_CHECK(sink.end());
-    STOA_CHECK(file.sync());
-    return file.close();
+    return index_.save(collection, [&](ByteSpan bytes) -> Status {
+      if (!bytes.empty()) return sink.add(bytes);
+      STOA_CHECK(sink.end());
+      STOA_CHECK(file.sync());
+      STOA_CHECK(file.close());
+      std::error_code failed;
+      std::filesystem::rename(unfinished, file_of(collection), failed);
+      if (failed) return fail(ErrorCode::kUnavailable, "{}: the snapshot cannot be put in its place: {}", file_of(collection).string(), failed.message());
+      return infra::sync_folder(folder_);
+    });
   };
+  Status written = without_throwing(write);
   std::error_code failed;
-  if (auto written = without_throwing(write); !written) {
-    std::filesystem::remove(unfinished, failed);
-    return written;
-  }
-  std::filesystem::rename(unfinished, file_of(collection), failed);
-  if (failed) return fail(ErrorCode::kUnavailable, "{}: the snapshot cannot be put in its place: {}", file_of(collection).string(), failed.message());
-  return infra::sync_folder(folder_);
+  if (!written) std::filesystem::remove(unfinished, failed);
+  return written;
 }
 
 void IndexSnapshots::remove(const std::string& collection) {

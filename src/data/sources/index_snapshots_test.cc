@@ -191,6 +191,19 @@ TEST(IndexSnapshots, AreWrittenWhileTheServerRuns) {
   EXPECT_TRUE(std::filesystem::exists(world.file()));
 }
 
+TEST(IndexSnapshots, WhatCouldNotBePutInItsPlaceIsTriedAgain) {
+  World world;
+  world.bring({{"1.txt", "word a a"}});
+  std::filesystem::create_directories(world.file() / "in the way");
+  const auto keys = *world.protection.sealer->project("proj_a");
+  EXPECT_FALSE(world.snapshots->save(keys, world.collection));
+  EXPECT_EQ(std::ranges::distance(std::filesystem::directory_iterator(world.folder / "index")), 1) << "nothing half done is left";
+  EXPECT_GT(world.index->collections().at(0).changes, 0u);
+  std::filesystem::remove_all(world.file());
+  EXPECT_TRUE(world.snapshots->save(keys, world.collection));
+  EXPECT_EQ(world.index->collections().at(0).changes, 0u);
+}
+
 // Throws as a refused allocation does, some times, then works.
 class ThrowingKeys : public infra::KeyManagement {
  public:
