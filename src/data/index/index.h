@@ -100,7 +100,8 @@ class Index {
 
   // --- what outlives the process ---
 
-  // Writes a snapshot (docs/formats/index.md); writes to the collection wait until it is written, searches do not. kNotFound, or the sink's errors.
+  // Writes a snapshot (docs/formats/index.md); writes to the collection wait until it is written, searches do not. Nothing is given last, when they go on: only if the sink takes
+  // that too, the collection counts as saved. kNotFound, or the sink's errors.
   Status save(const std::string& collection, const SnapshotSink& sink) const;
   // Brings back what was saved of a collection of the same language, in place of what is there. On an error nothing changes: kNotFound; kDataLoss for what save() does not
   // write; kUnsupported for another version of the format or of what makes words.

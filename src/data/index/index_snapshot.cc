@@ -178,26 +178,33 @@ Status Index::Segment::settle() {
 Status Index::save(const std::string& collection, const SnapshotSink& sink) const {
   const auto source = find(collection);
   if (source == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
-  const auto writing = source->writers.alone();
-  SnapshotWriter out(sink);
-  STOA_CHECK(out.bytes(as_bytes(kMagic)));
-  STOA_CHECK(out.number(kVersion));
-  STOA_CHECK(out.text(words_version(source->language)));
-  STOA_CHECK(out.number(source->segments.size()));
-  std::map<const Segment*, std::uint64_t> numbers;
-  for (const auto& [key, segment] : source->segments) {
-    numbers.emplace(segment.get(), numbers.size());
-    STOA_CHECK(segment->save(out));
-  }
-  STOA_CHECK(out.number(source->documents.size()));
-  for (const auto& [id, entry] : source->documents) {
-    STOA_CHECK(out.text(id));
-    STOA_CHECK(out.number(numbers.at(entry.segment)));
-    STOA_CHECK(out.number(entry.has_vectors ? 1 : 0));
-    STOA_CHECK(out.list(std::span<const Segment::Slot>(entry.slots)));
-    STOA_CHECK(write_attributes(out, entry.attributes));
-  }
-  source->changes = 0;
+  std::uint64_t saved = 0;
+  const auto write = [&]() -> Status {
+    const auto writing = source->writers.alone();
+    saved = source->changes;
+    SnapshotWriter out(sink);
+    STOA_CHECK(out.bytes(as_bytes(kMagic)));
+    STOA_CHECK(out.number(kVersion));
+    STOA_CHECK(out.text(words_version(source->language)));
+    STOA_CHECK(out.number(source->segments.size()));
+    std::map<const Segment*, std::uint64_t> numbers;
+    for (const auto& [key, segment] : source->segments) {
+      numbers.emplace(segment.get(), numbers.size());
+      STOA_CHECK(segment->save(out));
+    }
+    STOA_CHECK(out.number(source->documents.size()));
+    for (const auto& [id, entry] : source->documents) {
+      STOA_CHECK(out.text(id));
+      STOA_CHECK(out.number(numbers.at(entry.segment)));
+      STOA_CHECK(out.number(entry.has_vectors ? 1 : 0));
+      STOA_CHECK(out.list(std::span<const Segment::Slot>(entry.slots)));
+      STOA_CHECK(write_attributes(out, entry.attributes));
+    }
+    return {};
+  };
+  STOA_CHECK(write());
+  STOA_CHECK(sink({}));
+  source->changes -= saved;
   return {};
 }
 

@@ -119,6 +119,26 @@ TEST(IndexSnapshot, BringsEverythingBack) {
   EXPECT_EQ(load(german, bytes).error().code, ErrorCode::kUnsupported);
 }
 
+TEST(IndexSnapshot, IsSavedWhenTheSinkTookItsEnd) {
+  Corpus corpus;
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
+  ASSERT_TRUE(index.put("vs_1", corpus.document(1)));
+  const auto changes = index.collections().at(0).changes;
+  for (const bool at_the_end : {false, true}) {
+    EXPECT_FALSE(index.save("vs_1", [&](ByteSpan piece) { return piece.empty() == at_the_end ? Status(fail(ErrorCode::kUnavailable, "no")) : Status(); }));
+    EXPECT_EQ(index.collections().at(0).changes, changes);
+  }
+  std::uint64_t since = 0;
+  EXPECT_TRUE(index.save("vs_1", [&](ByteSpan piece) -> Status {
+    if (!piece.empty()) return {};
+    EXPECT_TRUE(index.put("vs_1", corpus.document(2))) << "writers do not wait any more";
+    since = index.collections().at(0).changes - changes;
+    return {};
+  }));
+  EXPECT_EQ(index.collections().at(0).changes, since);
+}
+
 TEST(IndexSnapshot, WhatIsNoneChangesNothing) {
   Corpus corpus;
   Index index;

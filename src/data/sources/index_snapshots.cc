@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <system_error>
@@ -171,6 +172,15 @@ class SealedSource : public SnapshotSource {
   std::uint64_t left_ = 0;   // plain bytes that were not taken yet
 };
 
+// What is thrown, as an error: memory is refused most likely, since parts of the index are copied to be written.
+Status without_throwing(const std::function<Status()>& action) {
+  try {
+    return action();
+  } catch (const std::exception& thrown) {
+    return fail(ErrorCode::kResourceExhausted, "{}", thrown.what());
+  }
+}
+
 }  // namespace
 
 IndexSnapshots::IndexSnapshots(std::filesystem::path folder, Index& index, governance::Sealer& sealer, IndexSnapshotOptions options)
@@ -213,19 +223,21 @@ Status IndexSnapshots::save(const governance::ProjectKeys& keys, const std::stri
     if (!file.is_open()) return fail(infra::file_error(unfinished, "make"));
     SealingSink sink(file, keys, collection, model);
     STOA_CHECK(sink.begin());
-    STOA_CHECK(index_.save(collection, [&](ByteSpan bytes) { return sink.add(bytes); }));
-    STOA_CHECK(sink.end());
-    STOA_CHECK(file.sync());
-    return file.close();
+    return index_.save(collection, [&](ByteSpan bytes) -> Status {
+      if (!bytes.empty()) return sink.add(bytes);
+      STOA_CHECK(sink.end());
+      STOA_CHECK(file.sync());
+      STOA_CHECK(file.close());
+      std::error_code failed;
+      std::filesystem::rename(unfinished, file_of(collection), failed);
+      if (failed) return fail(ErrorCode::kUnavailable, "{}: the snapshot cannot be put in its place: {}", file_of(collection).string(), failed.message());
+      return infra::sync_folder(folder_);
+    });
   };
+  Status written = without_throwing(write);
   std::error_code failed;
-  if (auto written = write(); !written) {
-    std::filesystem::remove(unfinished, failed);
-    return written;
-  }
-  std::filesystem::rename(unfinished, file_of(collection), failed);
-  if (failed) return fail(ErrorCode::kUnavailable, "{}: the snapshot cannot be put in its place: {}", file_of(collection).string(), failed.message());
-  return infra::sync_folder(folder_);
+  if (!written) std::filesystem::remove(unfinished, failed);
+  return written;
 }
 
 void IndexSnapshots::remove(const std::string& collection) {
@@ -262,13 +274,23 @@ void IndexSnapshots::stop() {
 }
 
 void IndexSnapshots::write_changed(double share) {
-  for (const auto& collection : index_.collections()) {
-    if (collection.passages < options_.min_passages || collection.changes == 0) continue;
-    if (static_cast<double>(collection.changes) < share * static_cast<double>(collection.passages)) continue;
-    auto keys = sealer_.project(collection.project);
-    const Status saved = keys ? save(*keys, collection.id) : Status(fail(std::move(keys).error()));
-    if (!saved) log(LogLevel::kWarning, "a collection has no new snapshot; the next start takes longer", {{"collection", collection.id}, {"why", saved.error().message}});
-  }
+  const auto write = [&](const Index::CollectionState& collection) -> Status {
+    if (collection.passages < options_.min_passages || collection.changes == 0) return {};
+    if (static_cast<double>(collection.changes) < share * static_cast<double>(collection.passages)) return {};
+    STOA_TRY(keys, sealer_.project(collection.project));
+    return save(keys, collection.id);
+  };
+  const auto tell = [](const std::string& collection, const Status& failed) {
+    log(LogLevel::kWarning, "a collection has no new snapshot; the next start takes longer", {{"collection", collection}, {"why", failed.error().message}});
+  };
+  std::vector<Index::CollectionState> collections;
+  const Status listed = without_throwing([&]() -> Status {
+    collections = index_.collections();
+    return {};
+  });
+  if (!listed) tell("all", listed);
+  for (const auto& collection : collections)
+    if (const Status written = without_throwing([&] { return write(collection); }); !written) tell(collection.id, written);
 }
 
 }  // namespace stoa::data

@@ -1,7 +1,9 @@
 #include "data/sources/index_snapshots.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <new>
 
 #include <gtest/gtest.h>
 
@@ -187,6 +189,52 @@ TEST(IndexSnapshots, AreWrittenWhileTheServerRuns) {
   world.bring({{"1.txt", "word a a"}});
   for (int i = 0; i < 2000 && !std::filesystem::exists(world.file()); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_TRUE(std::filesystem::exists(world.file()));
+}
+
+TEST(IndexSnapshots, WhatCouldNotBePutInItsPlaceIsTriedAgain) {
+  World world;
+  world.bring({{"1.txt", "word a a"}});
+  std::filesystem::create_directories(world.file() / "in the way");
+  const auto keys = *world.protection.sealer->project("proj_a");
+  EXPECT_FALSE(world.snapshots->save(keys, world.collection));
+  EXPECT_EQ(std::ranges::distance(std::filesystem::directory_iterator(world.folder / "index")), 1) << "nothing half done is left";
+  EXPECT_GT(world.index->collections().at(0).changes, 0u);
+  std::filesystem::remove_all(world.file());
+  EXPECT_TRUE(world.snapshots->save(keys, world.collection));
+  EXPECT_EQ(world.index->collections().at(0).changes, 0u);
+}
+
+// Throws as a refused allocation does, some times, then works.
+class ThrowingKeys : public infra::KeyManagement {
+ public:
+  std::string_view provider() const override { return keys_->provider(); }
+  Result<infra::WrappedKey> wrap(const infra::SecretKey& key, std::string_view context) override {
+    if (throws > 0 && throws-- > 0) throw std::bad_alloc();
+    return keys_->wrap(key, context);
+  }
+  Result<infra::SecretKey> unwrap(const infra::WrappedKey& wrapped, std::string_view context) override { return keys_->unwrap(wrapped, context); }
+  Status rotate() override { return keys_->rotate(); }
+  Result<infra::MasterKeyStatus> describe() override { return keys_->describe(); }
+
+  std::atomic<int> throws = 3;
+
+ private:
+  std::unique_ptr<infra::KeyManagement> keys_ = infra::open_memory_keys();
+};
+
+TEST(IndexSnapshots, TheKeeperOutlivesWhatIsThrown) {
+  World world;
+  ThrowingKeys keys;
+  const auto sealer = std::move(*governance::Sealer::open(*world.sql, keys));
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_other"));
+  ASSERT_TRUE(index.put("vs_1", {"d1", *AccessList::parse("public"), {}, {{1, "word", {}}}}));
+  const auto snapshots = *IndexSnapshots::open(world.folder / "other", index, *sealer, {.min_passages = 1, .changed = 0.1, .every = std::chrono::milliseconds(5)});
+  snapshots->start();
+  const auto file = world.folder / "other" / "vs_1.snapshot";
+  for (int i = 0; i < 2000 && !std::filesystem::exists(file); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(keys.throws, 0);
+  EXPECT_TRUE(std::filesystem::exists(file));
 }
 
 }  // namespace
