@@ -94,7 +94,7 @@ struct IngestLimits {
   ChunkOptions chunk;
   std::size_t batch = 32;            // texts embedded at a time
   milliseconds max_batch_time{300'000};  // of one batch: an embedder that hangs. A file may take as long as its batches do
-  milliseconds max_turn{10'000};         // of embedding one file, before others have their turns
+  milliseconds max_turn{2'000};         // of embedding one file, before others have their turns
 };
 
 class IngestWorker;
