@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 #include "data/index/dense/dense_state.h"
 
@@ -10,7 +11,7 @@ namespace stoa::data {
 
 namespace {
 
-constexpr std::size_t kShrinkBelow = DenseIndex::kGraphFrom / 4;  // vectors: no graph is worth its memory any more
+constexpr std::size_t kShrinkBelow = DenseIndex::kGraphFrom / 2;  // vectors: of so few, most searches scan all even if there is a graph
 constexpr int kBacklogStep = 2;          // vectors that a put links besides its own
 constexpr std::size_t kRelinkStep = 32;  // nodes that a put or remove looks at for others
 
@@ -77,20 +78,28 @@ Status DenseIndex::Impl::take_vector(const VectorView& view, std::vector<float>&
 }
 
 void DenseIndex::Impl::put(SearchContext& context, std::uint32_t slot) {
+  bool is_in = false;
   {
     const auto lock = write_beside();
-    if (DenseState& now = *state.load(std::memory_order_acquire); now.linked) return put_linked(context, now, slot);
+    if (DenseState& now = *state.load(std::memory_order_acquire); now.linked) {
+      put_linked(context, now, slot);
+      if (!unsettled(now)) return;
+      is_in = true;
+    }
   }
   const auto lock = write_alone();
-  DenseState& now = *state.load(std::memory_order_acquire);
-  now.linked ? put_linked(context, now, slot) : put_alone(context, now, slot);
+  if (!is_in) {
+    DenseState& now = *state.load(std::memory_order_acquire);  // between the locks others may have replaced it
+    now.linked ? put_linked(context, now, slot) : put_alone(context, now, slot);
+  }
+  settle(context);
 }
 
 void DenseIndex::Impl::put_alone(SearchContext& context, DenseState& now, std::uint32_t slot) {
   const std::uint32_t node = now.store.take();
   now.coder.encode(context.vector, now.store.record(node), now.store.residual(node));
+  const auto held = now.store.hold(slot);
   if (const std::uint32_t before = now.store.publish(slot, node); before != kNoNode) contexts.retire([&now, before] { now.store.give_back({&before, 1}); });
-  if (now.store.live() >= kGraphFrom) rebuild(context, true);
 }
 
 void DenseIndex::Impl::put_linked(SearchContext& context, DenseState& now, std::uint32_t slot) {
@@ -99,57 +108,96 @@ void DenseIndex::Impl::put_linked(SearchContext& context, DenseState& now, std::
   now.store.set_state(node, kPendingNode);
   now.coder.encode_query(context.vector, context.query);
   now.graph.insert(context, node);
-  if (const std::uint32_t before = now.store.publish(slot, node); before != kNoNode) now.graph.removed(before);
-  if (now.walkable()) {
-    now.graph.consolidate(context, contexts, kRelinkStep);
-  } else {
-    for (int i = 0; i < kBacklogStep; ++i) link_backlog(context, now);
+  const std::uint32_t in_next = now.next == nullptr ? kNoNode : copy_node(context, now, node, *now.next);
+  {
+    const auto held = now.store.hold(slot);
+    const auto held_in_next = now.next == nullptr ? std::unique_lock<std::mutex>() : now.next->store.hold(slot);
+    if (const std::uint32_t before = now.store.publish(slot, node); before != kNoNode) now.graph.removed(before);
+    if (now.next != nullptr)
+      if (const std::uint32_t before = now.next->store.publish(slot, in_next); before != kNoNode) now.next->graph.removed(before);
   }
+  if (now.walkable()) return go_on(context, now);
+  for (int i = 0; i < kBacklogStep; ++i) link_backlog(context, now);
 }
 
 void DenseIndex::Impl::link_backlog(SearchContext& context, DenseState& now) {
-  if (now.backlog_taken.load(std::memory_order_relaxed) >= now.backlog) return;
-  const std::uint32_t node = now.backlog_taken.fetch_add(1, std::memory_order_relaxed);
-  if (node >= now.backlog) return;
+  const std::uint32_t node = now.unlinked.take();
+  if (node == kNoNode) return;
   if (now.store.state(node) != kRemovedNode) {
     context.vector.resize(static_cast<std::size_t>(dimensions));
     now.coder.decode(now.store.record(node), now.store.residual(node), context.vector);
     now.coder.encode_query(context.vector, context.query);
     now.graph.insert(context, node);
   }
-  now.backlog_linked.fetch_add(1, std::memory_order_release);
+  now.unlinked.done.fetch_add(1, std::memory_order_release);
 }
 
 bool DenseIndex::Impl::remove(SearchContext& context, std::uint32_t slot) {
-  bool removed = false;
+  std::optional<bool> removed;
   {
     const auto lock = write_beside();
     if (DenseState& now = *state.load(std::memory_order_acquire); now.linked) {
-      if (!remove_linked(context, now, slot)) return false;
-      if (now.store.live() >= kShrinkBelow) return true;
-      removed = true;
+      removed = remove_linked(context, now, slot);
+      if (!unsettled(now)) return *removed;
     }
   }
   const auto lock = write_alone();
-  DenseState& now = *state.load(std::memory_order_acquire);  // between the locks others may have replaced it
-  if (!removed) removed = now.linked ? remove_linked(context, now, slot) : remove_alone(now, slot);
-  if (removed && now.store.live() < (now.linked ? kShrinkBelow : 1)) rebuild(context, false);
-  return removed;
+  if (!removed) {
+    DenseState& now = *state.load(std::memory_order_acquire);  // between the locks others may have replaced it
+    removed = now.linked ? remove_linked(context, now, slot) : remove_alone(now, slot);
+  }
+  settle(context);
+  return *removed;
 }
 
 bool DenseIndex::Impl::remove_linked(SearchContext& context, DenseState& now, std::uint32_t slot) {
-  const std::uint32_t node = now.store.withdraw(slot);
-  if (node == kNoNode) return false;
-  now.graph.removed(node);
-  if (now.walkable()) now.graph.consolidate(context, contexts, kRelinkStep);
+  if (now.store.node_of(slot) == kNoNode) return false;
+  {
+    const auto held = now.store.hold(slot);
+    const std::uint32_t node = now.store.withdraw(slot);
+    if (node == kNoNode) return false;
+    now.graph.removed(node);
+    if (now.next != nullptr) {
+      const auto held_in_next = now.next->store.hold(slot);
+      if (const std::uint32_t in_next = now.next->store.withdraw(slot); in_next != kNoNode) now.next->graph.removed(in_next);
+    }
+  }
+  if (now.walkable()) go_on(context, now);
   return true;
 }
 
 bool DenseIndex::Impl::remove_alone(DenseState& now, std::uint32_t slot) {
+  if (now.store.node_of(slot) == kNoNode) return false;
+  const auto held = now.store.hold(slot);
   const std::uint32_t node = now.store.withdraw(slot);
-  if (node == kNoNode) return false;
   contexts.retire([&now, node] { now.store.give_back({&node, 1}); });
   return true;
+}
+
+// What each write does for others.
+void DenseIndex::Impl::go_on(SearchContext& context, DenseState& now) {
+  DenseState& staying = now.next == nullptr ? now : *now.next;
+  staying.graph.consolidate(context, contexts, kRelinkStep);
+  if (now.next != nullptr) copy_some(context, now);
+}
+
+// Whether something is to be done that only who writes alone may do.
+bool DenseIndex::Impl::unsettled(const DenseState& now) const {
+  const std::size_t live = now.store.live();
+  if (!now.linked) return live >= kGraphFrom || now.is_sparse();
+  if (live < kShrinkBelow) return true;
+  return now.next == nullptr ? now.walkable() && now.is_sparse() : now.uncopied.finished() || now.refused.load(std::memory_order_relaxed);
+}
+
+void DenseIndex::Impl::settle(SearchContext& context) {
+  DenseState& now = *state.load(std::memory_order_acquire);
+  if (!unsettled(now)) return;
+  const std::size_t live = now.store.live();
+  if (!now.linked && live > 0 && live < kGraphFrom) return compact_alone(now);
+  if (!now.linked || live < kShrinkBelow) return rebuild(context, live >= kGraphFrom);
+  if (now.next == nullptr) return begin_compaction(now);
+  if (now.uncopied.finished()) return replace(std::move(now.next));
+  now.next = nullptr;
 }
 
 // Puts what is there into a state of its own, under its mean. Called by who writes alone.
@@ -176,15 +224,17 @@ void DenseIndex::Impl::rebuild(SearchContext& context, bool linked) {
   each([&](std::uint32_t slot) {
     const std::uint32_t node = next->store.take();
     next->coder.encode(context.vector, next->store.record(node), next->store.residual(node));
+    const auto held = next->store.hold(slot);
     next->store.publish(slot, node);
   });
-  if (linked) next->backlog = next->store.end();
+  if (linked) next->unlinked.end = next->store.end();
   replace(std::move(next));
 }
 
 void DenseIndex::Impl::replace(std::unique_ptr<DenseState> next) {
-  contexts.keep_idle(next->linked);
+  const bool large = next->linked;
   contexts.retire([old = std::shared_ptr<DenseState>(state.exchange(next.release(), std::memory_order_acq_rel))] {});
+  contexts.keep_idle(large);
 }
 
 Result<DenseIndex> DenseIndex::create(int dimensions, VectorMetric metric) {
@@ -208,8 +258,10 @@ std::size_t DenseIndex::size() const {
 
 std::size_t DenseIndex::memory_bytes() const {
   const ContextPool::Lease lease(impl_->contexts);
-  const DenseState& now = *impl_->state.load(std::memory_order_acquire);
-  return sizeof(Impl) + sizeof(DenseState) - sizeof(NodeStore) + now.store.memory_bytes() + impl_->contexts.memory_bytes();
+  const auto lock = impl_->write_beside();
+  std::size_t bytes = sizeof(Impl) + impl_->contexts.memory_bytes();
+  for (const DenseState* now = impl_->state.load(std::memory_order_acquire); now != nullptr; now = now->next.get()) bytes += sizeof(DenseState) - sizeof(NodeStore) + now->store.memory_bytes();
+  return bytes;
 }
 
 Status DenseIndex::put(std::uint32_t slot, const VectorView& vector) {

@@ -53,6 +53,9 @@ struct DenseHit {
 
 // Thread-safe: searches run beside one another and beside puts and removes; puts and removes run beside one another once there is a graph. A search that
 // begins after a put or remove returned sees what it did.
+//
+// Room of removed vectors is used again. When less than a third of it is in use, puts and removes copy what lives to memory of its own size, some vectors each, and then the old memory is
+// given back.
 class DenseIndex {
  public:
   static constexpr int kMaxDimensions = 16384;
@@ -69,7 +72,7 @@ class DenseIndex {
   int dimensions() const;
   VectorMetric metric() const;
   std::size_t size() const;          // vectors
-  std::size_t memory_bytes() const;  // what the index holds of the heap, free room in blocks included
+  std::size_t memory_bytes() const;  // what the index holds of the heap, free room in blocks included; waits for save()
 
   // Inserts the vector, or replaces the one in this slot. Slots should be small numbers: memory is taken for those below. kInvalidArgument: another
   // number of dimensions, a value that is not finite, a length too great for floats, or zero with the cosine; a slot above kMaxSlot.

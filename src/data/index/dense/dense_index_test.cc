@@ -5,6 +5,7 @@
 #include <cmath>
 #include <latch>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <thread>
 
@@ -262,6 +263,109 @@ TEST(DenseIndex, SearchesRunBesidePutsAndRemoves) {
   EXPECT_LE(missed, searches / 50);
   threads.clear();
   EXPECT_EQ(index.size(), kKept + (kSlots - kKept) / 2);
+}
+
+TEST(DenseIndex, GivesMemoryBackWhenMostIsRemoved) {
+  constexpr std::uint32_t kAll = 20'000, kLeft[] = {2000, 5500};  // scanned, and in a graph
+  Filled whole(kAll, VectorMetric::kCosine, 16);
+  Bytes snapshot;
+  ASSERT_TRUE(whole.index.save([&](ByteSpan bytes) {
+    snapshot.insert(snapshot.end(), bytes.begin(), bytes.end());
+    return Status();
+  }).has_value());
+  for (const std::uint32_t left : kLeft)
+    for (const bool at_random : {true, false}) {
+      SCOPED_TRACE(testing::Message() << left << (at_random ? " at random" : " in order"));
+      Filled filled(0, VectorMetric::kCosine, 16);
+      filled.index = DenseIndex::load(snapshot).value();
+      filled.vectors = whole.vectors;
+      std::vector<std::uint32_t> order(kAll), place(kAll);
+      std::iota(order.begin(), order.end(), 0u);
+      if (at_random) std::shuffle(order.begin(), order.end(), std::mt19937(5));
+      for (std::uint32_t i = 0; i < kAll; ++i) place[order[i]] = i;
+      const std::size_t before = filled.index.memory_bytes();
+
+      // Meanwhile what stays is found, and what has gone is not.
+      std::atomic<std::uint32_t> gone = 0;
+      std::size_t searches = 0, missed = 0, phantoms = 0;
+      {
+        const std::jthread searcher([&](const std::stop_token& stop) {
+          for (std::uint32_t i = 0; !stop.stop_requested(); i = (i + 7) % left, ++searches) {
+            const std::uint32_t gone_before = gone, slot = order[kAll - left + i];
+            const auto hits = filled.index.search(filled.vectors.at(slot), 5).value();
+            missed += std::ranges::find(hits, slot, &DenseHit::slot) == hits.end();
+            for (const DenseHit& hit : hits) phantoms += place[hit.slot] < gone_before;
+          }
+        });
+        for (std::uint32_t i = 0; i < kAll - left; ++i, ++gone) EXPECT_TRUE(filled.index.remove(order[i]));
+      }
+      EXPECT_GT(searches, 0u);
+      EXPECT_LE(missed, searches / 100);
+      EXPECT_EQ(phantoms, 0u);
+
+      auto fresh = DenseIndex::create(16).value();
+      for (std::uint32_t i = 0; i < kAll; ++i) {
+        if (place[i] < kAll - left) {
+          filled.vectors.erase(i);
+        } else {
+          ASSERT_TRUE(fresh.put(i, filled.vectors[i]).has_value());
+        }
+      }
+      const auto queries = make_queries(filled.source, 50);
+      EXPECT_GE(recall(filled.index, filled.vectors, queries), recall(fresh, filled.vectors, queries) - 0.01);
+      EXPECT_LE(filled.index.memory_bytes(), fresh.memory_bytes() * 13 / 10);
+      EXPECT_LE(filled.index.memory_bytes(), before / 2);
+      EXPECT_LE(filled.index.snapshot_bytes(), fresh.snapshot_bytes() * 13 / 10);
+
+      // It grows again.
+      for (std::uint32_t i = 0; i < 3000; ++i) filled.put(order[i], filled.source.next());
+      EXPECT_EQ(filled.index.size(), left + 3000);
+      EXPECT_GE(recall(filled.index, filled.vectors, queries), 0.97);
+    }
+}
+
+// Those who write at the same time leave what they wrote, and no more.
+TEST(DenseIndex, WritesBesideTheGivingBackOfMemory) {
+  constexpr std::uint32_t kAll = 9000, kThreads = 3;
+  for (unsigned round = 0; round < 3; ++round) {
+    Filled filled(kAll, VectorMetric::kCosine, 16);
+    const std::size_t before = filled.index.memory_bytes();
+    for (std::uint32_t slot = 3000; slot < kAll; ++slot) filled.remove(slot);
+    std::vector<VectorsBySlot> written(kThreads);
+    std::vector<std::jthread> threads;
+    for (std::uint32_t thread = 0; thread < kThreads; ++thread)
+      threads.emplace_back([&, thread] {
+        TestVectors source(16, round * kThreads + thread);
+        std::mt19937 random(round * kThreads + thread);
+        VectorsBySlot& mine = written[thread];
+        for (auto i = 0; i < 500; ++i) {
+          const std::uint32_t slot = random() % 1200 * kThreads + thread;
+          if (random() % 2 == 0) {
+            EXPECT_EQ(filled.index.remove(slot), mine.contains(slot) ? !mine[slot].empty() : slot < 3000);
+            mine[slot].clear();
+          } else {
+            mine[slot] = source.next();
+            EXPECT_TRUE(filled.index.put(slot, mine[slot]).has_value());
+          }
+        }
+      });
+    threads.clear();
+    EXPECT_LT(filled.index.memory_bytes(), before);
+    for (const VectorsBySlot& mine : written)
+      for (const auto& [slot, vector] : mine) {
+        filled.vectors.erase(slot);
+        if (!vector.empty()) filled.vectors[slot] = vector;
+      }
+    EXPECT_EQ(filled.index.size(), filled.vectors.size());
+    const auto hits = filled.index.search(filled.source.next(), kAll, kAll).value();
+    EXPECT_EQ(hits.size(), filled.vectors.size());
+    for (const DenseHit& hit : hits) EXPECT_TRUE(filled.vectors.contains(hit.slot));
+    for (const auto& [slot, vector] : filled.vectors) {
+      const auto nearest = filled.index.search(vector, 1).value();
+      ASSERT_EQ(nearest.size(), 1u);
+      EXPECT_NEAR(nearest[0].score, 1, 1e-3) << slot;
+    }
+  }
 }
 
 // What is removed is gone, also when others make the graph of the index, or give it up, at that moment.

@@ -134,7 +134,7 @@ std::vector<SnapshotUpper> uppers_of(const DenseState& state) {
 
 SnapshotHeader header_of(const DenseState& state, int dimensions, VectorMetric metric, std::size_t uppers) {
   SnapshotHeader header = {{}, kSnapshotVersion, static_cast<std::uint32_t>(metric), static_cast<std::uint32_t>(dimensions), !state.coder.mean().empty(), state.linked, state.store.end(),
-                           static_cast<std::uint32_t>(uppers), state.graph.entry(), state.backlog, state.backlog_linked.load(std::memory_order_acquire)};
+                           static_cast<std::uint32_t>(uppers), state.graph.entry(), state.unlinked.end, state.unlinked.done.load(std::memory_order_acquire)};
   std::memcpy(header.magic, kSnapshotMagic, sizeof kSnapshotMagic);
   return header;
 }
@@ -247,8 +247,8 @@ Result<DenseIndex> DenseIndex::load(std::uint64_t size, const TakeBytes& take, i
   if (!open_uppers(uppers, header, *state)) return damaged("its upper layers do not hold");
   state->graph.restore(header.entry, header.nodes);
   for (const std::uint32_t node : all.removed) header.linked != 0 ? state->graph.removed(node) : state->store.give_back({&node, 1});
-  state->backlog = header.backlog;
-  state->backlog_taken = state->backlog_linked = header.backlog_linked;
+  state->unlinked.end = header.backlog;
+  state->unlinked.taken = state->unlinked.done = header.backlog_linked;
   impl->replace(std::move(state));
   return DenseIndex(std::move(impl));
 }

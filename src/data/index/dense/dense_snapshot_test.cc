@@ -64,6 +64,20 @@ TEST(DenseSnapshot, OpensToWhatWasSaved) {
   }
 }
 
+TEST(DenseSnapshot, OpensWhatIsAboutToGiveMemoryBack) {
+  TestVectors source(20);
+  auto index = make(9000, source, 20, VectorMetric::kCosine);
+  const std::size_t whole = index.snapshot_bytes();
+  for (std::uint32_t slot = 2990; slot < 9000; ++slot) index.remove(slot);
+  auto opened = DenseIndex::load(saved(index));
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  expect_same(index, *opened, source);
+  EXPECT_GT(opened->snapshot_bytes(), whole * 9 / 10);
+  for (std::uint32_t slot = 0; slot < 300; ++slot) EXPECT_TRUE(opened->remove(slot));
+  EXPECT_EQ(opened->size(), 2690u);
+  EXPECT_LT(opened->snapshot_bytes(), whole * 4 / 10);
+}
+
 TEST(DenseSnapshot, WhatIsCutOrChangedIsRefused) {
   constexpr std::uint32_t kSizes[] = {0, 20, 7000};
   for (const std::uint32_t count : kSizes) {

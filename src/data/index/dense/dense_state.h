@@ -13,21 +13,39 @@
 
 namespace stoa::data {
 
+// Nodes that were there at some time and are seen to by later writes, each by one of them.
+struct Backlog {
+  // The next one, or kNoNode. Who takes it counts it as done.
+  std::uint32_t take() {
+    if (taken.load(std::memory_order_relaxed) >= end) return kNoNode;
+    const std::uint32_t node = taken.fetch_add(1, std::memory_order_relaxed);
+    return node < end ? node : kNoNode;
+  }
+  bool finished() const { return done.load(std::memory_order_acquire) == end; }
+
+  std::uint32_t end = 0;  // the nodes below this
+  std::atomic<std::uint32_t> taken = 0, done = 0;
+};
+
 // The vectors of an index under one mean. Those of a small index have no links.
 struct DenseState {
   DenseState(int dimensions, VectorMetric metric, std::vector<float> mean, bool has_links)
       : coder(dimensions, metric, std::move(mean), best_code_kernels()), store(coder, has_links), graph(coder, store), linked(has_links) {}
 
   // Whether walks find everything.
-  bool walkable() const { return linked && backlog_linked.load(std::memory_order_acquire) == backlog; }
+  bool walkable() const { return linked && unlinked.finished(); }
+  // Whether so little of it lives that a state of its own size is worth the work.
+  bool is_sparse() const { return store.end() > 3 * store.live(); }
 
   const VectorCoder coder;
   NodeStore store;
   VectorGraph graph;
   const bool linked;
-  // The nodes below this were there before the graph, and are linked by later puts, a few each.
-  std::uint32_t backlog = 0;
-  std::atomic<std::uint32_t> backlog_taken = 0, backlog_linked = 0;
+  Backlog unlinked;  // what was there before the graph
+  // What takes the place of a sparse state when all that lives is copied (dense_compaction.cc). Who writes alone makes it; writes go into both.
+  std::unique_ptr<DenseState> next;
+  Backlog uncopied;
+  std::atomic<bool> refused = false;  // memory for it
 };
 
 struct DenseIndex::Impl {
@@ -43,8 +61,17 @@ struct DenseIndex::Impl {
   bool remove(SearchContext& context, std::uint32_t slot);
   bool remove_linked(SearchContext& context, DenseState& state, std::uint32_t slot);
   bool remove_alone(DenseState& state, std::uint32_t slot);
+  void go_on(SearchContext& context, DenseState& state);
+  bool unsettled(const DenseState& state) const;
+  void settle(SearchContext& context);
   void rebuild(SearchContext& context, bool linked);
   void replace(std::unique_ptr<DenseState> state);
+
+  void compact_alone(const DenseState& state);
+  void begin_compaction(DenseState& state);
+  void copy_some(SearchContext& context, DenseState& state);
+  bool copy_living(SearchContext& context, DenseState& state, std::uint32_t node);
+  std::uint32_t copy_node(SearchContext& context, const DenseState& from, std::uint32_t node, DenseState& to);
 
   std::span<Candidate> find(SearchContext& context, const DenseState& state, std::size_t width, const SlotFilter* filter) const;
   void scan(SearchContext& context, const DenseState& state, std::size_t width, const SlotFilter* filter) const;

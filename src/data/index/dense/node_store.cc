@@ -48,6 +48,14 @@ void NodeStore::give_back(std::span<const std::uint32_t> nodes) {
   }
 }
 
+void NodeStore::copy(std::uint32_t node, const NodeStore& from, std::uint32_t other) {
+  // The slot in the middle is another's, and may change meanwhile.
+  constexpr std::size_t kSlot = offsetof(RecordHead, slot), kCode = sizeof(RecordHead);
+  std::memcpy(record(node), from.record(other), kSlot);
+  std::memcpy(record(node) + kCode, from.record(other) + kCode, record_bytes_ - kCode);
+  std::memcpy(residual(node), from.residual(other), residual_bytes_);
+}
+
 std::span<NodeStore::Link> NodeStore::links(std::uint32_t node, int level) const {
   if (level == 0) return base_links(node);
   std::uint32_t at = upper_of(node).load(std::memory_order_acquire);
@@ -82,9 +90,12 @@ std::uint32_t NodeStore::node_of(std::uint32_t slot) const {
   return block == nullptr ? kNoNode : slot_entry(slot).load(std::memory_order_acquire);
 }
 
-std::uint32_t NodeStore::publish(std::uint32_t slot, std::uint32_t node) {
+std::unique_lock<std::mutex> NodeStore::hold(std::uint32_t slot) {
   slots_.ensure(slot);
-  const std::lock_guard lock(slot_mutex(slot));
+  return std::unique_lock(slot_mutexes_[slot % std::size(slot_mutexes_)]);
+}
+
+std::uint32_t NodeStore::publish(std::uint32_t slot, std::uint32_t node) {
   const std::uint32_t before = slot_entry(slot).load(std::memory_order_relaxed);
   set_state(node, slot);
   slot_entry(slot).store(node, std::memory_order_release);
@@ -97,8 +108,6 @@ std::uint32_t NodeStore::publish(std::uint32_t slot, std::uint32_t node) {
 }
 
 std::uint32_t NodeStore::withdraw(std::uint32_t slot) {
-  if (slots_.find(slot) == nullptr) return kNoNode;
-  const std::lock_guard lock(slot_mutex(slot));
   const std::uint32_t node = slot_entry(slot).exchange(kNoNode, std::memory_order_relaxed);
   if (node == kNoNode) return node;
   set_state(node, kRemovedNode);

@@ -22,7 +22,7 @@ constexpr std::uint32_t kRemovedNode = 0xFFFF'FFFE;  // of a vector that was rem
 constexpr std::uint32_t kPendingNode = 0xFFFF'FFFD;  // of a put that has not ended
 constexpr bool is_slot(std::uint32_t state) { return state <= DenseIndex::kMaxSlot; }
 
-// Thread-safe as far as said; publish() and withdraw() of one slot exclude one another.
+// Thread-safe; of publish() and withdraw() beside others as far as said.
 class NodeStore {
  public:
   static constexpr std::size_t kLinks = 16, kBaseLinks = 2 * kLinks;  // of a node, in the upper layers and in the lowest
@@ -35,6 +35,8 @@ class NodeStore {
   // A node to write: one that was given back, or a new one. Its links are kNoNode, its state is kFreeNode.
   std::uint32_t take();
   void give_back(std::span<const std::uint32_t> nodes);  // of no reach for anybody; their upper links go with them
+  // What the coder wrote of a node of another store with the same coder.
+  void copy(std::uint32_t node, const NodeStore& from, std::uint32_t other);
   // Numbers of nodes are below this.
   std::uint32_t end() const { return end_.load(std::memory_order_acquire); }
 
@@ -57,6 +59,8 @@ class NodeStore {
 
   // The node of a slot, or kNoNode.
   std::uint32_t node_of(std::uint32_t slot) const;
+  // Writers of a slot hold it while they publish or withdraw. Takes memory for the slot.
+  std::unique_lock<std::mutex> hold(std::uint32_t slot);
   // The slot's node is this one from now on. Returns the one before, whose state is kRemovedNode now, or kNoNode.
   std::uint32_t publish(std::uint32_t slot, std::uint32_t node);
   std::uint32_t withdraw(std::uint32_t slot);
@@ -84,7 +88,6 @@ class NodeStore {
   Link& upper_of(std::uint32_t node) const { return reinterpret_cast<Link*>(nodes_.block(node) + uppers_at_)[nodes_.within(node)]; }
   Upper& upper(std::uint32_t number) const { return reinterpret_cast<Upper*>(uppers_.block(number))[uppers_.within(number)]; }
   Link& slot_entry(std::uint32_t slot) const { return reinterpret_cast<Link*>(slots_.block(slot))[slots_.within(slot)]; }
-  std::mutex& slot_mutex(std::uint32_t slot) { return slot_mutexes_[slot % std::size(slot_mutexes_)]; }
 
   const bool linked_;
   const std::size_t record_bytes_, residual_bytes_;

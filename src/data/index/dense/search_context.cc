@@ -20,11 +20,7 @@ void ContextPool::take_back(std::unique_ptr<SearchContext> context) {
   {
     const std::lock_guard lock(mutex_);
     std::erase(lent_, context.get());
-    if (keeps_idle_.load(std::memory_order_relaxed)) {
-      idle_.push_back(std::move(context));
-    } else {
-      idle_.clear();
-    }
+    if (keeps_idle_ && context->era >= kept_from_) idle_.push_back(std::move(context));
     if (retired_.empty()) return;
   }
   const std::unique_lock running(running_, std::try_to_lock);
@@ -47,6 +43,13 @@ std::vector<ContextPool::Action> ContextPool::due() {
 void ContextPool::retire(Action action) {
   const std::lock_guard lock(mutex_);
   retired_.push_back({era_++, std::move(action)});
+}
+
+void ContextPool::keep_idle(bool keep) {
+  const std::lock_guard lock(mutex_);
+  keeps_idle_ = keep;
+  kept_from_ = ++era_;
+  idle_.clear();
 }
 
 std::size_t ContextPool::memory_bytes() const {

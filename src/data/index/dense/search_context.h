@@ -150,8 +150,9 @@ class ContextPool {
   // To be called with a context lent.
   void retire(Action action);
   std::size_t memory_bytes() const;  // of those not lent
-  // Whether what is given back is kept for the next. Not at first: a small index would be half contexts, and makes one in no time.
-  void keep_idle(bool keep) { keeps_idle_.store(keep, std::memory_order_relaxed); }
+  // Of contexts that are lent from now on, whether what is given back is kept for the next: not at first, since a small index would be half contexts, and makes one in no time.
+  // Those of before are not kept: they grew with what was there then.
+  void keep_idle(bool keep);
 
  private:
   struct Retired {
@@ -164,8 +165,8 @@ class ContextPool {
 
   std::mutex running_;  // held while what was retired is called, so that it is called in order
   mutable std::mutex mutex_;    // of what follows
-  std::atomic<bool> keeps_idle_ = false;
-  std::uint64_t era_ = 0;
+  bool keeps_idle_ = false;
+  std::uint64_t era_ = 0, kept_from_ = 0;
   std::vector<std::unique_ptr<SearchContext>> idle_;
   std::vector<const SearchContext*> lent_;
   std::deque<Retired> retired_;
