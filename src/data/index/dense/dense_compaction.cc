@@ -13,6 +13,20 @@ constexpr int kCopyStep = 16, kLookStep = 1024;  // nodes that a write copies fo
 
 }  // namespace
 
+// Of a few without a graph, at once. Scores stay what they were to the last bit: they tell nothing of what was removed.
+void DenseIndex::Impl::compact_alone(const DenseState& now) {
+  auto next = std::make_unique<DenseState>(dimensions, metric, now.coder.mean(), false);
+  for (std::uint32_t node = 0; node < now.store.end(); ++node) {
+    const std::uint32_t slot = now.store.state(node);
+    if (!is_slot(slot)) continue;
+    const std::uint32_t copy = next->store.take();
+    next->store.copy(copy, now.store, node);
+    const auto held = next->store.hold(slot);
+    next->store.publish(slot, copy);
+  }
+  replace(std::move(next));
+}
+
 // Called by who writes alone.
 void DenseIndex::Impl::begin_compaction(DenseState& now) {
   auto next = std::make_unique<DenseState>(dimensions, metric, now.coder.mean(), true);

@@ -192,7 +192,9 @@ bool DenseIndex::Impl::unsettled(const DenseState& now) const {
 void DenseIndex::Impl::settle(SearchContext& context) {
   DenseState& now = *state.load(std::memory_order_acquire);
   if (!unsettled(now)) return;
-  if (const std::size_t live = now.store.live(); !now.linked || live < kShrinkBelow) return rebuild(context, live >= kGraphFrom);
+  const std::size_t live = now.store.live();
+  if (!now.linked && live > 0 && live < kGraphFrom) return compact_alone(now);
+  if (!now.linked || live < kShrinkBelow) return rebuild(context, live >= kGraphFrom);
   if (now.next == nullptr) return begin_compaction(now);
   if (now.uncopied.finished()) return replace(std::move(now.next));
   now.next = nullptr;

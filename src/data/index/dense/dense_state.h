@@ -67,6 +67,7 @@ struct DenseIndex::Impl {
   void rebuild(SearchContext& context, bool linked);
   void replace(std::unique_ptr<DenseState> state);
 
+  void compact_alone(const DenseState& state);
   void begin_compaction(DenseState& state);
   void copy_some(SearchContext& context, DenseState& state);
   bool copy_living(SearchContext& context, DenseState& state, std::uint32_t node);
