@@ -14,7 +14,7 @@ TEST_F(AdminTest, ExplainsAWholeSearch) {
   const auto& hit = found.at("data").as_array().at(0).as_object();
   EXPECT_TRUE(hit.contains("context"));
   const auto& why = hit.at("explain").as_object();
-  EXPECT_EQ(dump_json(why.at("by_query")), "[1E0,0E0]");
+  EXPECT_EQ(dump_json(why.at("by_query")), "[4.545454545454546E-1,0E0]");
   EXPECT_EQ(why.at("query"), 0);
   EXPECT_EQ(text(why.at("decay").as_object(), "by"), "created");
   EXPECT_GT(why.at("decay").as_object().at("factor").to_number<double>(), 0.99);
