@@ -29,8 +29,8 @@ enum class Fusion {
 };
 Result<Fusion> parse_fusion(std::string_view name);  // weighted rrf
 
-// The defaults are measured on questions over encyclopedic paragraphs with all-MiniLM-L6-v2: MRR@10 0.911 weighted (0.2 to 0.4 is alike), 0.885 by ranks with the whole
-// passages' vectors alone.
+// The defaults are measured with all-MiniLM-L6-v2 on questions over encyclopedic paragraphs and on those of technical FAQs (docs/benchmarks.md): more weight for words serves
+// the former, less the latter.
 struct FusionOptions {
   double text_weight = 0.4;     // the rest is that of meaning
   double rank_k = 2;
