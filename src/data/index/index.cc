@@ -101,17 +101,15 @@ Status Index::put(const std::string& collection, IndexedDocument document) {
   return target->publish(std::move(entry), document, texts);
 }
 
-Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks) {
+Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const std::string& owner, const ChunkReader& chunks) {
   const auto target = find(collection);
   if (target == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
-  std::string owner;
   {
     const auto writing = target->write_beside();
     const auto lock = target->exclude_searches();
     const auto found = target->documents.find(document);
     if (found == target->documents.end()) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
     auto& entry = found->second;
-    owner = entry.segment->marks().owner;
     if (entry.segment->access() == access && entry.segment->marks() == marks_of(owner, attributes)) {
       entry.segment->attributes().remove(entry.slots, entry.attributes);
       entry.attributes = attributes;
@@ -120,7 +118,7 @@ Status Index::relabel(const std::string& collection, const std::string& document
     }
   }
   auto again = chunks();
-  auto moved = again ? put(collection, {document, access, attributes, std::move(*again), std::move(owner)}) : Status(fail(std::move(again).error()));
+  auto moved = again ? put(collection, {document, access, attributes, std::move(*again), owner}) : Status(fail(std::move(again).error()));
   if (!moved) remove(collection, document);  // rather not found than found by whom it is no longer for
   return moved;
 }

@@ -78,10 +78,10 @@ class Index {
   // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
   // that is zero or not finite, or of another dimension than those of passages with the same readers.
   Status put(const std::string& collection, IndexedDocument document);
-  // New readers or attributes for the same chunks. Where readers or marks change, these are asked for again, and the document is gone if that fails. kNotFound when the document
-  // is not there.
+  // New readers, attributes or owner for the same chunks. Where readers or marks change, these are asked for again, and the document is gone if that fails. kNotFound when the
+  // document is not there.
   using ChunkReader = std::function<Result<std::vector<IndexedChunk>>()>;
-  Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks);
+  Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const std::string& owner, const ChunkReader& chunks);
   void remove(const std::string& collection, const std::string& document);
 
   struct Scope {
@@ -101,7 +101,7 @@ class Index {
   // --- what outlives the process ---
 
   // Writes a snapshot (docs/formats/index.md); writes to the collection wait until it is written, searches do not. Nothing is given last, when they go on: only if the sink takes
-  // that too, the collection counts as saved. kNotFound, or the sink's errors.
+  // that too, the collection counts as saved. kNotFound, also where it went meanwhile; or the sink's errors.
   Status save(const std::string& collection, const SnapshotSink& sink) const;
   // Brings back what was saved of a collection of the same language, in place of what is there. On an error nothing changes: kNotFound; kDataLoss for what save() does not
   // write; kUnsupported for another version of the format or of what makes words.

@@ -10,13 +10,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/keyed_mutex.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "contracts/access_list.h"
@@ -206,14 +206,15 @@ class Catalog {
   friend class Ingest;        // writes documents; shares the rows and the index with this class
   friend class IngestWorker;
 
-  // One transaction, with the index brought up to date before the next one begins: both see changes in one order.
-  Status write(const std::function<Status(infra::SqlTransaction&)>& work);
-  // Removes the documents that `where` (on documents d) names, with the transaction, and tells of their originals.
+  // One transaction on a collection, with the index brought up to date before its next one begins: both see changes in one order. Other collections are not waited for: the index
+  // of a large document takes seconds, and so does a snapshot.
+  Status write(const std::string& collection, const std::function<Status(infra::SqlTransaction&)>& work);
+  // Removes the documents that `where` (on documents d) names, all of one collection, with the transaction, and tells of their originals.
   Status remove_documents(infra::SqlTransaction& transaction, std::string_view where, const infra::SqlParams& params);
-  // Waits for the write at hand: rows that were read before are in the index after. So what is told as completed is found.
-  void await_index() { std::lock_guard lock(writes_); }
+  // Waits for the collection's write at hand: rows that were read before are in the index after. So what is told as completed is found.
+  void await_index(const std::string& collection) { const auto lock = writes_.lock(collection); }
   Status load_project(const governance::ProjectKeys& keys);
-  Status load_collection(const governance::ProjectKeys& keys, const std::string& collection);
+  Status load_collection(const governance::ProjectKeys& keys, const infra::SqlRow& row);
   std::string model_of(const CollectionSettings& settings) const { return settings.embedding_model.empty() ? embedding_model_ : settings.embedding_model; }
   // Of a job: what it staged, into the collection of the index that is called so.
   struct Staging {
@@ -222,8 +223,8 @@ class Catalog {
   Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging = {});
   // What the index gets of a document, with its vectors or without; with the id of a job, of the passages that wait there.
   Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& staged = {});
-  // Brings the readers and attributes of an indexed document up to those it has now.
-  void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
+  // Brings owner, readers and attributes of an indexed document up to those it has now.
+  void relabel_indexed(const governance::ProjectKeys& keys, const StoredDocument& stored);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
@@ -242,7 +243,7 @@ class Catalog {
   const governance::Access* const access_;
   std::string embedding_model_;
   IndexSnapshots* snapshots_ = nullptr;
-  std::mutex writes_;
+  KeyedMutex writes_;  // by collection
 };
 
 }  // namespace stoa::data
