@@ -8,22 +8,13 @@
 #include <utility>
 
 #include "base/utf8.h"
-#include "data/index/analysis/analyzer.h"
+#include "data/index/analysis/analyzer_pool.h"
 #include "data/index/collection.h"
 #include "data/index/segment.h"
 #include "data/index/sparse/query_syntax.h"
 
 namespace stoa::data {
 namespace {
-
-// One for each language and thread: they are not thread-safe.
-Result<Analyzer*> analyzer(const std::string& language) {
-  thread_local std::map<std::string, Analyzer, std::less<>> analyzers;
-  const auto known = analyzers.find(language);
-  if (known != analyzers.end()) return &known->second;
-  STOA_TRY(made, Analyzer::of(language));
-  return &analyzers.emplace(language, std::move(made)).first->second;
-}
 
 // What a principal can present: the entries of access lists that let it in.
 std::vector<std::string> credentials(const Principal& principal) {
@@ -51,7 +42,7 @@ struct Index::View {
   std::map<std::string, std::vector<const Segment*>> segments;  // by language
 };
 
-Index::Index() = default;
+Index::Index() : analyzers_(std::make_unique<AnalyzerPool>()) {}
 Index::~Index() = default;
 
 Status Index::add_collection(const std::string& collection, const std::string& project, std::string_view language, std::string_view embedding_model) {
@@ -93,7 +84,7 @@ Status Index::put(const std::string& collection, IndexedDocument document) {
     remove(collection, document.id);
     return {};
   }
-  STOA_TRY(words, analyzer(target->language));
+  STOA_TRY(words, analyzers_->lend(target->language));
   std::vector<AnalysedText> texts(document.chunks.size());
   for (std::size_t i = 0; i < texts.size(); ++i) words->analyse(document.chunks[i].text, Analyzer::Purpose::kPassage, texts[i]);
   const auto writing = target->write_beside();
@@ -168,7 +159,7 @@ Result<std::vector<Hit>> Index::search_text(const Scope& scope, std::string_view
   const bool all = lets_all_through(scope.filter);
   std::vector<Hit> hits;
   for (const auto& [language, segments] : view.segments) {
-    STOA_TRY(words, analyzer(language));
+    STOA_TRY(words, analyzers_->lend(language));
     SparseQuery parsed;
     if (syntax == Syntax::kPlain) {
       parsed = plain_query(query, *words);

@@ -22,6 +22,8 @@
 
 namespace stoa::data {
 
+class AnalyzerPool;
+
 using ChunkKey = std::int64_t;  // number of a chunk in the store; unique over all collections
 
 struct IndexedChunk {
@@ -130,6 +132,7 @@ class Index {
   mutable std::shared_mutex mutex_;  // of the map
   std::map<std::string, std::shared_ptr<Collection>> collections_;
   std::shared_ptr<Collection> find(const std::string& collection) const;
+  const std::unique_ptr<AnalyzerPool> analyzers_;
 };
 
 }  // namespace stoa::data
