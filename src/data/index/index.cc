@@ -1,6 +1,7 @@
 #include "data/index/index.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <mutex>
@@ -29,6 +30,19 @@ void keep_best(std::vector<Hit>& hits, std::size_t k) {
   const auto end = hits.begin() + static_cast<std::ptrdiff_t>(std::min(k, hits.size()));
   std::partial_sort(hits.begin(), end, hits.end(), better);
   hits.erase(end, hits.end());
+}
+
+void collect_comparisons(const Filter& filter, std::vector<const Filter*>& comparisons) {
+  if (filter.op != FilterOp::kAnd && filter.op != FilterOp::kOr) comparisons.push_back(&filter);
+  for (const Filter& part : filter.filters) collect_comparisons(part, comparisons);
+}
+
+std::string type_names(unsigned types) {
+  constexpr std::array<std::string_view, 3> kNames{"a text", "a number", "a truth value"};  // by Attribute::index()
+  std::string names;
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    if ((types >> i & 1) != 0) names += (names.empty() ? "" : " or ") + std::string(kNames[i]);
+  return names;
 }
 
 bool lets_all_through(const Filter* filter) { return filter == nullptr || (filter->op == FilterOp::kAnd && filter->filters.empty()); }
@@ -197,6 +211,25 @@ Result<std::vector<Hit>> Index::search_vector(const Scope& scope, std::span<cons
   }
   keep_best(hits, scope.k);
   return hits;
+}
+
+std::vector<std::string> Index::filter_problems(const Scope& scope) const {
+  std::vector<const Filter*> comparisons;
+  if (scope.filter != nullptr) collect_comparisons(*scope.filter, comparisons);
+  if (comparisons.empty()) return {};
+  const View view = open(scope);
+  std::vector<std::string> problems;
+  for (const Filter* comparison : comparisons) {
+    unsigned wanted = 0, there = 0;
+    for (const Attribute& value : comparison->values) wanted |= 1u << value.index();
+    for (const auto& [language, segments] : view.segments)
+      for (auto segment = segments.begin(); segment != segments.end() && (there & wanted) == 0; ++segment) there |= (*segment)->attributes().types(comparison->key);
+    if (wanted == 0 || (there & wanted) != 0) continue;
+    const std::string key = to_valid_utf8(comparison->key);
+    problems.push_back(there == 0 ? fmt::format("no document that you may read has an attribute '{}'", key)
+                                  : fmt::format("'{}' is compared with {}, and is {} in all documents that you may read", key, type_names(wanted), type_names(there)));
+  }
+  return problems;
 }
 
 bool has_direction(std::span<const float> vector) {

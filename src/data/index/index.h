@@ -99,6 +99,8 @@ class Index {
   Result<std::vector<Hit>> search_text(const Scope& scope, std::string_view query, Syntax syntax = Syntax::kPlain) const;
   // In collections of that model; of all where it is empty. Passages whose vectors have another dimension are not found. kInvalidArgument: zero or not finite.
   Result<std::vector<Hit>> search_vector(const Scope& scope, std::span<const float> vector, std::string_view embedding_model = {}) const;
+  // What of the filter no document of the scope can be compared with, as sentences: attributes that none has, or none as a value of such a type.
+  std::vector<std::string> filter_problems(const Scope& scope) const;
 
   // --- what outlives the process ---
 

@@ -172,6 +172,32 @@ TEST(AttributeIndex, MatchesLikeTheFilter) {
   }
 }
 
+TEST(Index, TellsWhatAFilterCannotCompare) {
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
+  ASSERT_TRUE(index.put("vs_1", {"d1", *AccessList::parse("public"), {{"year", 2024.0}, {"lang", std::string("en")}}, {{1, "alpha", {}}}}));
+  ASSERT_TRUE(index.put("vs_1", {"d2", *AccessList::parse("user:bob"), {{"secret", true}, {"year", std::string("2024")}}, {{2, "beta", {}}}}));
+  const auto f = [](FilterOp op, std::string key, std::vector<Attribute> values) { return Filter{op, std::move(key), std::move(values), {}}; };
+  const std::string no_secret = "no document that you may read has an attribute 'secret'";
+  const struct {
+    Filter filter;
+    std::vector<std::string> ann, bob;
+  } cases[] = {{{}, {}, {}},
+               {f(FilterOp::kGt, "year", {2000.0}), {}, {}},
+               {f(FilterOp::kIn, "year", {}), {}, {}},
+               {f(FilterOp::kEq, "year", {std::string("2024")}), {"'year' is compared with a text, and is a number in all documents that you may read"}, {}},
+               {f(FilterOp::kIn, "year", {std::string("2024"), 2024.0}), {}, {}},
+               {f(FilterOp::kEq, "year", {true}), {"'year' is compared with a truth value, and is a number in all documents that you may read"},
+                {"'year' is compared with a truth value, and is a text or a number in all documents that you may read"}},
+               {f(FilterOp::kNe, "secret", {false}), {no_secret}, {}},
+               {{FilterOp::kOr, "", {}, {f(FilterOp::kEq, "lang", {std::string("de")}), {FilterOp::kAnd, "", {}, {f(FilterOp::kEq, "secret", {true})}}}}, {no_secret}, {}}};
+  for (const auto& c : cases)
+    for (const auto& [name, expected] : {std::pair{"ann", c.ann}, {"bob", c.bob}}) {
+      const Principal who{std::string("user_") + name, "tenant_1", "proj_a", name, {}, "developer"};
+      EXPECT_EQ(index.filter_problems({who, kCollection, &c.filter}), expected) << name << " " << c.filter.key;
+    }
+}
+
 TEST(Filter, Table) {
   const Attributes attributes{{"year", 2024.0}, {"lang", std::string("en")}, {"draft", false}};
   const auto f = [](FilterOp op, std::string key, std::vector<Attribute> values) { return Filter{op, std::move(key), std::move(values), {}}; };

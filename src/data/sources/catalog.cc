@@ -229,6 +229,8 @@ std::function<bool(const Marks&)> Catalog::permits(const Call& call) const {
   return [this, &call](const Marks& marks) { return permitted(call, {}, marks); };
 }
 
+bool Catalog::single_ones_are_forbidden(const Call& call) const { return access_ != nullptr && access_->tells_names_apart(call, governance::Action::kDocumentRead); }
+
 Result<Document> Catalog::visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<SqlRow>& row, const std::string& id) {
   if (!row) return fail(not_found("document", id));
   STOA_TRY(stored, read_document(*row, keys));

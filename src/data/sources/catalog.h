@@ -185,6 +185,8 @@ class Catalog {
   // For search: what policies let the caller read, by marks; it must not outlive `call`. Empty where they say the same of all documents, and where they name single ones: what
   // these forbid is left out by passages() alone.
   std::function<bool(const Marks&)> permits(const Call& call) const;
+  // Whether they name single documents: then what is in reach of permits() is more than the caller may know of.
+  bool single_ones_are_forbidden(const Call& call) const;
   // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more.
   Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits, std::size_t* gone = nullptr);
   // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
