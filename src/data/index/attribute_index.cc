@@ -11,12 +11,6 @@ void add_all(SlotBitmap& bitmap, const SlotSet& slots) {
   slots.for_each([&](std::uint32_t slot) { bitmap.set(slot); });
 }
 
-std::vector<std::uint32_t> ascending(std::span<const std::uint32_t> slots) {
-  std::vector<std::uint32_t> sorted(slots.begin(), slots.end());
-  std::ranges::sort(sorted);
-  return sorted;
-}
-
 }  // namespace
 
 void AttributeIndex::add(std::span<const std::uint32_t> slots, const Attributes& attributes) {
@@ -44,13 +38,14 @@ const AttributeIndex::Values* AttributeIndex::values(const std::string& key) con
   return found == keys_.end() ? nullptr : &found->second;
 }
 
-unsigned AttributeIndex::types(const std::string& key) const {
+unsigned AttributeIndex::types(const std::string& key, const SlotBitmap& live) const {
   const Values* values = this->values(key);
   if (values == nullptr) return 0;
   unsigned types = 0;
   // Values of one type stand together.
   for (const Attribute& least : {Attribute(std::string()), Attribute(-std::numeric_limits<double>::infinity()), Attribute(false)})
-    if (const auto at = values->lower_bound(least); at != values->end() && at->first.index() == least.index()) types |= 1u << least.index();
+    for (auto at = values->lower_bound(least); at != values->end() && at->first.index() == least.index() && (types >> least.index() & 1) == 0; ++at)
+      if (at->second.any_of([&](std::uint32_t slot) { return live.test(slot); })) types |= 1u << least.index();
   return types;
 }
 

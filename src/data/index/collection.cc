@@ -16,17 +16,24 @@ std::vector<std::string> entries(const AccessList& access) {
 
 }  // namespace
 
-Index::Segment* Index::Collection::segment(const AccessList& access, const Marks& marks) {
-  const SegmentKey key{access.key(), marks};
-  if (!segments.contains(key)) adopt(std::make_unique<Segment>(access, marks));
-  return segments.at(key).get();
+Index::Collection::Group* Index::Collection::group(const AccessList& access, const Marks& marks) {
+  const auto known = groups.find({access.key(), marks});
+  if (known != groups.end()) return known->second.get();
+  Segment* segment = shared;
+  if (const std::size_t own = segments.size() - (shared == nullptr ? 0 : 1); own < kOwnSegments) {
+    segment = segments.emplace_back(std::make_unique<Segment>(false)).get();
+  } else if (shared == nullptr) {
+    segment = shared = segments.emplace_back(std::make_unique<Segment>(true)).get();
+  }
+  return adopt(std::make_unique<Group>(access, marks, segment));
 }
 
-bool Index::Collection::adopt(std::unique_ptr<Segment> segment) {
-  Segment* const added = segment.get();
-  if (!segments.try_emplace({added->access().key(), added->marks()}, std::move(segment)).second) return false;
-  for (const auto& name : entries(added->access())) by_reader[name].push_back(added);
-  return true;
+Index::Collection::Group* Index::Collection::adopt(std::unique_ptr<Group> group) {
+  const auto [place, fresh] = groups.try_emplace({group->access.key(), group->marks}, std::move(group));
+  if (!fresh) return nullptr;
+  Group* const added = place->second.get();
+  for (const auto& name : entries(added->access)) (added->segment->shared() ? by_reader[name].sharing : by_reader[name].own).insert(added);
+  return added;
 }
 
 // Takes slots and enters the vectors, which no search finds yet.
@@ -40,19 +47,20 @@ Result<Index::Collection::Entry> Index::Collection::bring_in(const IndexedDocume
   Entry entry;
   {
     const auto lock = exclude_searches();
-    entry.segment = segment(document.access, marks_of(document.owner, document.attributes));
-    auto slots = entry.segment->reserve(document.chunks.size(), static_cast<int>(width));
+    entry.group = group(document.access, marks_of(document.owner, document.attributes));
+    auto slots = entry.group->segment->reserve(document.chunks.size(), static_cast<int>(width));
     if (!slots) {
-      drop_if_unused(entry.segment);
+      drop_if_unused(entry.group);
       return fail(std::move(slots).error());
     }
     entry.slots = std::move(*slots);
+    entry.group->used += entry.slots.size();
   }
   entry.has_vectors = width != 0;
   entry.attributes = document.attributes;
   changes += entry.slots.size();
   for (std::size_t i = 0; i < entry.slots.size(); ++i) {
-    auto put = entry.segment->put_vector(entry.slots[i], document.chunks[i].vector);
+    auto put = entry.group->segment->put_vector(entry.slots[i], document.chunks[i].vector);
     if (put) continue;
     clear_away(entry);
     return fail(std::move(put).error());
@@ -64,15 +72,16 @@ Result<Index::Collection::Entry> Index::Collection::bring_in(const IndexedDocume
 Status Index::Collection::publish(Entry entry, const IndexedDocument& document, const std::vector<AnalysedText>& texts) {
   Entry old;
   Status status;
+  std::vector<ChunkKey> keys;
+  for (const IndexedChunk& chunk : document.chunks) keys.push_back(chunk.key);
   {
     const auto lock = exclude_searches();
-    for (std::size_t i = 0; status && i < texts.size(); ++i) status = entry.segment->publish(entry.slots[i], document.chunks[i].key, texts[i]);
+    status = entry.group->segment->publish(entry.slots, keys, texts);
     if (status) {
       old = withdraw(document.id);
-      entry.segment->attributes().add(entry.slots, entry.attributes);
+      show(entry);
       documents.insert_or_assign(document.id, entry);
     } else {
-      for (const auto slot : entry.slots) entry.segment->hide(slot);
       old = std::move(entry);
     }
   }
@@ -80,35 +89,57 @@ Status Index::Collection::publish(Entry entry, const IndexedDocument& document, 
   return status;
 }
 
+void Index::Collection::show(const Entry& entry) {
+  Group& group = *entry.group;
+  group.segment->attributes().add(entry.slots, entry.attributes);
+  if (!group.segment->shared()) return;
+  const auto slots = ascending(entry.slots);
+  group.slots.insert(slots);
+  for (const auto& name : entries(group.access)) by_reader[name].slots.insert(slots);
+}
+
+void Index::Collection::hide(const Entry& entry) {
+  Group& group = *entry.group;
+  group.segment->hide(entry.slots);
+  group.segment->attributes().remove(entry.slots, entry.attributes);
+  if (!group.segment->shared()) return;
+  const auto slots = ascending(entry.slots);
+  group.slots.erase(slots);
+  for (const auto& name : entries(group.access)) by_reader[name].slots.erase(slots);
+}
+
 Index::Collection::Entry Index::Collection::withdraw(const std::string& document) {
   auto found = documents.extract(document);
   if (found.empty()) return {};
-  Entry& entry = found.mapped();
-  for (const auto slot : entry.slots) entry.segment->hide(slot);
-  entry.segment->attributes().remove(entry.slots, entry.attributes);
-  return std::move(entry);
+  hide(found.mapped());
+  return std::move(found.mapped());
 }
 
 // Gives back the slots of what no search finds any more.
 void Index::Collection::clear_away(const Entry& entry) {
-  if (entry.segment == nullptr) return;
+  if (entry.group == nullptr) return;
   changes += entry.slots.size();
   if (entry.has_vectors)
-    for (const auto slot : entry.slots) entry.segment->drop_vector(slot);
+    for (const auto slot : entry.slots) entry.group->segment->drop_vector(slot);
   const auto lock = exclude_searches();
-  entry.segment->release(entry.slots);
-  drop_if_unused(entry.segment);
+  entry.group->segment->release(entry.slots);
+  entry.group->used -= entry.slots.size();
+  drop_if_unused(entry.group);
 }
 
-// A segment leaves with its last passage, and its memory with it.
-void Index::Collection::drop_if_unused(Segment* segment) {
-  if (!segment->unused()) return;
-  for (const auto& name : entries(segment->access())) {
+// A group leaves with its last passage, and so does a segment, and its memory with it.
+void Index::Collection::drop_if_unused(Group* group) {
+  if (group->used > 0) return;
+  Segment* const segment = group->segment;
+  for (const auto& name : entries(group->access)) {
     auto& list = by_reader[name];
-    std::erase(list, segment);
+    (segment->shared() ? list.sharing : list.own).erase(group);
     if (list.empty()) by_reader.erase(name);
   }
-  segments.erase({segment->access().key(), segment->marks()});
+  groups.erase({group->access.key(), group->marks});
+  if (!segment->unused()) return;
+  if (segment == shared) shared = nullptr;
+  std::erase_if(segments, [&](const auto& one) { return one.get() == segment; });
 }
 
 }  // namespace stoa::data

@@ -1,10 +1,11 @@
-// The documents of one collection, in segments by what decides who may read them. Internal to this folder.
+// The documents of one collection, in groups by what decides who may read them. Internal to this folder.
 #pragma once
 
 #include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include "data/index/index.h"
 #include "data/index/segment.h"
+#include "data/index/slot_set.h"
 
 namespace stoa::data {
 
@@ -34,8 +36,22 @@ class FairSharedMutex {
 };
 
 struct Index::Collection {
-  struct Entry {
+  // Documents with the same access list and marks.
+  struct Group {
+    AccessList access;
+    Marks marks;
     Segment* segment = nullptr;
+    SlotSet slots{};       // that are visible, where the segment is shared
+    std::size_t used = 0;  // slots that are taken
+  };
+  // What an entry of access lists lets a principal read.
+  struct Readable {
+    std::set<const Group*> own, sharing;  // with a segment of their own, in the shared one
+    SlotSet slots;                        // that are visible, of the shared one
+    bool empty() const { return own.empty() && sharing.empty(); }
+  };
+  struct Entry {
+    Group* group = nullptr;
     std::vector<Segment::Slot> slots;
     bool has_vectors = false;
     Attributes attributes;
@@ -47,9 +63,13 @@ struct Index::Collection {
   // Writers run beside one another; who takes a snapshot waits for them to end, and they for him. Taken before `mutex`.
   mutable FairSharedMutex writers;
   mutable FairSharedMutex mutex;  // of all that follows, and of what of the segments excludes searches
-  using SegmentKey = std::pair<std::string, Marks>;                  // of the access list, and
-  std::map<SegmentKey, std::unique_ptr<Segment>> segments;
-  std::unordered_map<std::string, std::vector<Segment*>> by_reader;   // by entry of the access list
+  // The first groups have segments of their own, which cost a search some microseconds each; all others share one, of which a search takes the slots that it may read.
+  static constexpr std::size_t kOwnSegments = 32;
+  std::vector<std::unique_ptr<Segment>> segments;
+  Segment* shared = nullptr;  // of them; null: none is
+  using GroupKey = std::pair<std::string, Marks>;  // the first of the access list
+  std::map<GroupKey, std::unique_ptr<Group>> groups;
+  std::unordered_map<std::string, Readable> by_reader;  // by entry of the access list
   std::unordered_map<std::string, Entry> documents;
   mutable std::atomic<std::uint64_t> changes = 0;  // passages that came or went since the last snapshot
 
@@ -57,15 +77,20 @@ struct Index::Collection {
   auto lock_reader() const { return mutex.beside(); }
   auto write_beside() const { return writers.beside(); }
 
-  Segment* segment(const AccessList& access, const Marks& marks);
-  bool adopt(std::unique_ptr<Segment> segment);  // false: there is one with the same readers and marks
+  Group* group(const AccessList& access, const Marks& marks);
+  Group* adopt(std::unique_ptr<Group> group);  // null: there is one with the same readers and marks
+
+  // From a snapshot whose segments are there: the groups, in its order.
+  Status read_groups(SnapshotReader& in, std::vector<Group*>& read);
 
   // The steps of a write, by who writes beside others. Those that exclude searches do so by themselves.
   Result<Entry> bring_in(const IndexedDocument& document);
   Status publish(Entry entry, const IndexedDocument& document, const std::vector<AnalysedText>& texts);
+  void show(const Entry& entry);  // its passages to those who may read them
+  void hide(const Entry& entry);
   Entry withdraw(const std::string& document);  // searches are excluded by the caller
   void clear_away(const Entry& entry);
-  void drop_if_unused(Segment* segment);
+  void drop_if_unused(Group* group);
 };
 
 }  // namespace stoa::data

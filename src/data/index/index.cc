@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -49,11 +51,20 @@ bool lets_all_through(const Filter* filter) { return filter == nullptr || (filte
 
 }  // namespace
 
-// The segments one search may open, with the locks that keep them as they are.
+// What one search may open, with the locks that keep it as it is.
 struct Index::View {
+  struct Opened {
+    const Segment* segment;
+    std::optional<SlotBitmap> readable{};  // of a shared segment; none: all that is visible
+
+    const SlotBitmap& all() const { return readable ? *readable : segment->visible(); }
+  };
+
   std::vector<std::shared_ptr<Collection>> collections;
   std::vector<std::shared_lock<std::shared_mutex>> locks;
-  std::map<std::string, std::vector<const Segment*>> segments;  // by language
+  std::map<std::string, std::vector<Opened>> segments;  // by language
+
+  void open_segments(const Collection& collection, const Scope& scope, std::span<const std::string> names);
 };
 
 Index::Index() : analyzers_(std::make_unique<AnalyzerPool>()) {}
@@ -115,10 +126,10 @@ Status Index::relabel(const std::string& collection, const std::string& document
     const auto found = target->documents.find(document);
     if (found == target->documents.end()) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
     auto& entry = found->second;
-    if (entry.segment->access() == access && entry.segment->marks() == marks_of(owner, attributes)) {
-      entry.segment->attributes().remove(entry.slots, entry.attributes);
+    if (entry.group->access == access && entry.group->marks == marks_of(owner, attributes)) {
+      entry.group->segment->attributes().remove(entry.slots, entry.attributes);
       entry.attributes = attributes;
-      entry.segment->attributes().add(entry.slots, entry.attributes);
+      entry.group->segment->attributes().add(entry.slots, entry.attributes);
       return {};
     }
   }
@@ -140,6 +151,41 @@ void Index::remove(const std::string& collection, const std::string& document) {
   target->clear_away(old);
 }
 
+// Looked up by what the principal presents, never by walking all groups.
+void Index::View::open_segments(const Collection& collection, const Scope& scope, std::span<const std::string> names) {
+  std::vector<const Collection::Readable*> readable;
+  for (const auto& name : names)
+    if (const auto found = collection.by_reader.find(name); found != collection.by_reader.end()) readable.push_back(&found->second);
+  const auto permitted = [&](const Collection::Group* group) { return !scope.permits || scope.permits(group->marks); };
+  auto& opened = segments[collection.language];
+  std::set<const Segment*> own;
+  for (const auto* by_name : readable)
+    for (const auto* group : by_name->own)
+      if (permitted(group) && own.insert(group->segment).second) opened.push_back({group->segment});
+
+  const Segment* const shared = collection.shared;
+  if (shared == nullptr) return;
+  if (!scope.permits && std::ranges::any_of(readable, [&](const auto* by_name) { return by_name->slots.size() == shared->passages(); })) {
+    opened.push_back({shared});
+    return;
+  }
+  SlotBitmap slots;
+  const auto add = [&](std::uint32_t slot) { slots.set(slot); };
+  for (const auto* by_name : readable) {
+    if (!scope.permits) {
+      by_name->slots.for_each(add);
+      continue;
+    }
+    for (const auto* group : by_name->sharing)
+      if (permitted(group)) group->slots.for_each(add);
+  }
+  if (const std::size_t count = slots.count(); count == shared->passages()) {
+    opened.push_back({shared});
+  } else if (count > 0) {
+    opened.push_back({shared, std::move(slots)});
+  }
+}
+
 Index::View Index::open(const Scope& scope, std::string_view embedding_model) const {
   View view;
   std::vector<std::string> ids(scope.collections.begin(), scope.collections.end());
@@ -151,18 +197,7 @@ Index::View Index::open(const Scope& scope, std::string_view embedding_model) co
     if (collection == nullptr || scope.principal.project.empty() || collection->project != scope.principal.project) continue;
     if (!embedding_model.empty() && collection->embedding_model != embedding_model) continue;
     view.locks.push_back(collection->lock_reader());
-    // Looked up by what the principal presents, never by walking all segments: time does not depend on the others.
-    std::vector<const Segment*> opened;
-    for (const auto& name : names) {
-      const auto found = collection->by_reader.find(name);
-      if (found == collection->by_reader.end()) continue;
-      for (const Segment* segment : found->second) {
-        if (!may_read(scope.principal, segment->access()) || std::ranges::find(opened, segment) != opened.end()) continue;
-        if (!scope.permits || scope.permits(segment->marks())) opened.push_back(segment);
-      }
-    }
-    auto& segments = view.segments[collection->language];
-    segments.insert(segments.end(), opened.begin(), opened.end());
+    view.open_segments(*collection, scope, names);
     view.collections.push_back(std::move(collection));
   }
   return view;
@@ -182,12 +217,15 @@ Result<std::vector<Hit>> Index::search_text(const Scope& scope, std::string_view
       parsed = std::move(tree);
     }
     SparseSearch search(parsed, {}, scope.k);
-    for (const Segment* segment : segments) search.count(segment->words());
-    std::vector<SlotBitmap> allowed;
-    for (const Segment* segment : segments) allowed.push_back(all ? SlotBitmap() : segment->allowed(*scope.filter));
+    for (const View::Opened& opened : segments) {
+      const std::span<const std::uint64_t> bits = opened.all().words();
+      search.count(opened.segment->words(), opened.readable ? &bits : nullptr);
+    }
     for (std::size_t i = 0; i < segments.size(); ++i) {
-      const std::span<const std::uint64_t> bits = allowed[i].words();
-      search.run(segments[i]->words(), {static_cast<std::uint32_t>(i), segments[i]->keys(), all ? nullptr : &bits});
+      const View::Opened& opened = segments[i];
+      const SlotBitmap matching = all ? SlotBitmap() : opened.segment->attributes().match(*scope.filter, opened.all());
+      const std::span<const std::uint64_t> bits = all ? opened.all().words() : matching.words();
+      search.run(opened.segment->words(), {static_cast<std::uint32_t>(i), opened.segment->keys(), all && !opened.readable ? nullptr : &bits});
     }
     for (const SparseHit& hit : search.take()) hits.push_back({hit.key, hit.score / search.bound()});
   }
@@ -200,13 +238,13 @@ Result<std::vector<Hit>> Index::search_vector(const Scope& scope, std::span<cons
   const bool all = lets_all_through(scope.filter);
   std::vector<Hit> hits;
   for (const auto& [language, segments] : view.segments) {
-    for (const Segment* segment : segments) {
+    for (const View::Opened& opened : segments) {
       if (all) {
-        STOA_CHECK(segment->nearest(vector, scope.k, nullptr, hits));
+        STOA_CHECK(opened.segment->nearest(vector, scope.k, opened.readable ? &*opened.readable : nullptr, hits));
         continue;
       }
-      const SlotBitmap allowed = segment->allowed(*scope.filter);
-      STOA_CHECK(segment->nearest(vector, scope.k, &allowed, hits));
+      const SlotBitmap matching = opened.segment->attributes().match(*scope.filter, opened.all());
+      STOA_CHECK(opened.segment->nearest(vector, scope.k, &matching, hits));
     }
   }
   keep_best(hits, scope.k);
@@ -223,7 +261,7 @@ std::vector<std::string> Index::filter_problems(const Scope& scope) const {
     unsigned wanted = 0, there = 0;
     for (const Attribute& value : comparison->values) wanted |= 1u << value.index();
     for (const auto& [language, segments] : view.segments)
-      for (auto segment = segments.begin(); segment != segments.end() && (there & wanted) == 0; ++segment) there |= (*segment)->attributes().types(comparison->key);
+      for (auto opened = segments.begin(); opened != segments.end() && (there & wanted) == 0; ++opened) there |= opened->segment->attributes().types(comparison->key, opened->all());
     if (wanted == 0 || (there & wanted) != 0) continue;
     const std::string key = to_valid_utf8(comparison->key);
     problems.push_back(there == 0 ? fmt::format("no document that you may read has an attribute '{}'", key)

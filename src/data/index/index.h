@@ -1,8 +1,8 @@
 // The search index of all collections, in memory: BM25 over words (data/index/sparse) and nearest vectors (data/index/dense).
 //
-// A collection holds one segment for each distinct access list and set of marks that policies ask for, and a search opens only segments the principal may read. All
-// statistics (number of passages, document frequencies, mean length) are taken over the opened segments, and each segment has a graph of its own, so a search gives exactly
-// what it would give if the other documents did not exist; nothing is filtered away after ranking.
+// A collection holds its documents in groups of the same access list and the same marks that policies ask for, and a search opens only groups the principal may read. The first groups have
+// segments of their own, the others share one, of which a search takes the slots of its groups. All statistics (number of passages, document frequencies, mean length) are taken over what is
+// opened, so a search gives exactly what it would give if the other documents did not exist; nothing is filtered away after ranking.
 #pragma once
 
 #include <cstdint>
@@ -78,7 +78,7 @@ class Index {
   void turn_over(const std::string& collection, const std::string& made_beside);
 
   // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
-  // that is zero or not finite, or of another dimension than those of passages with the same readers.
+  // that is zero or not finite, or of another dimension than those of other passages.
   Status put(const std::string& collection, IndexedDocument document);
   // New readers, attributes or owner for the same chunks. Where readers or marks change, these are asked for again, and the document is gone if that fails. kNotFound when the
   // document is not there.
@@ -91,7 +91,7 @@ class Index {
     std::span<const std::string> collections;  // those of other projects, and unknown ones, count as empty
     const Filter* filter = nullptr;            // narrows the candidates, not the statistics
     std::size_t k = 10;
-    std::function<bool(const Marks&)> permits{};  // what policies say, asked for each segment that lists let the principal read; empty: they let all through
+    std::function<bool(const Marks&)> permits{};  // what policies say, asked for each group that lists let the principal read; empty: they let all through
   };
   enum class Syntax { kPlain, kOperators };    // sparse/query_syntax.h
   // The k best passages, best first; equal scores in order of their keys. Passages without any word of the query are not found. Collections of different languages are

@@ -12,7 +12,7 @@ namespace stoa::data {
 namespace {
 
 constexpr std::string_view kMagic = "stoaindx";
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 constexpr std::size_t kMaxText = 1u << 16;
 
 Error broken(std::string_view what) { return error(ErrorCode::kDataLoss, "the snapshot of a collection is broken: {}", what); }
@@ -120,8 +120,7 @@ Result<Attributes> read_attributes(SnapshotReader& in) {
 }  // namespace
 
 Status Index::Segment::save(SnapshotWriter& out) const {
-  STOA_CHECK(out.text(access_.key()));
-  for (const std::string* mark : {&marks_.owner, &marks_.data_class, &marks_.residency, &marks_.labels}) STOA_CHECK(out.text(*mark));
+  STOA_CHECK(out.number(shared_ ? 1 : 0));
   STOA_CHECK(out.list(std::span<const std::int64_t>(keys_)));
   const std::string words = words_.save();
   STOA_CHECK(out.text(words));
@@ -132,15 +131,8 @@ Status Index::Segment::save(SnapshotWriter& out) const {
 }
 
 Result<std::unique_ptr<Index::Segment>> Index::Segment::load(SnapshotReader& in, int threads) {
-  STOA_TRY(key, in.text());
-  auto access = AccessList::parse(key);
-  if (!access) return fail(broken("an access list is none"));
-  Marks marks;
-  for (std::string* mark : {&marks.owner, &marks.data_class, &marks.residency, &marks.labels}) {
-    STOA_TRY(value, in.text());
-    *mark = std::move(value);
-  }
-  auto segment = std::make_unique<Segment>(std::move(*access), std::move(marks));
+  STOA_TRY(shared, in.number_up_to(1));
+  auto segment = std::make_unique<Segment>(shared == 1);
   STOA_TRY(keys, in.list<std::int64_t>(SparseIndex::kMaxSlot));
   segment->keys_ = std::move(keys);
   {
@@ -187,15 +179,22 @@ Status Index::save(const std::string& collection, const SnapshotSink& sink) cons
     STOA_CHECK(out.number(kVersion));
     STOA_CHECK(out.text(words_version(source->language)));
     STOA_CHECK(out.number(source->segments.size()));
-    std::map<const Segment*, std::uint64_t> numbers;
-    for (const auto& [key, segment] : source->segments) {
-      numbers.emplace(segment.get(), numbers.size());
+    std::map<const void*, std::uint64_t> segments, groups;  // their numbers
+    for (const auto& segment : source->segments) {
+      segments.emplace(segment.get(), segments.size());
       STOA_CHECK(segment->save(out));
+    }
+    STOA_CHECK(out.number(source->groups.size()));
+    for (const auto& [key, group] : source->groups) {
+      groups.emplace(group.get(), groups.size());
+      STOA_CHECK(out.text(group->access.key()));
+      for (const std::string* mark : {&group->marks.owner, &group->marks.data_class, &group->marks.residency, &group->marks.labels}) STOA_CHECK(out.text(*mark));
+      STOA_CHECK(out.number(segments.at(group->segment)));
     }
     STOA_CHECK(out.number(source->documents.size()));
     for (const auto& [id, entry] : source->documents) {
       STOA_CHECK(out.text(id));
-      STOA_CHECK(out.number(numbers.at(entry.segment)));
+      STOA_CHECK(out.number(groups.at(entry.group)));
       STOA_CHECK(out.number(entry.has_vectors ? 1 : 0));
       STOA_CHECK(out.list(std::span<const Segment::Slot>(entry.slots)));
       STOA_CHECK(write_attributes(out, entry.attributes));
@@ -206,6 +205,29 @@ Status Index::save(const std::string& collection, const SnapshotSink& sink) cons
   STOA_CHECK(sink({}));
   source->changes -= saved;
   if (find(collection) == nullptr) return fail(ErrorCode::kNotFound, "the collection '{}' went while it was saved", collection);
+  return {};
+}
+
+Status Index::Collection::read_groups(SnapshotReader& in, std::vector<Group*>& read) {
+  std::vector<bool> taken(segments.size());
+  STOA_TRY(count, in.size());
+  for (std::uint64_t i = 0; i < count; ++i) {
+    STOA_TRY(key, in.text());
+    auto access = AccessList::parse(key);
+    if (!access) return fail(broken("an access list is none"));
+    Marks marks;
+    for (std::string* mark : {&marks.owner, &marks.data_class, &marks.residency, &marks.labels}) {
+      STOA_TRY(value, in.text());
+      *mark = std::move(value);
+    }
+    STOA_TRY(number, in.number());
+    if (number >= segments.size()) return fail(broken("a group is in no segment"));
+    Segment* const segment = segments[number].get();
+    if (taken[number] && !segment->shared()) return fail(broken("two groups are in a segment that is not shared"));
+    taken[number] = true;
+    read.push_back(adopt(std::make_unique<Group>(std::move(*access), std::move(marks), segment)));
+    if (read.back() == nullptr) return fail(broken("two groups have the same readers and marks"));
+  }
   return {};
 }
 
@@ -221,32 +243,36 @@ Status Index::load(const std::string& collection, SnapshotSource& source, int th
   if (version != kVersion || words != words_version(old->language))
     return fail(ErrorCode::kUnsupported, "the snapshot of a collection is of version {} with words of '{}'; this program has {} and '{}'", version, words, kVersion, words_version(old->language));
   auto fresh = std::make_shared<Collection>(old->project, old->language, old->embedding_model);
-  STOA_TRY(segments, in.number_up_to(source.left()));
-  std::vector<Segment*> by_number;
+  STOA_TRY(segments, in.number_up_to(Collection::kOwnSegments + 1));
   for (std::uint64_t i = 0; i < segments; ++i) {
     STOA_TRY(segment, Segment::load(in, threads));
-    by_number.push_back(segment.get());
-    if (!fresh->adopt(std::move(segment))) return fail(broken("two segments have the same readers and marks"));
+    if (segment->shared() && std::exchange(fresh->shared, segment.get()) != nullptr) return fail(broken("two segments are shared"));
+    fresh->segments.push_back(std::move(segment));
   }
+  std::vector<Collection::Group*> by_number;
+  STOA_CHECK(fresh->read_groups(in, by_number));
   STOA_TRY(documents, in.number_up_to(source.left()));
   for (std::uint64_t i = 0; i < documents; ++i) {
     STOA_TRY(id, in.text());
     STOA_TRY(number, in.number());
-    if (number >= by_number.size()) return fail(broken("a document is in no segment"));
-    Collection::Entry entry{.segment = by_number[number]};
+    if (number >= by_number.size()) return fail(broken("a document is in no group"));
+    Collection::Entry entry{.group = by_number[number]};
+    Segment& segment = *entry.group->segment;
     STOA_TRY(has_vectors, in.number_up_to(1));
-    entry.has_vectors = has_vectors == 1 && entry.segment->has_vectors();
+    entry.has_vectors = has_vectors == 1 && segment.has_vectors();
     STOA_TRY(slots, in.list<Segment::Slot>(SparseIndex::kMaxSlot));
     if (slots.empty()) return fail(broken("a document has no passages"));
-    STOA_CHECK(entry.segment->take_back(slots));
+    STOA_CHECK(segment.take_back(slots));
     entry.slots = std::move(slots);
     STOA_TRY(attributes, read_attributes(in));
     entry.attributes = std::move(attributes);
-    if (marks_of(entry.segment->marks().owner, entry.attributes) != entry.segment->marks()) return fail(broken("a document has other marks than its segment"));
-    entry.segment->attributes().add(entry.slots, entry.attributes);
+    if (marks_of(entry.group->marks.owner, entry.attributes) != entry.group->marks) return fail(broken("a document has other marks than its group"));
+    entry.group->used += entry.slots.size();
+    fresh->show(entry);
     if (!fresh->documents.try_emplace(std::move(id), std::move(entry)).second) return fail(broken("a document is there twice"));
   }
-  for (Segment* segment : by_number) {
+  if (std::ranges::any_of(by_number, [](const Collection::Group* group) { return group->used == 0; })) return fail(broken("a group has no documents"));
+  for (const auto& segment : fresh->segments) {
     STOA_CHECK(segment->settle());
     if (segment->unused()) return fail(broken("a segment has no documents"));
   }
@@ -267,7 +293,7 @@ std::vector<Index::CollectionState> Index::collections() const {
   for (const auto& [id, collection] : all) {
     const auto lock = collection->lock_reader();
     std::size_t passages = 0;
-    for (const auto& [key, segment] : collection->segments) passages += segment->words().passages();
+    for (const auto& segment : collection->segments) passages += segment->words().passages();
     states.push_back({id, collection->project, passages, collection->changes});
   }
   return states;
@@ -279,7 +305,8 @@ std::map<std::string, Index::DocumentState> Index::documents(const std::string& 
   if (source == nullptr) return states;
   const auto lock = source->lock_reader();
   for (const auto& [id, entry] : source->documents) {
-    DocumentState state{entry.segment->keys()[entry.slots.front()], entry.slots.size(), entry.segment->access(), entry.attributes, entry.segment->marks().owner};
+    const Collection::Group& group = *entry.group;
+    DocumentState state{group.segment->keys()[entry.slots.front()], entry.slots.size(), group.access, entry.attributes, group.marks.owner};
     states.emplace(id, std::move(state));
   }
   return states;

@@ -49,7 +49,7 @@ class Corpus {
   IndexedDocument document(int number) {
     static const std::vector<std::string> words{"tax", "form", "leave", "policy", "room", "coffee"}, lists{"public", "user:ann", "user:bob", "group:eng"};
     IndexedDocument made{"d" + std::to_string(number), *AccessList::parse(lists[static_cast<std::size_t>(below(4))]),
-                         {{"n", static_cast<double>(below(3))}, {"lang", std::string(below(2) == 0 ? "en" : "de")}, {"draft", below(2) == 0}}, {}};
+                         {{"n", static_cast<double>(below(3))}, {"lang", std::string(below(2) == 0 ? "en" : "de")}, {"draft", below(2) == 0}}, {}, "user_" + std::to_string(below(owners))};
     for (int c = 1 + below(3); c > 0; --c) {
       std::string text;
       for (int w = 1 + below(8); w > 0; --w) text += words[static_cast<std::size_t>(below(6))] + " ";
@@ -57,6 +57,8 @@ class Corpus {
     }
     return made;
   }
+
+  int owners = 2;
 
  private:
   std::mt19937 random_{5};
@@ -76,8 +78,12 @@ void expect_same(const Index& a, const Index& b, Corpus& corpus) {
   }
 }
 
-TEST(IndexSnapshot, BringsEverythingBack) {
+class SnapshotGroups : public ::testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(FewGroupsAndMoreThanSegments, SnapshotGroups, ::testing::Values(2, 100));
+
+TEST_P(SnapshotGroups, BringEverythingBack) {
   Corpus corpus;
+  corpus.owners = GetParam();
   Index index;
   ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
   for (int i = 0; i < 300; ++i) {
@@ -102,6 +108,7 @@ TEST(IndexSnapshot, BringsEverythingBack) {
     EXPECT_EQ(known.at(id).chunks, state.chunks);
     EXPECT_EQ(known.at(id).access, state.access);
     EXPECT_EQ(known.at(id).attributes, state.attributes);
+    EXPECT_EQ(known.at(id).owner, state.owner);
   }
   // It lives on: slots that were free are used again, documents replaced and removed.
   for (int i = 0; i < 100; ++i) {
@@ -144,11 +151,12 @@ TEST(IndexSnapshot, IsSavedWhenTheSinkTookItsEnd) {
   EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
 }
 
-TEST(IndexSnapshot, WhatIsNoneChangesNothing) {
+TEST_P(SnapshotGroups, WhatIsNoneChangesNothing) {
   Corpus corpus;
+  corpus.owners = GetParam();
   Index index;
   ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(index.put("vs_1", corpus.document(i)));
+  for (int i = 0; i < 20 * GetParam() / 2; ++i) ASSERT_TRUE(index.put("vs_1", corpus.document(i)));
   const Bytes good = saved(index);
   Index other;
   ASSERT_TRUE(other.add_collection("vs_1", "proj_a"));

@@ -36,19 +36,27 @@ Result<std::vector<Index::Segment::Slot>> Index::Segment::reserve(std::size_t pa
 
 Status Index::Segment::put_vector(Slot slot, std::span<const float> vector) { return vector.empty() ? Status{} : vectors_->put(slot, vector); }
 
-Status Index::Segment::publish(Slot slot, ChunkKey key, const AnalysedText& text) {
-  STOA_CHECK(words_.put(slot, text));
-  keys_[slot] = key;
-  visible_.set(slot);
-  ++visible_count_;
+Status Index::Segment::publish(std::span<const Slot> slots, std::span<const ChunkKey> keys, std::span<const AnalysedText> texts) {
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const Status put = words_.put(slots[i], texts[i]);
+    if (put) continue;
+    for (const Slot slot : slots.first(i)) words_.remove(slot);
+    return put;
+  }
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    keys_[slots[i]] = keys[i];
+    visible_.set(slots[i]);
+  }
+  visible_count_ += slots.size();
   return {};
 }
 
-void Index::Segment::hide(Slot slot) {
-  if (!visible_.test(slot)) return;
-  words_.remove(slot);
-  visible_.reset(slot);
-  --visible_count_;
+void Index::Segment::hide(std::span<const Slot> slots) {
+  for (const Slot slot : slots) {
+    words_.remove(slot);
+    visible_.reset(slot);
+  }
+  visible_count_ -= slots.size();
 }
 
 void Index::Segment::drop_vector(Slot slot) { vectors_->remove(slot); }

@@ -1,4 +1,4 @@
-// The passages of one collection that share one access list and the same marks: their words, vectors, attributes and keys, under slots. Internal to this folder; Index guards it.
+// Passages of one collection, under slots: their words, vectors, attributes and keys. Internal to this folder; Index guards it.
 //
 // A passage goes through its slot in steps: reserve(), put_vector() beside searches, publish(), and out again: hide(), drop_vector() beside searches, release(). Only what is
 // between publish() and hide() is found.
@@ -25,17 +25,17 @@ class Index::Segment {
  public:
   using Slot = std::uint32_t;
 
-  Segment(AccessList access, Marks marks) : access_(std::move(access)), marks_(std::move(marks)) {}
-  const AccessList& access() const { return access_; }
-  const Marks& marks() const { return marks_; }
+  explicit Segment(bool shared) : shared_(shared) {}
+  bool shared() const { return shared_; }  // by passages that not the same principals may read
 
   // --- writes; all but put_vector() and drop_vector() exclude searches ---
 
   // Room for passages. `dimensions` of their vectors, 0: none has one. kInvalidArgument: vectors here have others; kResourceExhausted: full.
   Result<std::vector<Slot>> reserve(std::size_t passages, int dimensions);
   Status put_vector(Slot slot, std::span<const float> vector);  // kInvalidArgument: not finite, or zero
-  Status publish(Slot slot, ChunkKey key, const AnalysedText& text);
-  void hide(Slot slot);
+  // All of a document, or nothing.
+  Status publish(std::span<const Slot> slots, std::span<const ChunkKey> keys, std::span<const AnalysedText> texts);
+  void hide(std::span<const Slot> slots);
   void drop_vector(Slot slot);  // of a passage for which dimensions were reserved
   void release(std::span<const Slot> slots);
 
@@ -48,8 +48,8 @@ class Index::Segment {
   bool has_vectors() const { return vectors_ != nullptr; }
   const SparseIndex& words() const { return words_; }
   std::span<const std::int64_t> keys() const { return keys_; }  // by slot; of hidden ones anything
-  // The slots a filter lets through.
-  SlotBitmap allowed(const Filter& filter) const { return attributes_.match(filter, visible_); }
+  std::size_t passages() const { return visible_count_; }
+  const SlotBitmap& visible() const { return visible_; }
   // The k nearest of the visible, or of `allowed`, appended. Nothing where the vectors have another dimension.
   Status nearest(std::span<const float> vector, std::size_t k, const SlotBitmap* allowed, std::vector<Hit>& hits) const;
 
@@ -62,8 +62,7 @@ class Index::Segment {
   Status settle();
 
  private:
-  AccessList access_;
-  Marks marks_;
+  const bool shared_;
   SparseIndex words_;
   std::unique_ptr<DenseIndex> vectors_;
   AttributeIndex attributes_;

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "data/index/sparse/posting_cursor.h"
 #include "data/index/sparse/search_plan.h"
 
 namespace stoa::data {
@@ -46,6 +47,43 @@ class BestCandidates {
 
  private:
   std::vector<Candidate> found_;
+};
+
+// What statistics are taken of: a segment, or some of its slots.
+class Counted {
+ public:
+  Counted(const SparseIndex& segment, const std::span<const std::uint64_t>* readable) : segment_(segment), reader_(segment), scope_{0, {}, readable}, within_(reader_, scope_) {}
+
+  const TermDictionary& dictionary() const { return reader_.dictionary(); }
+  std::uint64_t passages_with(std::uint32_t term) {
+    if (term == kNoTerm) return 0;
+    if (!within_.is_filtered()) return reader_.passages_with(term);
+    std::uint64_t count = 0;
+    cursor_.open(&reader_.list(term), reader_.view(term));
+    for (std::uint32_t ordinal = cursor_.seek(0); ordinal != PostingCursor::kEnd; ordinal = cursor_.next()) count += within_.admits(ordinal) ? 1 : 0;
+    return count;
+  }
+  void add_up(std::uint64_t& passages, std::uint64_t& words) const {
+    if (!within_.is_filtered()) {
+      passages += segment_.passages();
+      words += segment_.words();
+      return;
+    }
+    for (std::size_t i = 0; i < scope_.allowed->size(); ++i)
+      for (std::uint64_t word = (*scope_.allowed)[i]; word != 0; word &= word - 1) {
+        const std::uint32_t ordinal = reader_.ordinal(static_cast<std::uint32_t>(i * 64) + static_cast<std::uint32_t>(std::countr_zero(word)));
+        if (ordinal == kNoOrdinal) continue;
+        ++passages;
+        words += reader_.lengths()[ordinal];
+      }
+  }
+
+ private:
+  const SparseIndex& segment_;
+  const SparseReader reader_;
+  const SparseScope scope_;
+  const SearchScope within_;
+  PostingCursor cursor_;
 };
 
 }  // namespace
@@ -128,23 +166,22 @@ struct SparseSearch::State {
     leaves.push_back(std::move(leaf));
     parts.push_back(&part);
   }
-  void expand(const SparseIndex& segment, std::size_t leaf);
+  void expand(Counted& counted, std::size_t leaf);
   double weight_of(const SparseQuery& part, std::size_t& next) const;
   void finish_counting();
 };
 
-void SparseSearch::State::expand(const SparseIndex& segment, std::size_t leaf) {
+void SparseSearch::State::expand(Counted& counted, std::size_t leaf) {
   const SparseQuery& part = *parts[leaf];
-  const SparseReader reader(segment);
-  const TermDictionary& dictionary = reader.dictionary();
+  const TermDictionary& dictionary = counted.dictionary();
   BestCandidates candidates;
   if (part.kind == SparseQuery::Kind::kPrefix) {
     if (const std::uint32_t stem = dictionary.find(part.stem); !part.stem.empty() && stem != kNoTerm && !part.stem.starts_with(part.text)) {
-      candidates.add(0, reader.passages_with(stem), part.stem);
+      candidates.add(0, counted.passages_with(stem), part.stem);
     }
-    dictionary.with_prefix(part.text, [&](std::uint32_t term) { candidates.add(0, reader.passages_with(term), dictionary.name(term)); });
+    dictionary.with_prefix(part.text, [&](std::uint32_t term) { candidates.add(0, counted.passages_with(term), dictionary.name(term)); });
   } else {
-    dictionary.within_distance(part.text, part.distance, [&](std::uint32_t term, int distance) { candidates.add(distance, reader.passages_with(term), dictionary.name(term)); });
+    dictionary.within_distance(part.text, part.distance, [&](std::uint32_t term, int distance) { candidates.add(distance, counted.passages_with(term), dictionary.name(term)); });
   }
   for (const auto& candidate : candidates.all()) found[leaf].try_emplace(candidate.term, Candidate{candidate.distance, 0, candidate.term}).first->second.passages += candidate.passages;
 }
@@ -193,16 +230,16 @@ SparseSearch::SparseSearch(const SparseQuery& query, SparseOptions options, std:
 }
 SparseSearch::~SparseSearch() = default;
 
-void SparseSearch::count(const SparseIndex& segment) {
-  state_->passages += segment.passages();
-  state_->words += segment.words();
+void SparseSearch::count(const SparseIndex& segment, const std::span<const std::uint64_t>* readable) {
+  Counted counted(segment, readable);
+  counted.add_up(state_->passages, state_->words);
   for (std::size_t i = 0; i < state_->leaves.size(); ++i) {
     SearchLeaf& leaf = state_->leaves[i];
     const auto kind = state_->parts[i]->kind;
     if (kind == SparseQuery::Kind::kPrefix || kind == SparseQuery::Kind::kFuzzy) {
-      state_->expand(segment, i);
+      state_->expand(counted, i);
     } else {
-      for (std::size_t t = 0; t < leaf.terms.size(); ++t) leaf.passages[t] += segment.passages_with(leaf.terms[t]);
+      for (std::size_t t = 0; t < leaf.terms.size(); ++t) leaf.passages[t] += counted.passages_with(counted.dictionary().find(leaf.terms[t]));
     }
   }
 }

@@ -1,12 +1,12 @@
 // One search by words over the segments that its principal may read.
 //
 //   SparseSearch search(query, options, k);
-//   for (segment : opened) search.count(segment);
+//   for (segment : opened) search.count(segment, readable);
 //   for (segment : opened) search.run(segment, scope);
 //   hits = search.take();
 //
-// First the statistics: passages, words and passages with each term are those of all counted segments together, so that a search gives exactly what it
-// would give if nothing else existed. Then segment after segment is searched; all share the k best so far, so that later ones pass by what cannot be
+// First the statistics: passages, words and passages with each term are those of all that is counted together, whole segments or some of their slots, so that a search gives exactly
+// what it would give if nothing else existed. Then segment after segment is searched; all share the k best so far, so that later ones pass by what cannot be
 // among them any more. Bags of words are searched with block-max MaxScore (windows of passages, in each of which the terms that cannot make a hit by
 // themselves are only looked up), everything else passage by passage, windows that cannot hold a hit left out. Both give what scoring every passage
 // gives, to the bit.
@@ -54,7 +54,8 @@ class SparseSearch {
   SparseSearch(const SparseQuery& query, SparseOptions options, std::size_t k);
   ~SparseSearch();
 
-  void count(const SparseIndex& segment);
+  // `readable`: a bit for each slot that counts, slots beyond it do not; the postings of the query's terms are looked through then. Null: all.
+  void count(const SparseIndex& segment, const std::span<const std::uint64_t>* readable = nullptr);
   void run(const SparseIndex& segment, const SparseScope& scope);
   // More than any passage scores, once segments are counted: what one would that had every word of the query times without number. Above 0.
   double bound() const;
