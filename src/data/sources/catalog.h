@@ -185,7 +185,7 @@ class Catalog {
   // For search: what policies let the caller read, by marks; it must not outlive `call`. Empty where they say the same of all documents, and where they name single ones: what
   // these forbid is left out by passages() alone.
   std::function<bool(const Marks&)> permits(const Call& call) const;
-  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more.
+  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more, or were made anew.
   Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits, std::size_t* gone = nullptr);
   // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
   // none of the models.
@@ -198,7 +198,7 @@ class Catalog {
   // For search: what stands around passages that passages() has given, each with its own text; empty where nothing does. A chunk that is a hit itself is not repeated
   // around another.
   Result<std::vector<std::string>> surroundings(const Call& call, std::span<const ChunkKey> hits, Surroundings wanted);
-  // Of each of these collections the settings, with the name of the embedding model that it has; empty where it has none. kNotFound for one that is not the caller's or has
+  // Of each of these collections the settings, with the name of the embedding model that it has; empty where it has none. What the index has of them is of these settings, or of later ones. kNotFound for one that is not the caller's or has
   // expired.
   Result<std::vector<CollectionSettings>> searchable(const Call& call, std::span<const std::string> ids);
 
@@ -215,18 +215,19 @@ class Catalog {
   Status load_project(const governance::ProjectKeys& keys);
   Status load_collection(const governance::ProjectKeys& keys, const std::string& collection);
   std::string model_of(const CollectionSettings& settings) const { return settings.embedding_model.empty() ? embedding_model_ : settings.embedding_model; }
-  // Of a job: what it staged, into the collection of the index that is called so.
-  struct Staging {
-    std::string job, indexed_as;
-  };
-  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging = {});
-  // What the index gets of a document, with its vectors or without; with the id of a job, of the passages that wait there.
-  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& staged = {});
+  // Into the collection of the index that is called so; empty: into their own.
+  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const std::string& indexed_as = {});
+  // What the index gets of a document, with its vectors or without.
+  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& generation);
   // Brings the readers and attributes of an indexed document up to those it has now.
   void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
+  // From before the rows and the index of a collection become others until both have, during which they disagree, searches of it wait; empty: of none.
+  void set_turning(const std::string& collection);
+  // The row of a collection whose rows and index agree.
+  Result<std::optional<infra::SqlRow>> settled(const Call& call, const std::string& collection);
   // False when the chunk has gone.
   Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);
   // The document, when the caller may see it.
@@ -243,6 +244,8 @@ class Catalog {
   std::string embedding_model_;
   IndexSnapshots* snapshots_ = nullptr;
   std::mutex writes_;
+  std::mutex turning_mutex_;
+  std::string turning_;
 };
 
 }  // namespace stoa::data
