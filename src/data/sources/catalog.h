@@ -198,8 +198,8 @@ class Catalog {
   // For search: what stands around passages that passages() has given, each with its own text; empty where nothing does. A chunk that is a hit itself is not repeated
   // around another.
   Result<std::vector<std::string>> surroundings(const Call& call, std::span<const ChunkKey> hits, Surroundings wanted);
-  // Of each of these collections the settings, with the name of the embedding model that it has; empty where it has none. What the index has of them is of these settings, or of later ones. kNotFound for one that is not the caller's or has
-  // expired.
+  // Of each of these collections the settings, with the name of the embedding model that it has (empty: none): those that the index has it with, or had until a moment ago.
+  // kNotFound for one that is not the caller's or has expired.
   Result<std::vector<CollectionSettings>> searchable(const Call& call, std::span<const std::string> ids);
 
  private:
@@ -224,7 +224,7 @@ class Catalog {
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
-  // From before the rows and the index of a collection become others until both have, during which they disagree, searches of it wait; empty: of none.
+  // While the rows of this collection become others and the index does not have them yet, searches of it wait; empty: of none.
   void set_turning(const std::string& collection);
   // The row of a collection whose rows and index agree.
   Result<std::optional<infra::SqlRow>> settled(const Call& call, const std::string& collection);
@@ -243,8 +243,7 @@ class Catalog {
   const governance::Access* const access_;
   std::string embedding_model_;
   IndexSnapshots* snapshots_ = nullptr;
-  std::mutex writes_;
-  std::mutex turning_mutex_;
+  std::mutex writes_, turning_mutex_;
   std::string turning_;
 };
 

@@ -223,6 +223,7 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
   return {};
 }
 
+// The index has none of these passages, so that this is no Catalog::write(), and holds up nobody who waits for the index.
 Result<bool> IngestWorker::sweep() {
   STOA_TRY(any, catalog_.sql_.query_one("SELECT 1 FROM documents WHERE stale = 1 LIMIT 1"));
   if (!any) return false;
