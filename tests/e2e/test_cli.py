@@ -71,6 +71,7 @@ def test_search_explains(stoa, key, store):
     assert "let through by" not in printed
     filtered = stoa.cli("search", "keys", "--store", store, "--filter", "kind!=draft", "--explain", key=key).stdout
     assert "kind != draft (not said)" in filtered
+    assert "filter: no document that you may read has an attribute 'kind'" in filtered
     for wrong in (["--filter", "kind"], ["--half-life", "soon"]):
         assert stoa.cli("search", "keys", "--store", store, *wrong, key=key, check=False).returncode == 2
 

@@ -152,6 +152,7 @@ int search(const Global& global, const SearchOptions& options) {
                dim(fmt::format("score {:.4f}", number_of(*hit, "score"))), context.empty() ? text_of(*hit, "text") : context);
   }
   if (rank == 0) fmt::print("nothing found\n");
+  for (const auto& problem : strings_of(*found, "filter_problems")) fmt::print("{}\n", dim("filter: " + problem));
   if (options.explain) explain(*found);
   return kExitOk;
 }

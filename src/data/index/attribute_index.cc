@@ -1,6 +1,7 @@
 #include "data/index/attribute_index.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 namespace stoa::data {
@@ -41,6 +42,16 @@ void AttributeIndex::remove(std::span<const std::uint32_t> slots, const Attribut
 const AttributeIndex::Values* AttributeIndex::values(const std::string& key) const {
   const auto found = keys_.find(key);
   return found == keys_.end() ? nullptr : &found->second;
+}
+
+unsigned AttributeIndex::types(const std::string& key) const {
+  const Values* values = this->values(key);
+  if (values == nullptr) return 0;
+  unsigned types = 0;
+  // Values of one type stand together.
+  for (const Attribute& least : {Attribute(std::string()), Attribute(-std::numeric_limits<double>::infinity()), Attribute(false)})
+    if (const auto at = values->lower_bound(least); at != values->end() && at->first.index() == least.index()) types |= 1u << least.index();
+  return types;
 }
 
 SlotBitmap AttributeIndex::listed(const Filter& filter) const {

@@ -19,6 +19,8 @@ class AttributeIndex {
   void remove(std::span<const std::uint32_t> slots, const Attributes& attributes);
   // The slots of `live` whose attributes match, as Filter::matches() says.
   SlotBitmap match(const Filter& filter, const SlotBitmap& live) const;
+  // The types of what is there under a key: bit Attribute::index() of each. 0: no slot has the key.
+  unsigned types(const std::string& key) const;
 
  private:
   using Values = std::map<Attribute, SlotSet>;

@@ -1,6 +1,7 @@
 #include "data/index/index.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <mutex>
@@ -8,22 +9,13 @@
 #include <utility>
 
 #include "base/utf8.h"
-#include "data/index/analysis/analyzer.h"
+#include "data/index/analysis/analyzer_pool.h"
 #include "data/index/collection.h"
 #include "data/index/segment.h"
 #include "data/index/sparse/query_syntax.h"
 
 namespace stoa::data {
 namespace {
-
-// One for each language and thread: they are not thread-safe.
-Result<Analyzer*> analyzer(const std::string& language) {
-  thread_local std::map<std::string, Analyzer, std::less<>> analyzers;
-  const auto known = analyzers.find(language);
-  if (known != analyzers.end()) return &known->second;
-  STOA_TRY(made, Analyzer::of(language));
-  return &analyzers.emplace(language, std::move(made)).first->second;
-}
 
 // What a principal can present: the entries of access lists that let it in.
 std::vector<std::string> credentials(const Principal& principal) {
@@ -40,6 +32,19 @@ void keep_best(std::vector<Hit>& hits, std::size_t k) {
   hits.erase(end, hits.end());
 }
 
+void collect_comparisons(const Filter& filter, std::vector<const Filter*>& comparisons) {
+  if (filter.op != FilterOp::kAnd && filter.op != FilterOp::kOr) comparisons.push_back(&filter);
+  for (const Filter& part : filter.filters) collect_comparisons(part, comparisons);
+}
+
+std::string type_names(unsigned types) {
+  constexpr std::array<std::string_view, 3> kNames{"a text", "a number", "a truth value"};  // by Attribute::index()
+  std::string names;
+  for (std::size_t i = 0; i < kNames.size(); ++i)
+    if ((types >> i & 1) != 0) names += (names.empty() ? "" : " or ") + std::string(kNames[i]);
+  return names;
+}
+
 bool lets_all_through(const Filter* filter) { return filter == nullptr || (filter->op == FilterOp::kAnd && filter->filters.empty()); }
 
 }  // namespace
@@ -51,7 +56,7 @@ struct Index::View {
   std::map<std::string, std::vector<const Segment*>> segments;  // by language
 };
 
-Index::Index() = default;
+Index::Index() : analyzers_(std::make_unique<AnalyzerPool>()) {}
 Index::~Index() = default;
 
 Status Index::add_collection(const std::string& collection, const std::string& project, std::string_view language, std::string_view embedding_model) {
@@ -93,7 +98,7 @@ Status Index::put(const std::string& collection, IndexedDocument document) {
     remove(collection, document.id);
     return {};
   }
-  STOA_TRY(words, analyzer(target->language));
+  STOA_TRY(words, analyzers_->lend(target->language));
   std::vector<AnalysedText> texts(document.chunks.size());
   for (std::size_t i = 0; i < texts.size(); ++i) words->analyse(document.chunks[i].text, Analyzer::Purpose::kPassage, texts[i]);
   const auto writing = target->write_beside();
@@ -101,17 +106,15 @@ Status Index::put(const std::string& collection, IndexedDocument document) {
   return target->publish(std::move(entry), document, texts);
 }
 
-Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks) {
+Status Index::relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const std::string& owner, const ChunkReader& chunks) {
   const auto target = find(collection);
   if (target == nullptr) return fail(ErrorCode::kNotFound, "no collection '{}' in the index", collection);
-  std::string owner;
   {
     const auto writing = target->write_beside();
     const auto lock = target->exclude_searches();
     const auto found = target->documents.find(document);
     if (found == target->documents.end()) return fail(ErrorCode::kNotFound, "no document '{}' in the index", document);
     auto& entry = found->second;
-    owner = entry.segment->marks().owner;
     if (entry.segment->access() == access && entry.segment->marks() == marks_of(owner, attributes)) {
       entry.segment->attributes().remove(entry.slots, entry.attributes);
       entry.attributes = attributes;
@@ -120,7 +123,7 @@ Status Index::relabel(const std::string& collection, const std::string& document
     }
   }
   auto again = chunks();
-  auto moved = again ? put(collection, {document, access, attributes, std::move(*again), std::move(owner)}) : Status(fail(std::move(again).error()));
+  auto moved = again ? put(collection, {document, access, attributes, std::move(*again), owner}) : Status(fail(std::move(again).error()));
   if (!moved) remove(collection, document);  // rather not found than found by whom it is no longer for
   return moved;
 }
@@ -170,7 +173,7 @@ Result<std::vector<Hit>> Index::search_text(const Scope& scope, std::string_view
   const bool all = lets_all_through(scope.filter);
   std::vector<Hit> hits;
   for (const auto& [language, segments] : view.segments) {
-    STOA_TRY(words, analyzer(language));
+    STOA_TRY(words, analyzers_->lend(language));
     SparseQuery parsed;
     if (syntax == Syntax::kPlain) {
       parsed = plain_query(query, *words);
@@ -208,6 +211,25 @@ Result<std::vector<Hit>> Index::search_vector(const Scope& scope, std::span<cons
   }
   keep_best(hits, scope.k);
   return hits;
+}
+
+std::vector<std::string> Index::filter_problems(const Scope& scope) const {
+  std::vector<const Filter*> comparisons;
+  if (scope.filter != nullptr) collect_comparisons(*scope.filter, comparisons);
+  if (comparisons.empty()) return {};
+  const View view = open(scope);
+  std::vector<std::string> problems;
+  for (const Filter* comparison : comparisons) {
+    unsigned wanted = 0, there = 0;
+    for (const Attribute& value : comparison->values) wanted |= 1u << value.index();
+    for (const auto& [language, segments] : view.segments)
+      for (auto segment = segments.begin(); segment != segments.end() && (there & wanted) == 0; ++segment) there |= (*segment)->attributes().types(comparison->key);
+    if (wanted == 0 || (there & wanted) != 0) continue;
+    const std::string key = to_valid_utf8(comparison->key);
+    problems.push_back(there == 0 ? fmt::format("no document that you may read has an attribute '{}'", key)
+                                  : fmt::format("'{}' is compared with {}, and is {} in all documents that you may read", key, type_names(wanted), type_names(there)));
+  }
+  return problems;
 }
 
 bool has_direction(std::span<const float> vector) {

@@ -22,6 +22,8 @@
 
 namespace stoa::data {
 
+class AnalyzerPool;
+
 using ChunkKey = std::int64_t;  // number of a chunk in the store; unique over all collections
 
 struct IndexedChunk {
@@ -78,10 +80,10 @@ class Index {
   // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
   // that is zero or not finite, or of another dimension than those of passages with the same readers.
   Status put(const std::string& collection, IndexedDocument document);
-  // New readers or attributes for the same chunks. Where readers or marks change, these are asked for again, and the document is gone if that fails. kNotFound when the document
-  // is not there.
+  // New readers, attributes or owner for the same chunks. Where readers or marks change, these are asked for again, and the document is gone if that fails. kNotFound when the
+  // document is not there.
   using ChunkReader = std::function<Result<std::vector<IndexedChunk>>()>;
-  Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const ChunkReader& chunks);
+  Status relabel(const std::string& collection, const std::string& document, const AccessList& access, const Attributes& attributes, const std::string& owner, const ChunkReader& chunks);
   void remove(const std::string& collection, const std::string& document);
 
   struct Scope {
@@ -97,11 +99,13 @@ class Index {
   Result<std::vector<Hit>> search_text(const Scope& scope, std::string_view query, Syntax syntax = Syntax::kPlain) const;
   // In collections of that model; of all where it is empty. Passages whose vectors have another dimension are not found. kInvalidArgument: zero or not finite.
   Result<std::vector<Hit>> search_vector(const Scope& scope, std::span<const float> vector, std::string_view embedding_model = {}) const;
+  // What of the filter no document of the scope can be compared with, as sentences: attributes that none has, or none as a value of such a type.
+  std::vector<std::string> filter_problems(const Scope& scope) const;
 
   // --- what outlives the process ---
 
   // Writes a snapshot (docs/formats/index.md); writes to the collection wait until it is written, searches do not. Nothing is given last, when they go on: only if the sink takes
-  // that too, the collection counts as saved. kNotFound, or the sink's errors.
+  // that too, the collection counts as saved. kNotFound, also where it went meanwhile; or the sink's errors.
   Status save(const std::string& collection, const SnapshotSink& sink) const;
   // Brings back what was saved of a collection of the same language, in place of what is there. On an error nothing changes: kNotFound; kDataLoss for what save() does not
   // write; kUnsupported for another version of the format or of what makes words.
@@ -130,6 +134,7 @@ class Index {
   mutable std::shared_mutex mutex_;  // of the map
   std::map<std::string, std::shared_ptr<Collection>> collections_;
   std::shared_ptr<Collection> find(const std::string& collection) const;
+  const std::unique_ptr<AnalyzerPool> analyzers_;
 };
 
 }  // namespace stoa::data

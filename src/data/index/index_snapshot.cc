@@ -205,6 +205,7 @@ Status Index::save(const std::string& collection, const SnapshotSink& sink) cons
   STOA_CHECK(write());
   STOA_CHECK(sink({}));
   source->changes -= saved;
+  if (find(collection) == nullptr) return fail(ErrorCode::kNotFound, "the collection '{}' went while it was saved", collection);
   return {};
 }
 

@@ -137,6 +137,11 @@ TEST(IndexSnapshot, IsSavedWhenTheSinkTookItsEnd) {
     return {};
   }));
   EXPECT_EQ(index.collections().at(0).changes, since);
+  const auto gone = index.save("vs_1", [&](ByteSpan piece) -> Status {
+    if (piece.empty()) index.remove_collection("vs_1");
+    return {};
+  });
+  EXPECT_EQ(gone.error().code, ErrorCode::kNotFound);
 }
 
 TEST(IndexSnapshot, WhatIsNoneChangesNothing) {

@@ -58,8 +58,8 @@ TEST(Index, ReplaceRelabelRemove) {
   ASSERT_TRUE(index.put("vs_1", document("d1", 2, "beta")));
   EXPECT_TRUE(keys(reader(""), "alpha").empty());
   EXPECT_EQ(keys(reader(""), "beta"), std::vector<ChunkKey>{2});
-  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {}, [] { return std::vector<IndexedChunk>{{2, "beta", {}}}; }));
-  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {{"n", 1.0}}, no_chunks));
+  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {}, "", [] { return std::vector<IndexedChunk>{{2, "beta", {}}}; }));
+  ASSERT_TRUE(index.relabel("vs_1", "d1", *AccessList::parse("group:eng"), {{"n", 1.0}}, "", no_chunks));
   EXPECT_TRUE(keys(reader("ann"), "beta").empty());
   EXPECT_EQ(keys(reader("ann", {"eng"}), "beta"), std::vector<ChunkKey>{2});
   EXPECT_TRUE(keys(reader("ann", {"eng"}, "proj_b"), "beta").empty());
@@ -67,7 +67,7 @@ TEST(Index, ReplaceRelabelRemove) {
   index.remove("vs_1", "d1");
   EXPECT_TRUE(keys(reader("ann", {"eng"}), "beta").empty());
   EXPECT_EQ(index.put("vs_2", document("d1", 1, "x")).error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(index.relabel("vs_1", "d1", {}, {}, no_chunks).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(index.relabel("vs_1", "d1", {}, {}, "", no_chunks).error().code, ErrorCode::kNotFound);
   ASSERT_TRUE(index.put("vs_1", document("v1", 5, "x", "public", {1, 0})));
   EXPECT_EQ(index.put("vs_1", document("v2", 6, "x", "public", {1, 0, 0})).error().code, ErrorCode::kInvalidArgument);
 }
@@ -93,7 +93,7 @@ TEST(Index, AFailedWriteChangesNothing) {
   ASSERT_TRUE(index.put("vs_1", document("d1", 4, "gamma", "public", {1, 0, 0})));  // the last vector of two numbers has gone
   EXPECT_EQ(index.search_vector(scope(), std::vector<float>{1, 0, 0})->size(), 1u);
   // Readers change and the chunks cannot be read: not found any more.
-  EXPECT_FALSE(index.relabel("vs_1", "d1", *AccessList::parse("user:ann"), {}, no_chunks));
+  EXPECT_FALSE(index.relabel("vs_1", "d1", *AccessList::parse("user:ann"), {}, "", no_chunks));
   EXPECT_TRUE(index.search_text(scope(), "gamma")->empty());
   EXPECT_EQ(index.add_collection("vs_2", "proj_a", "klingon").error().code, ErrorCode::kInvalidArgument);
 }
@@ -172,6 +172,32 @@ TEST(AttributeIndex, MatchesLikeTheFilter) {
   }
 }
 
+TEST(Index, TellsWhatAFilterCannotCompare) {
+  Index index;
+  ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
+  ASSERT_TRUE(index.put("vs_1", {"d1", *AccessList::parse("public"), {{"year", 2024.0}, {"lang", std::string("en")}}, {{1, "alpha", {}}}}));
+  ASSERT_TRUE(index.put("vs_1", {"d2", *AccessList::parse("user:bob"), {{"secret", true}, {"year", std::string("2024")}}, {{2, "beta", {}}}}));
+  const auto f = [](FilterOp op, std::string key, std::vector<Attribute> values) { return Filter{op, std::move(key), std::move(values), {}}; };
+  const std::string no_secret = "no document that you may read has an attribute 'secret'";
+  const struct {
+    Filter filter;
+    std::vector<std::string> ann, bob;
+  } cases[] = {{{}, {}, {}},
+               {f(FilterOp::kGt, "year", {2000.0}), {}, {}},
+               {f(FilterOp::kIn, "year", {}), {}, {}},
+               {f(FilterOp::kEq, "year", {std::string("2024")}), {"'year' is compared with a text, and is a number in all documents that you may read"}, {}},
+               {f(FilterOp::kIn, "year", {std::string("2024"), 2024.0}), {}, {}},
+               {f(FilterOp::kEq, "year", {true}), {"'year' is compared with a truth value, and is a number in all documents that you may read"},
+                {"'year' is compared with a truth value, and is a text or a number in all documents that you may read"}},
+               {f(FilterOp::kNe, "secret", {false}), {no_secret}, {}},
+               {{FilterOp::kOr, "", {}, {f(FilterOp::kEq, "lang", {std::string("de")}), {FilterOp::kAnd, "", {}, {f(FilterOp::kEq, "secret", {true})}}}}, {no_secret}, {}}};
+  for (const auto& c : cases)
+    for (const auto& [name, expected] : {std::pair{"ann", c.ann}, {"bob", c.bob}}) {
+      const Principal who{std::string("user_") + name, "tenant_1", "proj_a", name, {}, "developer"};
+      EXPECT_EQ(index.filter_problems({who, kCollection, &c.filter}), expected) << name << " " << c.filter.key;
+    }
+}
+
 TEST(Filter, Table) {
   const Attributes attributes{{"year", 2024.0}, {"lang", std::string("en")}, {"draft", false}};
   const auto f = [](FilterOp op, std::string key, std::vector<Attribute> values) { return Filter{op, std::move(key), std::move(values), {}}; };
@@ -233,7 +259,7 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
       if (below(5) == 0) {
         if (below(2) == 0) documents[d.id].access = *AccessList::parse(lists[static_cast<std::size_t>(below(8))]);
         documents[d.id].attributes["class"] = classes[static_cast<std::size_t>(below(3))];
-        ASSERT_TRUE(all.relabel("vs_1", d.id, documents[d.id].access, documents[d.id].attributes, [&] { return documents[d.id].chunks; }));
+        ASSERT_TRUE(all.relabel("vs_1", d.id, documents[d.id].access, documents[d.id].attributes, documents[d.id].owner, [&] { return documents[d.id].chunks; }));
       } else if (below(6) == 0) {
         all.remove("vs_1", d.id);
         documents.erase(d.id);

@@ -40,6 +40,7 @@ class Index::Segment {
   void release(std::span<const Slot> slots);
 
   AttributeIndex& attributes() { return attributes_; }
+  const AttributeIndex& attributes() const { return attributes_; }
 
   // --- reads ---
 

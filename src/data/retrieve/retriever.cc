@@ -289,10 +289,12 @@ Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::stri
       findings.found = std::move(found);
       // A collection that was turned over meanwhile was asked with the vectors of the model it had, and its passages have others in their places.
       STOA_TRY(now, catalog_.searchable(call, collections));
-      if ((now == settings && gone == 0) || turn == kMostTurns) return findings;
+      if ((now == settings && gone == 0) || turn == kMostTurns) break;
       settings = std::move(now);
       embedders = embedders_of(settings);
     }
+    if (!catalog_.single_ones_are_forbidden(call)) findings.filter_problems = index_.filter_problems({call.principal, collections, &options.filter, 0, catalog_.permits(call)});
+    return findings;
   };
   auto findings = run();
   if (findings) {

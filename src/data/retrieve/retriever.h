@@ -58,6 +58,7 @@ struct Findings {
   std::optional<Rewriting> rewriting{};    // what a model made of the query, to be paid
   std::string rewriting_problem{};         // why it made nothing, where that was asked: the search went on without
   std::int64_t rewriting_micros = 0;       // how long it took
+  std::vector<std::string> filter_problems{};  // Index::filter_problems
 };
 
 // The one score of a passage that was looked for by words, by vectors or by both; 0..1.

@@ -79,8 +79,8 @@ Catalog::Catalog(infra::SqlDatabase& sql, governance::SealedBlobs& blobs, Index&
                  const governance::Access* access)
     : sql_(sql), blobs_(blobs), index_(index), events_(events), clock_(clock), access_(access) {}
 
-Status Catalog::write(const std::function<Status(infra::SqlTransaction&)>& work) {
-  std::lock_guard lock(writes_);
+Status Catalog::write(const std::string& collection, const std::function<Status(infra::SqlTransaction&)>& work) {
+  const auto lock = writes_.lock(collection);
   return sql_.transaction(work);
 }
 
@@ -93,7 +93,7 @@ Result<Collection> Catalog::create_collection(const Call& call, const Collection
   const Micros now = clock_.now();
   STOA_TRY(keys, this->keys(call));
   STOA_TRY(sealed, seal_collection(keys, id, spec.name, spec.metadata, {}));
-  STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(write(id, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("INSERT INTO collections (id, project, name, metadata, name_tag, sealed, expires_after_days, created, last_active) "
                                    "VALUES (?, ?, '', '', ?, ?, ?, ?, ?)",
                                    {id, call.principal.project, collection_tag(keys, spec.name), sealed,
@@ -108,7 +108,7 @@ Result<Collection> Catalog::with_counts(const Call& call, const governance::Proj
   STOA_TRY(found, read_collection(row, keys, clock_.now()));
   STOA_TRY(counts, count(call, keys, found.id));
   found.counts = counts;
-  await_index();
+  await_index(found.id);
   return std::move(found);
 }
 
@@ -173,7 +173,7 @@ Result<Page<Collection>> Catalog::collections(const Call& call, const PageReques
 
 Result<Collection> Catalog::change_collection(const Call& call, const std::string& id, const CollectionChange& change) {
   STOA_TRY(keys, this->keys(call));
-  STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(write(id, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(row, transaction.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {id, call.principal.project}));
     if (!row) return fail(not_found("collection", id));
     STOA_TRY(old, read_collection(*row, keys, clock_.now()));
@@ -192,7 +192,7 @@ Result<Collection> Catalog::change_collection(const Call& call, const std::strin
 }
 
 Status Catalog::remove_collection(const Call& call, const std::string& id) {
-  return write([&](infra::SqlTransaction& transaction) -> Status {
+  return write(id, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(digests, distinct_digests(transaction, "SELECT d.digest FROM documents d WHERE d.collection = ? UNION SELECT f.digest FROM ingest_files f "
                                                     "JOIN ingest_jobs j ON j.id = f.job WHERE j.collection = ?", {id, id}));
     STOA_TRY(documents, distinct_digests(transaction, "SELECT id FROM documents WHERE collection = ?", {id}));
@@ -229,11 +229,13 @@ std::function<bool(const Marks&)> Catalog::permits(const Call& call) const {
   return [this, &call](const Marks& marks) { return permitted(call, {}, marks); };
 }
 
+bool Catalog::single_ones_are_forbidden(const Call& call) const { return access_ != nullptr && access_->tells_names_apart(call, governance::Action::kDocumentRead); }
+
 Result<Document> Catalog::visible(const Call& call, const governance::ProjectKeys& keys, const std::optional<SqlRow>& row, const std::string& id) {
   if (!row) return fail(not_found("document", id));
   STOA_TRY(stored, read_document(*row, keys));
   if (!may_see(call.principal, stored) || !permitted(call, stored)) return fail(not_found("document", id));
-  await_index();
+  await_index(stored.document.collection);
   return std::move(stored.document);
 }
 
@@ -279,28 +281,26 @@ Result<Document> Catalog::document_of_file(const Call& call, const std::string& 
 
 Result<Document> Catalog::set_attributes(const Call& call, const std::string& document, const Attributes& attributes) {
   STOA_CHECK(check_attributes(attributes));
-  STOA_CHECK(this->document(call, document));
+  STOA_TRY(seen, this->document(call, document));
   STOA_TRY(keys, this->keys(call));
-  Document changed;
-  STOA_CHECK(write([&](infra::SqlTransaction& transaction) -> Status {
+  StoredDocument changed;
+  STOA_CHECK(write(seen.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(row, transaction.query_one(select_documents("d.id = ?"), {call.principal.project, document}));  // as it is now: an ingest may have changed it
     if (!row) return fail(not_found("document", document));
     STOA_TRY(stored, read_document(*row, keys));
-    changed = std::move(stored.document);
-    changed.attributes = attributes;
-    STOA_TRY(sealed, seal_document(keys, changed));
+    changed = std::move(stored);
+    changed.document.attributes = attributes;
+    STOA_TRY(sealed, seal_document(keys, changed.document));
     STOA_CHECK(transaction.execute("UPDATE documents SET sealed = ? WHERE id = ?", {sealed, document}));
     transaction.on_commit([&] { relabel_indexed(keys, changed); });
     return {};
   }));
-  return changed;
+  return std::move(changed.document);
 }
 
 Status Catalog::remove_document(const Call& call, const std::string& id) {
-  STOA_CHECK(document(call, id));
-  return write([&](infra::SqlTransaction& transaction) -> Status {
-    return remove_documents(transaction, "d.id = ?", {id});
-  });
+  STOA_TRY(seen, document(call, id));
+  return write(seen.collection, [&](infra::SqlTransaction& transaction) { return remove_documents(transaction, "d.id = ?", {id}); });
 }
 
 Status Catalog::remove_documents(infra::SqlTransaction& transaction, std::string_view where, const SqlParams& params) {
@@ -320,9 +320,12 @@ Status Catalog::remove_documents(infra::SqlTransaction& transaction, std::string
 
 Status Catalog::remove_documents_of_file(const Call& call, const std::string& file_id) {
   if (file_id.empty()) return fail(not_found("file", file_id));
-  return write([&](infra::SqlTransaction& transaction) -> Status {
-    return remove_documents(transaction, "d.file_id = ? AND d.collection IN (SELECT id FROM collections WHERE project = ?)", {file_id, call.principal.project});
-  });
+  STOA_TRY(rows, sql_.query("SELECT DISTINCT d.collection FROM documents d JOIN collections c ON c.id = d.collection WHERE c.project = ? AND d.file_id = ?", {call.principal.project, file_id}));
+  for (const auto& row : rows) {
+    STOA_TRY(collection, row.get<std::string>(0));
+    STOA_CHECK(write(collection, [&](infra::SqlTransaction& transaction) { return remove_documents(transaction, "d.file_id = ? AND d.collection = ?", {file_id, collection}); }));
+  }
+  return {};
 }
 
 Result<std::vector<std::string>> Catalog::document_text(const Call& call, const std::string& id) {
@@ -361,7 +364,7 @@ Result<std::optional<SqlRow>> Catalog::settled(const Call& call, const std::stri
       std::lock_guard lock(turning_mutex_);
       if (turning_ != collection) return std::move(row);  // asked after the row was read: where a turn begins only now, it is the row of before
     }
-    await_index();
+    await_index(collection);
   }
 }
 

@@ -10,13 +10,13 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/keyed_mutex.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "contracts/access_list.h"
@@ -185,6 +185,8 @@ class Catalog {
   // For search: what policies let the caller read, by marks; it must not outlive `call`. Empty where they say the same of all documents, and where they name single ones: what
   // these forbid is left out by passages() alone.
   std::function<bool(const Marks&)> permits(const Call& call) const;
+  // Whether they name single documents: then what is in reach of permits() is more than the caller may know of.
+  bool single_ones_are_forbidden(const Call& call) const;
   // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more, or were made anew.
   Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits, std::size_t* gone = nullptr);
   // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
@@ -206,21 +208,22 @@ class Catalog {
   friend class Ingest;        // writes documents; shares the rows and the index with this class
   friend class IngestWorker;
 
-  // One transaction, with the index brought up to date before the next one begins: both see changes in one order.
-  Status write(const std::function<Status(infra::SqlTransaction&)>& work);
-  // Removes the documents that `where` (on documents d) names, with the transaction, and tells of their originals.
+  // One transaction on a collection, with the index brought up to date before its next one begins: both see changes in one order. Other collections are not waited for: the index
+  // of a large document takes seconds, and so does a snapshot.
+  Status write(const std::string& collection, const std::function<Status(infra::SqlTransaction&)>& work);
+  // Removes the documents that `where` (on documents d) names, all of one collection, with the transaction, and tells of their originals.
   Status remove_documents(infra::SqlTransaction& transaction, std::string_view where, const infra::SqlParams& params);
-  // Waits for the write at hand: rows that were read before are in the index after. So what is told as completed is found.
-  void await_index() { std::lock_guard lock(writes_); }
+  // Waits for the collection's write at hand: rows that were read before are in the index after. So what is told as completed is found.
+  void await_index(const std::string& collection) { const auto lock = writes_.lock(collection); }
   Status load_project(const governance::ProjectKeys& keys);
-  Status load_collection(const governance::ProjectKeys& keys, const std::string& collection);
+  Status load_collection(const governance::ProjectKeys& keys, const infra::SqlRow& row);
   std::string model_of(const CollectionSettings& settings) const { return settings.embedding_model.empty() ? embedding_model_ : settings.embedding_model; }
   // Into the collection of the index that is called so; empty: into their own.
   Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const std::string& indexed_as = {});
   // What the index gets of a document, with its vectors or without.
   Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& generation);
-  // Brings the readers and attributes of an indexed document up to those it has now.
-  void relabel_indexed(const governance::ProjectKeys& keys, const Document& document);
+  // Brings owner, readers and attributes of an indexed document up to those it has now.
+  void relabel_indexed(const governance::ProjectKeys& keys, const StoredDocument& stored);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
@@ -243,7 +246,8 @@ class Catalog {
   const governance::Access* const access_;
   std::string embedding_model_;
   IndexSnapshots* snapshots_ = nullptr;
-  std::mutex writes_, turning_mutex_;
+  KeyedMutex writes_;  // by collection
+  std::mutex turning_mutex_;
   std::string turning_;
 };
 

@@ -51,29 +51,30 @@ Status Catalog::open(const std::string& embedding_model, IndexSnapshots* snapsho
 std::vector<governance::SealedTable> Catalog::sealed_tables() { return source_tables(blobs_); }
 
 Status Catalog::reload_project(const std::string& project, bool readable) {
-  std::lock_guard lock(writes_);  // no document comes or goes meanwhile
   STOA_TRY(rows, sql_.query("SELECT id FROM collections WHERE project = ?", {project}));
   for (const auto& row : rows) {
     STOA_TRY(id, row.get<std::string>(0));
+    const auto lock = writes_.lock(id);  // no document comes or goes meanwhile
     index_.remove_collection(id);
-  }
-  if (!readable) return {};
-  STOA_TRY(keys, blobs_.sealer().project(project));
-  return load_project(keys);
-}
-
-Status Catalog::load_project(const governance::ProjectKeys& keys) {
-  STOA_TRY(rows, sql_.query(fmt::format("SELECT {} FROM collections WHERE project = ?", kCollectionColumns), {keys.project()}));
-  for (const SqlRow& row : rows) {
-    STOA_TRY(collection, read_collection(row, keys, clock_.now()));
-    STOA_CHECK(index_.add_collection(collection.id, keys.project(), collection.settings.language, model_of(collection.settings)));
-    STOA_CHECK(load_collection(keys, collection.id));
+    if (!readable) continue;
+    STOA_TRY(keys, blobs_.sealer().project(project));
+    STOA_TRY(now, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {id}));
+    if (now) STOA_CHECK(load_collection(keys, *now));
   }
   return {};
 }
 
+Status Catalog::load_project(const governance::ProjectKeys& keys) {
+  STOA_TRY(rows, sql_.query(fmt::format("SELECT {} FROM collections WHERE project = ?", kCollectionColumns), {keys.project()}));
+  for (const SqlRow& row : rows) STOA_CHECK(load_collection(keys, row));
+  return {};
+}
+
 // The rows say what is there: what a snapshot has of it is kept, the rest is indexed or forgotten. Chunks are never changed, only replaced by others with keys of their own.
-Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::string& collection) {
+Status Catalog::load_collection(const governance::ProjectKeys& keys, const SqlRow& row) {
+  STOA_TRY(found, read_collection(row, keys, clock_.now()));
+  const std::string& collection = found.id;
+  STOA_CHECK(index_.add_collection(collection, keys.project(), found.settings.language, model_of(found.settings)));
   if (snapshots_ != nullptr) snapshots_->load(keys, collection);
   auto indexed = index_.documents(collection);
   std::vector<StoredDocument> missing, changed;
@@ -84,15 +85,14 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const std::
         STOA_TRY(first, row.get<std::optional<std::int64_t>>(row.size() - 1));
         if (!first) return true;  // it has no passages
         const auto found = indexed.extract(stored.document.id);
-        if (found.empty() || found.mapped().first != *first || found.mapped().chunks != static_cast<std::size_t>(stored.document.chunks) ||
-            found.mapped().owner != stored.owner) {
+        if (found.empty() || found.mapped().first != *first || found.mapped().chunks != static_cast<std::size_t>(stored.document.chunks)) {
           missing.push_back(std::move(stored));
-        } else if (found.mapped().access != stored.document.access || found.mapped().attributes != stored.document.attributes) {
+        } else if (found.mapped().owner != stored.owner || found.mapped().access != stored.document.access || found.mapped().attributes != stored.document.attributes) {
           changed.push_back(std::move(stored));
         }
         return true;
       }));
-  for (const StoredDocument& stored : changed) relabel_indexed(keys, stored.document);
+  for (const StoredDocument& stored : changed) relabel_indexed(keys, stored);
   for (const auto& [id, state] : indexed) index_.remove(collection, id);
   return load_documents(keys, missing);
 }
@@ -129,7 +129,8 @@ Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& sessio
   return chunks;
 }
 
-void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const Document& document) {
+void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const StoredDocument& stored) {
+  const Document& document = stored.document;
   const auto chunks = [&]() -> Result<std::vector<IndexedChunk>> {
     STOA_TRY(row, sql_.query_one("SELECT embedding_model, generation FROM documents WHERE id = ?", {document.id}));
     if (!row) return fail(ErrorCode::kNotFound, "no document '{}'", document.id);
@@ -137,7 +138,7 @@ void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const Documen
     STOA_CHECK(row->read(model, generation));
     return read_chunks(sql_, keys, document.id, model == index_.embedding_model(document.collection), generation);
   };
-  const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, chunks);
+  const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, stored.owner, chunks);
   if (!relabelled && relabelled.error().code != ErrorCode::kNotFound)  // one without passages is not in the index
     log_error("a document whose readers changed is not searchable until the next start", relabelled.error());
 }

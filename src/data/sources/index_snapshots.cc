@@ -237,6 +237,7 @@ Status IndexSnapshots::save(const governance::ProjectKeys& keys, const std::stri
   Status written = without_throwing(write);
   std::error_code failed;
   if (!written) std::filesystem::remove(unfinished, failed);
+  if (!written && written.error().code == ErrorCode::kNotFound) remove(collection);  // it went meanwhile, and whoever removed it may have looked for the file before it was there
   return written;
 }
 
@@ -275,7 +276,7 @@ void IndexSnapshots::stop() {
 
 void IndexSnapshots::write_changed(double share) {
   const auto write = [&](const Index::CollectionState& collection) -> Status {
-    if (collection.passages < options_.min_passages || collection.changes == 0) return {};
+    if (collection.passages < options_.min_passages || collection.changes == 0 || collection.id.contains(kMadeBeside)) return {};
     if (static_cast<double>(collection.changes) < share * static_cast<double>(collection.passages)) return {};
     STOA_TRY(keys, sealer_.project(collection.project));
     return save(keys, collection.id);

@@ -18,6 +18,9 @@
 
 namespace stoa::data {
 
+// In the names of collections of the index that are made beside others, to take their places: these are not saved.
+constexpr char kMadeBeside = '~';
+
 struct IndexSnapshotOptions {
   std::size_t min_passages = 1000;                 // a collection of fewer is indexed from its rows as fast
   double changed = 0.1;                            // share of the passages that came or went since the last one, after which a new one is written

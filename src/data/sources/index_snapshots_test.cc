@@ -3,7 +3,10 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <new>
+#include <thread>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -68,10 +71,10 @@ struct World {
   }
   std::filesystem::path file() const { return folder / "index" / (collection + ".snapshot"); }
 
-  void bring(const std::map<std::string, std::string>& files, const std::string& access = "public", const Attributes& attributes = {}) {
+  void bring(const std::map<std::string, std::string>& files, const std::string& access = "public", const Attributes& attributes = {}, const std::string& into = {}) {
     AbEmbedder embedder;
     Ingest ingest(*catalog, &embedder);
-    IngestSpec spec{collection, "folder", {}, *AccessList::parse(access), attributes, false};
+    IngestSpec spec{into.empty() ? collection : into, "folder", {}, *AccessList::parse(access), attributes, false};
     for (const auto& [path, text] : files) spec.files.push_back({path, "sha256:" + infra::sha256_hex(text), static_cast<std::int64_t>(text.size()), ""});
     const auto job = ingest.create_job(as("ann"), spec);
     for (const auto& [path, text] : files) (void)ingest.put_blob(as("ann"), job->id, "sha256:" + infra::sha256_hex(text), as_bytes(text));
@@ -181,6 +184,50 @@ TEST(IndexSnapshots, TheirFilesGoWithWhatTheyHold) {
   EXPECT_EQ(world.found(), found);
   ASSERT_TRUE(world.catalog->remove_collection(as("ann"), world.collection));
   EXPECT_FALSE(std::filesystem::exists(world.file()));
+}
+
+TEST(IndexSnapshots, OfWhatGoesMeanwhileNoFileStays) {
+  World world;
+  world.bring({{"1.txt", "word"}});
+  world.start();
+  ASSERT_TRUE(std::filesystem::exists(world.file()));
+  world.index->remove_collection(world.collection);
+  EXPECT_EQ(world.snapshots->save(*world.protection.sealer->project("proj_a"), world.collection).error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(world.file()));
+}
+
+TEST(IndexSnapshots, OneThatIsWrittenHoldsUpItsOwnCollectionOnly) {
+  World world;
+  world.bring({{"1.txt", "word a"}});
+  const std::string other = world.catalog->create_collection(as("ann"), {"other", {}, {}})->id;
+  world.bring({{"1.txt", "word a"}, {"2.txt", "word b"}}, "public", {}, other);
+  const auto first_of = [&](const std::string& collection) { return world.catalog->documents(as("ann"), collection)->items.at(0).id; };
+  const auto passages_of = [&](const std::string& collection) {
+    const auto states = world.index->collections();
+    return std::ranges::find(states, collection, &Index::CollectionState::id)->passages;
+  };
+  const std::string own = first_of(world.collection);
+  std::promise<void> begun, finish;
+  std::thread keeper([&] {
+    bool first = true;
+    EXPECT_TRUE(world.index->save(world.collection, [&](ByteSpan) -> Status {
+      if (std::exchange(first, false)) begun.set_value(), finish.get_future().wait();
+      return {};
+    }));
+  });
+  begun.get_future().wait();
+  std::thread held_up([&] { EXPECT_TRUE(world.catalog->remove_document(as("ann"), own)); });
+  const auto is_there = [&] { return world.sql->query_one("SELECT 1 FROM documents WHERE id = ?", {own})->has_value(); };
+  for (int i = 0; i < 2000 && is_there(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // then its write is at hand
+  EXPECT_TRUE(world.catalog->set_attributes(as("ann"), first_of(other), {{"year", 2020.0}}));
+  EXPECT_TRUE(world.catalog->remove_document(as("ann"), first_of(other)));
+  EXPECT_EQ(world.catalog->collection(as("ann"), other)->counts.completed, 1);
+  EXPECT_EQ(passages_of(other), 1u);
+  EXPECT_EQ(passages_of(world.collection), 1u) << "it waits";
+  finish.set_value();
+  keeper.join();
+  held_up.join();
+  EXPECT_EQ(passages_of(world.collection), 0u);
 }
 
 TEST(IndexSnapshots, AreWrittenWhileTheServerRuns) {

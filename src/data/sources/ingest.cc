@@ -103,7 +103,7 @@ Result<CreatedJob> Ingest::create_job(const Call& call, const IngestSpec& spec) 
     present[file.digest] = here;
     if (!here) created.missing.push_back(file.digest);
   }
-  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(catalog_.write(spec.collection, [&](infra::SqlTransaction& transaction) -> Status {
     const NewJob job{.id = created.id, .collection = spec.collection, .source = spec.source, .access = spec.access, .attributes = spec.attributes, .prune = spec.prune,
                      .status = JobStatus::kWaiting, .total = spec.files.size()};
     for (auto& [digest, here] : present) {  // looked at again: a blob may have been collected since
@@ -134,9 +134,9 @@ Status Ingest::put_blob(const Call& call, const std::string& job, const std::str
 }
 
 Status Ingest::start(const Call& call, const std::string& job) {
-  STOA_CHECK(progress(call, job));
+  STOA_TRY(at, progress(call, job));
   STOA_TRY(keys, catalog_.keys(call));
-  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(catalog_.write(at.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(row, transaction.query_one("SELECT ordinal, sealed FROM ingest_files WHERE job = ? AND present = 0 ORDER BY ordinal LIMIT 1", {job}));
     if (row) {
       std::int64_t ordinal = 0;
@@ -164,7 +164,7 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
                        result.chunks, result.tokens, result.compute_micros));
   result.status = static_cast<JobStatus>(status);
   std::tie(result.file_embedded, result.file_chunks) = worker_->embedded(job);
-  catalog_.await_index();
+  catalog_.await_index(result.collection);
   if (result.failed == 0) return result;
   // Of documents that others brought in, and a job makes anew, only those are named that the caller may see.
   STOA_TRY(rows, catalog_.sql_.query(fmt::format("SELECT f.ordinal, f.sealed, j.reindex, f.document FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job "
@@ -185,8 +185,8 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
 }
 
 Status Ingest::cancel(const Call& call, const std::string& job) {
-  STOA_CHECK(progress(call, job));
-  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_TRY(at, progress(call, job));
+  STOA_CHECK(catalog_.write(at.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status IN (?, ?)",
                                    {number(JobStatus::kCancelled), job, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
     // What it made of them is of no use any more.
@@ -221,7 +221,7 @@ Result<Document> Ingest::attach(const Call& call, const AttachSpec& spec) {
   STOA_TRY(keys, catalog_.keys(call));
   STOA_TRY(sealed, seal_document(keys, document));
   const std::string address = governance::SealedBlobs::address_of(keys, spec.digest);
-  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(catalog_.write(spec.collection, [&](infra::SqlTransaction& transaction) -> Status {
     if (old) {
       STOA_CHECK(catalog_.remove_documents(transaction, "d.id = ?", {old->id}));
     }

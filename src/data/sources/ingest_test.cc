@@ -40,6 +40,15 @@ TEST_F(IngestTest, UnchangedChangedRelabelledRemoved) {
   EXPECT_EQ(hits(call("bob", {"eng"}), "omega"), 1u);
 }
 
+TEST_F(IngestTest, WhoBringsAFileAgainForOtherReadersOwnsItInTheIndexToo) {
+  const auto owner = [&] { return index_->documents(collection_).begin()->second.owner; };
+  run(call("ann"), {{"a.txt", "word"}});
+  EXPECT_EQ(owner(), "user_ann");
+  run(call("bob"), {{"a.txt", "word"}}, "group:eng");
+  EXPECT_EQ(owner(), "user_bob");
+  EXPECT_EQ(hits(call("eve", {"eng"}), "word"), 1u);
+}
+
 TEST_F(IngestTest, GoesOnAfterACrash) {
   const Call ann = call("ann");
   std::map<std::string, std::string> files;

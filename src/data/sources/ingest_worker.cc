@@ -284,7 +284,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
   const auto count = static_cast<std::int64_t>(prepared.chunks.size());
   STOA_TRY(sealed_document, seal_document(keys, document));
   IndexedDocument indexed{id, document.access, document.attributes, {}, task.job.principal.id};
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  return catalog_.write(task.job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(mine, record(transaction, keys, task.job.id, task.ordinal, FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine) return {};
     if (old) {
@@ -336,17 +336,19 @@ Result<std::vector<IndexedChunk>> IngestWorker::insert_chunks(infra::SqlTransact
 }
 
 Status IngestWorker::relabel(const Task& task, const StoredDocument& old) {
-  Document document = old.document;
+  StoredDocument stored = old;
+  Document& document = stored.document;
   const bool same = task.job.attach || (document.access == task.job.access && document.attributes == task.job.attributes);
   document.access = task.job.access;
   document.attributes = task.job.attributes;
+  stored.owner = task.job.principal.id;
   STOA_TRY(sealed, seal_document(task.keys(), document));
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  return catalog_.write(task.job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(mine, record(transaction, task.keys(), task.job.id, task.ordinal, same ? FileStatus::kUnchanged : FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine || same) return {};
     STOA_CHECK(transaction.execute("UPDATE documents SET access = ?, sealed = ?, owner = ? WHERE id = ?",
-                                   {task.job.access.key(), sealed, task.job.principal.id, document.id}));
-    transaction.on_commit([&] { catalog_.relabel_indexed(task.keys(), document); });
+                                   {document.access.key(), sealed, stored.owner, document.id}));
+    transaction.on_commit([&] { catalog_.relabel_indexed(task.keys(), stored); });
     return {};
   });
 }
@@ -356,7 +358,7 @@ Status IngestWorker::record_failure(const Task& task, const Error& error) {
   log(LogLevel::kWarning, "a file was not ingested",
       {{"job", task.job.id}, {"file", task.ordinal + 1}, {"error", std::string(error_info(error.code).name)}});
   const std::string message = error.hint.empty() ? error.message : error.message + " (" + error.hint + ")";
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  return catalog_.write(task.job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(mine, record(transaction, task.keys(), task.job.id, task.ordinal, FileStatus::kFailed, {task.path, task.digest, message}));
     if (!mine || !task.job.attach) return {};
     STOA_TRY(row, transaction.query_one(fmt::format("SELECT {} FROM documents d WHERE d.id = ?", kDocumentColumns), {task.document}));
@@ -383,7 +385,7 @@ Status IngestWorker::finish(const Job& job) {
           return true;
         }));
   }
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  return catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     for (const auto& id : gone) STOA_CHECK(catalog_.remove_documents(transaction, "d.id = ?", {id}));
     // From here on only documents name the bytes of the files that failed.
     STOA_TRY(digests, distinct_digests(transaction, "SELECT digest FROM ingest_files WHERE job = ? AND status = ?", {job.id, number(FileStatus::kFailed)}));

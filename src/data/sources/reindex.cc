@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "data/index/analysis/languages.h"
 #include "data/sources/blob_collector.h"
+#include "data/sources/index_snapshots.h"
 #include "data/sources/ingest_jobs.h"
 #include "data/sources/ingest_worker.h"
 
@@ -64,7 +65,7 @@ Result<std::string> Ingest::reindex(const Call& call, const ReindexSpec& spec) {
   STOA_TRY(keys, catalog_.keys(call));
   NewJob job{.id = new_id("job"), .collection = collection.id, .source = worker_->model_of(settings), .reindex = true, .status = JobStatus::kRunning};
   job.settings = settings;
-  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(catalog_.write(collection.id, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(other, transaction.query_one("SELECT id FROM ingest_jobs WHERE collection = ? AND reindex = 1 AND status = ?", {collection.id, number(JobStatus::kRunning)}));
     if (other) {
       STOA_TRY(id, other->get<std::string>(0));
@@ -106,7 +107,7 @@ Result<std::size_t> IngestWorker::add_documents(infra::SqlTransaction& transacti
 Status IngestWorker::begin_again(const Job& job) {
   log(LogLevel::kInfo, "a collection is made anew from the beginning: the embedding model is another one", {{"job", job.id}});
   STOA_TRY(sealed, seal_job(*job.keys, job.id, model_of(job.settings), job.attributes, job.settings));
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  return catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("DELETE FROM ingest_files WHERE job = ?", {job.id}));
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET sealed = ?, total = 0, done = 0, failed = 0, unchanged = 0 WHERE id = ?", {sealed, job.id}));
     STOA_TRY(added, add_documents(transaction, *job.keys, job.id, job.collection));
@@ -122,7 +123,7 @@ Status IngestWorker::stage(const Task& task) {
   if (!prepared && prepared.error().code == ErrorCode::kCancelled) return {};
   if (!prepared) return record_failure(task, prepared.error());
   const auto count = static_cast<std::int64_t>(prepared->chunks.size());
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  return catalog_.write(task.job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(mine, record(transaction, keys, task.job.id, task.ordinal, FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine) return {};
     STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ? AND generation = ?", {task.document, task.job.id}));
@@ -139,14 +140,14 @@ Status IngestWorker::turn_over(const Job& job) {
   if (job.source != model) return begin_again(job);
   const governance::ProjectKeys& keys = *job.keys;
   std::size_t added = 0;
-  STOA_CHECK(catalog_.write([&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(more, add_documents(transaction, keys, job.id, job.collection));
     added = more;
     return {};
   }));
   if (added > 0) return {};
 
-  const std::string beside = job.collection + "~" + job.id;
+  const std::string beside = job.collection + kMadeBeside + job.id;
   struct Removal {
     Index& index;
     const std::string& name;
@@ -166,7 +167,7 @@ Status IngestWorker::turn_over(const Job& job) {
     Catalog& catalog;
     ~Turned() { catalog.set_turning({}); }
   } turned{catalog_};
-  return catalog_.write([&](infra::SqlTransaction& transaction) -> Status { return turn_over(transaction, job, beside, made); });
+  return catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status { return turn_over(transaction, job, beside, made); });
 }
 
 Result<IngestWorker::Made> IngestWorker::made_by(const Job& job) {
@@ -197,9 +198,9 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
     const auto found = indexed.extract(stored.document.id);
     if (found.empty()) continue;
     const Document& document = stored.document;
-    if (found.mapped().access == document.access && found.mapped().attributes == document.attributes) continue;
+    if (found.mapped().owner == stored.owner && found.mapped().access == document.access && found.mapped().attributes == document.attributes) continue;
     const bool was_made = made.contains(document.id);
-    STOA_CHECK(catalog_.index_.relabel(beside, document.id, document.access, document.attributes, [&] {
+    STOA_CHECK(catalog_.index_.relabel(beside, document.id, document.access, document.attributes, stored.owner, [&] {
       return catalog_.read_chunks(transaction, keys, document.id, was_made || stored.embedding_model == model, was_made ? job.id : stored.generation);
     }));
   }

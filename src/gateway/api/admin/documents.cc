@@ -119,6 +119,8 @@ Reply search(const AdminParts& parts, RequestScope& scope) {
   }
   JsonObject out = list_json(std::move(items));
   out["took_ms"] = millis(done.compute_micros);
+  const auto& problems = done.findings.filter_problems;
+  if (!problems.empty()) out["filter_problems"] = JsonArray(problems.begin(), problems.end());
   if (search.explain) out["explain"] = explained_json(search.order, done.findings);
   return ok_json(out);
 }

@@ -21,6 +21,8 @@ TEST_F(AdminTest, ExplainsAWholeSearch) {
   EXPECT_EQ(dump_json(why.at("filter")), R"j(["kind != draft (not said)"])j");
   EXPECT_EQ(text(why, "readers"), "public");
   EXPECT_TRUE(why.at("diversity").is_null());
+  EXPECT_EQ(dump_json(found.at("filter_problems")), R"(["no document that you may read has an attribute 'kind'"])");
+  EXPECT_FALSE(json("POST", "/v1/stoa/search", ann_key_, {{"query", "canteen"}, {"vector_store_ids", JsonArray{Json(store)}}}).contains("filter_problems"));
 }
 
 TEST_F(SearchAttacks, FindsDocumentsForTheirReadersOnly) {
