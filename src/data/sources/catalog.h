@@ -1,10 +1,8 @@
-// Collections (the vector stores of the OpenAI API) and the documents in them: rows in SQL, original bytes in the blob store,
-// and the in-memory index kept equal to the rows. Names, texts, vectors and originals are sealed under the key of their project
-// (governance/protection): while it is revoked every call that needs them is kPermissionDenied.
+// Collections (the vector stores of the OpenAI API) and the documents in them: rows in SQL, original bytes in the blob store, and the in-memory index kept equal to the rows. Names,
+// texts, vectors and originals are sealed under the key of their project (governance/protection): while it is revoked every call that needs them is kPermissionDenied.
 //
-// Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever
-// brought a document in may also see it in lists and remove it (not search it). Policies may take documents away by what they say of themselves. What may not be seen is kNotFound, and no count
-// or size includes it.
+// Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever brought a document in may also see it in lists and
+// remove it (not search it). Policies may take documents away by what they say of themselves. What may not be seen is kNotFound, and no count or size includes it.
 #pragma once
 
 #include <cstdint>
@@ -55,13 +53,11 @@ struct DocumentCounts {
 
 struct Collection {
   std::string id;  // "vs_..."
-  std::string project;
-  std::string name;
+  std::string project, name;
   std::map<std::string, std::string> metadata;
   CollectionSettings settings;
   std::optional<int> expires_after_days;
-  Micros created = 0;
-  Micros last_active = 0;
+  Micros created = 0, last_active = 0;
   std::optional<Micros> expires;
   bool expired = false;
   DocumentCounts counts;  // of the documents the caller sees in lists
@@ -218,7 +214,7 @@ class Catalog {
   Status load_project(const governance::ProjectKeys& keys);
   Status load_collection(const governance::ProjectKeys& keys, const infra::SqlRow& row);
   std::string model_of(const CollectionSettings& settings) const { return settings.embedding_model.empty() ? embedding_model_ : settings.embedding_model; }
-  // Into the collection of the index that is called so; empty: into their own.
+  // `indexed_as`: into the collection of the index that is called so; empty: into their own.
   Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const std::string& indexed_as = {});
   // What the index gets of a document, with its vectors or without.
   Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& generation);
