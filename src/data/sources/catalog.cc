@@ -333,7 +333,7 @@ Result<std::vector<std::string>> Catalog::document_text(const Call& call, const 
   if (!may_read(call.principal, found.access)) return fail(not_found("document", id));
   STOA_TRY(keys, this->keys(call));
   std::vector<std::string> texts;
-  STOA_CHECK(sql_.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND staged = '' ORDER BY ordinal", {id}, [&](const SqlRow& row) -> Result<bool> {
+  STOA_CHECK(sql_.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND generation = (SELECT generation FROM documents WHERE id = ?) ORDER BY ordinal", {id, id}, [&](const SqlRow& row) -> Result<bool> {
     std::int64_t key = 0;
     Bytes sealed;
     STOA_CHECK(row.read(key, sealed));
@@ -352,12 +352,28 @@ Result<DocumentContent> Catalog::open_document(const Call& call, const std::stri
   return DocumentContent{std::move(found), std::move(bytes)};
 }
 
+void Catalog::set_turning(const std::string& collection) {
+  std::lock_guard lock(turning_mutex_);
+  turning_ = collection;
+}
+
+Result<std::optional<SqlRow>> Catalog::settled(const Call& call, const std::string& collection) {
+  while (true) {
+    STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {collection, call.principal.project}));
+    {
+      std::lock_guard lock(turning_mutex_);
+      if (turning_ != collection) return std::move(row);  // asked after the row was read: where a turn begins only now, it is the row of before
+    }
+    await_index(collection);
+  }
+}
+
 Result<std::vector<CollectionSettings>> Catalog::searchable(const Call& call, std::span<const std::string> ids) {
   std::vector<CollectionSettings> settings;
   const Micros now = clock_.now();
   STOA_TRY(keys, this->keys(call));
   for (const auto& id : ids) {
-    STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {id, call.principal.project}));
+    STOA_TRY(row, settled(call, id));
     if (!row) return fail(not_found("collection", id));
     STOA_TRY(found, read_collection(*row, keys, now));
     if (found.expired) return fail(error(ErrorCode::kNotFound, "the collection '{}' has expired", id).with_hint("change its expiry or make a new one"));

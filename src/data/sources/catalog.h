@@ -1,10 +1,8 @@
-// Collections (the vector stores of the OpenAI API) and the documents in them: rows in SQL, original bytes in the blob store,
-// and the in-memory index kept equal to the rows. Names, texts, vectors and originals are sealed under the key of their project
-// (governance/protection): while it is revoked every call that needs them is kPermissionDenied.
+// Collections (the vector stores of the OpenAI API) and the documents in them: rows in SQL, original bytes in the blob store, and the in-memory index kept equal to the rows. Names,
+// texts, vectors and originals are sealed under the key of their project (governance/protection): while it is revoked every call that needs them is kPermissionDenied.
 //
-// Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever
-// brought a document in may also see it in lists and remove it (not search it). Policies may take documents away by what they say of themselves. What may not be seen is kNotFound, and no count
-// or size includes it.
+// Every call is made for a principal and sees its project only. Documents are seen by those their access list names; whoever brought a document in may also see it in lists and
+// remove it (not search it). Policies may take documents away by what they say of themselves. What may not be seen is kNotFound, and no count or size includes it.
 #pragma once
 
 #include <cstdint>
@@ -55,13 +53,11 @@ struct DocumentCounts {
 
 struct Collection {
   std::string id;  // "vs_..."
-  std::string project;
-  std::string name;
+  std::string project, name;
   std::map<std::string, std::string> metadata;
   CollectionSettings settings;
   std::optional<int> expires_after_days;
-  Micros created = 0;
-  Micros last_active = 0;
+  Micros created = 0, last_active = 0;
   std::optional<Micros> expires;
   bool expired = false;
   DocumentCounts counts;  // of the documents the caller sees in lists
@@ -187,7 +183,7 @@ class Catalog {
   std::function<bool(const Marks&)> permits(const Call& call) const;
   // Whether they name single documents: then what is in reach of permits() is more than the caller may know of.
   bool single_ones_are_forbidden(const Call& call) const;
-  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more.
+  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more, or were made anew.
   Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits, std::size_t* gone = nullptr);
   // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
   // none of the models.
@@ -200,8 +196,8 @@ class Catalog {
   // For search: what stands around passages that passages() has given, each with its own text; empty where nothing does. A chunk that is a hit itself is not repeated
   // around another.
   Result<std::vector<std::string>> surroundings(const Call& call, std::span<const ChunkKey> hits, Surroundings wanted);
-  // Of each of these collections the settings, with the name of the embedding model that it has; empty where it has none. kNotFound for one that is not the caller's or has
-  // expired.
+  // Of each of these collections the settings, with the name of the embedding model that it has (empty: none): those that the index has it with, or had until a moment ago.
+  // kNotFound for one that is not the caller's or has expired.
   Result<std::vector<CollectionSettings>> searchable(const Call& call, std::span<const std::string> ids);
 
  private:
@@ -218,18 +214,19 @@ class Catalog {
   Status load_project(const governance::ProjectKeys& keys);
   Status load_collection(const governance::ProjectKeys& keys, const infra::SqlRow& row);
   std::string model_of(const CollectionSettings& settings) const { return settings.embedding_model.empty() ? embedding_model_ : settings.embedding_model; }
-  // Of a job: what it staged, into the collection of the index that is called so.
-  struct Staging {
-    std::string job, indexed_as;
-  };
-  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging = {});
-  // What the index gets of a document, with its vectors or without; with the id of a job, of the passages that wait there.
-  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& staged = {});
+  // `indexed_as`: into the collection of the index that is called so; empty: into their own.
+  Status load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const std::string& indexed_as = {});
+  // What the index gets of a document, with its vectors or without.
+  Result<std::vector<IndexedChunk>> read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& generation);
   // Brings owner, readers and attributes of an indexed document up to those it has now.
   void relabel_indexed(const governance::ProjectKeys& keys, const StoredDocument& stored);
   Result<governance::ProjectKeys> keys(const Call& call) { return blobs_.sealer().project(call.principal.project); }
   Result<DocumentCounts> count(const Call& call, const governance::ProjectKeys& keys, const std::string& collection);
   Result<Collection> with_counts(const Call& call, const governance::ProjectKeys& keys, const infra::SqlRow& row);
+  // While the rows of this collection become others and the index does not have them yet, searches of it wait; empty: of none.
+  void set_turning(const std::string& collection);
+  // The row of a collection whose rows and index agree.
+  Result<std::optional<infra::SqlRow>> settled(const Call& call, const std::string& collection);
   // False when the chunk has gone.
   Result<bool> fill_passage(const governance::ProjectKeys& keys, const Hit& hit, Passage& passage);
   // The document, when the caller may see it.
@@ -246,6 +243,8 @@ class Catalog {
   std::string embedding_model_;
   IndexSnapshots* snapshots_ = nullptr;
   KeyedMutex writes_;  // by collection
+  std::mutex turning_mutex_;
+  std::string turning_;
 };
 
 }  // namespace stoa::data

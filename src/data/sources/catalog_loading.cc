@@ -79,7 +79,7 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const SqlRo
   auto indexed = index_.documents(collection);
   std::vector<StoredDocument> missing, changed;
   STOA_CHECK(sql_.for_each(
-      fmt::format("SELECT {}, (SELECT MIN(k.key) FROM chunks k WHERE k.document = d.id AND k.staged = '') FROM documents d WHERE d.collection = ? AND d.status = ?", kDocumentColumns),
+      fmt::format("SELECT {}, (SELECT MIN(k.key) FROM chunks k WHERE k.document = d.id AND k.generation = d.generation) FROM documents d WHERE d.collection = ? AND d.status = ?", kDocumentColumns),
       {collection, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}}, [&](const SqlRow& row) -> Result<bool> {
         STOA_TRY(stored, read_document(row, keys));
         STOA_TRY(first, row.get<std::optional<std::int64_t>>(row.size() - 1));
@@ -98,14 +98,14 @@ Status Catalog::load_collection(const governance::ProjectKeys& keys, const SqlRo
 }
 
 // By all cores: words and graphs are made anew.
-Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const Staging& staging) {
+Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::vector<StoredDocument>& documents, const std::string& indexed_as) {
   std::mutex failing;
   Status status;
   const auto threads = static_cast<int>(std::min<std::size_t>({documents.size() / kDocumentsPerThread, std::thread::hardware_concurrency(), kMaxLoaders}));
   in_parallel(documents.size(), threads, [&](std::size_t i) {
     const Document& document = documents[i].document;
-    const std::string& into = staging.indexed_as.empty() ? document.collection : staging.indexed_as;
-    auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model == index_.embedding_model(into), staging.job);
+    const std::string& into = indexed_as.empty() ? document.collection : indexed_as;
+    auto chunks = read_chunks(sql_, keys, document.id, documents[i].embedding_model == index_.embedding_model(into), documents[i].generation);
     const Status put = chunks ? index_.put(into, {document.id, document.access, document.attributes, std::move(*chunks), documents[i].owner}) : Status(fail(std::move(chunks).error()));
     if (put) return true;
     std::lock_guard lock(failing);
@@ -115,9 +115,9 @@ Status Catalog::load_documents(const governance::ProjectKeys& keys, const std::v
   return status;
 }
 
-Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& staged) {
+Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& session, const governance::ProjectKeys& keys, const std::string& document, bool with_vectors, const std::string& generation) {
   std::vector<IndexedChunk> chunks;
-  STOA_CHECK(session.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND staged = ? ORDER BY ordinal", {document, staged}, [&](const SqlRow& row) -> Result<bool> {
+  STOA_CHECK(session.for_each("SELECT key, sealed FROM chunks WHERE document = ? AND generation = ? ORDER BY ordinal", {document, generation}, [&](const SqlRow& row) -> Result<bool> {
     std::int64_t key = 0;
     Bytes sealed;
     STOA_CHECK(row.read(key, sealed));
@@ -132,10 +132,11 @@ Result<std::vector<IndexedChunk>> Catalog::read_chunks(infra::SqlSession& sessio
 void Catalog::relabel_indexed(const governance::ProjectKeys& keys, const StoredDocument& stored) {
   const Document& document = stored.document;
   const auto chunks = [&]() -> Result<std::vector<IndexedChunk>> {
-    STOA_TRY(row, sql_.query_one("SELECT embedding_model FROM documents WHERE id = ?", {document.id}));
+    STOA_TRY(row, sql_.query_one("SELECT embedding_model, generation FROM documents WHERE id = ?", {document.id}));
     if (!row) return fail(ErrorCode::kNotFound, "no document '{}'", document.id);
-    STOA_TRY(model, row->get<std::string>(0));
-    return read_chunks(sql_, keys, document.id, model == index_.embedding_model(document.collection));
+    std::string model, generation;
+    STOA_CHECK(row->read(model, generation));
+    return read_chunks(sql_, keys, document.id, model == index_.embedding_model(document.collection), generation);
   };
   const auto relabelled = index_.relabel(document.collection, document.id, document.access, document.attributes, stored.owner, chunks);
   if (!relabelled && relabelled.error().code != ErrorCode::kNotFound)  // one without passages is not in the index

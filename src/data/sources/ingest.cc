@@ -186,13 +186,16 @@ Result<IngestProgress> Ingest::progress(const Call& call, const std::string& job
 
 Status Ingest::cancel(const Call& call, const std::string& job) {
   STOA_TRY(at, progress(call, job));
-  return catalog_.write(at.collection, [&](infra::SqlTransaction& transaction) -> Status {
+  STOA_CHECK(catalog_.write(at.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status IN (?, ?)",
                                    {number(JobStatus::kCancelled), job, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
-    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = ?", {job}));
+    // What it made of them is of no use any more.
+    STOA_CHECK(transaction.execute("UPDATE documents SET stale = 1 WHERE id IN (SELECT document FROM ingest_files WHERE job = ?)", {job}));
     STOA_TRY(digests, distinct_digests(transaction, "SELECT digest FROM ingest_files WHERE job = ?", {job}));
     return release_blobs(catalog_.events_, transaction, digests);
-  });
+  }));
+  worker_->wake();
+  return {};
 }
 
 Result<IngestProgress> Ingest::wait(const Call& call, const std::string& job, Deadline deadline) {

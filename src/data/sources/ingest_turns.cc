@@ -15,6 +15,7 @@ namespace {
 constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
 constexpr int kMadeForEach = 2;
 constexpr std::int64_t kFewLeft = 16;
+constexpr const char* kSweeping = "";  // put aside under this name, which no job has
 
 milliseconds longer(milliseconds pause) { return std::clamp(pause * 2, kFirstPause, kLongestPause); }
 
@@ -109,6 +110,7 @@ void IngestWorker::run() {
 
 // A job that cannot go on, because a row of it cannot be read or nothing can be written, is passed by for a while: nobody else waits for it.
 Result<bool> IngestWorker::step() {
+  const bool swept = sweep_or_wait();
   STOA_TRY(turns, next_turns());
   for (const Turn& turn : turns) {
     STOA_TRY(given, gives_way(turn));
@@ -125,7 +127,18 @@ Result<bool> IngestWorker::step() {
     if (!turn.anew.empty()) made_anew_[turn.anew] = job == turn.anew ? made_anew_[turn.anew] + 1 : 0;
     if (!worked || *worked) return true;
   }
-  return false;
+  return swept;
+}
+
+bool IngestWorker::sweep_or_wait() {
+  if (is_aside(kSweeping)) return false;
+  const Result<bool> swept = guarded([this] { return sweep(); });
+  if (!swept) {
+    put_aside(kSweeping, swept.error());
+    return false;
+  }
+  aside_.erase(kSweeping);
+  return *swept;
 }
 
 Result<std::vector<IngestWorker::Turn>> IngestWorker::next_turns() {
@@ -146,7 +159,7 @@ Result<std::vector<IngestWorker::Turn>> IngestWorker::next_turns() {
                                     }));
   for (Turn& turn : turns)
     if (const auto found = anew.find(collections[turn.job]); found != anew.end()) turn.anew = found->second;
-  std::erase_if(aside_, [&](const auto& each) { return !jobs.contains(each.first); });
+  std::erase_if(aside_, [&](const auto& each) { return each.first != kSweeping && !jobs.contains(each.first); });
   std::erase_if(begun_, [&](const auto& each) {
     if (!jobs.contains(each.first)) return true;
     const auto keys = catalog_.blobs_.sealer().project(each.second.project);
@@ -187,7 +200,8 @@ Result<bool> IngestWorker::work_on(const std::string& id, const std::string& pro
 
 void IngestWorker::put_aside(const std::string& job, const Error& why) {
   Aside& aside = aside_[job];
-  if (aside.pause == milliseconds(0)) log_error("an ingest job cannot go on and is tried again", why, {{"job", job}});  // said once, however often it is tried
+  if (aside.pause == milliseconds(0))  // said once, however often it is tried
+    log_error(job == kSweeping ? "passages that were replaced are not deleted yet, which is tried again" : "an ingest job cannot go on and is tried again", why, {{"job", job}});
   aside.pause = longer(aside.pause);
   aside.until = std::chrono::steady_clock::now() + aside.pause;
 }

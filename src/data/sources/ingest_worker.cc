@@ -290,7 +290,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
     if (old) {
       STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ?", {id}));
       STOA_TRY(changed, transaction.execute("UPDATE documents SET sealed = ?, content_type = ?, digest = ?, bytes = ?, chunks = ?, access = ?, "
-                                            "status = ?, owner = ?, embedding_model = ? WHERE id = ?",
+                                            "status = ?, owner = ?, embedding_model = ?, generation = '' WHERE id = ?",
                                             {sealed_document, prepared.parsed.content_type, address, task.bytes, count, document.access.key(),
                                              number(DocumentStatus::kCompleted), task.job.principal.id, task.model(), id}));
       if (changed == 0) return fail(ErrorCode::kUnavailable, "the document {} was removed while its file was read", id);
@@ -315,7 +315,7 @@ Status IngestWorker::commit(const Task& task, const std::optional<StoredDocument
 }
 
 Result<std::vector<IndexedChunk>> IngestWorker::insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document,
-                                                              Prepared& prepared, const std::string& staged) {
+                                                              Prepared& prepared, const std::string& generation) {
   std::vector<IndexedChunk> inserted;
   const auto count = static_cast<std::int64_t>(prepared.chunks.size());
   STOA_CHECK(transaction.execute("UPDATE chunk_keys SET last = last + ?", {count}));
@@ -328,8 +328,8 @@ Result<std::vector<IndexedChunk>> IngestWorker::insert_chunks(infra::SqlTransact
     std::vector<float> vector = prepared.vectors.empty() ? std::vector<float>() : std::move(prepared.vectors[i]);
     STOA_TRY(sealed, seal_chunk(keys, key, chunk, vector, prepared.sentences.empty() ? std::string_view() : prepared.sentences[i]));
     STOA_CHECK(transaction.execute(
-        "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, sealed, staged) VALUES (?, ?, ?, ?, ?, '', '', ?, '', '', ?, ?)",
-        {key, new_id("chunk"), document, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, std::int64_t{chunk.page}, sealed, staged}));
+        "INSERT INTO chunks (key, id, document, ordinal, parent, section, anchor, page, prefix, text, sealed, generation) VALUES (?, ?, ?, ?, ?, '', '', ?, '', '', ?, ?)",
+        {key, new_id("chunk"), document, static_cast<std::int64_t>(i), std::int64_t{chunk.parent}, std::int64_t{chunk.page}, sealed, generation}));
     inserted.push_back({key, chunk.indexed_text(), std::move(vector)});
   }
   return inserted;

@@ -96,6 +96,7 @@ class IngestWorker {
   Result<bool> work_on(const std::string& id, const std::string& project);
   bool is_aside(const std::string& job) const;
   void put_aside(const std::string& job, const Error& why);
+  bool sweep_or_wait();
   bool stopping() const;
 
   Result<Job> read_job(const std::string& id, governance::ProjectKeys keys);
@@ -119,9 +120,9 @@ class IngestWorker {
   // kCancelled: what is made is not wanted any more, or the server ends.
   Status check_wanted(const Task& task);
   Status commit(const Task& task, const std::optional<StoredDocument>& old, Prepared prepared);
-  // Rows of the passages of a document; with the id of a job they wait beside those it has.
+  // Rows of the passages of a document; those of another generation than it has wait beside those that live.
   Result<std::vector<IndexedChunk>> insert_chunks(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& document, Prepared& prepared,
-                                                  const std::string& staged);
+                                                  const std::string& generation);
   Status relabel(const Task& task, const StoredDocument& old);
   Status record_failure(const Task& task, const Error& error);
   Status finish(const Job& job);
@@ -130,7 +131,11 @@ class IngestWorker {
   Status stage(const Task& task);
   Status begin_again(const Job& job);
   Status turn_over(const Job& job);
-  Status turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const std::vector<std::string>& made);
+  using Made = std::map<std::string, std::int64_t>;  // documents, and how many passages wait of each
+  Result<Made> made_by(const Job& job);
+  Status turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const Made& made);
+  // Deletes some of the passages that neither live nor wait for a job. False: there are none.
+  Result<bool> sweep();
   // Marks the file and adds to the job's sums, in the transaction of the work itself: after a crash both happened or neither did.
   // False when the job ended or the file was done meanwhile.
   static Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,

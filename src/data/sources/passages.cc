@@ -13,6 +13,7 @@ using infra::SqlRow;
 constexpr int kNeighbourReach = 2, kSectionReach = 32;  // chunks on either side
 constexpr std::size_t kSurroundingBytes = 8192;         // of the text around one passage, its own included
 
+// Also those that were made anew: what a search found among them is to keep its place until their passages are asked for, and it is told that they are gone.
 constexpr std::string_view kChunkOfProject = "SELECT d.embedding_model, k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
                                              "WHERE k.key = ? AND c.project = ?";
 
@@ -82,8 +83,8 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
   std::vector<FoundPassage> passages;
   if (hits.empty()) return passages;
   STOA_TRY(keys, this->keys(call));
-  const std::string select = fmt::format("SELECT {} FROM documents d JOIN collections c ON c.id = d.collection WHERE c.project = ? AND d.status = ? "
-                                         "AND d.id = (SELECT document FROM chunks WHERE key = ?)", kDocumentColumns);
+  const std::string select = fmt::format("SELECT {} FROM chunks k JOIN documents d ON d.id = k.document AND d.generation = k.generation JOIN collections c ON c.id = d.collection "
+                                         "WHERE c.project = ? AND d.status = ? AND k.key = ?", kDocumentColumns);
   for (std::size_t i = 0; i < hits.size(); ++i) {
     const Hit& hit = hits[i];
     STOA_TRY(row, sql_.query_one(select, {call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}, hit.key}));
@@ -162,7 +163,7 @@ Result<std::vector<std::string>> Catalog::surroundings(const Call& call, std::sp
     std::vector<Neighbour> around;
     std::size_t own = 0;
     STOA_CHECK(sql_.for_each("SELECT s.key, s.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
-                             "JOIN chunks s ON s.document = k.document AND s.parent = k.parent AND s.staged = k.staged AND s.ordinal BETWEEN k.ordinal - ? AND k.ordinal + ? "
+                             "JOIN chunks s ON s.document = k.document AND s.parent = k.parent AND s.generation = k.generation AND s.ordinal BETWEEN k.ordinal - ? AND k.ordinal + ? "
                              "WHERE k.key = ? AND c.project = ? ORDER BY s.ordinal",
                              {reach, reach, hits[i], call.principal.project}, [&](const SqlRow& row) -> Result<bool> {
                                Neighbour one;

@@ -1,7 +1,7 @@
-// Collections made anew beside what is searched: passages wait in rows with the id of their job until all are there, the index of them is made under a name of its own, and one
-// transaction turns both over. What a crash leaves is a job that goes on.
+// Collections made anew beside what is searched: passages wait in rows of a generation that is called after their job until all are there, the index of them is made under a name of
+// its own, and one transaction turns both over: from then on it is their generation that the documents have. What it costs depends on the number of documents, not of passages; those
+// that were replaced are deleted afterwards. What a crash leaves is a job that goes on.
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/id.h"
@@ -18,6 +18,7 @@ namespace {
 using infra::SqlRow;
 
 constexpr int kMinChunkTokens = 16, kMaxChunkTokens = 8192;
+constexpr std::int64_t kSweptAtOnce = 256;  // passages, and documents, whose rows are changed before others have their turn
 
 std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 std::int64_t number(FileStatus status) { return static_cast<int>(status); }
@@ -81,29 +82,32 @@ Result<std::string> Ingest::reindex(const Call& call, const ReindexSpec& spec) {
 
 Result<std::size_t> IngestWorker::add_documents(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, const std::string& collection) {
   // One that was read as it is now is left alone: its passages wait, or it could not be read.
-  STOA_TRY(rows, transaction.query(fmt::format("SELECT {}, d.digest AS address FROM documents d WHERE d.collection = ? AND d.status = ? AND d.chunks > 0 AND NOT EXISTS "
-                                               "(SELECT 1 FROM ingest_files f WHERE f.job = ? AND f.document = d.id AND f.digest = d.digest AND (f.status <> ? OR EXISTS "
-                                               "(SELECT 1 FROM chunks k WHERE k.document = d.id AND k.staged = f.job))) ORDER BY d.id", kDocumentColumns),
-                                   {collection, number(DocumentStatus::kCompleted), job, number(FileStatus::kDone)}));
-  if (rows.empty()) return 0;
+  std::vector<StoredDocument> documents;
+  STOA_CHECK(transaction.for_each(fmt::format("SELECT {} FROM documents d WHERE d.collection = ? AND d.status = ? AND d.chunks > 0 AND NOT EXISTS "
+                                              "(SELECT 1 FROM ingest_files f WHERE f.job = ? AND f.document = d.id AND f.digest = d.digest AND (f.status <> ? OR EXISTS "
+                                              "(SELECT 1 FROM chunks k WHERE k.document = d.id AND k.generation = f.job))) ORDER BY d.id", kDocumentColumns),
+                                  {collection, number(DocumentStatus::kCompleted), job, number(FileStatus::kDone)}, [&](const SqlRow& row) -> Result<bool> {
+                                    STOA_TRY(stored, read_document(row, keys));
+                                    documents.push_back(std::move(stored));
+                                    return true;
+                                  }));
+  if (documents.empty()) return 0;
   STOA_TRY(top, transaction.query_one("SELECT COALESCE(MAX(ordinal), -1) FROM ingest_files WHERE job = ?", {job}));
   STOA_TRY(ordinal, top->get<std::int64_t>(0));
-  for (const SqlRow& row : rows) {
-    STOA_TRY(stored, read_document(row, keys));
+  for (const StoredDocument& stored : documents) {
     const Document& document = stored.document;
     STOA_CHECK(transaction.execute("DELETE FROM ingest_files WHERE job = ? AND document = ?", {job, document.id}));
     STOA_CHECK(insert_file(transaction, keys, job, document.source, ++ordinal, {document.path, document.digest, document.bytes, document.content_type}, document.id, true));
   }
-  STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET total = total + ? WHERE id = ?", {static_cast<std::int64_t>(rows.size()), job}));
-  return rows.size();
+  STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET total = total + ? WHERE id = ?", {static_cast<std::int64_t>(documents.size()), job}));
+  return documents.size();
 }
 
-// Another embedding model than the one the job began with: what was made is of no use.
+// Another embedding model than the one the job began with: what was made is of no use, and is replaced, or deleted when the job ends.
 Status IngestWorker::begin_again(const Job& job) {
   log(LogLevel::kInfo, "a collection is made anew from the beginning: the embedding model is another one", {{"job", job.id}});
   STOA_TRY(sealed, seal_job(*job.keys, job.id, model_of(job.settings), job.attributes, job.settings));
   return catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status {
-    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = ?", {job.id}));
     STOA_CHECK(transaction.execute("DELETE FROM ingest_files WHERE job = ?", {job.id}));
     STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET sealed = ?, total = 0, done = 0, failed = 0, unchanged = 0 WHERE id = ?", {sealed, job.id}));
     STOA_TRY(added, add_documents(transaction, *job.keys, job.id, job.collection));
@@ -122,7 +126,7 @@ Status IngestWorker::stage(const Task& task) {
   return catalog_.write(task.job.collection, [&](infra::SqlTransaction& transaction) -> Status {
     STOA_TRY(mine, record(transaction, keys, task.job.id, task.ordinal, FileStatus::kDone, {task.path, task.digest, {}}));
     if (!mine) return {};
-    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ? AND staged = ?", {task.document, task.job.id}));
+    STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE document = ? AND generation = ?", {task.document, task.job.id}));
     STOA_TRY(there, transaction.query_one("SELECT 1 FROM documents WHERE id = ?", {task.document}));
     if (!there) return {};  // removed meanwhile
     STOA_TRY(inserted, insert_chunks(transaction, keys, task.document, *prepared, task.job.id));
@@ -151,23 +155,35 @@ Status IngestWorker::turn_over(const Job& job) {
   } removal{catalog_.index_, beside};
   STOA_CHECK(catalog_.index_.add_collection(beside, keys.project(), job.settings.language, model));
   STOA_TRY(documents, completed(catalog_.sql_, keys, job.collection));
-  STOA_TRY(rows, catalog_.sql_.query("SELECT DISTINCT document FROM chunks WHERE staged = ?", {job.id}));
-  std::set<std::string> made;
-  for (const SqlRow& row : rows) {
-    STOA_TRY(id, row.get<std::string>(0));
-    made.insert(std::move(id));
+  STOA_TRY(made, made_by(job));
+  for (StoredDocument& stored : documents) {
+    if (!made.contains(stored.document.id)) continue;  // it could not be read, and keeps what it has
+    stored.embedding_model = model;
+    stored.generation = job.id;
   }
-  const auto kept = std::ranges::stable_partition(documents, [&](const StoredDocument& stored) { return made.contains(stored.document.id); });
-  const std::vector<StoredDocument> unread(kept.begin(), kept.end());
-  documents.erase(kept.begin(), documents.end());
-  for (StoredDocument& stored : documents) stored.embedding_model = model;
-  STOA_CHECK(catalog_.load_documents(keys, documents, {job.id, beside}));
-  STOA_CHECK(catalog_.load_documents(keys, unread, {"", beside}));
+  STOA_CHECK(catalog_.load_documents(keys, documents, beside));
   if (stopping()) return {};
-  return catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status { return turn_over(transaction, job, beside, {made.begin(), made.end()}); });
+  struct Turned {
+    Catalog& catalog;
+    ~Turned() { catalog.set_turning({}); }
+  } turned{catalog_};
+  return catalog_.write(job.collection, [&](infra::SqlTransaction& transaction) -> Status { return turn_over(transaction, job, beside, made); });
 }
 
-Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const std::vector<std::string>& made) {
+Result<IngestWorker::Made> IngestWorker::made_by(const Job& job) {
+  Made made;
+  STOA_CHECK(catalog_.sql_.for_each("SELECT f.document, (SELECT COUNT(*) FROM chunks k WHERE k.document = f.document AND k.generation = f.job) FROM ingest_files f "
+                                    "WHERE f.job = ? AND f.status = ?", {job.id, number(FileStatus::kDone)}, [&](const SqlRow& row) -> Result<bool> {
+                                      std::string document;
+                                      std::int64_t passages = 0;
+                                      STOA_CHECK(row.read(document, passages));
+                                      if (passages > 0) made.emplace(std::move(document), passages);
+                                      return true;
+                                    }));
+  return made;
+}
+
+Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const Made& made) {
   const governance::ProjectKeys& keys = *job.keys;
   const std::string model = model_of(job.settings);
   STOA_TRY(more, add_documents(transaction, keys, job.id, job.collection));
@@ -183,26 +199,51 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
     if (found.empty()) continue;
     const Document& document = stored.document;
     if (found.mapped().owner == stored.owner && found.mapped().access == document.access && found.mapped().attributes == document.attributes) continue;
-    const bool was_made = std::ranges::binary_search(made, document.id);
+    const bool was_made = made.contains(document.id);
     STOA_CHECK(catalog_.index_.relabel(beside, document.id, document.access, document.attributes, stored.owner, [&] {
-      return catalog_.read_chunks(transaction, keys, document.id, was_made || stored.embedding_model == model, was_made ? job.id : "");
+      return catalog_.read_chunks(transaction, keys, document.id, was_made || stored.embedding_model == model, was_made ? job.id : stored.generation);
     }));
   }
   for (const auto& [id, gone] : indexed) catalog_.index_.remove(beside, id);
 
-  STOA_CHECK(transaction.execute("UPDATE documents SET embedding_model = ?, chunks = (SELECT COUNT(*) FROM chunks k WHERE k.document = documents.id AND k.staged = ?) "
-                                 "WHERE collection = ? AND id IN (SELECT document FROM chunks WHERE staged = ?)",
-                                 {model, job.id, job.collection, job.id}));
-  STOA_CHECK(transaction.execute("DELETE FROM chunks WHERE staged = '' AND document IN (SELECT document FROM chunks WHERE staged = ?)", {job.id}));
-  STOA_CHECK(transaction.execute("UPDATE chunks SET staged = '' WHERE staged = ?", {job.id}));
+  std::vector<std::string> changed;
+  for (const auto& [document, passages] : made) {
+    STOA_CHECK(transaction.execute("UPDATE documents SET generation = ?, embedding_model = ?, chunks = ?, stale = 1 WHERE id = ?", {job.id, model, passages, document}));
+    changed.push_back(document);
+  }
+  // One that could not be read may have some of before the job began again.
+  STOA_CHECK(transaction.execute("UPDATE documents SET stale = 1 WHERE id IN (SELECT document FROM ingest_files WHERE job = ? AND status = ?)", {job.id, number(FileStatus::kFailed)}));
   STOA_TRY(collection, read_collection(*state, keys, 0));
   CollectionSettings settings = job.settings;
   settings.search = collection.settings.search;  // may have changed meanwhile
   STOA_TRY(sealed, seal_collection(keys, collection.id, collection.name, collection.metadata, settings));
   STOA_CHECK(transaction.execute("UPDATE collections SET sealed = ? WHERE id = ?", {sealed, collection.id}));
-  STOA_CHECK(tell_changed(catalog_.events_, transaction, made));
+  STOA_CHECK(tell_changed(catalog_.events_, transaction, changed));
   transaction.on_commit([&index = catalog_.index_, collection = job.collection, beside] { index.turn_over(collection, beside); });
+  catalog_.set_turning(job.collection);
   return {};
+}
+
+// The index has none of these passages, so that this is no Catalog::write(), and holds up nobody who waits for the index.
+Result<bool> IngestWorker::sweep() {
+  STOA_TRY(any, catalog_.sql_.query_one("SELECT 1 FROM documents WHERE stale = 1 LIMIT 1"));
+  if (!any) return false;
+  STOA_CHECK(catalog_.sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(rows, transaction.query("SELECT id, generation FROM documents WHERE stale = 1 LIMIT ?", {kSweptAtOnce}));
+    std::int64_t left = kSweptAtOnce;
+    for (const SqlRow& row : rows) {
+      std::string document, generation;
+      STOA_CHECK(row.read(document, generation));
+      STOA_TRY(deleted, transaction.execute("DELETE FROM chunks WHERE key IN (SELECT key FROM chunks WHERE document = ? AND generation <> ? AND generation NOT IN "
+                                            "(SELECT id FROM ingest_jobs WHERE status = ?) LIMIT ?)",
+                                            {document, generation, number(JobStatus::kRunning), left}));
+      left -= deleted;
+      if (left == 0) return {};  // it may have more
+      STOA_CHECK(transaction.execute("UPDATE documents SET stale = 0 WHERE id = ?", {document}));
+    }
+    return {};
+  }));
+  return true;
 }
 
 }  // namespace stoa::data

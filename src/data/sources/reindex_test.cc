@@ -43,10 +43,10 @@ TEST_F(ReindexTest, ACollectionIsMadeAnewBesideWhatIsSearched) {
   ASSERT_TRUE(end);
   EXPECT_EQ(end->status, JobStatus::kCompleted);
   EXPECT_EQ(end->failed, 0);
+  swept();
   ingest_->stop_worker();
   EXPECT_GT(rows("chunks"), chunks);
   EXPECT_EQ(rows("chunks"), *sql_->query("SELECT SUM(chunks) FROM documents")->at(0).get<std::int64_t>(0));
-  EXPECT_EQ(rows("chunks WHERE staged <> ''"), 0);
   const std::size_t after = hits(ann, "haus");
   EXPECT_GT(after, before);
   EXPECT_GT(hits(bob, "haus"), after) << "and what bob alone may read";
@@ -180,8 +180,112 @@ TEST_F(ReindexTest, WhatChangesWhileACollectionIsMadeAnew) {
   const auto cancelled = ingest_->reindex(ann, {collection_, "de", {}, {}});
   ASSERT_TRUE(cancelled);
   ASSERT_TRUE(ingest_->cancel(ann, *cancelled));
-  EXPECT_EQ(rows("chunks WHERE staged <> ''"), 0);
+  ASSERT_TRUE(ingest_->start_worker());
+  swept();
+  ingest_->stop_worker();
   EXPECT_EQ(catalog_->collection(ann, collection_)->settings, (CollectionSettings{"english", 48, "", ""}));
+}
+
+// Texts of several passages of 16 tokens.
+std::map<std::string, std::string> several(int many) {
+  std::map<std::string, std::string> files;
+  for (int i = 0; i < many; ++i) {
+    std::string& text = files[std::to_string(i) + ".txt"];
+    for (int j = 0; j < 6; ++j) text += "Of word " + std::to_string(j) + " in text " + std::to_string(i) + " there is little more than this to say. ";
+  }
+  return files;
+}
+
+// The process was gone after the commit, before the passages that it replaced were deleted.
+TEST_F(ReindexTest, WhatATurnOverLeavesIsDeletedByWhoStartsNext) {
+  const Call ann = call("ann");
+  constexpr int kTexts = 60;  // with more passages than are deleted at once
+  run(ann, several(kTexts));
+  const auto fine = ingest_->reindex(ann, {collection_, {}, 16, {}});
+  ASSERT_TRUE(ingest_->start_worker());
+  ASSERT_EQ(ended(ann, *fine).status, JobStatus::kCompleted);
+  swept();
+  ingest_->stop_worker();
+  const std::vector<std::string> ids{collection_};
+  const auto before = *index_->search_text({ann.principal, ids, nullptr, 1000}, "word");
+  ASSERT_TRUE(sql_->execute("CREATE TABLE kept AS SELECT * FROM chunks"));
+  ASSERT_GT(rows("kept"), 256);
+  const auto coarse = ingest_->reindex(ann, {collection_, {}, 48, "few"});
+  ASSERT_TRUE(ingest_->start_worker());
+  ASSERT_EQ(ended(ann, *coarse).status, JobStatus::kCompleted);
+  swept();
+  ingest_->stop_worker();
+  const auto live = rows("chunks");
+  ASSERT_LT(live, rows("kept"));
+  ASSERT_TRUE(sql_->execute("INSERT INTO chunks SELECT * FROM kept"));
+  ASSERT_TRUE(sql_->execute("UPDATE documents SET stale = 1"));
+  halt();
+  boot();
+
+  const auto check = [&] {
+    const auto after = *index_->search_text({ann.principal, ids, nullptr, 1000}, "word");
+    EXPECT_EQ(static_cast<std::int64_t>(after.size()), live);
+    EXPECT_EQ(catalog_->passages(ann, after)->size(), after.size());
+    LetterEmbedder few("few", 'm');
+    EXPECT_EQ(static_cast<std::int64_t>(index_->search_vector({ann.principal, ids, nullptr, 1000}, few.embed({}, std::vector<std::string>{"a"})->values, "few")->size()), live);
+    EXPECT_EQ(catalog_->collection(ann, collection_)->counts.chunks, live);
+    std::size_t gone = 0;
+    EXPECT_EQ(catalog_->passages(ann, before, &gone)->size(), 0u) << "what a search found before";
+    EXPECT_EQ(gone, before.size());
+    const auto page = catalog_->documents(ann, collection_, {.limit = 100});
+    ASSERT_EQ(page->items.size(), std::size_t{kTexts});
+    for (const Document& document : page->items) {
+      const auto texts = *catalog_->document_text(ann, document.id);
+      EXPECT_EQ(static_cast<std::int64_t>(texts.size()), document.chunks);
+    }
+  };
+  check();
+  ASSERT_TRUE(ingest_->start_worker());
+  swept();
+  ingest_->stop_worker();
+  EXPECT_EQ(rows("chunks"), live);
+  check();
+
+  // Neither who cancels a job that has ended, nor a document that comes anew, nor one that gets other readers, touches what lives.
+  ASSERT_TRUE(ingest_->cancel(ann, *coarse));
+  auto files = several(kTexts);
+  files["0.txt"] += "And a word again.";
+  ASSERT_TRUE(ingest_->start_worker());
+  swept();
+  EXPECT_EQ(rows("chunks"), live);
+  EXPECT_EQ(ended(ann, create(ann, files, "group:x", false)).failed, 0);
+  swept();
+  ingest_->stop_worker();
+  EXPECT_EQ(rows("chunks"), *sql_->query("SELECT SUM(chunks) FROM documents")->at(0).get<std::int64_t>(0));
+  const Call reader = call("eve", {"x"});
+  EXPECT_EQ(static_cast<std::int64_t>(index_->search_text({reader.principal, ids, nullptr, 1000}, "word")->size()), rows("chunks"));
+}
+
+TEST_F(ReindexTest, BeginsAgainWithAnotherModelOfTheServer) {
+  const Call ann = call("ann");
+  run(ann, several(20));
+  const auto before = rows("chunks");
+  const auto job = ingest_->reindex(ann, {collection_, {}, 32, {}});
+  ASSERT_TRUE(job);
+  embedder_.pause_ = milliseconds(2);
+  ASSERT_TRUE(ingest_->start_worker());
+  while (ingest_->progress(ann, *job)->done < 8) std::this_thread::yield();
+  ingest_->stop_worker();
+  ASSERT_GT(rows("chunks"), before);
+
+  // It reads some of the files, and the others keep what they have: nothing of what the first model made is taken for its own.
+  LetterEmbedder other("other", 'q');
+  other.fail_on_ = 8;
+  ingest_ = std::make_unique<Ingest>(*catalog_, letter_embedders(other), ledger_.get(), limits_);
+  ASSERT_TRUE(ingest_->start_worker());
+  const auto end = ended(ann, *job);
+  EXPECT_EQ(end.status, JobStatus::kCompleted);
+  EXPECT_GT(end.failed, 12);
+  swept();
+  ingest_->stop_worker();
+  EXPECT_EQ(*sql_->query("SELECT SUM(embedding_model = 'letters') FROM documents")->at(0).get<std::int64_t>(0), end.failed);
+  EXPECT_EQ(rows("chunks"), *sql_->query("SELECT SUM(chunks) FROM documents")->at(0).get<std::int64_t>(0));
+  EXPECT_EQ(static_cast<std::int64_t>(hits(ann, "word")), std::min<std::int64_t>(rows("chunks"), 100));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ using governance::SealedTable;
 
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
-constexpr std::array<infra::Migration, 5> kMigrations{{{1, R"sql(
+constexpr std::array<infra::Migration, 6> kMigrations{{{1, R"sql(
 CREATE TABLE collections (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, metadata TEXT NOT NULL, expires_after_days INTEGER,
   created INTEGER NOT NULL, last_active INTEGER NOT NULL);
@@ -82,6 +82,15 @@ CREATE INDEX ingest_files_by_document ON ingest_files (job, document);
                                                         {5, R"sql(
 DROP INDEX chunks_by_document;
 CREATE INDEX chunks_by_document ON chunks (document, staged, ordinal);
+)sql"},
+                                                        // The document says which of its chunks live: those of its generation, which is that of the job that made them anew, and at first ''. Where
+                                                        // `stale` is 1 it may have others, which are deleted by and by; those of a job that is at work wait for it.
+                                                        {6, R"sql(
+DROP INDEX chunks_by_job;
+ALTER TABLE chunks RENAME COLUMN staged TO generation;
+ALTER TABLE documents ADD COLUMN generation TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN stale INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX documents_stale ON documents (id) WHERE stale = 1;
 )sql"}}};
 
 Result<JsonObject> object_from(std::string_view text) {
@@ -124,7 +133,7 @@ Result<StoredDocument> read_document(const infra::SqlRow& row, const ProjectKeys
   std::string access;
   Bytes sealed;
   int status = 0, code = 0;
-  STOA_CHECK(row.read(d.id, d.collection, d.file_id, d.content_type, d.bytes, d.chunks, access, status, code, d.created, stored.owner, stored.embedding_model, sealed));
+  STOA_CHECK(row.read(d.id, d.collection, d.file_id, d.content_type, d.bytes, d.chunks, access, status, code, d.created, stored.owner, stored.embedding_model, stored.generation, sealed));
   STOA_TRY(list, AccessList::parse(access));
   STOA_TRY(record, open_record(keys, row_context("documents", d.id), sealed, 6));
   for (const auto& [index, target] : {std::pair{0, &d.source}, {1, &d.path}, {2, &d.title}, {4, &d.error}, {5, &d.digest}}) *target = record.text(static_cast<std::size_t>(index));

@@ -20,13 +20,14 @@ std::span<const infra::Migration> source_migrations();
 inline constexpr std::string_view kCollectionColumns = "id, project, expires_after_days, created, last_active, sealed";
 inline constexpr std::string_view kDocumentColumns =
     "d.id, d.collection, d.file_id, d.content_type, d.bytes, d.chunks, d.access, d.status, d.error_code, d.created, d.owner, "
-    "d.embedding_model, d.sealed";
+    "d.embedding_model, d.generation, d.sealed";
 
 // A document with what only this folder asks about.
 struct StoredDocument {
   Document document;
   std::string owner;            // id of the principal that brought it in
   std::string embedding_model;  // of its vectors; empty: none
+  std::string generation;       // of its chunks that live
 };
 
 Result<Collection> read_collection(const infra::SqlRow& row, const governance::ProjectKeys& keys, Micros now);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -98,6 +99,13 @@ class IngestTest : public ::testing::Test {
     const auto end = ingest_->wait(who, job, Deadline::after(std::chrono::seconds(20)));
     EXPECT_TRUE(end) << end.error().message;
     return end.value_or(IngestProgress());
+  }
+  // Until what was replaced is deleted, while the worker runs.
+  void swept() {
+    const Deadline end = Deadline::after(std::chrono::seconds(20));
+    while (rows("documents WHERE stale = 1") > 0 && !end.passed()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(rows("documents WHERE stale = 1"), 0);
+    EXPECT_EQ(rows("chunks k JOIN documents d ON d.id = k.document WHERE k.generation <> d.generation"), 0);
   }
   std::size_t hits(const Call& who, std::string_view query) {
     const std::vector<std::string> ids{collection_};
