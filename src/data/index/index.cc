@@ -79,15 +79,20 @@ Status Index::add_collection(const std::string& collection, const std::string& p
 }
 
 void Index::remove_collection(const std::string& collection) {
+  std::shared_ptr<Collection> gone;  // ends after the lock, which all searches need: a large one takes a while
   std::lock_guard lock(mutex_);
-  collections_.erase(collection);
+  const auto found = collections_.find(collection);
+  if (found == collections_.end()) return;
+  gone = std::move(found->second);
+  collections_.erase(found);
 }
 
 void Index::turn_over(const std::string& collection, const std::string& made_beside) {
+  std::shared_ptr<Collection> gone;  // ends after the lock
   std::lock_guard lock(mutex_);
   const auto old = collections_.find(collection), made = collections_.find(made_beside);
   if (old == collections_.end() || made == collections_.end()) return;
-  old->second = std::move(made->second);
+  gone = std::exchange(old->second, std::move(made->second));
   collections_.erase(made);
 }
 

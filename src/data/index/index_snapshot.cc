@@ -276,7 +276,7 @@ Status Index::load(const std::string& collection, SnapshotSource& source, int th
     STOA_CHECK(segment->settle());
     if (segment->unused()) return fail(broken("a segment has no documents"));
   }
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(mutex_);  // `old` ends after it
   const auto place = collections_.find(collection);
   if (place == collections_.end() || place->second != old) return fail(ErrorCode::kNotFound, "the collection '{}' went while its snapshot was read", collection);
   place->second = std::move(fresh);
