@@ -97,14 +97,14 @@ void DenseIndex::Impl::put(SearchContext& context, std::uint32_t slot) {
 
 void DenseIndex::Impl::put_alone(SearchContext& context, DenseState& now, std::uint32_t slot) {
   const std::uint32_t node = now.store.take();
-  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node));
+  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node), now.store.look(node));
   const auto held = now.store.hold(slot);
   if (const std::uint32_t before = now.store.publish(slot, node); before != kNoNode) contexts.retire([&now, before] { now.store.give_back({&before, 1}); });
 }
 
 void DenseIndex::Impl::put_linked(SearchContext& context, DenseState& now, std::uint32_t slot) {
   const std::uint32_t node = now.store.take();
-  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node));
+  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node), now.store.look(node));
   now.store.set_state(node, kPendingNode);
   now.coder.encode_query(context.vector, context.query);
   now.graph.insert(context, node);
@@ -223,7 +223,7 @@ void DenseIndex::Impl::rebuild(SearchContext& context, bool linked) {
   auto next = std::make_unique<DenseState>(dimensions, metric, std::move(mean), linked);
   each([&](std::uint32_t slot) {
     const std::uint32_t node = next->store.take();
-    next->coder.encode(context.vector, next->store.record(node), next->store.residual(node));
+    next->coder.encode(context.vector, next->store.record(node), next->store.residual(node), next->store.look(node));
     const auto held = next->store.hold(slot);
     next->store.publish(slot, node);
   });
