@@ -260,7 +260,8 @@ std::size_t DenseIndex::memory_bytes() const {
   const ContextPool::Lease lease(impl_->contexts);
   const auto lock = impl_->write_beside();
   std::size_t bytes = sizeof(Impl) + impl_->contexts.memory_bytes();
-  for (const DenseState* now = impl_->state.load(std::memory_order_acquire); now != nullptr; now = now->next.get()) bytes += sizeof(DenseState) - sizeof(NodeStore) + now->store.memory_bytes();
+  for (const DenseState* now = impl_->state.load(std::memory_order_acquire); now != nullptr; now = now->next.get())
+    bytes += sizeof(DenseState) - sizeof(NodeStore) + now->store.memory_bytes() + now->coder.memory_bytes();
   return bytes;
 }
 

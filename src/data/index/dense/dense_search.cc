@@ -20,8 +20,8 @@ void refine(const DenseState& now, const CodedQuery& query, std::span<Candidate>
   for (Candidate& candidate : some) candidate.key = now.coder.refined_key(query, now.store.record(candidate.node), now.store.residual(candidate.node));
 }
 
-// Gives the candidates, best first by their codes, the keys of both planes; but not those that hardly are among the k best even so, which most of many are: a residual is long, and in memory
-// only. Returns how many have such keys; they are in front.
+// Gives the candidates, best first by their codes, the keys of both planes, but for those that would hardly be among the k best with them: of many candidates these are most, and residuals are long.
+// Returns how many have such keys; they are in front.
 std::size_t refine_best(const DenseState& now, const CodedQuery& query, std::span<Candidate> found, std::size_t k) {
   const auto best = found.first(std::min(k, found.size())), others = found.subspan(best.size());
   refine(now, query, best);

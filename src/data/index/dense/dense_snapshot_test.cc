@@ -45,7 +45,8 @@ TEST(DenseSnapshot, OpensToWhatWasSaved) {
     VectorMetric metric;
     std::uint32_t count;
     int dimensions;
-  } kCases[] = {{VectorMetric::kCosine, 0, 20}, {VectorMetric::kDot, 1, 20}, {VectorMetric::kL2, 100, 192}, {VectorMetric::kDot, 4500, 20}, {VectorMetric::kCosine, 7000, 20}, {VectorMetric::kDot, 7000, 192}};
+  } kCases[] = {{VectorMetric::kCosine, 0, 20},  {VectorMetric::kDot, 1, 20},       {VectorMetric::kL2, 100, 192},
+                {VectorMetric::kDot, 4500, 192}, {VectorMetric::kCosine, 7000, 20}, {VectorMetric::kDot, 7000, 192}};
   for (const auto& [metric, count, dimensions] : kCases) {
     SCOPED_TRACE(testing::Message() << count);
     TestVectors source(dimensions);

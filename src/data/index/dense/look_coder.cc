@@ -10,8 +10,8 @@ namespace stoa::data {
 
 namespace {
 
-// By how many of its standard deviations a look may be off and not be believed. With these, walks read the longer codes of a fifth of the nodes and find as much as without looks but for a tenth of a point
-// (docs/adr/0006-indexes-of-passages.md). With three they read those of a third.
+// By how many of its standard deviations a look may be too low. With these, walks read the longer codes of a fifth of the nodes that they look at, and find as much as without looks but
+// for a tenth of a point (docs/adr/0006-indexes-of-passages.md).
 constexpr float kDeviations = 1.25f;
 constexpr std::size_t kSteps = 4;  // of a rotation, each of which mixes eight dimensions: every dimension goes into hundreds of others
 constexpr double kStretch = 4096;  // of squares by these steps

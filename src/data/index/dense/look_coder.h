@@ -1,9 +1,9 @@
 // Codes of one bit a dimension, for a first look at vectors that most often are not worth a second one. Internal to this folder.
 //
-// As RaBitQ does (Gao and Long, "RaBitQ: quantizing high-dimensional vectors with a theoretical error bound for approximate nearest neighbor search", SIGMOD 2024), a vector x, centred by the mean,
-// and a centred query q are turned by the same random rotation. A look has the signs s of x, and with f = |x|^2 / sum of |x[d]|, both after the rotation,
+// As RaBitQ does (Gao and Long, "RaBitQ: quantizing high-dimensional vectors with a theoretical error bound for approximate nearest neighbor search", SIGMOD 2024), a vector x
+// and a query q, both centred by the mean, are turned by the same random rotation. A look has the signs s of x, and with f = |x|^2 / sum of |x[d]|, both after the rotation,
 //   f * <s, q>  is <q, x> on average, and is off by  |q| * |x| * sqrt((1 - c^2) / c^2 / (dimensions - 1)),  c = |x| / (f * sqrt(dimensions)),
-// in the standard deviation. The rotation makes this hold of all vectors, such as those that are zero in most dimensions. The keys are those of vector_coder.h.
+// in the standard deviation at most. The rotation makes this hold of all vectors, such as those that are zero in most dimensions. The keys are those of vector_coder.h.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +40,7 @@ class LookCoder {
   LookCoder(int dimensions, VectorMetric metric, const CodeKernels& kernels);
 
   std::size_t bytes() const { return bytes_; }  // of a look: whole lines of memory
+  std::size_t memory_bytes() const { return flips_.size() * sizeof(float); }
 
   // An empty mean is all zeros.
   void encode(std::span<const float> vector, std::span<const float> mean, std::byte* look) const;

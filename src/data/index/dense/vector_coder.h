@@ -59,6 +59,7 @@ class VectorCoder {
   std::size_t residual_bytes() const { return 2 * half_ + sizeof(float); }  // at its end the bias that goes with both planes
   std::size_t look_bytes() const { return looks_ ? looks_->bytes() : 0; }
   const std::vector<float>& mean() const { return mean_; }
+  std::size_t memory_bytes() const { return mean_.size() * sizeof(float) + ones_.size() + (looks_ ? looks_->memory_bytes() : 0); }
 
   // Vectors are finite, and of unit length for the cosine. The slot of the record is left alone.
   void encode(std::span<const float> vector, std::byte* record, std::byte* residual, std::byte* look) const;
