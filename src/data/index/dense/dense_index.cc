@@ -106,7 +106,7 @@ void DenseIndex::Impl::put_linked(SearchContext& context, DenseState& now, std::
   const std::uint32_t node = now.store.take();
   now.coder.encode(context.vector, now.store.record(node), now.store.residual(node), now.store.look(node));
   now.store.set_state(node, kPendingNode);
-  now.coder.encode_query(context.vector, context.query);
+  now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
   now.graph.insert(context, node);
   const std::uint32_t in_next = now.next == nullptr ? kNoNode : copy_node(context, now, node, *now.next);
   {
@@ -126,7 +126,7 @@ void DenseIndex::Impl::link_backlog(SearchContext& context, DenseState& now) {
   if (now.store.state(node) != kRemovedNode) {
     context.vector.resize(static_cast<std::size_t>(dimensions));
     now.coder.decode(now.store.record(node), now.store.residual(node), context.vector);
-    now.coder.encode_query(context.vector, context.query);
+    now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
     now.graph.insert(context, node);
   }
   now.unlinked.done.fetch_add(1, std::memory_order_release);

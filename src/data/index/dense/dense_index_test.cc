@@ -14,7 +14,7 @@
 namespace stoa::data {
 namespace {
 
-constexpr int kDimensions = 48, kLookDimensions = 192;  // without looks, and with them
+constexpr int kDimensions = 48, kLookDimensions = 192;  // nodes without looks, and with them
 constexpr VectorMetric kMetrics[] = {VectorMetric::kCosine, VectorMetric::kDot, VectorMetric::kL2};
 constexpr std::size_t kSome = 200, kMany = 7000;  // without a graph, and with one that all are in
 
@@ -325,16 +325,6 @@ TEST(DenseIndex, GivesMemoryBackWhenMostIsRemoved) {
       EXPECT_EQ(filled.index.size(), left + 3000);
       EXPECT_GE(recall(filled.index, filled.vectors, queries), 0.97);
     }
-}
-
-TEST(DenseIndex, LooksAreCopiedWhenMemoryIsGivenBack) {
-  constexpr std::uint32_t kAll = 10'000, kLeft = 3000;
-  Filled filled(kAll, VectorMetric::kCosine, kLookDimensions);
-  const std::size_t before = filled.index.memory_bytes();
-  for (std::uint32_t slot = kLeft; slot < kAll; ++slot) filled.remove(slot);
-  EXPECT_LE(filled.index.memory_bytes(), before / 2);
-  // Walked, not scanned.
-  EXPECT_GE(recall(filled.index, filled.vectors, make_queries(filled.source, 100), 32), 0.97);
 }
 
 // Those who write at the same time leave what they wrote, and no more.

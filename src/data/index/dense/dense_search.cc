@@ -117,7 +117,7 @@ Result<std::vector<DenseHit>> DenseIndex::search(const VectorView& query, std::s
   const DenseState& now = *impl_->state.load(std::memory_order_acquire);
   std::vector<DenseHit> hits;
   if (k == 0 || now.store.live() == 0 || (filter != nullptr && filter->count == 0)) return hits;
-  now.coder.encode_query(context.vector, context.query);
+  now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
   const auto found = impl_->find(context, now, std::clamp(width, k, std::max(k, kMaxResults)), filter);
   const std::size_t refined = refine_best(now, context.query, found, k);
   take_hits(now, context.query, found.first(refined), k, hits);

@@ -27,6 +27,7 @@ class NodeStore {
  public:
   static constexpr std::size_t kLinks = 16, kBaseLinks = 2 * kLinks;  // of a node, in the upper layers and in the lowest
   static constexpr int kMaxLevel = 15;
+  static constexpr std::uint32_t kLooksFrom = 1 << 16;
   using Link = std::atomic<std::uint32_t>;
 
   // Without links blocks are small, and a store of few vectors takes little memory.
@@ -48,6 +49,8 @@ class NodeStore {
   std::size_t record_bytes() const { return record_bytes_; }
   std::size_t residual_bytes() const { return residual_bytes_; }
   std::size_t look_bytes() const { return look_bytes_; }  // none, or whole lines of memory
+  // Whether first looks make walks faster. Records of fewer nodes mostly lie in the caches, where a look costs what it saves.
+  bool looks_pay() const { return look_bytes_ > 0 && end() >= kLooksFrom; }
 
   // Of a store with links. They are filled from the front; the first kNoNode ends them.
   std::span<Link> base_links(std::uint32_t node) const {

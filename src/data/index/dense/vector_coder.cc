@@ -79,7 +79,7 @@ void VectorCoder::decode(const std::byte* record, const std::byte* residual, std
   }
 }
 
-void VectorCoder::encode_query(std::span<const float> vector, CodedQuery& query) const {
+void VectorCoder::encode_query(std::span<const float> vector, CodedQuery& query, bool with_look) const {
   const bool centre = metric_ != VectorMetric::kDot && !mean_.empty();
   const auto value = [&](std::size_t d) { return centre ? vector[d] - mean_[d] : vector[d]; };
   float largest = 0;
@@ -107,7 +107,8 @@ void VectorCoder::encode_query(std::span<const float> vector, CodedQuery& query)
     query.high[d] = static_cast<std::int8_t>(high);
     query.low[d] = static_cast<std::int8_t>(whole - 256 * high);
   }
-  if (looks_) looks_->encode_query(vector, mean_, query.look);
+  query.has_look = with_look;
+  if (with_look) looks_->encode_query(vector, mean_, query.look);
 }
 
 void VectorCoder::keys(const CodedQuery& query, std::span<const std::byte* const> records, float* keys) const {

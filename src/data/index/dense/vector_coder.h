@@ -42,7 +42,8 @@ struct CodedQuery {
   double constant = 0;  // what the score has beside the key
   float square = 0;     // of its length
   float rounding = 0;   // what a key by a code of step 1 may be off by for the rounding of the query: a variance
-  LookQuery look;       // where the coder makes looks
+  bool has_look = false;  // walks take first looks
+  LookQuery look;
 };
 
 class VectorCoder {
@@ -67,7 +68,8 @@ class VectorCoder {
   bool plausible(const std::byte* record, const std::byte* residual, const std::byte* look) const;
   // From both planes, the mean added.
   void decode(const std::byte* record, const std::byte* residual, std::span<float> vector) const;
-  void encode_query(std::span<const float> vector, CodedQuery& query) const;
+  // For first looks if said; of a coder that makes looks.
+  void encode_query(std::span<const float> vector, CodedQuery& query, bool with_look) const;
 
   // The keys of records by their codes.
   void keys(const CodedQuery& query, std::span<const std::byte* const> records, float* keys) const;

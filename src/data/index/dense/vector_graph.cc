@@ -40,7 +40,7 @@ void VectorGraph::look_at(SearchContext& context, std::uint32_t node, int level,
     count += context.visited.add(other);
   }
   batch.count = count;
-  batch.by_looks = by_looks && store_.look_bytes() > 0;
+  batch.by_looks = by_looks && context.query.has_look;
   for (std::size_t i = 0; i < count; ++i) {
     batch.records[i] = batch.by_looks ? store_.look(batch.nodes[i]) : store_.record(batch.nodes[i]);
     prefetch(batch.records[i], batch.by_looks ? store_.look_bytes() : store_.record_bytes());

@@ -82,7 +82,7 @@ class VectorGraph {
     std::atomic_flag& flag_;
   };
 
-  // Puts the neighbours that this walk has not seen into the batch; their records are on their way then, or their looks, if there are any and they are asked for.
+  // Puts the neighbours that this walk has not seen into the batch; their records are on their way then, or their looks, if these are asked for and the query has one.
   void look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch, bool by_looks = false) const;
   void score(const SearchContext& context, NodeBatch& batch) const;
   void fetch_links(std::uint32_t node) const;
