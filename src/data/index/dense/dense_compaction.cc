@@ -55,7 +55,7 @@ bool DenseIndex::Impl::copy_living(SearchContext& context, DenseState& now, std:
   if (!is_slot(slot) || next.store.node_of(slot) != kNoNode) return false;
   context.vector.resize(static_cast<std::size_t>(dimensions));
   now.coder.decode(now.store.record(node), now.store.residual(node), context.vector);
-  now.coder.encode_query(context.vector, context.query);
+  now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
   const std::uint32_t copy = copy_node(context, now, node, next);
   const auto held = now.store.hold(slot), held_in_next = next.store.hold(slot);
   if (now.store.node_of(slot) == node) {

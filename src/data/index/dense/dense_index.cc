@@ -97,16 +97,16 @@ void DenseIndex::Impl::put(SearchContext& context, std::uint32_t slot) {
 
 void DenseIndex::Impl::put_alone(SearchContext& context, DenseState& now, std::uint32_t slot) {
   const std::uint32_t node = now.store.take();
-  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node));
+  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node), now.store.look(node));
   const auto held = now.store.hold(slot);
   if (const std::uint32_t before = now.store.publish(slot, node); before != kNoNode) contexts.retire([&now, before] { now.store.give_back({&before, 1}); });
 }
 
 void DenseIndex::Impl::put_linked(SearchContext& context, DenseState& now, std::uint32_t slot) {
   const std::uint32_t node = now.store.take();
-  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node));
+  now.coder.encode(context.vector, now.store.record(node), now.store.residual(node), now.store.look(node));
   now.store.set_state(node, kPendingNode);
-  now.coder.encode_query(context.vector, context.query);
+  now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
   now.graph.insert(context, node);
   const std::uint32_t in_next = now.next == nullptr ? kNoNode : copy_node(context, now, node, *now.next);
   {
@@ -126,7 +126,7 @@ void DenseIndex::Impl::link_backlog(SearchContext& context, DenseState& now) {
   if (now.store.state(node) != kRemovedNode) {
     context.vector.resize(static_cast<std::size_t>(dimensions));
     now.coder.decode(now.store.record(node), now.store.residual(node), context.vector);
-    now.coder.encode_query(context.vector, context.query);
+    now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
     now.graph.insert(context, node);
   }
   now.unlinked.done.fetch_add(1, std::memory_order_release);
@@ -223,7 +223,7 @@ void DenseIndex::Impl::rebuild(SearchContext& context, bool linked) {
   auto next = std::make_unique<DenseState>(dimensions, metric, std::move(mean), linked);
   each([&](std::uint32_t slot) {
     const std::uint32_t node = next->store.take();
-    next->coder.encode(context.vector, next->store.record(node), next->store.residual(node));
+    next->coder.encode(context.vector, next->store.record(node), next->store.residual(node), next->store.look(node));
     const auto held = next->store.hold(slot);
     next->store.publish(slot, node);
   });
@@ -260,7 +260,8 @@ std::size_t DenseIndex::memory_bytes() const {
   const ContextPool::Lease lease(impl_->contexts);
   const auto lock = impl_->write_beside();
   std::size_t bytes = sizeof(Impl) + impl_->contexts.memory_bytes();
-  for (const DenseState* now = impl_->state.load(std::memory_order_acquire); now != nullptr; now = now->next.get()) bytes += sizeof(DenseState) - sizeof(NodeStore) + now->store.memory_bytes();
+  for (const DenseState* now = impl_->state.load(std::memory_order_acquire); now != nullptr; now = now->next.get())
+    bytes += sizeof(DenseState) - sizeof(NodeStore) + now->store.memory_bytes() + now->coder.memory_bytes();
   return bytes;
 }
 

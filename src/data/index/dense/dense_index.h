@@ -1,7 +1,8 @@
 // The dense index of one partition: vectors under slots, searched by the cosine, the inner product or L2. It knows no principals, documents or keys.
 //
 // Vectors are kept as codes of 12 bits a dimension (vector_coder.h), not as they came. Few of them are scanned; from kGraphFrom vectors on a graph (HNSW: Malkov and Yashunin,
-// "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world graphs", 2016) is made, and searches walk it.
+// "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world graphs", 2016) is made, and searches walk it. Of many dimensions walks take a first
+// look at one bit of each (look_coder.h).
 #pragma once
 
 #include <cstddef>

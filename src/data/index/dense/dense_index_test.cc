@@ -14,7 +14,7 @@
 namespace stoa::data {
 namespace {
 
-constexpr int kDimensions = 48;
+constexpr int kDimensions = 48, kLookDimensions = 192;  // nodes without looks, and with them
 constexpr VectorMetric kMetrics[] = {VectorMetric::kCosine, VectorMetric::kDot, VectorMetric::kL2};
 constexpr std::size_t kSome = 200, kMany = 7000;  // without a graph, and with one that all are in
 
@@ -51,7 +51,7 @@ struct Bits {
 };
 
 TEST(DenseIndex, FindsWhatAnExactSearchFinds) {
-  constexpr std::pair<std::size_t, int> kSizes[] = {{1, 1}, {kSome, 3}, {kSome, 65}, {kMany, kDimensions}};
+  constexpr std::pair<std::size_t, int> kSizes[] = {{1, 1}, {kSome, 3}, {kSome, 65}, {kMany, kDimensions}, {kMany, kLookDimensions}};
   for (const auto metric : kMetrics)
     for (const auto& [count, dimensions] : kSizes) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(metric) << ", " << count << " of " << dimensions);
@@ -147,8 +147,11 @@ TEST(DenseIndex, PutReplacesAndRemoveRemoves) {
   }
 }
 
-TEST(DenseIndex, FiltersKeepTheRecall) {
-  Filled filled(kMany);
+class DenseIndexOf : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Dimensions, DenseIndexOf, testing::Values(kDimensions, kLookDimensions));
+
+TEST_P(DenseIndexOf, FiltersKeepTheRecall) {
+  Filled filled(kMany, VectorMetric::kCosine, GetParam());
   auto queries = make_queries(filled.source, 20);
   std::mt19937 random(3);
   constexpr double kShares[] = {0.5, 0.1, 0.01, 0.001};
@@ -171,8 +174,8 @@ TEST(DenseIndex, FiltersKeepTheRecall) {
   EXPECT_TRUE(filled.index.search(queries[0], 10, 64, &none.filter).value().empty());
 }
 
-TEST(DenseIndex, ChurnKeepsRecallAndMemory) {
-  Filled filled(kMany);
+TEST_P(DenseIndexOf, ChurnKeepsRecallAndMemory) {
+  Filled filled(kMany, VectorMetric::kCosine, GetParam());
   const auto queries = make_queries(filled.source, 100);
   const double fresh = recall(filled.index, filled.vectors, queries);
   const std::size_t memory = filled.index.memory_bytes();

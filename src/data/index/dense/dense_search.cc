@@ -15,6 +15,35 @@ void prefetch(const std::byte* bytes, std::size_t count) {
   for (std::size_t at = 0; at < count; at += kLine) __builtin_prefetch(bytes + at);
 }
 
+void refine(const DenseState& now, const CodedQuery& query, std::span<Candidate> some) {
+  for (const Candidate& candidate : some) prefetch(now.store.residual(candidate.node), now.store.residual_bytes());
+  for (Candidate& candidate : some) candidate.key = now.coder.refined_key(query, now.store.record(candidate.node), now.store.residual(candidate.node));
+}
+
+// Gives the candidates, best first by their codes, the keys of both planes, but for those that would hardly be among the k best with them: of many candidates these are most, and residuals are long.
+// Returns how many have such keys; they are in front.
+std::size_t refine_best(const DenseState& now, const CodedQuery& query, std::span<Candidate> found, std::size_t k) {
+  const auto best = found.first(std::min(k, found.size())), others = found.subspan(best.size());
+  refine(now, query, best);
+  if (others.empty()) return found.size();
+  const float worst = std::ranges::min(best, {}, &Candidate::key).key;
+  const auto left = std::ranges::partition(others, [&](const Candidate& it) { return now.coder.refined_reach(query, now.store.record(it.node), it.key) > worst; });
+  refine(now, query, others.first(others.size() - left.size()));
+  return found.size() - left.size();
+}
+
+// The k best of the candidates whose slots have not been removed since they were found.
+void take_hits(const DenseState& now, const CodedQuery& query, std::span<Candidate> found, std::size_t k, std::vector<DenseHit>& hits) {
+  std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
+  hits.clear();
+  hits.reserve(std::min(k, found.size()));
+  for (const Candidate& candidate : found) {
+    if (hits.size() == k) break;
+    const std::uint32_t slot = now.store.state(candidate.node);
+    if (is_slot(slot)) hits.push_back({slot, now.coder.score(query, candidate.key)});
+  }
+}
+
 // A slot that was replaced while the search ran may be found twice.
 void drop_repeated(std::vector<DenseHit>& hits, std::vector<std::uint32_t>& slots) {
   slots.clear();
@@ -88,17 +117,13 @@ Result<std::vector<DenseHit>> DenseIndex::search(const VectorView& query, std::s
   const DenseState& now = *impl_->state.load(std::memory_order_acquire);
   std::vector<DenseHit> hits;
   if (k == 0 || now.store.live() == 0 || (filter != nullptr && filter->count == 0)) return hits;
-  now.coder.encode_query(context.vector, context.query);
+  now.coder.encode_query(context.vector, context.query, now.store.looks_pay());
   const auto found = impl_->find(context, now, std::clamp(width, k, std::max(k, kMaxResults)), filter);
-
-  for (const Candidate& candidate : found) prefetch(now.store.residual(candidate.node), now.store.residual_bytes());
-  for (Candidate& candidate : found) candidate.key = now.coder.refined_key(context.query, now.store.record(candidate.node), now.store.residual(candidate.node));
-  std::sort(found.begin(), found.end(), [](const Candidate& a, const Candidate& b) { return a.key > b.key; });
-  hits.reserve(std::min(k, found.size()));
-  for (const Candidate& candidate : found) {
-    if (hits.size() == k) break;
-    const std::uint32_t slot = now.store.state(candidate.node);
-    if (is_slot(slot)) hits.push_back({slot, now.coder.score(context.query, candidate.key)});
+  const std::size_t refined = refine_best(now, context.query, found, k);
+  take_hits(now, context.query, found.first(refined), k, hits);
+  if (hits.size() < k && refined < found.size()) {
+    refine(now, context.query, found.subspan(refined));
+    take_hits(now, context.query, found, k, hits);
   }
   drop_repeated(hits, context.slots);
   return hits;

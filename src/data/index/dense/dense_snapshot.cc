@@ -86,10 +86,10 @@ bool links_hold(std::span<const std::byte> links, std::uint32_t nodes) {
 bool open_piece(ByteSpan bytes, const SnapshotHeader& header, std::uint32_t first, std::uint32_t count, DenseState& state, Found& found) {
   Reader reader(bytes);
   const NodeStore::Piece piece = state.store.restore_piece(first, count);
-  for (const auto part : {piece.records, piece.links, piece.residuals}) reader.copy(part);
+  for (const auto part : {piece.records, piece.looks, piece.links, piece.residuals}) reader.copy(part);
   if (!reader.section_holds() || !links_hold(piece.links, header.nodes)) return false;
   for (std::uint32_t node = first; node < first + count; ++node) {
-    if (!state.coder.plausible(state.store.record(node), state.store.residual(node))) return false;
+    if (!state.coder.plausible(state.store.record(node), state.store.residual(node), state.store.look(node))) return false;
     const std::uint32_t slot = state.store.state(node);
     if (slot == kFreeNode) {
       found.free.push_back(node);
@@ -154,10 +154,11 @@ Status check_header(const SnapshotHeader& header) {
 }  // namespace
 
 SnapshotLayout layout(const SnapshotHeader& header) {
-  const VectorCoder coder(static_cast<int>(header.dimensions), VectorMetric::kDot, {}, plain_code_kernels());
+  const VectorCoder coder(static_cast<int>(header.dimensions), VectorMetric::kDot, {}, plain_code_kernels(), header.linked != 0);
   const NodeStore store(coder, header.linked != 0);
   SnapshotLayout at;
   at.record_bytes = store.record_bytes();
+  at.look_bytes = store.look_bytes();
   at.link_bytes = header.linked != 0 ? sizeof(NodeStore::Link) * NodeStore::kBaseLinks : 0;
   at.residual_bytes = store.residual_bytes();
   at.piece_nodes = store.piece_nodes();
@@ -190,7 +191,7 @@ Status DenseIndex::save(const std::function<Status(ByteSpan)>& sink) const {
   STOA_CHECK(writer.end_section());
   for (std::uint32_t first = 0; first < nodes; first += now.store.piece_nodes()) {
     const NodeStore::Piece piece = now.store.piece(first, std::min(now.store.piece_nodes(), nodes - first));
-    for (const auto part : {piece.records, piece.links, piece.residuals}) STOA_CHECK(writer.write(part));
+    for (const auto part : {piece.records, piece.looks, piece.links, piece.residuals}) STOA_CHECK(writer.write(part));
     STOA_CHECK(writer.end_section());
   }
   STOA_CHECK(writer.write(std::as_bytes(std::span(uppers))));

@@ -14,7 +14,7 @@
 namespace stoa::data {
 
 constexpr char kSnapshotMagic[8] = {'S', 'T', 'O', 'A', 'D', 'N', 'S', 'E'};
-constexpr std::uint32_t kSnapshotVersion = 1;
+constexpr std::uint32_t kSnapshotVersion = 2;
 
 struct SnapshotHeader {
   char magic[8];
@@ -37,12 +37,12 @@ struct SnapshotUpper {
 // Where the sections of a snapshot begin, in bytes. A checksum ends each of them.
 struct SnapshotLayout {
   static constexpr std::size_t kSum = sizeof(std::uint64_t);
-  std::size_t record_bytes, link_bytes, residual_bytes;  // of a node
+  std::size_t record_bytes, look_bytes, link_bytes, residual_bytes;  // of a node
   std::uint32_t piece_nodes, nodes, pieces;
   std::size_t mean_bytes, pieces_at, uppers, size;
 
   std::size_t piece(std::uint32_t number) const {
-    return pieces_at + std::min(std::size_t{number} * piece_nodes, std::size_t{nodes}) * (record_bytes + link_bytes + residual_bytes) + number * kSum;
+    return pieces_at + std::min(std::size_t{number} * piece_nodes, std::size_t{nodes}) * (record_bytes + look_bytes + link_bytes + residual_bytes) + number * kSum;
   }
 };
 // Of a header whose numbers are in their ranges.

@@ -41,12 +41,16 @@ void expect_same(const DenseIndex& a, const DenseIndex& b, TestVectors& source) 
 
 TEST(DenseSnapshot, OpensToWhatWasSaved) {
   // With 4500 the graph is being made.
-  constexpr std::pair<VectorMetric, std::uint32_t> kCases[] = {
-      {VectorMetric::kCosine, 0}, {VectorMetric::kDot, 1}, {VectorMetric::kL2, 100}, {VectorMetric::kDot, 4500}, {VectorMetric::kCosine, 7000}};
-  for (const auto& [metric, count] : kCases) {
+  constexpr struct {
+    VectorMetric metric;
+    std::uint32_t count;
+    int dimensions;
+  } kCases[] = {{VectorMetric::kCosine, 0, 20},  {VectorMetric::kDot, 1, 20},       {VectorMetric::kL2, 100, 192},
+                {VectorMetric::kDot, 4500, 192}, {VectorMetric::kCosine, 7000, 20}, {VectorMetric::kDot, 7000, 192}};
+  for (const auto& [metric, count, dimensions] : kCases) {
     SCOPED_TRACE(testing::Message() << count);
-    TestVectors source(20);
-    auto index = make(count, source, 20, metric);
+    TestVectors source(dimensions);
+    auto index = make(count, source, dimensions, metric);
     for (std::uint32_t slot = 0; slot < count; slot += 13) index.remove(slot);
     auto opened = DenseIndex::load(saved(index), count > 5000 ? 3 : 1);
     ASSERT_TRUE(opened.has_value()) << opened.error().message;
@@ -131,13 +135,35 @@ TEST(DenseSnapshot, NumbersOutOfTheirRangeAreRefused) {
   }
 }
 
+TEST(DenseSnapshot, LooksOutOfTheirRangeAreRefused) {
+  constexpr int kDimensions = 192;
+  TestVectors source(kDimensions);
+  Bytes bytes = saved(make(DenseIndex::kGraphFrom, source, kDimensions, VectorMetric::kL2));
+  SnapshotHeader header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  const SnapshotLayout at = layout(header);
+  ASSERT_EQ(at.look_bytes, 64u);
+  const std::size_t looks = at.piece(0) + at.piece_nodes * at.record_bytes;
+  for (const std::size_t field : {offsetof(LookHead, scale), offsetof(LookHead, bias), offsetof(LookHead, error)}) {
+    Bytes changed = bytes;
+    const float none = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(changed.data() + looks + at.look_bytes + field, &none, sizeof none);
+    reseal(changed);
+    const auto opened = DenseIndex::load(changed);
+    ASSERT_FALSE(opened.has_value()) << field;
+    EXPECT_EQ(opened.error().code, ErrorCode::kDataLoss) << field;
+  }
+  reseal(bytes);
+  EXPECT_TRUE(DenseIndex::load(bytes).has_value());
+}
+
 TEST(DenseSnapshot, AnotherVersionIsSaidToBeOne) {
   Bytes bytes = saved(DenseIndex::create(4).value());
-  bytes[8] = std::byte{2};
+  bytes[8] = std::byte{1};
   const auto other = DenseIndex::load(bytes);
   ASSERT_FALSE(other.has_value());
   EXPECT_EQ(other.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(other.error().message.find("version 2"), std::string::npos);
+  EXPECT_NE(other.error().message.find("version 1"), std::string::npos);
 }
 
 TEST(DenseSnapshot, AnErrorOfTheSinkIsTheCallers) {

@@ -30,7 +30,7 @@ struct Backlog {
 // The vectors of an index under one mean. Those of a small index have no links.
 struct DenseState {
   DenseState(int dimensions, VectorMetric metric, std::vector<float> mean, bool has_links)
-      : coder(dimensions, metric, std::move(mean), best_code_kernels()), store(coder, has_links), graph(coder, store), linked(has_links) {}
+      : coder(dimensions, metric, std::move(mean), best_code_kernels(), has_links), store(coder, has_links), graph(coder, store), linked(has_links) {}
 
   // Whether walks find everything.
   bool walkable() const { return linked && unlinked.finished(); }

@@ -25,6 +25,13 @@ void plain_refine(const std::int8_t* high, const std::int8_t* low, std::size_t h
   for (std::size_t d = 0; d < 2 * half; ++d) sums[2] += high[d] * residual[d];
 }
 
+void plain_sum_marked(const std::int8_t* query, std::size_t words, const std::uint8_t* const* marks, std::size_t count, std::int32_t* sums) {
+  for (std::size_t i = 0; i < count; ++i) {
+    sums[i] = 0;
+    for (std::size_t d = 0; d < 64 * words; ++d) sums[i] += query[d] & -(marks[i][d / 8] >> (d % 8) & 1);
+  }
+}
+
 std::int32_t plain_pair(const std::uint8_t* a, const std::uint8_t* b, std::size_t half) {
   std::int32_t sum = 0;
   for (std::size_t j = 0; j < half; ++j) sum += (a[j] & 15) * (b[j] & 15) + (a[j] >> 4) * (b[j] >> 4);
@@ -44,7 +51,7 @@ std::vector<const CodeKernels*> find_supported() {
 }  // namespace
 
 const CodeKernels& plain_code_kernels() {
-  static constexpr CodeKernels kKernels = {"plain", plain_score, plain_refine, plain_pair};
+  static constexpr CodeKernels kKernels = {"plain", plain_score, plain_refine, plain_sum_marked, plain_pair};
   return kKernels;
 }
 

@@ -1,4 +1,4 @@
-// The sums of products that walks and scans of the dense index are made of, for each instruction set. All are sums of integers: every set gives the same.
+// The sums that walks and scans of the dense index are made of, for each instruction set. All are sums of integers: every set gives the same.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,8 @@ struct CodeKernels {
   void (*score)(const std::int8_t* query, std::size_t half, const std::uint8_t* const* codes, std::size_t count, std::int32_t* sums);
   // sums[0] = sum of high[d] * code[d], sums[1] = sum of low[d] * code[d], sums[2] = sum of high[d] * residual[d].
   void (*refine)(const std::int8_t* high, const std::int8_t* low, std::size_t half, const std::uint8_t* code, const std::uint8_t* residual, std::int32_t* sums);
+  // sums[i] = sum of query[d] over the dimensions d of which bit d % 8 of byte d / 8 of marks_i is set, for `count` of them. There are 64 * words dimensions.
+  void (*sum_marked)(const std::int8_t* query, std::size_t words, const std::uint8_t* const* marks, std::size_t count, std::int32_t* sums);
   // Sum of a[d] * b[d] over two codes.
   std::int32_t (*pair)(const std::uint8_t* a, const std::uint8_t* b, std::size_t half);
 };

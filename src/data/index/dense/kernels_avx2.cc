@@ -3,6 +3,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <cstring>
+
 namespace stoa::data {
 
 namespace {
@@ -48,6 +50,24 @@ void refine(const std::int8_t* high, const std::int8_t* low, std::size_t half, c
   sums[2] = total(rest);
 }
 
+// Each bit of a word becomes a byte of a mask: the byte that it lies in is put there, and tested.
+std::int32_t one_marked_sum(const std::int8_t* query, std::size_t words, const std::uint8_t* marks) {
+  const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303), bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
+  __m256i sums = _mm256_setzero_si256();
+  for (std::size_t d = 0; d < 64 * words; d += 32) {
+    std::int32_t word;
+    std::memcpy(&word, marks + d / 8, sizeof word);
+    const __m256i mask = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), spread), bits), bits);
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), _mm256_and_si256(load(query + d), mask));
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  return total(sums);
+}
+
+void sum_marked(const std::int8_t* query, std::size_t words, const std::uint8_t* const* marks, std::size_t count, std::int32_t* sums) {
+  for (std::size_t i = 0; i < count; ++i) sums[i] = one_marked_sum(query, words, marks[i]);
+}
+
 std::int32_t pair(const std::uint8_t* a, const std::uint8_t* b, std::size_t half) {
   __m256i sums = _mm256_setzero_si256();
   for (std::size_t j = 0; j < half; j += 32) {
@@ -60,7 +80,7 @@ std::int32_t pair(const std::uint8_t* a, const std::uint8_t* b, std::size_t half
 }  // namespace
 
 const CodeKernels& avx2_code_kernels() {
-  static constexpr CodeKernels kKernels = {"avx2", score, refine, pair};
+  static constexpr CodeKernels kKernels = {"avx2", score, refine, sum_marked, pair};
   return kKernels;
 }
 

@@ -3,6 +3,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstring>
+
 namespace stoa::data {
 
 namespace {
@@ -70,6 +73,35 @@ void refine(const std::int8_t* high, const std::int8_t* low, std::size_t half, c
   for (int i = 0; i < 3; ++i) sums[i] = four[i];
 }
 
+__m512i add_marked(__m512i sums, __m512i query, const std::uint8_t* marks) {
+  std::uint64_t mask;
+  std::memcpy(&mask, marks, sizeof mask);
+  return _mm512_dpbusd_epi32(sums, _mm512_maskz_set1_epi8(mask, 1), query);
+}
+
+void sum_marked_four(const std::int8_t* query, std::size_t words, const std::uint8_t* const* marks, std::int32_t* sums) {
+  __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+  for (std::size_t at = 0; at < 8 * words; at += 8) {
+    const __m512i some = _mm512_loadu_si512(query + 8 * at);
+    a = add_marked(a, some, marks[0] + at);
+    b = add_marked(b, some, marks[1] + at);
+    c = add_marked(c, some, marks[2] + at);
+    d = add_marked(d, some, marks[3] + at);
+  }
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), totals(a, b, c, d));
+}
+
+void sum_marked(const std::int8_t* query, std::size_t words, const std::uint8_t* const* marks, std::size_t count, std::int32_t* sums) {
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) sum_marked_four(query, words, marks + i, sums + i);
+  if (i == count) return;
+  const std::uint8_t* last[4];
+  std::int32_t four[4];
+  for (std::size_t j = 0; j < 4; ++j) last[j] = marks[std::min(i + j, count - 1)];
+  sum_marked_four(query, words, last, four);
+  std::copy_n(four, count - i, sums + i);
+}
+
 std::int32_t pair(const std::uint8_t* a, const std::uint8_t* b, std::size_t half) {
   __m512i sums = _mm512_setzero_si512();
   for (std::size_t j = 0; j < half; j += kWide) {
@@ -83,7 +115,7 @@ std::int32_t pair(const std::uint8_t* a, const std::uint8_t* b, std::size_t half
 }  // namespace
 
 const CodeKernels& avx512_code_kernels() {
-  static constexpr CodeKernels kKernels = {"avx512", score, refine, pair};
+  static constexpr CodeKernels kKernels = {"avx512", score, refine, sum_marked, pair};
   return kKernels;
 }
 

@@ -38,6 +38,13 @@ TEST(CodeKernels, EveryInstructionSetGivesWhatThePlainTwinGives) {
         plain_code_kernels().refine(h, l, half, codes[0].data(), residual.data(), expected.data());
         kernels->refine(h, l, half, codes[0].data(), residual.data(), sums.data());
         EXPECT_EQ(sums, expected);
+        for (std::size_t count = 0; count <= codes.size(); ++count)
+          for (std::size_t words = 1; words <= 2 * half / 64; ++words) {
+            std::vector<std::int32_t> marked(count, -1), plain(count);
+            plain_code_kernels().sum_marked(h, words, pointers.data(), count, plain.data());
+            kernels->sum_marked(h, words, pointers.data(), count, marked.data());
+            EXPECT_EQ(marked, plain);
+          }
         EXPECT_EQ(kernels->pair(codes[0].data(), codes[1].data(), half), plain_code_kernels().pair(codes[0].data(), codes[1].data(), half));
       }
 }
@@ -56,6 +63,13 @@ TEST(CodeKernels, ThePlainTwinSumsProducts) {
   EXPECT_EQ(sums[0], 30 - 500);
   EXPECT_EQ(sums[1], 35);
   EXPECT_EQ(sums[2], -20000);
+  plain_code_kernels().sum_marked(high.data(), 1, codes, 1, sums);
+  EXPECT_EQ(sums[0], 0);
+  code[0] = 2;  // of dimension 1
+  code[4] = 3;  // of 32 and 33
+  plain_code_kernels().sum_marked(high.data(), 1, codes, 1, sums);
+  EXPECT_EQ(sums[0], 10 - 100);
+  code[0] = code[4] = 0;
   EXPECT_EQ(plain_code_kernels().pair(code.data(), other.data(), 32), 3 * 1 + 5 * 2);
 }
 

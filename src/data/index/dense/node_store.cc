@@ -13,9 +13,9 @@ std::size_t line(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 }  // namespace
 
 NodeStore::NodeStore(const VectorCoder& coder, bool linked)
-    : linked_(linked), record_bytes_(coder.record_bytes()), residual_bytes_(coder.residual_bytes()),
-      links_at_(line(record_bytes_ << (linked ? kLinkedShift : kSmallShift))), uppers_at_(links_at_ + (linked ? (sizeof(Link) * kBaseLinks) << kLinkedShift : 0)),
-      residuals_at_(uppers_at_ + (linked ? sizeof(Link) << kLinkedShift : 0)),
+    : linked_(linked), record_bytes_(coder.record_bytes()), look_bytes_(coder.look_bytes()), residual_bytes_(coder.residual_bytes()),
+      looks_at_(line(record_bytes_ << (linked ? kLinkedShift : kSmallShift))), links_at_(looks_at_ + (look_bytes_ << (linked ? kLinkedShift : kSmallShift))),
+      uppers_at_(links_at_ + (linked ? (sizeof(Link) * kBaseLinks) << kLinkedShift : 0)), residuals_at_(uppers_at_ + (linked ? sizeof(Link) << kLinkedShift : 0)),
       nodes_(linked ? kLinkedShift : kSmallShift, residuals_at_ + (residual_bytes_ << (linked ? kLinkedShift : kSmallShift))), uppers_(kUpperShift, sizeof(Upper) << kUpperShift),
       slots_(kSlotShift, sizeof(Link) << kSlotShift) {}
 
@@ -54,6 +54,7 @@ void NodeStore::copy(std::uint32_t node, const NodeStore& from, std::uint32_t ot
   std::memcpy(record(node), from.record(other), kSlot);
   std::memcpy(record(node) + kCode, from.record(other) + kCode, record_bytes_ - kCode);
   std::memcpy(residual(node), from.residual(other), residual_bytes_);
+  std::memcpy(look(node), from.look(other), look_bytes_);
 }
 
 std::span<NodeStore::Link> NodeStore::links(std::uint32_t node, int level) const {
@@ -117,7 +118,10 @@ std::uint32_t NodeStore::withdraw(std::uint32_t slot) {
 
 NodeStore::Piece NodeStore::piece(std::uint32_t first, std::uint32_t count) const {
   std::byte* const block = nodes_.block(first);
-  return {{block, count * record_bytes_}, {block + links_at_, linked_ ? count * sizeof(Link) * kBaseLinks : 0}, {block + residuals_at_, count * residual_bytes_}};
+  return {{block, count * record_bytes_},
+          {block + looks_at_, count * look_bytes_},
+          {block + links_at_, linked_ ? count * sizeof(Link) * kBaseLinks : 0},
+          {block + residuals_at_, count * residual_bytes_}};
 }
 
 NodeStore::Piece NodeStore::restore_piece(std::uint32_t first, std::uint32_t count) {

@@ -27,6 +27,7 @@ class NodeStore {
  public:
   static constexpr std::size_t kLinks = 16, kBaseLinks = 2 * kLinks;  // of a node, in the upper layers and in the lowest
   static constexpr int kMaxLevel = 15;
+  static constexpr std::uint32_t kLooksFrom = 1 << 16;
   using Link = std::atomic<std::uint32_t>;
 
   // Without links blocks are small, and a store of few vectors takes little memory.
@@ -42,10 +43,14 @@ class NodeStore {
 
   std::byte* record(std::uint32_t node) const { return nodes_.block(node) + nodes_.within(node) * record_bytes_; }
   std::byte* residual(std::uint32_t node) const { return nodes_.block(node) + residuals_at_ + nodes_.within(node) * residual_bytes_; }
+  std::byte* look(std::uint32_t node) const { return nodes_.block(node) + looks_at_ + nodes_.within(node) * look_bytes_; }
   std::uint32_t state(std::uint32_t node) const { return head(node).slot.load(std::memory_order_acquire); }
   void set_state(std::uint32_t node, std::uint32_t state) { head(node).slot.store(state, std::memory_order_release); }
   std::size_t record_bytes() const { return record_bytes_; }
   std::size_t residual_bytes() const { return residual_bytes_; }
+  std::size_t look_bytes() const { return look_bytes_; }  // none, or whole lines of memory
+  // Whether first looks make walks faster. Records of fewer nodes mostly lie in the caches, where a look costs what it saves.
+  bool looks_pay() const { return look_bytes_ > 0 && end() >= kLooksFrom; }
 
   // Of a store with links. They are filled from the front; the first kNoNode ends them.
   std::span<Link> base_links(std::uint32_t node) const {
@@ -70,7 +75,7 @@ class NodeStore {
 
   // For snapshots. The nodes of a block, as they lie there; `first` is the first of it.
   struct Piece {
-    std::span<std::byte> records, links, residuals;
+    std::span<std::byte> records, looks, links, residuals;
   };
   std::uint32_t piece_nodes() const { return 1u << nodes_.shift(); }
   Piece piece(std::uint32_t first, std::uint32_t count) const;
@@ -90,8 +95,8 @@ class NodeStore {
   Link& slot_entry(std::uint32_t slot) const { return reinterpret_cast<Link*>(slots_.block(slot))[slots_.within(slot)]; }
 
   const bool linked_;
-  const std::size_t record_bytes_, residual_bytes_;
-  const std::size_t links_at_, uppers_at_, residuals_at_;  // in a block; what walks read is in front
+  const std::size_t record_bytes_, look_bytes_, residual_bytes_;
+  const std::size_t looks_at_, links_at_, uppers_at_, residuals_at_;  // in a block; what walks read is in front
   BlockTable nodes_, uppers_, slots_;
   std::atomic<std::uint32_t> end_ = 0;
   std::atomic<std::size_t> live_ = 0;

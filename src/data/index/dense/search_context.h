@@ -100,11 +100,12 @@ class VisitedMarks {
   std::size_t count_ = 0;
 };
 
-// Nodes whose records are fetched into the caches, then scored together.
+// Nodes whose records are fetched into the caches, then scored together; or whose looks are, first.
 struct NodeBatch {
   static constexpr std::size_t kRoom = 64;
   std::size_t count = 0;
   std::array<std::uint32_t, kRoom> nodes;
+  bool by_looks = false;  // records are not those of the nodes, but their looks
   std::array<const std::byte*, kRoom> records;
   std::array<float, kRoom> keys;
 };
@@ -121,7 +122,7 @@ struct SearchContext {
 
   std::size_t memory_bytes() const {
     return sizeof *this + pool.memory_bytes() + allowed.memory_bytes() + visited.memory_bytes() + frontier.capacity() * sizeof(Candidate) +
-           (vector.capacity() + slots.capacity()) * sizeof(float) + 2 * query.high.capacity();
+           (vector.capacity() + slots.capacity()) * sizeof(float) + 2 * query.high.capacity() + query.look.turned.capacity();
   }
 
  private:

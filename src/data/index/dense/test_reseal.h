@@ -28,7 +28,7 @@ inline void reseal(std::span<std::byte> snapshot) {
   seal(0, {sizeof header, at.mean_bytes});
   for (std::uint32_t piece = 0; piece < at.pieces; ++piece) {
     const std::size_t count = std::min(at.piece_nodes, at.nodes - piece * at.piece_nodes);
-    seal(at.piece(piece), {count * at.record_bytes, count * at.link_bytes, count * at.residual_bytes});
+    seal(at.piece(piece), {count * at.record_bytes, count * at.look_bytes, count * at.link_bytes, count * at.residual_bytes});
   }
   seal(at.uppers, {at.size - at.uppers - SnapshotLayout::kSum});
 }

@@ -21,11 +21,13 @@ double square(std::span<const float> values) {
 
 }  // namespace
 
-VectorCoder::VectorCoder(int dimensions, VectorMetric metric, std::vector<float> mean, const CodeKernels& kernels)
+VectorCoder::VectorCoder(int dimensions, VectorMetric metric, std::vector<float> mean, const CodeKernels& kernels, bool looks)
     : dimensions_(static_cast<std::size_t>(dimensions)), half_((dimensions_ + 63) / 64 * 32), metric_(metric), mean_(std::move(mean)),
-      pair_constant_(metric == VectorMetric::kDot ? static_cast<float>(square(mean_)) : 0), ones_(2 * half_, 1), kernels_(kernels) {}
+      pair_constant_(metric == VectorMetric::kDot ? static_cast<float>(square(mean_)) : 0), ones_(2 * half_, 1), kernels_(kernels),
+      looks_(looks && dimensions >= LookCoder::kFewestDimensions ? std::optional<LookCoder>(std::in_place, dimensions, metric, kernels) : std::nullopt) {}
 
-void VectorCoder::encode(std::span<const float> vector, std::byte* record, std::byte* residual) const {
+void VectorCoder::encode(std::span<const float> vector, std::byte* record, std::byte* residual, std::byte* look) const {
+  if (looks_) looks_->encode(vector, mean_, look);
   auto& out = *reinterpret_cast<RecordHead*>(record);
   auto* codes = reinterpret_cast<std::uint8_t*>(record) + sizeof(RecordHead);
   auto* rest = reinterpret_cast<std::uint8_t*>(residual);
@@ -57,13 +59,14 @@ void VectorCoder::encode(std::span<const float> vector, std::byte* record, std::
   std::memcpy(rest + 2 * half_, &refined_bias, sizeof refined_bias);
 }
 
-bool VectorCoder::plausible(const std::byte* record, const std::byte* residual) const {
+bool VectorCoder::plausible(const std::byte* record, const std::byte* residual, const std::byte* look) const {
   static const float kGreatest = 4 * std::sqrt(kGreatestSquare);
   float bias;
   std::memcpy(&bias, residual + 2 * half_, sizeof bias);
   // Comparisons with what is no number are false.
   const RecordHead& it = head(record);
-  return std::abs(it.low) <= kGreatest && it.step >= 0 && it.step <= kGreatest && std::abs(it.bias) <= 16 * kGreatestSquare && std::abs(bias) <= 16 * kGreatestSquare;
+  return std::abs(it.low) <= kGreatest && it.step >= 0 && it.step <= kGreatest && std::abs(it.bias) <= 16 * kGreatestSquare && std::abs(bias) <= 16 * kGreatestSquare &&
+         (!looks_ || looks_->plausible(look));
 }
 
 void VectorCoder::decode(const std::byte* record, const std::byte* residual, std::span<float> vector) const {
@@ -76,7 +79,7 @@ void VectorCoder::decode(const std::byte* record, const std::byte* residual, std
   }
 }
 
-void VectorCoder::encode_query(std::span<const float> vector, CodedQuery& query) const {
+void VectorCoder::encode_query(std::span<const float> vector, CodedQuery& query, bool with_look) const {
   const bool centre = metric_ != VectorMetric::kDot && !mean_.empty();
   const auto value = [&](std::size_t d) { return centre ? vector[d] - mean_[d] : vector[d]; };
   float largest = 0;
@@ -88,18 +91,24 @@ void VectorCoder::encode_query(std::span<const float> vector, CodedQuery& query)
     norm += static_cast<double>(q) * q;
     if (!mean_.empty()) along_mean += static_cast<double>(q) * mean_[d];
   }
-  constexpr float kLargest = 127 * 256;
+  constexpr int kLargest = 127 * 256;
   query.high.assign(2 * half_, 0);
   query.low.assign(2 * half_, 0);
   query.unit = std::isnormal(largest / kLargest) ? largest / kLargest : 1;
+  const float inverse = 1 / query.unit;
   query.sum = static_cast<float>(sum);
+  query.square = static_cast<float>(norm);
+  // Digits are rounded by half of 256 units at most, and their square is about 75.
+  query.rounding = 75 * static_cast<float>(dimensions_) * (256 * query.unit) * (256 * query.unit) / 12;
   query.constant = metric_ == VectorMetric::kDot ? along_mean : -norm / 2;
   for (std::size_t d = 0; d < dimensions_; ++d) {
-    const auto whole = static_cast<int>(std::lrint(value(d) / query.unit));
+    const int whole = static_cast<int>(value(d) * inverse + (kLargest + 0.5f)) - kLargest;  // the nearest: what is cut is not negative
     const int high = (whole + 128) >> 8;
     query.high[d] = static_cast<std::int8_t>(high);
     query.low[d] = static_cast<std::int8_t>(whole - 256 * high);
   }
+  query.has_look = with_look;
+  if (with_look) looks_->encode_query(vector, mean_, query.look);
 }
 
 void VectorCoder::keys(const CodedQuery& query, std::span<const std::byte* const> records, float* keys) const {
@@ -115,6 +124,13 @@ void VectorCoder::keys(const CodedQuery& query, std::span<const std::byte* const
       keys[from + i] = weight * record.bias + record.low * query.sum + record.step * (unit * static_cast<float>(sums[i]));
     }
   }
+}
+
+float VectorCoder::refined_reach(const CodedQuery& query, const std::byte* record, float key) const {
+  // The error e of a code lies anywhere within a step in each dimension. The key is off by <q - x, e>, that of the inner product by <q, e>.
+  constexpr float kDeviations = 4;
+  const float square = metric_ == VectorMetric::kDot ? query.square : std::max(0.0f, -2 * (key + static_cast<float>(query.constant)));
+  return key + kDeviations * head(record).step * std::sqrt(square / 12 + query.rounding);
 }
 
 float VectorCoder::refined_key(const CodedQuery& query, const std::byte* record, const std::byte* residual) const {

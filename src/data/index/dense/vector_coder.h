@@ -15,11 +15,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "data/index/dense/dense_index.h"
 #include "data/index/dense/kernels.h"
+#include "data/index/dense/look_coder.h"
 
 namespace stoa::data {
 
@@ -38,6 +40,10 @@ struct CodedQuery {
   float unit = 0;
   float sum = 0;        // of the dimensions
   double constant = 0;  // what the score has beside the key
+  float square = 0;     // of its length
+  float rounding = 0;   // what a key by a code of step 1 may be off by for the rounding of the query: a variance
+  bool has_look = false;  // walks take first looks
+  LookQuery look;
 };
 
 class VectorCoder {
@@ -45,25 +51,32 @@ class VectorCoder {
   // Squares of lengths are below this, so that keys and what they are made of fit floats.
   static constexpr float kGreatestSquare = std::numeric_limits<float>::max() / 65536;
 
-  // An empty mean is all zeros.
-  VectorCoder(int dimensions, VectorMetric metric, std::vector<float> mean, const CodeKernels& kernels);
+  // An empty mean is all zeros. Looks are made if said, and if there are so many dimensions that they pay.
+  VectorCoder(int dimensions, VectorMetric metric, std::vector<float> mean, const CodeKernels& kernels, bool looks);
 
   std::size_t dimensions() const { return dimensions_; }
   std::size_t half() const { return half_; }  // bytes of a code
   std::size_t record_bytes() const { return sizeof(RecordHead) + half_; }
   std::size_t residual_bytes() const { return 2 * half_ + sizeof(float); }  // at its end the bias that goes with both planes
+  std::size_t look_bytes() const { return looks_ ? looks_->bytes() : 0; }
   const std::vector<float>& mean() const { return mean_; }
+  std::size_t memory_bytes() const { return mean_.size() * sizeof(float) + ones_.size() + (looks_ ? looks_->memory_bytes() : 0); }
 
   // Vectors are finite, and of unit length for the cosine. The slot of the record is left alone.
-  void encode(std::span<const float> vector, std::byte* record, std::byte* residual) const;
+  void encode(std::span<const float> vector, std::byte* record, std::byte* residual, std::byte* look) const;
   // Whether the numbers in them are such as encode() writes; codes may be any.
-  bool plausible(const std::byte* record, const std::byte* residual) const;
+  bool plausible(const std::byte* record, const std::byte* residual, const std::byte* look) const;
   // From both planes, the mean added.
   void decode(const std::byte* record, const std::byte* residual, std::span<float> vector) const;
-  void encode_query(std::span<const float> vector, CodedQuery& query) const;
+  // For first looks if said; of a coder that makes looks.
+  void encode_query(std::span<const float> vector, CodedQuery& query, bool with_look) const;
 
   // The keys of records by their codes.
   void keys(const CodedQuery& query, std::span<const std::byte* const> records, float* keys) const;
+  // What the keys of these hardly exceed, by their looks; where the coder makes them.
+  void reaches(const CodedQuery& query, std::span<const std::byte* const> looks, float* reaches) const { looks_->reaches(query.look, looks, reaches); }
+  // What refined_key() is hardly more than, by the key.
+  float refined_reach(const CodedQuery& query, const std::byte* record, float key) const;
   float refined_key(const CodedQuery& query, const std::byte* record, const std::byte* residual) const;
   // The sums of the dimensions of records, by their codes: what pair_key() is given.
   void sums(std::span<const std::byte* const> records, float* sums) const;
@@ -79,6 +92,7 @@ class VectorCoder {
   const float pair_constant_;
   const std::vector<std::int8_t> ones_;
   const CodeKernels& kernels_;
+  const std::optional<LookCoder> looks_;
 };
 
 }  // namespace stoa::data

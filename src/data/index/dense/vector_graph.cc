@@ -31,7 +31,7 @@ bool stays(std::uint32_t state) { return state != kRemovedNode; }
 
 }  // namespace
 
-void VectorGraph::look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch) const {
+void VectorGraph::look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch, bool by_looks) const {
   std::size_t count = 0;
   for (const Link& link : level == 0 ? store_.base_links(node) : store_.links(node, level)) {
     const std::uint32_t other = link.load(std::memory_order_acquire);
@@ -39,16 +39,35 @@ void VectorGraph::look_at(SearchContext& context, std::uint32_t node, int level,
     batch.nodes[count] = other;
     count += context.visited.add(other);
   }
+  batch.count = count;
+  batch.by_looks = by_looks && context.query.has_look;
+  for (std::size_t i = 0; i < count; ++i) {
+    batch.records[i] = batch.by_looks ? store_.look(batch.nodes[i]) : store_.record(batch.nodes[i]);
+    prefetch(batch.records[i], batch.by_looks ? store_.look_bytes() : store_.record_bytes());
+  }
+}
+
+void VectorGraph::pass(const SearchContext& context, NodeBatch& batch, float key) const {
+  if (!batch.by_looks) return;
+  coder_.reaches(context.query, {batch.records.data(), batch.count}, batch.keys.data());
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < batch.count; ++i) {
+    batch.nodes[count] = batch.nodes[i];
+    count += batch.keys[i] > key;
+  }
   for (std::size_t i = 0; i < count; ++i) {
     batch.records[i] = store_.record(batch.nodes[i]);
     prefetch(batch.records[i], store_.record_bytes());
   }
   batch.count = count;
+  batch.by_looks = false;
 }
 
 void VectorGraph::score(const SearchContext& context, NodeBatch& batch) const {
   coder_.keys(context.query, {batch.records.data(), batch.count}, batch.keys.data());
 }
+
+void VectorGraph::fetch_links(std::uint32_t node) const { prefetch(reinterpret_cast<const std::byte*>(store_.base_links(node).data()), sizeof(Link) * NodeStore::kBaseLinks); }
 
 Candidate VectorGraph::start(SearchContext& context, std::uint32_t node) const {
   context.visited.reset(store_.end());
@@ -79,31 +98,10 @@ std::uint32_t VectorGraph::descend(SearchContext& context, std::uint64_t entry, 
   return node;
 }
 
-void VectorGraph::walk_level(SearchContext& context, std::uint32_t from, int level, std::size_t width) const {
-  CandidatePool& pool = context.pool;
-  pool.reset(width);
-  pool.insert(start(context, from));
-  // A node is chosen two steps before its neighbours are scored: its links, then their records, come from memory meanwhile. Nearly all that is in the pool at some
-  // time is chosen in the end, so little is chosen in vain.
-  NodeBatch *coming = &context.batches[0], *here = &context.batches[1];
-  here->count = coming->count = 0;
-  std::uint32_t chosen = kNoNode;
-  do {
-    coming->count = 0;
-    if (chosen != kNoNode) look_at(context, chosen, level, *coming);
-    chosen = pool.take();
-    if (chosen != kNoNode && level == 0) prefetch(reinterpret_cast<const std::byte*>(store_.base_links(chosen).data()), sizeof(Link) * NodeStore::kBaseLinks);
-    score(context, *here);
-    for (std::size_t i = 0; i < here->count; ++i) pool.insert({here->keys[i], here->nodes[i]});
-    std::swap(coming, here);
-    if (chosen == kNoNode && here->count == 0) chosen = pool.take();
-  } while (chosen != kNoNode || here->count > 0);
-  pool.finish();
-}
-
 void VectorGraph::walk(SearchContext& context, std::size_t width) const {
   context.pool.reset(width);
-  if (const std::uint64_t entry = entry_.load(std::memory_order_acquire); entry != kNoEntry) walk_level(context, descend(context, entry, 0), 0, width);
+  if (const std::uint64_t entry = entry_.load(std::memory_order_acquire); entry != kNoEntry) walk_level(context, descend(context, entry, 0), 0, context.pool);
+  context.pool.finish();
 }
 
 void VectorGraph::insert(SearchContext& context, std::uint32_t node) {
@@ -140,7 +138,9 @@ void VectorGraph::insert(SearchContext& context, std::uint32_t node) {
 std::uint32_t VectorGraph::find_links(SearchContext& context, std::uint32_t from, int level, std::uint32_t node, Selection& selection) const {
   CandidatePool* found = &context.pool;
   if (removed_count() == 0) {
-    walk_level(context, from, level, kBuildWidth);
+    context.pool.reset(kBuildWidth);
+    walk_level(context, from, level, context.pool);
+    context.pool.finish();
   } else {
     walk_level_beside(context, from, level, kBuildWidth, 16 * NodeStore::kBaseLinks * kBuildWidth, stays);
     found = &context.allowed;

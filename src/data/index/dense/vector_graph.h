@@ -33,6 +33,9 @@ class VectorGraph {
   template <class Accept>
   bool walk_beside(SearchContext& context, std::size_t width, std::size_t budget, const Accept& accept) const;
 
+  // Of a batch with looks, leaves the nodes whose keys may well be greater than this one, with their records, which are on their way then. Without looks all are left.
+  void pass(const SearchContext& context, NodeBatch& batch, float key) const;
+
   // A node of this graph was removed (its state says so already).
   void removed(std::uint32_t node);
   std::size_t removed_count() const { return removed_count_.load(std::memory_order_relaxed); }
@@ -79,12 +82,15 @@ class VectorGraph {
     std::atomic_flag& flag_;
   };
 
-  // Puts the neighbours that this walk has not seen into the batch; their records are on their way then.
-  void look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch) const;
+  // Puts the neighbours that this walk has not seen into the batch; their records are on their way then, or their looks, if these are asked for and the query has one.
+  void look_at(SearchContext& context, std::uint32_t node, int level, NodeBatch& batch, bool by_looks = false) const;
   void score(const SearchContext& context, NodeBatch& batch) const;
+  void fetch_links(std::uint32_t node) const;
   Candidate start(SearchContext& context, std::uint32_t node) const;
   std::uint32_t descend(SearchContext& context, std::uint64_t entry, int level) const;
-  void walk_level(SearchContext& context, std::uint32_t from, int level, std::size_t width) const;
+  // Walks as far as nodes come that the pool takes. False, and nothing of use in the pool, when more than `budget` nodes were looked at.
+  template <class Pool>
+  bool walk_level(SearchContext& context, std::uint32_t from, int level, Pool& pool, std::size_t budget = SIZE_MAX) const;
   template <class Accept>
   bool walk_level_beside(SearchContext& context, std::uint32_t from, int level, std::size_t width, std::size_t budget, const Accept& accept) const;
   std::uint32_t find_links(SearchContext& context, std::uint32_t from, int level, std::uint32_t node, Selection& selection) const;
@@ -111,32 +117,56 @@ class VectorGraph {
   std::shared_ptr<Round> round_;
 };
 
+template <class Pool>
+bool VectorGraph::walk_level(SearchContext& context, std::uint32_t from, int level, Pool& pool, std::size_t budget) const {
+  pool.insert(start(context, from));
+  // A node is chosen two steps before its neighbours are scored: its links, then their records or looks, come from memory meanwhile. Nearly all that is in the pool at some
+  // time is chosen in the end, so little is chosen in vain. Until the pool is full there is no key to compare with looks.
+  NodeBatch *coming = &context.batches[0], *here = &context.batches[1];
+  here->count = coming->count = 0;
+  std::uint32_t chosen = kNoNode;
+  do {
+    coming->count = 0;
+    if (here->count > 0 && pool.full()) pass(context, *here, pool.worst());
+    if (chosen != kNoNode) look_at(context, chosen, level, *coming, pool.full());
+    if (context.visited.count() > budget) return false;
+    chosen = pool.take();
+    if (chosen != kNoNode && level == 0) fetch_links(chosen);
+    score(context, *here);
+    for (std::size_t i = 0; i < here->count; ++i) pool.insert({here->keys[i], here->nodes[i]});
+    std::swap(coming, here);
+    if (chosen == kNoNode && here->count == 0) chosen = pool.take();
+  } while (chosen != kNoNode || here->count > 0);
+  return true;
+}
+
 template <class Accept>
 bool VectorGraph::walk_level_beside(SearchContext& context, std::uint32_t from, int level, std::size_t width, std::size_t budget, const Accept& accept) const {
-  const auto better = [](const Candidate& a, const Candidate& b) { return a.key < b.key; };
-  auto& frontier = context.frontier;
-  const auto found = [&](Candidate candidate) {
-    if (context.allowed.full() && candidate.key <= context.allowed.worst()) return;
-    frontier.push_back(candidate);
-    std::push_heap(frontier.begin(), frontier.end(), better);
-    if (accept(store_.state(candidate.node))) context.allowed.insert(candidate);
-  };
   context.allowed.reset(width);
-  frontier.clear();
-  found(start(context, from));
-  NodeBatch& batch = context.batches[0];
-  while (!frontier.empty()) {
-    const Candidate nearest = frontier.front();
-    if (context.allowed.full() && nearest.key < context.allowed.worst()) break;
-    std::pop_heap(frontier.begin(), frontier.end(), better);
-    frontier.pop_back();
-    look_at(context, nearest.node, level, batch);
-    if (context.visited.count() > budget) return false;
-    score(context, batch);
-    for (std::size_t i = 0; i < batch.count; ++i) found({batch.keys[i], batch.nodes[i]});
-    if (level == 0 && !frontier.empty()) __builtin_prefetch(store_.base_links(frontier.front().node).data());
-  }
-  return true;
+  context.frontier.clear();
+  // What is walked through is in the frontier, what is looked for in the pool of the allowed.
+  struct Pool {
+    bool full() const { return allowed.full(); }
+    float worst() const { return allowed.worst(); }
+    void insert(Candidate candidate) {
+      if (full() && candidate.key <= worst()) return;
+      frontier.push_back(candidate);
+      std::ranges::push_heap(frontier, {}, &Candidate::key);
+      if (accept(store.state(candidate.node))) allowed.insert(candidate);
+    }
+    std::uint32_t take() {
+      if (frontier.empty() || (full() && frontier.front().key < worst())) return kNoNode;
+      std::ranges::pop_heap(frontier, {}, &Candidate::key);
+      const std::uint32_t node = frontier.back().node;
+      frontier.pop_back();
+      return node;
+    }
+    CandidatePool& allowed;
+    std::vector<Candidate>& frontier;
+    const NodeStore& store;
+    const Accept& accept;
+  } pool = {context.allowed, context.frontier, store_, accept};
+  return walk_level(context, from, level, pool, budget);
 }
 
 template <class Accept>

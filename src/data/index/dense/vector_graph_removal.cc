@@ -89,7 +89,7 @@ void VectorGraph::reconnect(SearchContext& context, std::uint32_t node, int leve
   if (level > level_of(entry)) return;
   context.vector.resize(coder_.dimensions());
   coder_.decode(store_.record(node), store_.residual(node), context.vector);
-  coder_.encode_query(context.vector, context.query);
+  coder_.encode_query(context.vector, context.query, store_.looks_pay());
   Selection selection;
   find_links(context, descend(context, entry, level), level, node, selection);
   {
