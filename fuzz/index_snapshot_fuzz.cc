@@ -27,13 +27,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace stoa::data;
   Index index;
   require(index.add_collection("c", "p").has_value());
-  // The head names what makes words, the last two numbers say that nothing follows.
+  // The head names what makes words, the last three numbers say that nothing follows.
   stoa::Bytes bytes;
   require(index.save("c", [&](stoa::ByteSpan piece) -> stoa::Status {
     bytes.insert(bytes.end(), piece.begin(), piece.end());
     return {};
   }).has_value());
-  bytes.resize(bytes.size() - 16);
+  bytes.resize(bytes.size() - 24);
   const auto rest = std::as_bytes(std::span(data, size));
   bytes.insert(bytes.end(), rest.begin(), rest.end());
   Source source(bytes);
