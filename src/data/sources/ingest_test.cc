@@ -253,6 +253,28 @@ TEST_F(IngestTest, CollectionsChangePageAndExpire) {
   EXPECT_EQ(catalog_->collection(ann, made->id).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(IngestTest, ALargeCollectionGoesSomePassagesAtATime) {
+  const Call ann = call("ann");
+  const auto made = catalog_->create_collection(ann, {"kept", {}, {}});
+  ASSERT_TRUE(made);
+  std::map<std::string, std::string> files;
+  for (int file = 0; file < 3; ++file)
+    for (int i = 0; i < 900; ++i) files[fmt::format("{}.md", file)] += fmt::format("# section {} of {}\n\nword {}\n\n", i, file, i);
+  run(ann, files);
+  ASSERT_GT(rows("chunks"), 2000);
+  std::atomic<bool> done = false;
+  std::thread others([&] {  // write between its turns
+    while (!done) EXPECT_TRUE(catalog_->change_collection(ann, made->id, {"kept", {}, {}}));
+  });
+  EXPECT_TRUE(catalog_->remove_collection(ann, collection_));
+  done = true;
+  others.join();
+  EXPECT_EQ(catalog_->remove_collection(ann, collection_).error().code, ErrorCode::kNotFound);
+  for (const char* table : {"documents", "chunks", "ingest_jobs", "ingest_files"}) EXPECT_EQ(rows(table), 0) << table;
+  EXPECT_EQ(hits(ann, "word"), 0u);
+  EXPECT_EQ(catalog_->collections(ann)->items.size(), 1u);
+}
+
 TEST(Walk, FolderWithTraps) {
   namespace fs = std::filesystem;
   const fs::path root = fs::temp_directory_path() / new_id("walk_test"), outside = fs::temp_directory_path() / new_id("walk_out");
