@@ -103,6 +103,7 @@ class VisitedMarks {
 // Nodes whose records are fetched into the caches, then scored together; or whose looks are, first.
 struct NodeBatch {
   static constexpr std::size_t kRoom = 64;
+  static_assert(kRoom <= LookCoder::kMost);
   std::size_t count = 0;
   std::array<std::uint32_t, kRoom> nodes;
   bool by_looks = false;  // records are not those of the nodes, but their looks

@@ -42,7 +42,7 @@ struct CodedQuery {
   double constant = 0;  // what the score has beside the key
   float square = 0;     // of its length
   float rounding = 0;   // what a key by a code of step 1 may be off by for the rounding of the query: a variance
-  bool has_look = false;  // walks take first looks
+  bool has_look = false;  // for first looks
   LookQuery look;
 };
 
