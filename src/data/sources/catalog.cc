@@ -378,7 +378,7 @@ Result<std::optional<SqlRow>> Catalog::settled(const Call& call, const std::stri
     STOA_TRY(row, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {collection, call.principal.project}));
     {
       std::lock_guard lock(turning_mutex_);
-      if (turning_ != collection) return std::move(row);  // asked after the row was read: where a turn begins only now, it is the row of before
+      if (turning_.empty() || turning_ != collection) return std::move(row);  // asked after the row was read: where a turn begins only now, it is the row of before
     }
     await_index(collection);
   }

@@ -250,7 +250,10 @@ TEST_F(IngestTest, CollectionsChangePageAndExpire) {
   EXPECT_FALSE(catalog_->create_collection(ann, {"x", {}, 0}));
   EXPECT_FALSE(catalog_->collections(ann, {0, "", false}));
   EXPECT_TRUE(catalog_->remove_collection(ann, made->id));
-  EXPECT_EQ(catalog_->collection(ann, made->id).error().code, ErrorCode::kNotFound);
+  for (const std::string& gone : {made->id, std::string("vs_none"), std::string()}) {
+    EXPECT_EQ(catalog_->collection(ann, gone).error().code, ErrorCode::kNotFound) << gone;
+    EXPECT_EQ(catalog_->searchable(ann, std::vector{gone}).error().code, ErrorCode::kNotFound) << gone;
+  }
 }
 
 TEST_F(IngestTest, ALargeCollectionGoesSomePassagesAtATime) {
