@@ -23,9 +23,9 @@ def all_entries(admin):
 
 
 def secrets_in(world, text):
-    """Where keys or content stand in a text."""
-    secrets = [caller.key.rpartition("-")[2] for caller in world.callers.values() if caller.key and len(caller.key) > 60] + ["florins"]
-    return [text[max(0, match.start() - 200):match.end() + 50] for secret in secrets for match in re.finditer(secret, text)][:3]
+    """Where keys or content stand in a text. Of keys and tokens it looks for the last 40 characters: too many to stand there by chance."""
+    ends = [caller.key[-40:] for caller in world.callers.values() if caller.key and len(caller.key) > 60]
+    return [text[max(0, match.start() - 200):match.end() + 50] for secret in [*ends, "florins"] for match in re.finditer(re.escape(secret), text)][:3]
 
 
 @pytest.fixture(scope="module")
