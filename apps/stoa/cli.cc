@@ -61,6 +61,7 @@ void add_documents(CLI::App& app, Parsed& p) {
   ingest->add_option("path", p.ingest.paths, "Files or folders (txt, md, html, pdf)")->required();
   ingest->add_option("--store", p.ingest.store, "Vector store: name or id; made when there is none of that name")->required();
   ingest->add_option("--access", p.ingest.access, "Readers: public, private, user:NAME, group:NAME; several separated by commas");
+  ingest->add_option("--attribute", p.ingest.attributes, "What all these documents have, for searches to filter by: year=2024, kind=guide (may be repeated)")->allow_extra_args(false);
   ingest->add_option("--include", p.ingest.include, "Only files whose name matches this pattern, such as '*.html' (may be repeated)");
   ingest->add_flag("--no-prune", p.no_prune, "Keep documents whose files have gone");
 

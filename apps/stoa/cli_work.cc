@@ -10,13 +10,13 @@ namespace stoa::cli {
 void add_search_settings(CLI::App& search, Parsed& p) {
   search.add_option("--mode", p.search.mode, "hybrid, text or vector")->check(CLI::IsMember({"hybrid", "text", "vector"}));
   search.add_option("--fusion", p.search.fusion, "How words and meaning become one order: weighted (scores) or rrf (ranks)")->check(CLI::IsMember({"weighted", "rrf"}));
-  search.add_option("--text-weight", p.search.text_weight, "Weight of words beside meaning in weighted scores, 0 to 1 (0.3)")->check(CLI::Range(0.0, 1.0));
-  search.add_option("--rerank", p.search.rerank, "So many of the best are read with the query by the reranking model")->check(CLI::Range(0, 100));
+  search.add_option("--text-weight", p.search.text_weight, "Weight of words beside meaning, 0 to 1 (0.4)")->check(CLI::Range(0.0, 1.0));
+  search.add_option("--rerank", p.search.rerank, "So many of the best are read with the query, by the reranking model or, where there is none, the embedding model")->check(CLI::Range(0, 100));
   search.add_option("--min-score", p.search.min_score, "Passages of at least this score")->check(CLI::Range(0.0, 1.0));
   search.add_option("--diversity", p.search.diversity, "How much likeness to better passages counts against one, 0 to 1")->check(CLI::Range(0.0, 1.0));
-  search.add_option("--half-life", p.search.half_life, "Older documents count less: half of --decay-weight after this long, such as 30d (m, h, d, w, y)");
-  search.add_option("--decay-weight", p.search.decay_weight, "How much of a score age can take, 0 to 1")->check(CLI::Range(0.0, 1.0));
-  search.add_option("--time", p.search.time_attribute, "Attribute that holds a document's time; without it, when it came in");
+  auto* half_life = search.add_option("--half-life", p.search.half_life, "Older documents count less: half of --decay-weight after this long, such as 30d (m, h, d, w, y)");
+  search.add_option("--decay-weight", p.search.decay_weight, "How much of a score age can take, 0 to 1 (0.5)")->check(CLI::Range(0.0, 1.0))->needs(half_life);
+  search.add_option("--time", p.search.time_attribute, "Attribute that holds a document's time; without it, when it came in")->needs(half_life);
   search.add_option("--context", p.search.context, "What is shown around a passage: none, neighbours or section")->check(CLI::IsMember({"none", "neighbours", "section"}));
 }
 
@@ -30,7 +30,7 @@ void add_collections(CLI::App& app, Parsed& p) {
   };
   const auto settings = [&](CLI::App* made) {
     made->add_option("--language", p.collection.language, "Language of the texts, which decides how words are found: english, german, fr, ja, ...");
-    made->add_option("--chunk-tokens", p.collection.chunk_tokens, "Tokens of a passage, at most; 0: what the server says")->check(CLI::Range(0, 8192));
+    made->add_option("--chunk-tokens", p.collection.chunk_tokens, "Tokens of a passage, at most, and no more than the embedding model reads; 0: what the server says")->check(CLI::Range(0, 8192));
     made->add_option("--embedding-model", p.collection.embedding_model, "Embedding model that is on the server's machine (stoa pull); server: the one it uses otherwise");
   };
   verb(*collections, p, "list", "Those of the project, with the documents that you may see", [&p] { return collections_list(p.global); });

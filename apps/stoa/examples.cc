@@ -17,7 +17,8 @@ constexpr auto kExamples = std::to_array<std::pair<std::string_view, std::string
              "  stoa chat --store handbook        answers from documents, with citations\n"
              "  printf 'Hello\\nAnd then?\\n' | stoa chat --json    one JSON value per reply"},
     {"ingest", "  stoa ingest ./docs --store handbook\n"
-               "  stoa ingest ./hr --store handbook --access group:hr,user:ann --include '*.pdf'"},
+               "  stoa ingest ./hr --store handbook --access group:hr,user:ann --include '*.pdf'\n"
+               "  stoa ingest ./minutes/2024 --store notes --attribute year=2024 --attribute kind=minutes"},
     {"collections", "  stoa collections list"},
     {"collections list", "  stoa collections list --json"},
     {"collections show", "  stoa collections show handbook"},

@@ -1,5 +1,6 @@
 """The way of a user through the CLI: ingest, ask, search, trace, rate, dataset; and what it says when things are wrong."""
 import json
+import urllib.request
 
 import pytest
 
@@ -72,8 +73,30 @@ def test_search_explains(stoa, key, store):
     filtered = stoa.cli("search", "keys", "--store", store, "--filter", "kind!=draft", "--explain", key=key).stdout
     assert "kind != draft (not said)" in filtered
     assert "filter: no document that you may read has an attribute 'kind'" in filtered
-    for wrong in (["--filter", "kind"], ["--half-life", "soon"]):
+    for wrong in (["--filter", "kind"], ["--half-life", "soon"], ["--time", "published"]):
         assert stoa.cli("search", "keys", "--store", store, *wrong, key=key, check=False).returncode == 2
+
+
+def test_documents_have_attributes(stoa, key, tmp_path):
+    for year in (2023, 2024):
+        (tmp_path / str(year)).mkdir()
+        (tmp_path / str(year) / f"{year}.txt").write_text(f"The minutes of the meeting in {year}.")
+        stoa.cli("ingest", str(tmp_path / str(year)), "--store", "minutes", "--attribute", f"year={year}", "--attribute", f"kind=minutes, {year}", "--attribute", "final=true", key=key)
+
+    def found(*filters):
+        return sorted(hit["path"] for hit in stoa.json("search", "minutes of the meeting", "--store", "minutes", *(part for one in filters for part in ("--filter", one)), key=key)["data"])
+
+    assert found("final=true") == ["2023.txt", "2024.txt"]
+    assert found("year>=2024") == found("kind=minutes, 2024") == ["2024.txt"]
+    assert found("year<2024", "final=true") == ["2023.txt"]
+    document = stoa.json("search", "minutes", "--store", "minutes", "--filter", "year=2023", key=key)["data"][0]["document_id"]
+    request = urllib.request.Request(f"{stoa.url}/v1/stoa/documents/{document}", headers={"Authorization": f"Bearer {key}"})
+    assert json.load(urllib.request.urlopen(request, timeout=30))["attributes"] == {"final": True, "kind": "minutes, 2023", "year": 2023}
+    stoa.cli("ingest", str(tmp_path / "2023"), "--store", "minutes", "--attribute", "year=2022", key=key)  # the same file with other attributes
+    assert found("year=2022") == ["2023.txt"] and found("final=true") == ["2024.txt"]
+    for wrong in ("year", "=2024"):
+        refused = stoa.cli("ingest", str(tmp_path), "--store", "minutes", "--attribute", wrong, key=key, check=False)
+        assert refused.returncode == 2 and "year=2024" in refused.stderr
 
 
 @pytest.mark.parametrize("mode", [[], ["--extractive"]])

@@ -41,7 +41,7 @@ int chat(const Global& global, const ChatOptions& options);
 struct IngestOptions {
   std::vector<std::string> paths;
   std::string store, access = "public";
-  std::vector<std::string> include;
+  std::vector<std::string> include, attributes;  // "*.html"; "year=2024"
   bool prune = true;
 };
 int ingest(const Global& global, const IngestOptions& options);

@@ -9,6 +9,7 @@
 #include <fnmatch.h>
 
 #include "base/json.h"
+#include "commands/attributes.h"
 #include "commands/connect.h"
 #include "commands/follow_job.h"
 #include "commands/json_read.h"
@@ -62,7 +63,7 @@ Status upload(ApiClient& api, const std::string& job, const std::vector<std::str
   return {};
 }
 
-Status ingest_one(ApiClient& api, const std::string& store, const std::string& path, const IngestOptions& options, Totals& totals) {
+Status ingest_one(ApiClient& api, const std::string& store, const std::string& path, const IngestOptions& options, const JsonObject& attributes, Totals& totals) {
   Progress progress;
   progress.show("reading " + path);
   STOA_TRY(folder, data::walk_folder(path));
@@ -72,7 +73,7 @@ Status ingest_one(ApiClient& api, const std::string& store, const std::string& p
     files.push_back(JsonObject{{"path", walked.file.path}, {"digest", walked.file.digest}, {"bytes", walked.file.bytes}, {"content_type", walked.file.content_type}});
   std::error_code problem;
   const std::string source = std::filesystem::weakly_canonical(path, problem).string();
-  STOA_TRY(job, api.post("/v1/stoa/ingest/jobs", JsonObject{{"collection", store}, {"source", source}, {"files", files}, {"access", options.access}, {"prune", options.prune}}));
+  STOA_TRY(job, api.post("/v1/stoa/ingest/jobs", JsonObject{{"collection", store}, {"source", source}, {"files", files}, {"access", options.access}, {"attributes", attributes}, {"prune", options.prune}}));
   const std::string id = text_of(job, "id");
   STOA_CHECK(upload(api, id, strings_of(job, "missing"), folder.files, progress));
   STOA_TRY(started, api.post("/v1/stoa/ingest/jobs/" + id + "/start", JsonObject{}));
@@ -98,13 +99,15 @@ void print(const Totals& totals, double seconds) {
 }  // namespace
 
 int ingest(const Global& global, const IngestOptions& options) {
+  const auto attributes = parse_attributes(options.attributes);
+  if (!attributes) return report(attributes.error(), global.json);
   auto api = connect(global);
   auto store = resolve_store(api, options.store, true);
   if (!store) return report(store.error(), global.json);
   const auto start = std::chrono::steady_clock::now();
   Totals totals;
   for (const auto& path : options.paths)
-    if (const Status done = ingest_one(api, *store, path, options, totals); !done) return report(done.error(), global.json);
+    if (const Status done = ingest_one(api, *store, path, options, *attributes, totals); !done) return report(done.error(), global.json);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (global.json)
     fmt::print("{}\n", dump_json_pretty(JsonObject{{"store", *store}, {"total", totals.total}, {"done", totals.done}, {"unchanged", totals.unchanged},

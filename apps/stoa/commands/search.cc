@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <functional>
 #include <utility>
 
 #include "base/json.h"
+#include "commands/attributes.h"
 #include "commands/connect.h"
 #include "commands/json_read.h"
 #include "commands/search_settings.h"
@@ -15,19 +15,13 @@
 namespace stoa::cli {
 namespace {
 
-// "year>=2020" as a comparison of the API; a value is a number or a truth value where it reads as one.
+// "year>=2020" as a comparison of the API.
 Result<JsonObject> comparison(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, const char*>, 6> kSigns{{{">=", "gte"}, {"<=", "lte"}, {"!=", "ne"}, {">", "gt"}, {"<", "lt"}, {"=", "eq"}}};
   const auto at = text.find_first_of("<>!=");
   const auto sign = at == 0 || at == std::string_view::npos ? kSigns.end() : std::ranges::find_if(kSigns, [&](const auto& one) { return text.substr(at).starts_with(one.first); });
   if (sign == kSigns.end()) return fail(error(ErrorCode::kInvalidArgument, "'{}' is no filter", text).with_hint("write an attribute, one of = != < <= > >=, and a value: year>=2020"));
-  const std::string_view value = text.substr(at + sign->first.size());
-  double number = 0;
-  const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-  Json compared = Json(std::string(value));
-  if (code == std::errc() && end == value.data() + value.size()) compared = number;
-  if (value == "true" || value == "false") compared = value == "true";
-  return JsonObject{{"type", sign->second}, {"key", std::string(text.substr(0, at))}, {"value", std::move(compared)}};
+  return JsonObject{{"type", sign->second}, {"key", std::string(text.substr(0, at))}, {"value", attribute_value(text.substr(at + sign->first.size()))}};
 }
 
 Result<JsonObject> body_of(const SearchOptions& options, const std::string& store) {

@@ -43,6 +43,7 @@
 #include "wiring/caches.h"
 #include "wiring/defaults.h"
 #include "wiring/egress.h"
+#include "wiring/ingest_limits.h"
 #include "wiring/installation.h"
 #include "wiring/later_work.h"
 #include "wiring/listeners.h"
@@ -55,13 +56,6 @@ namespace stoa::wiring {
 namespace {
 
 namespace api = gateway;
-
-data::IngestLimits ingest_limits(const infra::Config& config) {
-  data::IngestLimits limits;
-  limits.parse.max_bytes = static_cast<std::size_t>(config.ingest.max_file_bytes);
-  limits.chunk.target_tokens = static_cast<int>(config.chunk.tokens);
-  return limits;
-}
 
 std::vector<api::openai::ServedModel> served(const Models& models, data::Embedder* embedder) {
   std::vector<api::openai::ServedModel> served;

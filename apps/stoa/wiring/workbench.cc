@@ -6,6 +6,7 @@
 #include "governance/protection/sealed_blobs.h"
 #include "infra/blob/disk/disk.h"
 #include "infra/keys/keys.h"
+#include "wiring/ingest_limits.h"
 #include "wiring/installation.h"
 #include "wiring/models.h"
 
@@ -86,7 +87,7 @@ class LocalWorkbench final : public Workbench {
     call_.principal = actor;
     catalog_ = std::make_unique<data::Catalog>(*installation_.database, *blobs_, index_);
     STOA_CHECK(catalog_->open(models_.embedder ? models_.embedder->model() : ""));
-    ingest_ = std::make_unique<data::Ingest>(*catalog_, embedder());
+    ingest_ = std::make_unique<data::Ingest>(*catalog_, embedder(), nullptr, ingest_limits(config));
     STOA_CHECK(ingest_->start_worker());
     retriever_ = std::make_unique<data::Retriever>(*catalog_, index_, embedder(), models_.passage_reranker());
     return {};

@@ -19,13 +19,16 @@ std::vector<std::string> entries(const AccessList& access) {
 Index::Collection::Group* Index::Collection::group(const AccessList& access, const Marks& marks) {
   const auto known = groups.find({access.key(), marks});
   if (known != groups.end()) return known->second.get();
-  Segment* segment = shared;
-  if (const std::size_t own = segments.size() - (shared == nullptr ? 0 : 1); own < kOwnSegments) {
-    segment = segments.emplace_back(std::make_unique<Segment>(false)).get();
-  } else if (shared == nullptr) {
-    segment = shared = segments.emplace_back(std::make_unique<Segment>(true)).get();
-  }
-  return adopt(std::make_unique<Group>(access, marks, segment));
+  return adopt(std::make_unique<Group>(access, marks, segment_of_new_group()));
+}
+
+Index::Segment* Index::Collection::segment_of_new_group() {
+  constexpr std::size_t kSharedSlots = SparseIndex::kMaxSlot / 2;
+  const auto own = static_cast<std::size_t>(std::ranges::count_if(segments, [](const auto& segment) { return !segment->shared(); }));
+  if (own == kOwnSegments)
+    for (const auto& segment : segments)
+      if (segment->shared() && segment->words().held_words() < shared_words && segment->used() < kSharedSlots) return segment.get();
+  return segments.emplace_back(std::make_unique<Segment>(own == kOwnSegments)).get();
 }
 
 Index::Collection::Group* Index::Collection::adopt(std::unique_ptr<Group> group) {
@@ -95,7 +98,7 @@ void Index::Collection::show(const Entry& entry) {
   if (!group.segment->shared()) return;
   const auto slots = ascending(entry.slots);
   group.slots.insert(slots);
-  for (const auto& name : entries(group.access)) by_reader[name].slots.insert(slots);
+  for (const auto& name : entries(group.access)) by_reader[name].slots[group.segment].insert(slots);
 }
 
 void Index::Collection::hide(const Entry& entry) {
@@ -105,7 +108,13 @@ void Index::Collection::hide(const Entry& entry) {
   if (!group.segment->shared()) return;
   const auto slots = ascending(entry.slots);
   group.slots.erase(slots);
-  for (const auto& name : entries(group.access)) by_reader[name].slots.erase(slots);
+  for (const auto& name : entries(group.access)) {
+    auto& readable = by_reader[name].slots;
+    const auto of_segment = readable.find(group.segment);
+    if (of_segment == readable.end()) continue;
+    of_segment->second.erase(slots);
+    if (of_segment->second.empty()) readable.erase(of_segment);
+  }
 }
 
 Index::Collection::Entry Index::Collection::withdraw(const std::string& document) {
@@ -138,7 +147,6 @@ void Index::Collection::drop_if_unused(Group* group) {
   }
   groups.erase({group->access.key(), group->marks});
   if (!segment->unused()) return;
-  if (segment == shared) shared = nullptr;
   std::erase_if(segments, [&](const auto& one) { return one.get() == segment; });
 }
 

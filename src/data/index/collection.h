@@ -46,8 +46,8 @@ struct Index::Collection {
   };
   // What an entry of access lists lets a principal read.
   struct Readable {
-    std::set<const Group*> own, sharing;  // with a segment of their own, in the shared one
-    SlotSet slots;                        // that are visible, of the shared one
+    std::set<const Group*> own, sharing;      // with a segment of their own, in a shared one
+    std::map<const Segment*, SlotSet> slots;  // that are visible, of shared ones
     bool empty() const { return own.empty() && sharing.empty(); }
   };
   struct Entry {
@@ -57,16 +57,18 @@ struct Index::Collection {
     Attributes attributes;
   };
 
-  Collection(std::string owner, std::string_view words, std::string_view model) : project(std::move(owner)), language(words), embedding_model(model) {}
+  Collection(std::string owner, std::string_view words, std::string_view model, std::uint64_t most_shared) : project(std::move(owner)), language(words), embedding_model(model), shared_words(most_shared) {}
 
   const std::string project, language, embedding_model;
+  const std::uint64_t shared_words;  // that a shared segment holds before another one is begun
+  std::uint64_t turn_overs = 0;  // of the collection that goes by this name; the index's own lock is held
   // Writers run beside one another; who takes a snapshot waits for them to end, and they for him. Taken before `mutex`.
   mutable FairSharedMutex writers;
   mutable FairSharedMutex mutex;  // of all that follows, and of what of the segments excludes searches
-  // The first groups have segments of their own, which cost a search some microseconds each; all others share one, of which a search takes the slots that it may read.
+  // The first groups have segments of their own, which cost a search some microseconds each; all others share one, of which a search takes the slots that it may read, or
+  // several: a group stays in its segment and may grow, so no more begin in one that is half full.
   static constexpr std::size_t kOwnSegments = 32;
   std::vector<std::unique_ptr<Segment>> segments;
-  Segment* shared = nullptr;  // of them; null: none is
   using GroupKey = std::pair<std::string, Marks>;  // the first of the access list
   std::map<GroupKey, std::unique_ptr<Group>> groups;
   std::unordered_map<std::string, Readable> by_reader;  // by entry of the access list
@@ -78,6 +80,7 @@ struct Index::Collection {
   auto write_beside() const { return writers.beside(); }
 
   Group* group(const AccessList& access, const Marks& marks);
+  Segment* segment_of_new_group();
   Group* adopt(std::unique_ptr<Group> group);  // null: there is one with the same readers and marks
 
   // From a snapshot whose segments are there: the groups, in its order.

@@ -65,16 +65,17 @@ struct Index::View {
   std::map<std::string, std::vector<Opened>> segments;  // by language
 
   void open_segments(const Collection& collection, const Scope& scope, std::span<const std::string> names);
+  static void open_shared(const Segment& shared, const Scope& scope, std::span<const Collection::Readable* const> readable, std::vector<Opened>& opened);
 };
 
-Index::Index() : analyzers_(std::make_unique<AnalyzerPool>()) {}
+Index::Index(std::uint64_t shared_words) : shared_words_(shared_words), analyzers_(std::make_unique<AnalyzerPool>()) {}
 Index::~Index() = default;
 
 Status Index::add_collection(const std::string& collection, const std::string& project, std::string_view language, std::string_view embedding_model) {
   const Language* known = find_language(language);
   if (known == nullptr) return fail(ErrorCode::kInvalidArgument, "no words are known of the language '{}'", to_valid_utf8(language.substr(0, 40)));
   std::lock_guard lock(mutex_);
-  collections_.try_emplace(collection, std::make_shared<Collection>(project, known->name, embedding_model));
+  collections_.try_emplace(collection, std::make_shared<Collection>(project, known->name, embedding_model, shared_words_));
   return {};
 }
 
@@ -92,8 +93,17 @@ void Index::turn_over(const std::string& collection, const std::string& made_bes
   std::lock_guard lock(mutex_);
   const auto old = collections_.find(collection), made = collections_.find(made_beside);
   if (old == collections_.end() || made == collections_.end()) return;
+  made->second->turn_overs = old->second->turn_overs + 1;
   gone = std::exchange(old->second, std::move(made->second));
   collections_.erase(made);
+}
+
+std::uint64_t Index::turn_overs(std::span<const std::string> collections) const {
+  std::shared_lock lock(mutex_);
+  std::uint64_t all = 0;
+  for (const std::string& id : collections)
+    if (const auto found = collections_.find(id); found != collections_.end()) all += found->second->turn_overs;
+  return all;
 }
 
 std::string Index::embedding_model(const std::string& collection) const {
@@ -168,26 +178,31 @@ void Index::View::open_segments(const Collection& collection, const Scope& scope
     for (const auto* group : by_name->own)
       if (permitted(group) && own.insert(group->segment).second) opened.push_back({group->segment});
 
-  const Segment* const shared = collection.shared;
-  if (shared == nullptr) return;
-  if (!scope.permits && std::ranges::any_of(readable, [&](const auto* by_name) { return by_name->slots.size() == shared->passages(); })) {
-    opened.push_back({shared});
-    return;
-  }
+  for (const auto& segment : collection.segments)
+    if (segment->shared()) open_shared(*segment, scope, readable, opened);
+}
+
+void Index::View::open_shared(const Segment& shared, const Scope& scope, std::span<const Collection::Readable* const> readable, std::vector<Opened>& opened) {
   SlotBitmap slots;
   const auto add = [&](std::uint32_t slot) { slots.set(slot); };
   for (const auto* by_name : readable) {
+    const auto found = by_name->slots.find(&shared);
+    if (found == by_name->slots.end()) continue;
     if (!scope.permits) {
-      by_name->slots.for_each(add);
+      if (found->second.size() == shared.passages()) {
+        opened.push_back({&shared});
+        return;
+      }
+      found->second.for_each(add);
       continue;
     }
     for (const auto* group : by_name->sharing)
-      if (permitted(group)) group->slots.for_each(add);
+      if (group->segment == &shared && scope.permits(group->marks)) group->slots.for_each(add);
   }
-  if (const std::size_t count = slots.count(); count == shared->passages()) {
-    opened.push_back({shared});
+  if (const std::size_t count = slots.count(); count == shared.passages()) {
+    opened.push_back({&shared});
   } else if (count > 0) {
-    opened.push_back({shared, std::move(slots)});
+    opened.push_back({&shared, std::move(slots)});
   }
 }
 

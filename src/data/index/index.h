@@ -1,8 +1,9 @@
 // The search index of all collections, in memory: BM25 over words (data/index/sparse) and nearest vectors (data/index/dense).
 //
 // A collection holds its documents in groups of the same access list and the same marks that policies ask for, and a search opens only groups the principal may read. The first groups have
-// segments of their own, the others share one, of which a search takes the slots of its groups. All statistics (number of passages, document frequencies, mean length) are taken over what is
-// opened, so a search gives exactly what it would give if the other documents did not exist; nothing is filtered away after ranking.
+// segments of their own, the others share one (very large collections several), of which a search takes the slots of its groups. All statistics (number of passages, document frequencies, mean length) are taken over what is
+// opened, so a search by words gives exactly what it would give if the other documents did not exist; nothing is filtered away after ranking. A search by vectors does too, but in shared segments
+// of 4,096 vectors and more: there the others may touch which passages come up last, and the order of some that are nearly as near. What else is left: docs/adr/0002.
 #pragma once
 
 #include <cstdint>
@@ -65,7 +66,9 @@ class Index {
  public:
   class Segment;  // internal
 
-  Index();
+  static constexpr std::uint64_t kSharedWords = 1ull << 29;  // half of what a segment can hold
+  Index() : Index(kSharedWords) {}
+  explicit Index(std::uint64_t shared_words);  // what a shared segment holds when groups that are new begin another one
   ~Index();
 
   // `language` as analysis/languages.h names it: how the texts of the collection become words. `embedding_model`: whose vectors it is given. kInvalidArgument: there is no
@@ -76,6 +79,8 @@ class Index {
   void remove_collection(const std::string& collection);
   // From now on `collection` is what was made beside it under another name, which is gone. Nothing where either is not there.
   void turn_over(const std::string& collection, const std::string& made_beside);
+  // How often they were turned over, all together: a search is of one state of each where this is the same before and after it.
+  std::uint64_t turn_overs(std::span<const std::string> collections) const;
 
   // Adds the document or replaces the one with the same id, at once for all searches; on an error nothing changes. kNotFound: no such collection; kInvalidArgument: a vector
   // that is zero or not finite, or of another dimension than those of other passages.
@@ -131,6 +136,7 @@ class Index {
   struct View;
   View open(const Scope& scope, std::string_view embedding_model = {}) const;
 
+  const std::uint64_t shared_words_;
   mutable std::shared_mutex mutex_;  // of the map
   std::map<std::string, std::shared_ptr<Collection>> collections_;
   std::shared_ptr<Collection> find(const std::string& collection) const;

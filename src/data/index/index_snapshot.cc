@@ -242,13 +242,13 @@ Status Index::load(const std::string& collection, SnapshotSource& source, int th
   STOA_TRY(words, in.text());
   if (version != kVersion || words != words_version(old->language))
     return fail(ErrorCode::kUnsupported, "the snapshot of a collection is of version {} with words of '{}'; this program has {} and '{}'", version, words, kVersion, words_version(old->language));
-  auto fresh = std::make_shared<Collection>(old->project, old->language, old->embedding_model);
-  STOA_TRY(segments, in.number_up_to(Collection::kOwnSegments + 1));
+  auto fresh = std::make_shared<Collection>(old->project, old->language, old->embedding_model, shared_words_);
+  STOA_TRY(segments, in.size());
   for (std::uint64_t i = 0; i < segments; ++i) {
     STOA_TRY(segment, Segment::load(in, threads));
-    if (segment->shared() && std::exchange(fresh->shared, segment.get()) != nullptr) return fail(broken("two segments are shared"));
     fresh->segments.push_back(std::move(segment));
   }
+  if (std::ranges::count_if(fresh->segments, [](const auto& segment) { return !segment->shared(); }) > static_cast<std::ptrdiff_t>(Collection::kOwnSegments)) return fail(broken("too many segments are not shared"));
   std::vector<Collection::Group*> by_number;
   STOA_CHECK(fresh->read_groups(in, by_number));
   STOA_TRY(documents, in.number_up_to(source.left()));

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <random>
 #include <utility>
 
@@ -65,6 +66,14 @@ class Corpus {
   ChunkKey key_ = 0;
 };
 
+// How many segments it has.
+std::uint64_t segments_of(ByteSpan snapshot) {
+  std::uint64_t number = 0;
+  std::memcpy(&number, snapshot.data() + 16, sizeof number);  // the length of what makes words
+  std::memcpy(&number, snapshot.data() + 24 + number, sizeof number);
+  return number;
+}
+
 void expect_same(const Index& a, const Index& b, Corpus& corpus) {
   const Filter filter{FilterOp::kEq, "lang", {std::string("de")}, {}};
   for (const Filter* narrowed : {static_cast<const Filter*>(nullptr), &filter}) {
@@ -84,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(FewGroupsAndMoreThanSegments, SnapshotGroups, ::testing
 TEST_P(SnapshotGroups, BringEverythingBack) {
   Corpus corpus;
   corpus.owners = GetParam();
-  Index index;
+  Index index(50);
   ASSERT_TRUE(index.add_collection("vs_1", "proj_a"));
   for (int i = 0; i < 300; ++i) {
     ASSERT_TRUE(index.put("vs_1", corpus.document(corpus.below(120))));
@@ -93,6 +102,7 @@ TEST_P(SnapshotGroups, BringEverythingBack) {
   EXPECT_GT(index.collections().at(0).changes, 300u);
   const Bytes bytes = saved(index);
   EXPECT_EQ(index.collections().at(0).changes, 0u);
+  EXPECT_EQ(segments_of(bytes) > 34, GetParam() == 100) << "no more groups come to a shared segment of so many words";
 
   Index again;
   EXPECT_EQ(load(again, bytes).error().code, ErrorCode::kNotFound);

@@ -238,6 +238,22 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
     for (int i = 1 + below(12); i > 0; --i) out += words[static_cast<std::size_t>(below(static_cast<int>(words.size())))] + " ";
     return out;
   };
+  const auto operators = [&] {
+    const auto word = [&] { return words[static_cast<std::size_t>(below(static_cast<int>(words.size())))]; };
+    std::string out = word();
+    for (int i = 1 + below(4); i > 0; --i) {
+      const std::string one = word();
+      switch (below(6)) {
+        case 0: out += " " + one.substr(0, 2) + "*"; break;
+        case 1: out += " " + one.substr(1) + "~" + std::to_string(1 + below(2)); break;
+        case 2: out += " \"" + one + " " + word() + "\"~" + std::to_string(below(3)); break;
+        case 3: out += " +" + one; break;
+        case 4: out += " -" + one; break;
+        default: out += " " + one + "^2";
+      }
+    }
+    return out;
+  };
   const auto vector = [&] {
     std::vector<float> v(24);
     float norm = 0;
@@ -249,7 +265,7 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
   for (int round = 0; round < 20; ++round) {
     if (round == 10)  // more groups than segments
       for (int owner = 3; owner < 60; ++owner) owners.push_back("user_" + std::to_string(owner));
-    Index all;
+    Index all(round < 15 ? Index::kSharedWords : 200);  // more than one segment that is shared
     ASSERT_TRUE(all.add_collection("vs_1", "proj_a"));
     std::map<std::string, IndexedDocument> documents;
     ChunkKey key = 0;
@@ -292,6 +308,12 @@ TEST(IndexAttacks, InvisibleDocumentsLeaveNoTrace) {
         };
         const Index::Scope scope{who, kCollection, &filter, static_cast<std::size_t>(1 + below(20)), permits};
         same(*all.search_text(scope, query), *seen.search_text(scope, query));
+        for (int n = 0; n < 3; ++n) {
+          const std::string asked = operators();
+          const auto found = all.search_text(scope, asked, Index::Syntax::kOperators);
+          ASSERT_TRUE(found) << asked << ": " << found.error().message;
+          same(*found, *seen.search_text(scope, asked, Index::Syntax::kOperators));
+        }
         same(*all.search_vector(scope, meaning), *seen.search_vector(scope, meaning));
       }
     }

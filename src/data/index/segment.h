@@ -45,6 +45,7 @@ class Index::Segment {
   // --- reads ---
 
   bool unused() const { return used_ == 0; }  // no slot is taken
+  std::size_t used() const { return used_; }  // slots that are
   bool has_vectors() const { return vectors_ != nullptr; }
   const SparseIndex& words() const { return words_; }
   std::span<const std::int64_t> keys() const { return keys_; }  // by slot; of hidden ones anything

@@ -41,10 +41,10 @@ class LetterEmbedder : public Embedder {
   }
   Result<int> count_tokens(const std::string& text) const override { return static_cast<int>(text.size() / 4 + 1); }
   int dimensions() const override { return static_cast<int>(letters_); }
-  int max_tokens() const override { return 256; }
+  int max_tokens() const override { return max_tokens_; }
   std::string model() const override { return name_; }
 
-  int fail_on_ = -1, calls_ = 0;
+  int fail_on_ = -1, calls_ = 0, max_tokens_ = 256;
   std::atomic<milliseconds> pause_{milliseconds(0)};
   std::atomic<int> batches_ = 0;
 

@@ -10,7 +10,7 @@
 namespace stoa::data {
 namespace {
 
-constexpr int kMostTurns = 3;             // how often a search is done again, because what it searched has become another
+constexpr int kMostTurns = 10;            // how often a search is done again, because what it searched has become another
 constexpr std::size_t kDeeper = 4;         // times as far down as candidates go, words are looked for in what meaning found
 constexpr std::size_t kVariedAmong = 50;  // passages of which the various ones are chosen, at least
 
@@ -189,7 +189,7 @@ Status Retriever::age(const Call& call, const Decay& decay, Candidates& candidat
 }
 
 Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query,
-                                           const SearchOptions& options, std::size_t& gone) {
+                                           const SearchOptions& options) {
   const std::size_t wanted = options.rerank > 0 ? options.rerank : options.diversity > 0 ? std::max(options.k, kVariedAmong) : options.k;
   const auto last = options.rerank > 0 ? candidates.end() : std::ranges::find_if(candidates, [&](const Candidate& one) { return one.score() < options.min_score; });  // they are in order
   std::vector<Found> found;
@@ -200,7 +200,7 @@ Result<std::vector<Found>> Retriever::open(const Call& call, const Candidates& c
     next += std::min<std::ptrdiff_t>(last - first, static_cast<std::ptrdiff_t>(wanted - found.size()));
     std::vector<Hit> hits;
     for (const Candidate& candidate : std::ranges::subrange(first, next)) hits.push_back({candidate.key, candidate.score()});
-    STOA_TRY(opened, catalog_.passages(call, hits, &gone));  // checks readers again, against the rows
+    STOA_TRY(opened, catalog_.passages(call, hits));  // checks readers again, against the rows
     for (auto& [hit, passage, attributes] : opened) {
       const Candidate& candidate = first[static_cast<std::ptrdiff_t>(hit)];
       found.push_back({std::move(passage), candidate.why, std::move(attributes)});
@@ -272,6 +272,7 @@ Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::stri
   const auto run = [&]() -> Result<Findings> {
     STOA_CHECK(check_search(collections, query, options));
     STOA_CHECK(check_time(call));
+    std::uint64_t turned = index_.turn_overs(collections);
     STOA_TRY(settings, catalog_.searchable(call, collections));
     auto embedders = embedders_of(settings);
     SearchMeans able = means();
@@ -284,16 +285,20 @@ Result<Findings> Retriever::retrieve(const Call& call, std::span<const std::stri
     if (options.rewrite > 0) STOA_CHECK(rewrite(call, query, options, findings));
     for (int turn = 0;; ++turn) {
       STOA_TRY(candidates, rank(call, collections, embedders, findings, options));
-      std::size_t gone = 0;
-      STOA_TRY(found, open(call, candidates, embedders, query, options, gone));
+      STOA_TRY(found, open(call, candidates, embedders, query, options));
       findings.found = std::move(found);
       // A collection that was turned over meanwhile was asked with the vectors of the model it had, and its passages have others in their places.
       STOA_TRY(now, catalog_.searchable(call, collections));
-      if ((now == settings && gone == 0) || turn == kMostTurns) break;
+      const std::uint64_t turned_now = index_.turn_overs(collections);
+      if ((now == settings && turned_now == turned) || turn == kMostTurns) break;
       settings = std::move(now);
+      turned = turned_now;
       embedders = embedders_of(settings);
     }
-    if (!catalog_.single_ones_are_forbidden(call)) findings.filter_problems = index_.filter_problems({call.principal, collections, &options.filter, 0, catalog_.permits(call)});
+    if (!catalog_.single_ones_are_forbidden(call)) {
+      auto problems = index_.filter_problems({call.principal, collections, &options.filter, 0, catalog_.permits(call)});
+      if (!catalog_.single_ones_are_forbidden(call)) findings.filter_problems = std::move(problems);  // policies may have changed meanwhile
+    }
     return findings;
   };
   auto findings = run();

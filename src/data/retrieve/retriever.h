@@ -113,9 +113,8 @@ class Retriever {
   // How near they are, from their rows.
   Status measure(const Call& call, std::span<const QueryVector> query, Candidates& candidates);
   Status age(const Call& call, const Decay& decay, Candidates& candidates);
-  // The passages of the best candidates, in the order in which they are given out. `gone`: how many of those that were looked at are not there any more.
-  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query, const SearchOptions& options,
-                                  std::size_t& gone);
+  // The passages of the best candidates, in the order in which they are given out.
+  Result<std::vector<Found>> open(const Call& call, const Candidates& candidates, std::span<Embedder* const> embedders, const std::string& query, const SearchOptions& options);
   Status rerank(const Call& call, std::vector<Found>& found, std::vector<ChunkKey>& keys, const std::string& query);
   Status vary(const Call& call, std::span<Embedder* const> embedders, std::vector<Found>& found, std::vector<ChunkKey>& keys, const SearchOptions& options);
 

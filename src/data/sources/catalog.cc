@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "data/sources/blob_collector.h"
 #include "data/sources/index_snapshots.h"
+#include "data/sources/ingest.h"
 #include "data/sources/rows.h"
 
 namespace stoa::data {
@@ -18,10 +19,11 @@ using infra::SqlParams;
 using infra::SqlRow;
 
 constexpr std::int64_t kOriginalLimit = 256 << 20;
-constexpr std::int64_t kRemovedAtOnce = 2000;  // passages of a collection
 constexpr Micros kTouchEvery = 3'600'000'000;  // writing at each search would make searches wait for the disk
 
 Error not_found(std::string_view kind, std::string_view id) { return error(ErrorCode::kNotFound, "no {} '{}'", kind, to_valid_utf8(id.substr(0, 80))); }
+
+std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 
 std::string select_documents(std::string_view where) {
   return fmt::format("SELECT {} FROM documents d JOIN collections c ON c.id = d.collection WHERE c.project = ? AND {}", kDocumentColumns, where);
@@ -192,35 +194,25 @@ Result<Collection> Catalog::change_collection(const Call& call, const std::strin
   return collection(call, id);
 }
 
-// A large one goes some passages at a time, so that others write meanwhile; from the first of them on it is searched no more. Who was interrupted asks again.
+// Gone for everybody at once; what it had is deleted by the ingest worker, a little at a time, so that others write meanwhile.
 Status Catalog::remove_collection(const Call& call, const std::string& id) {
-  bool begun = false, done = false;
-  const auto remove_some = [&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(there, transaction.query_one("SELECT 1 FROM collections WHERE id = ? AND project = ?", {id, call.principal.project}));
-    done = !there;
-    if (!there) return begun ? Status() : Status(fail(not_found("collection", id)));  // somebody else removes it, too
+  return write(id, [&](infra::SqlTransaction& transaction) -> Status {
+    STOA_TRY(mine, transaction.execute("UPDATE collections SET project = '' WHERE id = ? AND project = ?", {id, call.principal.project}));
+    if (mine == 0) return fail(not_found("collection", id));
+    STOA_CHECK(transaction.execute("UPDATE ingest_jobs SET status = ? WHERE collection = ? AND status IN (?, ?)",
+                                   {number(JobStatus::kCancelled), id, number(JobStatus::kWaiting), number(JobStatus::kRunning)}));
     transaction.on_commit([&] {
       index_.remove_collection(id);
       if (snapshots_ != nullptr) snapshots_->remove(id);
     });
-    STOA_TRY(rows, transaction.query("SELECT id FROM documents WHERE collection = ? ORDER BY id LIMIT ?", {id, kRemovedAtOnce}));
-    std::int64_t left = kRemovedAtOnce;
-    std::string last;  // of the documents whose passages are gone
-    for (std::size_t i = 0; i < rows.size() && left > 0; ++i) {
-      STOA_TRY(document, rows[i].get<std::string>(0));
-      STOA_TRY(deleted, transaction.execute("DELETE FROM chunks WHERE key IN (SELECT key FROM chunks WHERE document = ? LIMIT ?)", {document, left}));
-      left -= std::max<std::int64_t>(deleted, 1);
-      if (left > 0) last = std::move(document);  // it has no more
-    }
-    STOA_CHECK(remove_documents(transaction, "d.collection = ? AND d.id <= ?", {id, last}));
-    done = left > 0;
-    if (!done) return {};
-    STOA_TRY(digests, distinct_digests(transaction, "SELECT f.digest FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job WHERE j.collection = ?", {id}));
-    STOA_CHECK(transaction.execute("DELETE FROM collections WHERE id = ?", {id}));
-    return release_blobs(events_, transaction, digests);
-  };
-  for (; !done; begun = true) STOA_CHECK(write(id, remove_some));
-  return {};
+    std::vector<std::string> documents;
+    STOA_CHECK(transaction.for_each("SELECT id FROM documents WHERE collection = ?", {id}, [&](const SqlRow& row) -> Result<bool> {
+      STOA_TRY(document, row.get<std::string>(0));
+      documents.push_back(std::move(document));
+      return true;
+    }));
+    return tell_changed(events_, transaction, documents);
+  });
 }
 
 // --- documents -----------------------------------------------------------------------------------------------------------
@@ -274,6 +266,7 @@ Result<Page<Document>> Catalog::documents(const Call& call, const std::string& c
     if (!result.more) result.items.push_back(std::move(stored.document));
     return !result.more;
   }));
+  await_index(collection);
   return result;
 }
 

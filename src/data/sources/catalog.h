@@ -33,7 +33,7 @@ namespace stoa::data {
 // How the documents of a collection become passages, words and vectors, which Ingest::reindex changes, and how it is searched.
 struct CollectionSettings {
   std::string language = "english";  // data/index/analysis/languages.h
-  int chunk_tokens = 0;              // at most, of a passage; 0: what the server says
+  int chunk_tokens = 0;              // at most, of a passage, and no more than the model reads; 0: what the server says
   std::string embedding_model;       // empty: what the server says
   std::string search;                // how it is searched where a search does not say: kept here, read by gateway/api
   bool operator==(const CollectionSettings&) const = default;
@@ -161,7 +161,7 @@ class Catalog {
   Result<Collection> find_collection(const Call& call, const std::string& name);
   Result<Page<Collection>> collections(const Call& call, const PageRequest& page = {});
   Result<Collection> change_collection(const Call& call, const std::string& id, const CollectionChange& change);
-  // With all its documents, also those the caller does not see.
+  // With all its documents, also those the caller does not see. Their rows and originals are deleted later, by the worker of Ingest.
   Status remove_collection(const Call& call, const std::string& id);
 
   Result<Page<Document>> documents(const Call& call, const std::string& collection, const PageRequest& page = {},
@@ -183,8 +183,8 @@ class Catalog {
   std::function<bool(const Marks&)> permits(const Call& call) const;
   // Whether they name single documents: then what is in reach of permits() is more than the caller may know of.
   bool single_ones_are_forbidden(const Call& call) const;
-  // For search: passages of hits, in their order; what the caller may not read (any more) is left out. `gone`: how many are not there any more, or were made anew.
-  Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits, std::size_t* gone = nullptr);
+  // For search: passages of hits, in their order; what the caller may not read (any more), or is not there any more, is left out.
+  Result<std::vector<FoundPassage>> passages(const Call& call, std::span<const Hit> hits);
   // For search: how near passages of the caller's project are to a query, as their rows say, in the order of `keys`; nothing for those that have gone, or whose vectors are of
   // none of the models.
   Result<std::vector<std::optional<Nearness>>> nearness(const Call& call, std::span<const ChunkKey> keys, std::span<const QueryVector> query);

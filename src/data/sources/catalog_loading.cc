@@ -25,7 +25,7 @@ Status Catalog::open(const std::string& embedding_model, IndexSnapshots* snapsho
   snapshots_ = snapshots;
   STOA_CHECK(sql_.migrate("data/sources", source_migrations()));
   for (const auto& table : source_tables(blobs_)) STOA_CHECK(governance::seal_old_rows(sql_, blobs_.sealer(), table));
-  STOA_TRY(rows, sql_.query("SELECT DISTINCT project FROM collections"));
+  STOA_TRY(rows, sql_.query("SELECT DISTINCT project FROM collections WHERE project <> ''"));
   for (const auto& row : rows) {
     STOA_TRY(project, row.get<std::string>(0));
     auto keys = blobs_.sealer().project(project);
@@ -37,7 +37,7 @@ Status Catalog::open(const std::string& embedding_model, IndexSnapshots* snapsho
     STOA_CHECK(load_project(*keys));
   }
   if (snapshots_ == nullptr) return {};
-  STOA_TRY(collections, sql_.query("SELECT id FROM collections"));
+  STOA_TRY(collections, sql_.query("SELECT id FROM collections WHERE project <> ''"));
   std::set<std::string> ids;
   for (const auto& row : collections) {
     STOA_TRY(id, row.get<std::string>(0));
@@ -58,7 +58,7 @@ Status Catalog::reload_project(const std::string& project, bool readable) {
     index_.remove_collection(id);
     if (!readable) continue;
     STOA_TRY(keys, blobs_.sealer().project(project));
-    STOA_TRY(now, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {id}));
+    STOA_TRY(now, sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {id, project}));
     if (now) STOA_CHECK(load_collection(keys, *now));
   }
   return {};

@@ -111,7 +111,7 @@ class Ingest {
   Status start_worker();
   // Returns once the batch at hand is embedded or the document at hand committed; a file that was not is done again after the next start.
   void stop_worker();
-  // Looks for jobs that can go on: those of a project whose key was revoked wait until it is given back.
+  // Looks for jobs that can go on: those of a project whose key was revoked wait until it is given back. And deletes what removed collections had.
   void resume();
 
   Result<CreatedJob> create_job(const Call& call, const IngestSpec& spec);

@@ -14,6 +14,8 @@ std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 
 Status insert_job(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, infra::EventBus* events, const Principal& principal, const NewJob& job, Micros now,
                   std::size_t max_jobs) {
+  STOA_TRY(collection, transaction.query_one("SELECT 1 FROM collections WHERE id = ? AND project = ?", {job.collection, principal.project}));
+  if (!collection) return fail(ErrorCode::kNotFound, "the collection was removed meanwhile");
   // Files that were sent for a job that never started are named by nothing else.
   const infra::SqlParams old{principal.project, now - kKeepFinished, number(JobStatus::kRunning)};
   STOA_TRY(digests, distinct_digests(transaction, "SELECT f.digest FROM ingest_files f JOIN ingest_jobs j ON j.id = f.job WHERE j.project = ? AND j.created < ? AND j.status <> ?", old));

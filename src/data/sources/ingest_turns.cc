@@ -102,7 +102,9 @@ void IngestWorker::run() {
     if (aside_.empty()) {
       wake_.wait(lock, changed);
     } else {
-      wake_.wait_until(lock, std::ranges::min_element(aside_, {}, [](const auto& each) { return each.second.until; })->second.until, changed);
+      // One whose time has come may not have had its turn: another job of its collection, of a project without a key, has it.
+      const SteadyTime soon = std::chrono::steady_clock::now() + kFirstPause;
+      wake_.wait_until(lock, std::max(soon, std::ranges::min_element(aside_, {}, [](const auto& each) { return each.second.until; })->second.until), changed);
     }
     pending_ = false;
   }

@@ -113,7 +113,7 @@ Status IngestWorker::process(Task task) {
 
 Result<std::optional<CollectionSettings>> IngestWorker::settings_of(const Task& task) {
   if (task.job.reindex) return task.job.settings;
-  STOA_TRY(row, catalog_.sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {task.job.collection}));
+  STOA_TRY(row, catalog_.sql_.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {task.job.collection, task.keys().project()}));
   if (!row) return std::optional<CollectionSettings>();
   STOA_TRY(collection, read_collection(*row, task.keys(), 0));
   if (task.job.chunk_tokens != 0) collection.settings.chunk_tokens = task.job.chunk_tokens;
@@ -174,8 +174,8 @@ Result<IngestWorker::Begun> IngestWorker::begin(const Task& task) {
   const TokenCounter counter = task.embedder == nullptr ? TokenCounter(approximate_tokens)
                                                         : TokenCounter([&](const std::string& text) { return task.embedder->count_tokens(text); });
   ChunkOptions options = limits_.chunk;
+  if (task.settings.chunk_tokens > 0) options.target_tokens = options.max_tokens = task.settings.chunk_tokens;
   if (task.embedder != nullptr) options.max_tokens = std::min(options.max_tokens, task.embedder->max_tokens());
-  if (task.settings.chunk_tokens > 0) options.max_tokens = std::min(options.max_tokens, task.settings.chunk_tokens);
   options.target_tokens = std::min(options.target_tokens, options.max_tokens);
   STOA_TRY(chunks, chunk_document(prepared.parsed, counter, options));
   prepared.chunks = std::move(chunks);

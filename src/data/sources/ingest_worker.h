@@ -134,8 +134,12 @@ class IngestWorker {
   using Made = std::map<std::string, std::int64_t>;  // documents, and how many passages wait of each
   Result<Made> made_by(const Job& job);
   Status turn_over(infra::SqlTransaction& transaction, const Job& job, const std::string& beside, const Made& made);
-  // Deletes some of the passages that neither live nor wait for a job. False: there are none.
+
+  // Of what is deleted behind (sweep.cc): some of the passages that neither live nor wait for a job, or of a removed collection. False: there is nothing.
   Result<bool> sweep();
+  static Status sweep_passages(infra::SqlTransaction& transaction);
+  Status sweep_collection(infra::SqlTransaction& transaction, const std::string& collection);
+
   // Marks the file and adds to the job's sums, in the transaction of the work itself: after a crash both happened or neither did.
   // False when the job ended or the file was done meanwhile.
   static Result<bool> record(infra::SqlTransaction& transaction, const governance::ProjectKeys& keys, const std::string& job, std::int64_t ordinal, FileStatus status,

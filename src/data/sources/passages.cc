@@ -13,7 +13,7 @@ using infra::SqlRow;
 constexpr int kNeighbourReach = 2, kSectionReach = 32;  // chunks on either side
 constexpr std::size_t kSurroundingBytes = 8192;         // of the text around one passage, its own included
 
-// Also those that were made anew: what a search found among them is to keep its place until their passages are asked for, and it is told that they are gone.
+// Also those that were replaced: a search that found them is repeated when its collection has turned over.
 constexpr std::string_view kChunkOfProject = "SELECT d.embedding_model, k.sealed FROM chunks k JOIN documents d ON d.id = k.document JOIN collections c ON c.id = d.collection "
                                              "WHERE k.key = ? AND c.project = ?";
 
@@ -79,7 +79,7 @@ Status each_chunk(infra::SqlSession& sql, const governance::ProjectKeys& project
 
 }  // namespace
 
-Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits, std::size_t* gone) {
+Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<const Hit> hits) {
   std::vector<FoundPassage> passages;
   if (hits.empty()) return passages;
   STOA_TRY(keys, this->keys(call));
@@ -88,10 +88,7 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
   for (std::size_t i = 0; i < hits.size(); ++i) {
     const Hit& hit = hits[i];
     STOA_TRY(row, sql_.query_one(select, {call.principal.project, std::int64_t{static_cast<int>(DocumentStatus::kCompleted)}, hit.key}));
-    if (!row) {
-      if (gone != nullptr) ++*gone;
-      continue;
-    }
+    if (!row) continue;
     STOA_TRY(stored, read_document(*row, keys));
     Document& document = stored.document;
     Passage passage{.document_id = document.id, .collection = document.collection, .file_id = document.file_id, .path = document.path, .title = document.title};
@@ -99,11 +96,7 @@ Result<std::vector<FoundPassage>> Catalog::passages(const Call& call, std::span<
     passage.readers = permitting_entry(call.principal, document.access);
     if (passage.readers.empty() || !permitted(call, stored)) continue;
     STOA_TRY(complete, fill_passage(keys, hit, passage));
-    if (complete) {
-      passages.push_back({i, std::move(passage), std::move(document.attributes)});
-    } else if (gone != nullptr) {
-      ++*gone;
-    }
+    if (complete) passages.push_back({i, std::move(passage), std::move(document.attributes)});
   }
   return passages;
 }

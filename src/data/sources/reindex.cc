@@ -18,7 +18,6 @@ namespace {
 using infra::SqlRow;
 
 constexpr int kMinChunkTokens = 16, kMaxChunkTokens = 8192;
-constexpr std::int64_t kSweptAtOnce = 256;  // passages, and documents, whose rows are changed before others have their turn
 
 std::int64_t number(JobStatus status) { return static_cast<int>(status); }
 std::int64_t number(FileStatus status) { return static_cast<int>(status); }
@@ -188,7 +187,7 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
   const std::string model = model_of(job.settings);
   STOA_TRY(more, add_documents(transaction, keys, job.id, job.collection));
   if (more > 0) return {};  // came or changed while the index was made
-  STOA_TRY(state, transaction.query_one(fmt::format("SELECT {} FROM collections WHERE id = ?", kCollectionColumns), {job.collection}));
+  STOA_TRY(state, transaction.query_one(fmt::format("SELECT {} FROM collections WHERE id = ? AND project = ?", kCollectionColumns), {job.collection, keys.project()}));
   STOA_TRY(ended, transaction.execute("UPDATE ingest_jobs SET status = ? WHERE id = ? AND status = ?", {number(JobStatus::kCompleted), job.id, number(JobStatus::kRunning)}));
   if (!state || ended == 0) return {};  // removed or cancelled
   // Readers and attributes are those of now.
@@ -222,28 +221,6 @@ Status IngestWorker::turn_over(infra::SqlTransaction& transaction, const Job& jo
   transaction.on_commit([&index = catalog_.index_, collection = job.collection, beside] { index.turn_over(collection, beside); });
   catalog_.set_turning(job.collection);
   return {};
-}
-
-// The index has none of these passages, so that this is no Catalog::write(), and holds up nobody who waits for the index.
-Result<bool> IngestWorker::sweep() {
-  STOA_TRY(any, catalog_.sql_.query_one("SELECT 1 FROM documents WHERE stale = 1 LIMIT 1"));
-  if (!any) return false;
-  STOA_CHECK(catalog_.sql_.transaction([&](infra::SqlTransaction& transaction) -> Status {
-    STOA_TRY(rows, transaction.query("SELECT id, generation FROM documents WHERE stale = 1 LIMIT ?", {kSweptAtOnce}));
-    std::int64_t left = kSweptAtOnce;
-    for (const SqlRow& row : rows) {
-      std::string document, generation;
-      STOA_CHECK(row.read(document, generation));
-      STOA_TRY(deleted, transaction.execute("DELETE FROM chunks WHERE key IN (SELECT key FROM chunks WHERE document = ? AND generation <> ? AND generation NOT IN "
-                                            "(SELECT id FROM ingest_jobs WHERE status = ?) LIMIT ?)",
-                                            {document, generation, number(JobStatus::kRunning), left}));
-      left -= deleted;
-      if (left == 0) return {};  // it may have more
-      STOA_CHECK(transaction.execute("UPDATE documents SET stale = 0 WHERE id = ?", {document}));
-    }
-    return {};
-  }));
-  return true;
 }
 
 }  // namespace stoa::data

@@ -18,6 +18,7 @@ using governance::SealedTable;
 
 static_assert(std::endian::native == std::endian::little, "vectors are stored as they lie in memory");
 
+// A collection that was removed belongs to the project '' until its documents and jobs are deleted, and it with them.
 constexpr std::array<infra::Migration, 6> kMigrations{{{1, R"sql(
 CREATE TABLE collections (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, metadata TEXT NOT NULL, expires_after_days INTEGER,

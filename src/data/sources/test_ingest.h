@@ -100,11 +100,12 @@ class IngestTest : public ::testing::Test {
     EXPECT_TRUE(end) << end.error().message;
     return end.value_or(IngestProgress());
   }
-  // Until what was replaced is deleted, while the worker runs.
+  // Until what was replaced or removed is deleted, while the worker runs.
   void swept() {
     const Deadline end = Deadline::after(std::chrono::seconds(20));
-    while (rows("documents WHERE stale = 1") > 0 && !end.passed()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    EXPECT_EQ(rows("documents WHERE stale = 1"), 0);
+    const auto left = [&] { return rows("documents WHERE stale = 1") + rows("collections WHERE project = ''"); };
+    while (left() > 0 && !end.passed()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(left(), 0);
     EXPECT_EQ(rows("chunks k JOIN documents d ON d.id = k.document WHERE k.generation <> d.generation"), 0);
   }
   std::size_t hits(const Call& who, std::string_view query) {

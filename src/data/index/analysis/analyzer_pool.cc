@@ -18,14 +18,17 @@ Result<AnalyzerPool::Lease> AnalyzerPool::lend(const std::string& language) {
   return Lease(*this, language, std::move(made));
 }
 
-void AnalyzerPool::take_back(std::string language, Analyzer analyzer) {
-  std::pair<std::string, Analyzer> oldest;  // ends after the lock
+AnalyzerPool::AnalyzerPool() { idle_.reserve(kMaxIdle); }
+
+void AnalyzerPool::take_back(std::string language, Analyzer analyzer) noexcept {
+  std::pair<std::string, Analyzer> back(std::move(language), std::move(analyzer));  // ends after the lock
   std::lock_guard lock(mutex_);
-  if (idle_.size() == kMaxIdle) {
-    oldest = std::move(idle_.front());
-    idle_.erase(idle_.begin());
+  if (idle_.size() < kMaxIdle) {
+    idle_.push_back(std::move(back));
+    return;
   }
-  idle_.emplace_back(std::move(language), std::move(analyzer));
+  std::ranges::rotate(idle_, idle_.begin() + 1);
+  std::swap(idle_.back(), back);
 }
 
 std::size_t AnalyzerPool::idle() const {

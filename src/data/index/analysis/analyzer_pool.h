@@ -35,12 +35,14 @@ class AnalyzerPool {
     Analyzer analyzer_;
   };
 
+  AnalyzerPool();
   // Errors: those of Analyzer::of().
   Result<Lease> lend(const std::string& language);
   std::size_t idle() const;
 
  private:
-  void take_back(std::string language, Analyzer analyzer);
+  // Allocates nothing: it is part of a destructor.
+  void take_back(std::string language, Analyzer analyzer) noexcept;
 
   mutable std::mutex mutex_;
   std::vector<std::pair<std::string, Analyzer>> idle_;  // the last that came back is the last

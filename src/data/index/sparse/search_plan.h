@@ -1,6 +1,7 @@
 // What a search knows once statistics are taken, and the best hits so far. Internal to this folder.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -23,6 +24,10 @@ class SparseReader {
   bool lives(std::uint32_t ordinal) const { return index_.passages_[ordinal].slot != SparseIndex::kNoSlot; }
   std::uint32_t slot(std::uint32_t ordinal) const { return index_.passages_[ordinal].slot; }
   std::uint32_t ordinal(std::uint32_t slot) const { return index_.ordinal_of(slot); }
+  template <class Visit>
+  void for_each_term(std::uint32_t ordinal, Visit visit) const {
+    SparseIndex::for_each_term(index_.passages_[ordinal], visit);
+  }
 
  private:
   const SparseIndex& index_;
@@ -66,6 +71,17 @@ class SearchScope {
     return slot <= SparseIndex::kMaxSlot && (scope_.allowed == nullptr || allows(slot));
   }
   bool is_filtered() const { return scope_.allowed != nullptr; }
+  // Calls `visit` with the ordinals of all that may be hits, in the order of their slots; only where is_filtered().
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (std::size_t i = 0; i < scope_.allowed->size(); ++i) {
+      for (std::uint64_t word = (*scope_.allowed)[i]; word != 0; word &= word - 1) {
+        const std::size_t slot = i * 64 + static_cast<std::size_t>(std::countr_zero(word));
+        const std::uint32_t ordinal = slot > SparseIndex::kMaxSlot ? kNoOrdinal : reader_.ordinal(static_cast<std::uint32_t>(slot));
+        if (ordinal != kNoOrdinal) visit(ordinal);
+      }
+    }
+  }
   // Ordinals of all that may be hits, ascending, unless there are more than `most`.
   bool list(std::size_t most, std::vector<std::uint32_t>& ordinals) const;
   SparseHit hit(std::uint32_t ordinal, double score) const;

@@ -62,7 +62,7 @@ Status SparseIndex::check(std::uint32_t slot, const AnalysedText& text) const {
     before = token.position;
   }
   if (before > kMaxPassageWords) return fail(ErrorCode::kTooLarge, "positions of a passage go to {}, this one's to {}", kMaxPassageWords, before);
-  if (words_ + dead_words_ + text.tokens.size() > kMaxWords) return fail(ErrorCode::kResourceExhausted, "a segment has at most {} words", kMaxWords);
+  if (held_words() + text.tokens.size() > kMaxWords) return fail(ErrorCode::kResourceExhausted, "a segment has at most {} words", kMaxWords);
   if (passages_.size() >= kNoOrdinal - 1) return fail(ErrorCode::kResourceExhausted, "a segment has at most {} passages", kNoOrdinal - 1);
   return {};
 }

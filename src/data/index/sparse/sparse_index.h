@@ -46,6 +46,7 @@ class SparseIndex {
   bool contains(std::uint32_t slot) const { return ordinal_of(slot) != kNoOrdinal; }
   std::uint32_t passages() const { return live_; }
   std::uint64_t words() const { return words_; }  // of all passages together
+  std::uint64_t held_words() const { return words_ + dead_words_; }  // what kMaxWords bounds
   std::uint32_t passages_with(std::string_view term) const;
 
   // A step of a compaction, where one runs or is due: rewrites about that many postings. Says whether there is more to do. Writes do this by

@@ -62,7 +62,10 @@ TEST(TermDictionary, AddsFindsRemovesAndKeepsOrder) {
     if (round % 5000 == 0) dictionary.shrink();
   }
   std::vector<std::string> all;
-  dictionary.with_prefix("", [&](std::uint32_t term) { all.emplace_back(dictionary.name(term)); });
+  dictionary.with_prefix("", [&](std::uint32_t term) {
+    all.emplace_back(dictionary.name(term));
+    return true;
+  });
   ASSERT_EQ(all.size(), twin.size());
   auto expected = twin.begin();
   for (const auto& name : all) {
@@ -101,18 +104,28 @@ TEST(TermDictionary, NearSpellingsAreThoseOfEveryPairCompared) {
     const std::string goal = word();
     const int most = 1 + i % 2;
     std::map<std::string, int> found, expected;
-    dictionary.within_distance(goal, most, [&](std::uint32_t term, int distance) { found[std::string(dictionary.name(term))] = distance; });
+    dictionary.within_distance(goal, most, [&](std::uint32_t term, int distance) {
+      found[std::string(dictionary.name(term))] = distance;
+      return true;
+    });
     dictionary.with_prefix("", [&](std::uint32_t term) {
       const std::string name(dictionary.name(term));
       if (const int distance = plain_distance(goal, name); distance <= most) expected[name] = distance;
+      return true;
     });
     ASSERT_EQ(found, expected) << goal;
   }
   dictionary.add("\u00e9t\u00e9");
   int distance = 0;
-  dictionary.within_distance("ete", 2, [&](std::uint32_t term, int d) { distance = dictionary.name(term) == "\u00e9t\u00e9" ? d : distance; });
+  dictionary.within_distance("ete", 2, [&](std::uint32_t term, int d) {
+    distance = dictionary.name(term) == "\u00e9t\u00e9" ? d : distance;
+    return true;
+  });
   EXPECT_EQ(distance, 2);  // characters, not bytes
-  dictionary.within_distance(std::string(200, 'a'), 2, [&](std::uint32_t, int) { FAIL(); });
+  dictionary.within_distance(std::string(200, 'a'), 2, [&](std::uint32_t, int) {
+    ADD_FAILURE();
+    return true;
+  });
 }
 
 TEST(SparseIndex, StatisticsAreThoseOfWhatLives) {

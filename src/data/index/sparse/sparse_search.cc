@@ -1,10 +1,12 @@
 #include "data/index/sparse/sparse_search.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <optional>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "data/index/sparse/posting_cursor.h"
@@ -49,40 +51,52 @@ class BestCandidates {
   std::vector<Candidate> found_;
 };
 
-// What statistics are taken of: a segment, or some of its slots.
+// What statistics are taken of: a segment, or some of its slots. Of these they come from postings, or from the terms that each of the passages has: the
+// numbers are the same, and which takes less work depends on how many passages count.
 class Counted {
  public:
-  Counted(const SparseIndex& segment, const std::span<const std::uint64_t>* readable) : segment_(segment), reader_(segment), scope_{0, {}, readable}, within_(reader_, scope_) {}
+  Counted(const SparseIndex& segment, const std::span<const std::uint64_t>* readable) : reader_(segment), scope_{0, {}, readable}, within_(reader_, scope_), passages_(segment.passages()), words_(segment.words()) {
+    if (!is_partial()) return;
+    passages_ = words_ = 0;
+    within_.for_each([&](std::uint32_t ordinal) {
+      ++passages_;
+      words_ += reader_.lengths()[ordinal];
+    });
+  }
 
+  bool is_partial() const { return within_.is_filtered(); }
+  std::uint64_t passages() const { return passages_; }
+  std::uint64_t words() const { return words_; }
   const TermDictionary& dictionary() const { return reader_.dictionary(); }
+  std::uint64_t postings(std::uint32_t term) const { return reader_.list(term).size(); }
+  // Of a part, from now on: nothing that is looked at depends on what does not count.
+  void read_passages() {
+    std::vector<std::uint32_t> terms;
+    within_.for_each([&](std::uint32_t ordinal) {
+      reader_.for_each_term(ordinal, [&](std::uint32_t term) {
+        if (++with_[term] == 1) terms.push_back(term);
+      });
+    });
+    among_ = dictionary().in_order(terms);
+  }
+  const TermDictionary::Order* among() const { return among_ ? &*among_ : nullptr; }  // the terms that there are then; null: look among all
   std::uint64_t passages_with(std::uint32_t term) {
     if (term == kNoTerm) return 0;
-    if (!within_.is_filtered()) return reader_.passages_with(term);
-    std::uint64_t count = 0;
+    if (!is_partial()) return reader_.passages_with(term);
+    const auto [known, is_new] = with_.try_emplace(term, 0);
+    if (!is_new || among_) return known->second;
     cursor_.open(&reader_.list(term), reader_.view(term));
-    for (std::uint32_t ordinal = cursor_.seek(0); ordinal != PostingCursor::kEnd; ordinal = cursor_.next()) count += within_.admits(ordinal) ? 1 : 0;
-    return count;
-  }
-  void add_up(std::uint64_t& passages, std::uint64_t& words) const {
-    if (!within_.is_filtered()) {
-      passages += segment_.passages();
-      words += segment_.words();
-      return;
-    }
-    for (std::size_t i = 0; i < scope_.allowed->size(); ++i)
-      for (std::uint64_t word = (*scope_.allowed)[i]; word != 0; word &= word - 1) {
-        const std::uint32_t ordinal = reader_.ordinal(static_cast<std::uint32_t>(i * 64) + static_cast<std::uint32_t>(std::countr_zero(word)));
-        if (ordinal == kNoOrdinal) continue;
-        ++passages;
-        words += reader_.lengths()[ordinal];
-      }
+    for (std::uint32_t ordinal = cursor_.seek(0); ordinal != PostingCursor::kEnd; ordinal = cursor_.next()) known->second += within_.admits(ordinal) ? 1 : 0;
+    return known->second;
   }
 
  private:
-  const SparseIndex& segment_;
   const SparseReader reader_;
   const SparseScope scope_;
   const SearchScope within_;
+  std::uint64_t passages_, words_;
+  std::unordered_map<std::uint32_t, std::uint32_t> with_;  // passages, by term
+  std::optional<TermDictionary::Order> among_;
   PostingCursor cursor_;
 };
 
@@ -107,13 +121,7 @@ bool SearchScope::list(std::size_t most, std::vector<std::uint32_t>& ordinals) c
   std::size_t count = 0;
   for (const std::uint64_t word : *scope_.allowed) count += static_cast<std::size_t>(std::popcount(word));
   if (count > most) return false;
-  for (std::size_t i = 0; i < scope_.allowed->size(); ++i) {
-    for (std::uint64_t word = (*scope_.allowed)[i]; word != 0; word &= word - 1) {
-      const std::size_t slot = i * 64 + static_cast<std::size_t>(std::countr_zero(word));
-      const std::uint32_t ordinal = slot > SparseIndex::kMaxSlot ? kNoOrdinal : reader_.ordinal(static_cast<std::uint32_t>(slot));
-      if (ordinal != kNoOrdinal) ordinals.push_back(ordinal);
-    }
-  }
+  for_each([&](std::uint32_t ordinal) { ordinals.push_back(ordinal); });
   std::ranges::sort(ordinals);
   return true;
 }
@@ -141,19 +149,21 @@ struct SparseSearch::State {
   bool is_bag() const {
     return query.kind == SparseQuery::Kind::kBoolean && std::ranges::all_of(query.clauses, [](const SparseClause& c) { return c.occur == Occur::kShould && c.query.kind == SparseQuery::Kind::kTerm; });
   }
-  // Equal terms share a leaf, so that no list is walked twice.
-  void add_leaves(const SparseQuery& part, std::map<std::string_view, std::uint32_t>& terms) {
+  // Equal terms share a leaf, and so do equal beginnings and near spellings, so that no list is walked twice.
+  using Known = std::map<std::tuple<SparseQuery::Kind, std::string_view, std::string_view, int>, std::uint32_t>;
+  void add_leaves(const SparseQuery& part, Known& same) {
     if (part.kind == SparseQuery::Kind::kBoolean) {
-      for (const auto& clause : part.clauses) add_leaves(clause.query, terms);
+      for (const auto& clause : part.clauses) add_leaves(clause.query, same);
       return;
     }
     const auto next = static_cast<std::uint32_t>(leaves.size());
-    if (part.kind == SparseQuery::Kind::kTerm) {
-      const auto [known, is_new] = terms.try_emplace(part.text, next);
+    if (part.kind == SparseQuery::Kind::kPhrase) {
+      leaf_of.push_back(next);
+    } else {
+      const bool is_prefix = part.kind == SparseQuery::Kind::kPrefix, is_fuzzy = part.kind == SparseQuery::Kind::kFuzzy;
+      const auto [known, is_new] = same.try_emplace({part.kind, part.text, is_prefix ? std::string_view(part.stem) : std::string_view(), is_fuzzy ? part.distance : 0}, next);
       leaf_of.push_back(known->second);
       if (!is_new) return;
-    } else {
-      leaf_of.push_back(next);
     }
     SearchLeaf leaf;
     leaf.slop = part.slop;
@@ -166,23 +176,51 @@ struct SparseSearch::State {
     leaves.push_back(std::move(leaf));
     parts.push_back(&part);
   }
+  bool visit_terms(const Counted& counted, std::size_t leaf, const std::function<bool(std::uint32_t, int)>& visit) const;
+  bool has_fewer_postings(const Counted& counted) const;
   void expand(Counted& counted, std::size_t leaf);
   double weight_of(const SparseQuery& part, std::size_t& next) const;
   void finish_counting();
 };
 
-void SparseSearch::State::expand(Counted& counted, std::size_t leaf) {
+// The terms that a leaf may stand for, and how many edits away. False: `visit` said no, or they are not all.
+bool SparseSearch::State::visit_terms(const Counted& counted, std::size_t leaf, const std::function<bool(std::uint32_t, int)>& visit) const {
   const SparseQuery& part = *parts[leaf];
   const TermDictionary& dictionary = counted.dictionary();
-  BestCandidates candidates;
-  if (part.kind == SparseQuery::Kind::kPrefix) {
-    if (const std::uint32_t stem = dictionary.find(part.stem); !part.stem.empty() && stem != kNoTerm && !part.stem.starts_with(part.text)) {
-      candidates.add(0, counted.passages_with(stem), part.stem);
-    }
-    dictionary.with_prefix(part.text, [&](std::uint32_t term) { candidates.add(0, counted.passages_with(term), dictionary.name(term)); });
-  } else {
-    dictionary.within_distance(part.text, part.distance, [&](std::uint32_t term, int distance) { candidates.add(distance, counted.passages_with(term), dictionary.name(term)); });
+  const auto visit_one = [&](std::string_view name) {
+    const std::uint32_t term = dictionary.find(name);
+    return term == kNoTerm || visit(term, 0);
+  };
+  switch (part.kind) {
+    case SparseQuery::Kind::kPrefix:
+      if (!part.stem.starts_with(part.text) && !visit_one(part.stem)) return false;
+      return dictionary.with_prefix(part.text, [&](std::uint32_t term) { return visit(term, 0); }, counted.among());
+    case SparseQuery::Kind::kFuzzy: return dictionary.within_distance(part.text, part.distance, visit, counted.among());
+    default: return std::ranges::all_of(leaves[leaf].terms, visit_one);
   }
+}
+
+// Whether the postings of all that the query may stand for are fewer than the words that count.
+bool SparseSearch::State::has_fewer_postings(const Counted& counted) const {
+  std::uint64_t left = counted.words();
+  const auto take = [&](std::uint64_t steps) {
+    const bool is_enough = steps <= left;
+    left -= std::min(left, steps);
+    return is_enough;
+  };
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    if (parts[i]->kind == SparseQuery::Kind::kFuzzy && !take(counted.dictionary().most_steps())) return false;
+    if (!visit_terms(counted, i, [&](std::uint32_t term, int) { return take(std::max<std::uint64_t>(1, counted.postings(term))); })) return false;
+  }
+  return true;
+}
+
+void SparseSearch::State::expand(Counted& counted, std::size_t leaf) {
+  BestCandidates candidates;
+  visit_terms(counted, leaf, [&](std::uint32_t term, int distance) {
+    candidates.add(distance, counted.passages_with(term), counted.dictionary().name(term));
+    return true;
+  });
   for (const auto& candidate : candidates.all()) found[leaf].try_emplace(candidate.term, Candidate{candidate.distance, 0, candidate.term}).first->second.passages += candidate.passages;
 }
 
@@ -224,15 +262,17 @@ double SparseSearch::State::weight_of(const SparseQuery& part, std::size_t& next
 }
 
 SparseSearch::SparseSearch(const SparseQuery& query, SparseOptions options, std::size_t k) : state_(std::make_unique<State>(query, options, k)) {
-  std::map<std::string_view, std::uint32_t> terms;
-  state_->add_leaves(state_->query, terms);
+  State::Known same;
+  state_->add_leaves(state_->query, same);
   state_->found.resize(state_->leaves.size());
 }
 SparseSearch::~SparseSearch() = default;
 
 void SparseSearch::count(const SparseIndex& segment, const std::span<const std::uint64_t>* readable) {
   Counted counted(segment, readable);
-  counted.add_up(state_->passages, state_->words);
+  state_->passages += counted.passages();
+  state_->words += counted.words();
+  if (counted.is_partial() && !state_->has_fewer_postings(counted)) counted.read_passages();
   for (std::size_t i = 0; i < state_->leaves.size(); ++i) {
     SearchLeaf& leaf = state_->leaves[i];
     const auto kind = state_->parts[i]->kind;

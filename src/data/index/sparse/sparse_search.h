@@ -54,7 +54,7 @@ class SparseSearch {
   SparseSearch(const SparseQuery& query, SparseOptions options, std::size_t k);
   ~SparseSearch();
 
-  // `readable`: a bit for each slot that counts, slots beyond it do not; the postings of the query's terms are looked through then. Null: all.
+  // `readable`: a bit for each slot that counts, slots beyond it do not; the terms of their passages are looked through then, or the postings of the query's terms if these are fewer. Null: all.
   void count(const SparseIndex& segment, const std::span<const std::uint64_t>* readable = nullptr);
   void run(const SparseIndex& segment, const SparseScope& scope);
   // More than any passage scores, once segments are counted: what one would that had every word of the query times without number. Above 0.

@@ -194,6 +194,7 @@ class Corpus {
       for (int i = static_cast<int>(random() % 8) + 1; i > 0; --i) {
         const auto occur = is_bag || random() % 3 != 0 ? Occur::kShould : random() % 2 ? Occur::kMust : Occur::kMustNot;
         query.clauses.push_back({occur, is_bag ? SparseQuery::term(word(), query.boost) : this->query(depth + 1)});
+        if (random() % 4 == 0) query.clauses.push_back(query.clauses[random() % query.clauses.size()]);
       }
       return query;
     }
@@ -268,7 +269,6 @@ TEST(SparseSearch, SameHitsAndScoresAsThePlainTwin) {
   EXPECT_GT(hits, 2000u);
 }
 
-// Long lists: many blocks to pass by.
 TEST(SparseSearch, WhatIsNotReadableDoesNotCount) {
   std::size_t hits = 0;
   for (unsigned round = 0; round < 4; ++round) {
@@ -278,6 +278,31 @@ TEST(SparseSearch, WhatIsNotReadableDoesNotCount) {
   EXPECT_GT(hits, 500u);
 }
 
+// More terms come before the near spelling than a walk takes steps: whoever may not read them finds it, as if they were not there.
+TEST(SparseSearch, WhatIsNotReadableHidesNoNearSpelling) {
+  SparseIndex index;
+  AnalysedText others;
+  std::uint32_t position = 0;
+  for (char a = '0'; a < 'z'; ++a)
+    for (char b = '0'; b < 'z'; ++b)
+      for (char c = 'A'; c < 'Z'; ++c) others.add(std::string{a, b, c}, position++);
+  ASSERT_GT(position, 1u << 17);
+  ASSERT_TRUE(index.put(0, others));
+  ASSERT_TRUE(index.put(1, text_of({"zebra", "other"})));
+  SparseQuery query;
+  query.kind = SparseQuery::Kind::kFuzzy;
+  query.text = "zebar";
+  query.distance = 2;
+  for (const std::uint64_t readable : {2u, 1u, 3u}) {
+    const std::span<const std::uint64_t> bits(&readable, 1);
+    SparseSearch search(query, {}, 10);
+    search.count(index, &bits);
+    search.run(index, {0, {}, &bits});
+    EXPECT_EQ(search.take().size(), readable == 2 ? 1u : 0u) << readable;
+  }
+}
+
+// Long lists: many blocks to pass by.
 TEST(SparseSearch, SameHitsAndScoresInALargeSegment) {
   Corpus corpus(77, 2, 6000, 3000);
   std::size_t hits = 0;
@@ -337,6 +362,22 @@ TEST(SparseSearch, AsComputedByHand) {
   EXPECT_EQ(slots(index, query, 1), std::vector<std::uint32_t>{2});
   EXPECT_TRUE(slots(index, query, 0).empty());
   EXPECT_TRUE(slots(SparseIndex(), query).empty());
+}
+
+// Words between: the phrase stands there from each of its first words, more often than its rarest word.
+TEST(SparseSearch, APhraseIsMoreOftenThanItsRarestWord) {
+  SparseIndex index;
+  ASSERT_TRUE(index.put(0, text_of({"tea"})));
+  for (std::uint32_t slot = 1; slot < 400; ++slot) ASSERT_TRUE(index.put(slot, text_of({"filler"})));
+  ASSERT_TRUE(index.put(400, text_of({"coffee", "in", "coffee", "room"})));
+  SparseQuery phrase;
+  phrase.kind = SparseQuery::Kind::kPhrase;
+  phrase.words = {{"coffee", 0}, {"room", 1}};
+  phrase.slop = 2;
+  SparseQuery query;
+  query.clauses = {{Occur::kShould, SparseQuery::term("tea", 1.2)}, {Occur::kShould, phrase}};
+  EXPECT_EQ(slots(index, query, 2), (std::vector<std::uint32_t>{400, 0}));
+  EXPECT_EQ(slots(index, query, 1), std::vector<std::uint32_t>{400});
 }
 
 TEST(SparseSearch, OfWhatPeopleType) {

@@ -150,29 +150,37 @@ bool TermDictionary::restore(std::string_view name) {
   return find_or_add(name).second;
 }
 
-// All at once, in leaves that have room for what comes: putting each in its place would look at twenty others.
-void TermDictionary::order_restored() {
-  free_ = std::exchange(restored_free_, {});
+TermDictionary::Order TermDictionary::in_order(std::span<const std::uint32_t> terms) const {
   struct Entry {
     std::uint64_t beginning;  // of its name, which nearly always tells two apart
     std::uint32_t term;
   };
   std::vector<Entry> entries;
-  entries.reserve(used_);
-  for (std::uint32_t term = 0; term < size(); ++term) {
-    if (is_free(term)) continue;
+  entries.reserve(terms.size());
+  for (const std::uint32_t term : terms) {
     const std::string_view text = name(term);
     std::uint64_t beginning = 0;
     for (std::size_t i = 0; i < sizeof beginning; ++i) beginning = beginning << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0u);
     entries.push_back({beginning, term});
   }
   std::ranges::sort(entries, [this](const Entry& a, const Entry& b) { return a.beginning != b.beginning ? a.beginning < b.beginning : name(a.term) < name(b.term); });
-  leaves_.clear();
-  constexpr std::size_t kFilled = kLeaf * 3 / 4;
+  Order leaves;
+  constexpr std::size_t kFilled = kLeaf * 3 / 4;  // room for what comes
   for (std::size_t at = 0; at < entries.size(); at += kFilled) {
-    auto& leaf = leaves_.emplace_back();
+    auto& leaf = leaves.emplace_back();
     for (std::size_t i = at; i < std::min(at + kFilled, entries.size()); ++i) leaf.push_back(entries[i].term);
   }
+  return leaves;
+}
+
+// All at once: putting each in its place would look at twenty others.
+void TermDictionary::order_restored() {
+  free_ = std::exchange(restored_free_, {});
+  std::vector<std::uint32_t> terms;
+  terms.reserve(used_);
+  for (std::uint32_t term = 0; term < size(); ++term)
+    if (!is_free(term)) terms.push_back(term);
+  leaves_ = in_order(terms);
 }
 
 void TermDictionary::remove(std::uint32_t term) {
@@ -214,18 +222,18 @@ std::size_t TermDictionary::memory_bytes() const {
   return bytes;
 }
 
-TermDictionary::Place TermDictionary::lower_bound(std::string_view name) const {
+TermDictionary::Place TermDictionary::lower_bound(const Order& leaves, std::string_view name) const {
   // The last leaf that begins below the name, then in it; behind its end begins the next one.
-  const auto above = std::partition_point(leaves_.begin(), leaves_.end(), [&](const auto& leaf) { return this->name(leaf[0]) < name; });
-  if (above == leaves_.begin()) return {0, 0};
+  const auto above = std::partition_point(leaves.begin(), leaves.end(), [&](const auto& leaf) { return this->name(leaf[0]) < name; });
+  if (above == leaves.begin()) return {0, 0};
   const auto& leaf = *(above - 1);
   const auto at = std::partition_point(leaf.begin(), leaf.end(), [&](std::uint32_t term) { return this->name(term) < name; });
-  if (at == leaf.end()) return {static_cast<std::size_t>(above - leaves_.begin()), 0};
-  return {static_cast<std::size_t>(above - leaves_.begin()) - 1, static_cast<std::size_t>(at - leaf.begin())};
+  if (at == leaf.end()) return {static_cast<std::size_t>(above - leaves.begin()), 0};
+  return {static_cast<std::size_t>(above - leaves.begin()) - 1, static_cast<std::size_t>(at - leaf.begin())};
 }
 
 void TermDictionary::insert_in_order(std::uint32_t term) {
-  Place place = lower_bound(name(term));
+  Place place = lower_bound(leaves_, name(term));
   if (place.at == 0 && place.leaf > 0) place = {place.leaf - 1, leaves_[place.leaf - 1].size()};
   if (leaves_.empty()) leaves_.emplace_back();
   auto& leaf = leaves_[place.leaf];
@@ -238,39 +246,48 @@ void TermDictionary::insert_in_order(std::uint32_t term) {
 }
 
 void TermDictionary::remove_from_order(std::uint32_t term) {
-  const Place place = lower_bound(name(term));
+  const Place place = lower_bound(leaves_, name(term));
   auto& leaf = leaves_[place.leaf];
   leaf.erase(leaf.begin() + static_cast<std::ptrdiff_t>(place.at));
   if (leaf.empty()) leaves_.erase(leaves_.begin() + static_cast<std::ptrdiff_t>(place.leaf));
 }
 
-void TermDictionary::advance(Place& place) const {
-  if (++place.at < leaves_[place.leaf].size()) return;
+void TermDictionary::advance(const Order& leaves, Place& place) {
+  if (++place.at < leaves[place.leaf].size()) return;
   ++place.leaf;
   place.at = 0;
 }
 
 // Mostly the goal is near: looked for step by step first.
-void TermDictionary::seek(Place& place, std::string_view goal) const {
+void TermDictionary::seek(const Order& leaves, Place& place, std::string_view goal) const {
   for (int i = 0; i < 8; ++i) {
-    if (at_end(place) || name(at(place)) >= goal) return;
-    advance(place);
+    if (at_end(leaves, place) || name(at(leaves, place)) >= goal) return;
+    advance(leaves, place);
   }
-  place = lower_bound(goal);
+  place = lower_bound(leaves, goal);
 }
 
-void TermDictionary::with_prefix(std::string_view prefix, const std::function<void(std::uint32_t)>& visit) const {
-  for (Place place = lower_bound(prefix); !at_end(place) && name(at(place)).starts_with(prefix); advance(place)) visit(at(place));
+bool TermDictionary::with_prefix(std::string_view prefix, const std::function<bool(std::uint32_t)>& visit, const Order* among) const {
+  const Order& leaves = among == nullptr ? leaves_ : *among;
+  for (Place place = lower_bound(leaves, prefix); !at_end(leaves, place) && name(at(leaves, place)).starts_with(prefix); advance(leaves, place)) {
+    if (!visit(at(leaves, place))) return false;
+  }
+  return true;
 }
 
-void TermDictionary::within_distance(std::string_view word, int most, const std::function<void(std::uint32_t, int)>& visit) const {
+std::size_t TermDictionary::most_steps() const { return std::min(used_, kMaxWalk); }
+
+// Each step is a term that is near at every place, or a beginning of terms that is too far off: fewer terms never take more of them.
+bool TermDictionary::within_distance(std::string_view word, int most, const std::function<bool(std::uint32_t, int)>& visit, const Order* among) const {
   const std::u32string goal = runes_of(word);
-  if (goal.size() > kMaxFuzzyRunes) return;
+  if (goal.size() > kMaxFuzzyRunes) return true;
+  const Order& leaves = among == nullptr ? leaves_ : *among;
   DistanceRows rows(goal, most);
   std::string before;  // what the rows are of
   Place place{0, 0};
-  for (std::size_t steps = 0; !at_end(place) && steps < kMaxWalk; ++steps) {
-    const std::string_view term = name(at(place));
+  for (std::size_t steps = 0; !at_end(leaves, place); ++steps) {
+    if (steps == kMaxWalk) return false;
+    const std::string_view term = name(at(leaves, place));
     // Rows of the shared beginning stay.
     std::size_t depth = 0, bytes = 0;
     const auto shared = static_cast<std::size_t>(std::ranges::mismatch(term, before).in1 - term.begin());
@@ -283,14 +300,15 @@ void TermDictionary::within_distance(std::string_view word, int most, const std:
     }
     before.assign(term.substr(0, bytes));
     if (near) {
-      if (const int distance = rows.distance(depth); distance <= most) visit(at(place), distance);
-      advance(place);
+      if (const int distance = rows.distance(depth); distance <= most && !visit(at(leaves, place), distance)) return false;
+      advance(leaves, place);
       continue;
     }
     const std::string next = after_prefix(before);
-    if (next.empty()) return;
-    seek(place, next);
+    if (next.empty()) return true;
+    seek(leaves, place, next);
   }
+  return true;
 }
 
 }  // namespace stoa::data

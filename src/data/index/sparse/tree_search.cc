@@ -1,5 +1,6 @@
 // Searches of any query, passage by passage: each part of the query is a walk through the passages that match it.
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -51,11 +52,14 @@ class TermMatcher final : public Matcher {
     return at_;
   }
   void add(std::uint32_t ordinal, double& score) override {
-    double frequency = 0;
-    for (auto& cursor : cursors_) {
-      if (cursor->seek(ordinal) == ordinal) frequency += cursor->frequency();
+    if (std::exchange(scored_, ordinal) != ordinal) {
+      double frequency = 0;
+      for (auto& cursor : cursors_) {
+        if (cursor->seek(ordinal) == ordinal) frequency += cursor->frequency();
+      }
+      score_ = walk_.bm25.score(idf_, frequency, walk_.reader.lengths()[ordinal]);
     }
-    score += walk_.bm25.score(idf_, frequency, walk_.reader.lengths()[ordinal]);
+    score += score_;
   }
   std::uint32_t window(std::uint32_t from) override {
     std::uint32_t end = kEnd;
@@ -75,6 +79,8 @@ class TermMatcher final : public Matcher {
   std::vector<std::unique_ptr<PostingCursor>> cursors_;
   std::size_t cost_ = 0;
   std::uint32_t at_ = 0;
+  std::uint32_t scored_ = kEnd;  // the passage that has score_
+  double score_ = 0;
   bool is_open_ = false;
 };
 
@@ -103,10 +109,13 @@ class PhraseMatcher final : public Matcher {
     for (auto& cursor : cursors_) end = std::min(end, cursor->look_at(from).last);
     return end;
   }
-  // No more often than its rarest word.
+  // No more often than its first word, and without words between no more often than any; never where a word is not.
   float bound(std::uint32_t end) override {
-    float least = weight_;
-    for (auto& cursor : cursors_) least = std::min(least, cursor->bound(end, weight_, walk_.rough));
+    float least = cursors_[0]->bound(end, weight_, walk_.rough);
+    for (std::size_t i = 1; i < cursors_.size(); ++i) {
+      const float most = cursors_[i]->bound(end, weight_, walk_.rough);
+      if (leaf_.slop == 0 || most == 0) least = std::min(least, most);
+    }
     return least;
   }
   std::size_t cost() const override { return by_size_[0]->size(); }
@@ -157,10 +166,16 @@ class PhraseMatcher final : public Matcher {
 
 class BooleanMatcher final : public Matcher {
  public:
-  void add_clause(Occur occur, std::unique_ptr<Matcher> matcher) {
-    (occur == Occur::kMust ? must_ : occur == Occur::kShould ? should_ : must_not_).push_back(matcher.get());
-    if (occur != Occur::kMustNot) scoring_.push_back(matcher.get());
+  Matcher* add_clause(Occur occur, std::unique_ptr<Matcher> matcher) {
     all_.push_back(std::move(matcher));
+    add_clause(occur, all_.back().get());
+    return all_.back().get();
+  }
+  // One that is here already: what it is asked for never goes back, so clauses may share it.
+  void add_clause(Occur occur, Matcher* matcher) {
+    auto& same = occur == Occur::kMust ? must_ : occur == Occur::kShould ? should_ : must_not_;
+    if (std::ranges::find(same, matcher) == same.end()) same.push_back(matcher);
+    if (occur != Occur::kMustNot) scoring_.push_back(matcher);
   }
   void finish() {
     std::ranges::sort(must_, {}, &Matcher::cost);
@@ -219,7 +234,20 @@ std::unique_ptr<Matcher> matcher_of(const Walk& walk, const SparseQuery& query, 
   boost *= query.boost;
   if (query.kind == SparseQuery::Kind::kBoolean) {
     auto matcher = std::make_unique<BooleanMatcher>();
-    for (const auto& clause : query.clauses) matcher->add_clause(clause.occur, matcher_of(walk, clause.query, boost, leaves, leaf_of, next));
+    std::map<std::pair<std::uint32_t, double>, Matcher*> known;  // by leaf and boost
+    for (const auto& clause : query.clauses) {
+      if (clause.query.kind == SparseQuery::Kind::kBoolean) {
+        matcher->add_clause(clause.occur, matcher_of(walk, clause.query, boost, leaves, leaf_of, next));
+        continue;
+      }
+      const auto [same, is_new] = known.try_emplace({leaf_of[next], clause.query.boost});
+      if (is_new) {
+        same->second = matcher->add_clause(clause.occur, matcher_of(walk, clause.query, boost, leaves, leaf_of, next));
+      } else {
+        matcher->add_clause(clause.occur, same->second);
+        ++next;
+      }
+    }
     matcher->finish();
     return matcher;
   }

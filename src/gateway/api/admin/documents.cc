@@ -139,6 +139,7 @@ Reply document(const AdminParts& parts, RequestScope& scope) {
                   {"bytes", found.bytes},
                   {"chunks", found.chunks},
                   {"access", found.access.key()},
+                  {"attributes", openai::attributes_json(found.attributes)},
                   {"status", data::to_string(found.status)},
                   {"error", found.status == data::DocumentStatus::kFailed ? Json(found.error) : Json(nullptr)},
                   {"created", to_rfc3339(found.created)},

@@ -262,6 +262,9 @@ TEST_F(House, DeletedFilesGiveTheirSpaceBack) {
   EXPECT_EQ(ask("DELETE", "/v1/vector_stores/" + store).status, 200);
   EXPECT_EQ(held(), 1u) << "the file is still there";
   EXPECT_EQ(ask("DELETE", "/v1/files/" + twin).status, 200);
+  // What the store had is deleted behind.
+  const Deadline end = Deadline::after(std::chrono::seconds(20));
+  while (held() > 0 && !end.passed()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(held(), 0u);
 }
 

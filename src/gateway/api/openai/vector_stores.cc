@@ -67,6 +67,7 @@ Reply change_store(const Dependencies& d, RequestScope& scope) {
 
 Reply remove_store(const Dependencies& d, RequestScope& scope) {
   STOA_CHECK(d.catalog.remove_collection(scope.call(), store_of(scope)));
+  d.ingest.resume();  // it deletes what the store had
   return ok_json(deleted_json(store_of(scope), "vector_store.deleted"));
 }
 
