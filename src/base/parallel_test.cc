@@ -21,8 +21,8 @@ TEST(InParallel, EachPartOnce) {
 TEST(InParallel, EndsEarly) {
   for (const int threads : {1, 4}) {
     std::atomic<std::size_t> begun = 0;
-    EXPECT_FALSE(in_parallel(100'000, threads, [&](std::size_t i) { return ++begun, i != 5; }));
-    EXPECT_LT(begun, 100'000u);
+    EXPECT_FALSE(in_parallel(10'000'000, threads, [&](std::size_t i) { return ++begun, i != 5; }));
+    EXPECT_LT(begun, 10'000'000u);
     EXPECT_THROW(in_parallel(100, threads, [&](std::size_t i) -> bool { return i == 70 ? throw std::bad_alloc() : true; }), std::bad_alloc);
   }
 }

@@ -169,9 +169,9 @@ def test_dead_keys_are_dead_at_once(world):
     world.adam.ok("POST", f"/v1/stoa/keys/{replaced['id']}/rotate", {"overlap_seconds": 0})
     assert statuses_of(caller) == {401} and caller.call("GET", "/v1/files").without() == refused.without()
 
-    expired = issue(world.adam, role="developer", expires=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1.2))).json
+    expired = issue(world.adam, role="developer", expires=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))).json
     caller = world.add_caller("expired", expired["key"])
-    time.sleep(1.5)
+    time.sleep(3.2)
     assert statuses_of(caller) == {401} and caller.call("GET", "/v1/files").without() == refused.without()
 
 
@@ -226,6 +226,7 @@ def test_keys_of_others_are_not_told_apart(world):
     start, prefix, secret = key.rpartition("-")[0].rpartition("-")[0], key.split("-")[2], key.split("-")[3]
     wrong = [f"{start}-{prefix}-{'0' * 64}", f"{start}-{'0' * 16}-{secret}", f"{start}-{prefix}-{secret[:-1]}", f"{start}-{prefix}-{secret}0", key.upper(), key + "x", f"{key},{key}", f"{key} {key}", f"{start}-{prefix}-{secret.upper()}",
              f"{start}-{prefix.upper()}-{secret}", key.replace("sk-", "SK-"), world.boris.key[:32] + key[32:], "x" * 10, "sk-stoa-" + "f" * 4000]
+    wrong = [each for each in wrong if each != key]  # a prefix of digits alone has no capitals
     answers = set()
     for each in wrong:
         caller = world.add_caller("wrong", each)

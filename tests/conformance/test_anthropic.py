@@ -136,9 +136,10 @@ def test_a_stream_that_fails_on_the_way_says_so(messages):
                 for piece in stream.text_stream:
                     text.append(piece)
         except anthropic.APIStatusError as failure:
-            assert text and failure.body["error"]["type"] == "timeout_error"
-            return
-    pytest.fail("five stories ended before their time was over")
+            assert failure.body["error"]["type"] == "timeout_error"
+            if text:
+                return
+    pytest.fail("five stories ended before their time was over, or had not begun")
 
 
 TEXT = "The colour printer on the third floor is called Gutenberg. Keys are rotated every ninety days by the security team."

@@ -6,7 +6,7 @@ import pytest
 
 from stoa_server import CHAT, wait_until
 
-STORY = {"model": CHAT, "input": "Tell a long story about a ship.", "max_output_tokens": 300, "background": True}
+STORY = {"model": CHAT, "input": "Tell a long story about a ship.", "max_output_tokens": 300, "temperature": 0, "background": True}
 
 
 def ended(client, response, seconds=60):
@@ -27,7 +27,7 @@ def test_polled(client, key, server):
     assert done.usage.output_tokens == plain.usage.output_tokens
     # Its record is that of any answer; it can be gone on from, and its input is there.
     assert server.json("passport", done.id, key=server.key("root", "admin"))
-    assert client.responses.create(model=CHAT, input="And again.", max_output_tokens=8, previous_response_id=done.id).output_text
+    assert client.responses.create(model=CHAT, input="And again.", max_output_tokens=8, temperature=0, previous_response_id=done.id).output_text
     assert [item.content[0].text for item in client.responses.input_items.list(done.id)] == ["Say hello."]
     assert client.responses.cancel(done.id).status == done.status  # it has ended: nothing changes
     client.responses.delete(done.id)

@@ -130,11 +130,18 @@ def test_credentials(server):
 
 def test_a_stream_that_fails_on_the_way_says_so(bedrock):
     bedrock.meta.events.register("before-send.bedrock-runtime.ConverseStream", lambda request, **_: request.headers.__setitem__("x-stoa-timeout-ms", "1500"))
-    text = ""
-    with pytest.raises(botocore.exceptions.EventStreamError) as caught:
-        for event in ask(bedrock, stream=True, messages=[{"role": "user", "content": [{"text": "Write a very long story about the sea."}]}], inferenceConfig={"maxTokens": 4000, "temperature": 0}):
-            text += event.get("contentBlockDelta", {}).get("delta", {}).get("text", "")
-    assert text and caught.value.response["Error"]["Code"] == "modelStreamErrorException"
+    for _ in range(5):  # a story may happen to end in time
+        text = ""
+        try:
+            for event in ask(bedrock, stream=True, messages=[{"role": "user", "content": [{"text": "Write a very long story about the sea."}]}], inferenceConfig={"maxTokens": 4000, "temperature": 1}):
+                text += event.get("contentBlockDelta", {}).get("delta", {}).get("text", "")
+        except botocore.exceptions.EventStreamError as failure:
+            assert failure.response["Error"]["Code"] == "modelStreamErrorException"
+            if text:
+                return
+        except botocore.exceptions.ClientError as failure:  # its time was over before the first word
+            assert failure.response["Error"]["Code"] == "ModelTimeoutException", failure.response
+    pytest.fail("five stories ended before their time was over, or had not begun")
 
 
 @pytest.fixture(scope="module")

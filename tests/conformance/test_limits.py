@@ -86,7 +86,8 @@ def test_the_client_waits_for_a_place_and_gets_it(server, connect, limited):
         assert not late, f"{len(late)} of 3 have no answer after 90 s: " + server.log_text()[-2000:]
         assert all(one.result() for one in asked)
     impatient = connect(api_key=key, timeout=30)
-    with impatient.chat.completions.create(**ASKED | {"max_tokens": 400}, stream=True) as stream:
+    endless = {"max_tokens": 400, "logit_bias": {"0": -100, "2": -100}}  # it cannot say that it is at its end
+    with impatient.chat.completions.create(**ASKED | endless, stream=True) as stream:
         next(iter(stream))
         with pytest.raises(openai.RateLimitError, match="1 requests at a time"):
             impatient.chat.completions.create(**ASKED)

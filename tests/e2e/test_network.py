@@ -99,12 +99,12 @@ def test_failed_attempts_cost_time(tmp_path):
         known, fresh = server.key("ann"), server.key("bob")
         assert ask(server.port, "GET", "/v1/models", known)[0] == 200
         seen = []
-        for i in range(9):
+        for i in range(7):
             status, headers, _ = ask(server.port, "GET", "/v1/models", f"sk-stoa-{i:016x}-" + "0" * 64)
             seen.append((status, headers.get("retry-after")))
-        assert [status for status, _ in seen] == [401] * 6 + [429] * 3 and seen[-1][1] == "1", seen
-        assert ask(server.port, "GET", "/v1/models", known)[0] == 200, "a key that has worked is not held up by the others behind its address"
+        assert [status for status, _ in seen] == [401] * 6 + [429] and seen[-1][1] == "1", seen
         assert ask(server.port, "GET", "/v1/models", fresh)[0] == 429
+        assert ask(server.port, "GET", "/v1/models", known)[0] == 200, "a key that has worked is not held up by the others behind its address"
         wait_until(lambda: ask(server.port, "GET", "/v1/models", fresh)[0] == 200, 10, "the end of the wait")
         assert ask(server.port, "GET", "/v1/models")[0] == 401, "no key at all is not an attempt"
     finally:

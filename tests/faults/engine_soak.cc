@@ -122,7 +122,7 @@ std::string complaint(Metrics& metrics, const std::vector<std::size_t>& resident
     return *std::max_element(resident.begin() + static_cast<std::ptrdiff_t>(begin), resident.begin() + static_cast<std::ptrdiff_t>(end));
   };
   const std::size_t before = most(n / 4, n / 2), after = most(3 * n / 4, n);
-  if (after > before + before / 20 + (4 << 20)) return fmt::format("resident memory grew from {} to {} bytes", before, after);
+  if (after > before + before / 20 + (16 << 20)) return fmt::format("resident memory grew from {} to {} bytes", before, after);
   return "";
 }
 

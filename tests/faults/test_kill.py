@@ -192,8 +192,8 @@ def test_a_stream_that_ended_is_in_the_audit_log(tmp_path, path):
             reply = connection.getresponse()
             assert reply.status == 200, reply.read()
             seen.add(reply.headers["x-request-id"])
-            while last not in reply.readline():
-                pass
+            while last not in (line := reply.readline()):
+                assert line, "it ended before"
             server.kill()
             connection.close()
             server.start()

@@ -43,7 +43,7 @@ def test_a_batch_goes_on_where_it_was(server_with_models):
 
 def test_a_background_response_says_what_became_of_it(server_with_models):
     server = server_with_models
-    body = {"model": CHAT, "input": "Tell a story.", "max_output_tokens": 1500, "background": True}
+    body = {"model": CHAT, "input": "Tell a story.", "max_output_tokens": 1500, "temperature": 0, "background": True}
     running = [server.ok("POST", "/v1/responses", body)["id"] for _ in range(12)]  # more than run at a time
     state = lambda id: server.ok("GET", f"/v1/responses/{id}")["status"]
     wait_until(lambda: state(running[0]) == "in_progress", 30, "the first runs")

@@ -109,7 +109,7 @@ def test_every_moment_in_every_dialect(world):
 
     def run(case):
         number, (family, moment, dialect, stream, chain, provider, model) = case
-        headers = {"x-stoa-timeout-ms": "1500"} if moment in HANGS else {}
+        headers = {"x-stoa-timeout-ms": "4000"} if moment in HANGS else {}
         return ask(world.server.port, world.key, dialect, dialect.body(model if chain else f"{provider}/{model}", f"id=case{number} say it", stream), headers)
 
     with concurrent.futures.ThreadPoolExecutor(48) as pool:

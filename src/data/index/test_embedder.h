@@ -21,8 +21,9 @@ class LetterEmbedder : public Embedder {
     ++batches_;
     if (fail_on_ >= 0 && calls_++ >= fail_on_) return fail(ErrorCode::kUnavailable, "the model is gone");
     if (const milliseconds pause = pause_; pause > milliseconds(0)) {
-      std::this_thread::sleep_until(std::min(call.deadline.at, std::chrono::steady_clock::now() + pause));
-      if (call.deadline.passed()) return fail(ErrorCode::kDeadlineExceeded, "the deadline passed");
+      const auto until = std::chrono::steady_clock::now() + pause;
+      std::this_thread::sleep_until(std::min(call.deadline.at, until));
+      if (call.deadline.at < until) return fail(ErrorCode::kDeadlineExceeded, "the deadline passed");
     }
     Embeddings out;
     out.dimensions = dimensions();

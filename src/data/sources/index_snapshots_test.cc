@@ -145,10 +145,18 @@ TEST(IndexSnapshots, WhatDoesNotFitCostsTimeOnly) {
     std::fstream file(world.file(), std::ios::in | std::ios::out | std::ios::binary);
     action(file);
   };
+  const auto flip = [&](std::streamoff at) {
+    change([&](std::fstream& file) {
+      file.seekg(at);
+      const int was = file.get();
+      file.seekp(at);
+      file.put(static_cast<char>(was ^ 1));
+    });
+  };
   const auto size = std::filesystem::file_size(world.file());
   const std::vector<std::function<void()>> damages{
-      [&] { change([&](std::fstream& file) { file.seekp(static_cast<std::streamoff>(size) - 3), file.put('x'); }); },
-      [&] { change([&](std::fstream& file) { file.seekp(10), file.put('x'); }); },
+      [&] { flip(static_cast<std::streamoff>(size) - 3); },
+      [&] { flip(10); },
       [&] { std::filesystem::resize_file(world.file(), size - 1); },
       [&] { std::filesystem::resize_file(world.file(), 20); },
       [&] { std::filesystem::resize_file(world.file(), 0); },

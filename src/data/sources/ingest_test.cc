@@ -105,7 +105,7 @@ TEST_F(IngestTest, ALongFileTakesAsLongAsItsBatchesDo) {
     embedder_.batches_ = 0;
     EXPECT_TRUE(ingest_->start_worker());
     IngestProgress at;
-    for (int i = 0; i < 500 && at.file_embedded == 0; ++i) {
+    for (int i = 0; i < 4000 && at.file_embedded == 0; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       at = *ingest_->progress(ann, job);
     }
@@ -185,7 +185,7 @@ TEST_F(IngestTest, AttachShowsItsStateAndReplaces) {
   const auto settled = [&] {
     (void)ingest_->start_worker();
     Document at;
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 3000; ++i) {
       at = *catalog_->document_of_file(ann, collection_, "file-1");
       if (at.status != DocumentStatus::kInProgress) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -288,7 +288,9 @@ TEST_F(IngestTest, ACollectionIsGoneAtOnceAndItsRowsAfterwards) {
       EXPECT_EQ(progress->status, JobStatus::kCancelled);
     }
     EXPECT_FALSE(ingest_->start(ann, waiting->id));
-    EXPECT_GT(rows("chunks"), life == 0 ? 2000 : 0);
+    if (life < 2) {
+      EXPECT_GT(rows("chunks"), life == 0 ? 2000 : 0);
+    }
     halt();
     boot();
     if (life == 0) continue;

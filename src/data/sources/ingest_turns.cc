@@ -203,7 +203,7 @@ Result<bool> IngestWorker::work_on(const std::string& id, const std::string& pro
 void IngestWorker::put_aside(const std::string& job, const Error& why) {
   Aside& aside = aside_[job];
   if (aside.pause == milliseconds(0))  // said once, however often it is tried
-    log_error(job == kSweeping ? "passages that were replaced are not deleted yet, which is tried again" : "an ingest job cannot go on and is tried again", why, {{"job", job}});
+    log_error(job == kSweeping ? "what was replaced or removed is not deleted yet, which is tried again" : "an ingest job cannot go on and is tried again", why, {{"job", job}});
   aside.pause = longer(aside.pause);
   aside.until = std::chrono::steady_clock::now() + aside.pause;
 }

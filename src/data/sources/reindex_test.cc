@@ -287,7 +287,7 @@ TEST_F(ReindexTest, BeginsAgainWithAnotherModelOfTheServer) {
   const auto before = rows("chunks");
   const auto job = ingest_->reindex(ann, {collection_, {}, 32, {}});
   ASSERT_TRUE(job);
-  embedder_.pause_ = milliseconds(2);
+  embedder_.pause_ = milliseconds(50);
   ASSERT_TRUE(ingest_->start_worker());
   while (ingest_->progress(ann, *job)->done < 8) std::this_thread::yield();
   ingest_->stop_worker();

@@ -86,6 +86,7 @@ struct Desk : testing::Test {
   std::mutex mutex;
   std::vector<std::string> said;          // in the order in which they were run
   std::atomic<bool> hold = false;         // requests wait
+  std::atomic<int> held = 0;              // that have waited so
   std::atomic<int> refusals = 0;          // so many are told to come again
   std::map<std::string, BatchResult> results;
 
@@ -118,7 +119,7 @@ struct Desk : testing::Test {
     STOA_TRY(say, fields.text_or("say", "yes"));
     EXPECT_TRUE(scope.call().batch);
     STOA_CHECK(scope.reserve("chat", "echo", {.compute_micros = 10}));
-    while (hold && !scope.call().cancel.cancelled()) std::this_thread::sleep_for(1ms);
+    for (held += hold ? 1 : 0; hold && !scope.call().cancel.cancelled();) std::this_thread::sleep_for(1ms);
     if (scope.call().cancel.cancelled()) return fail(ErrorCode::kCancelled, "stopped");
     if (refusals > 0 && refusals-- > 0) return fail(ErrorCode::kUnavailable, "busy");
     if (say == "wrong") return fail(ErrorCode::kInvalidArgument, "wrong");
@@ -157,9 +158,14 @@ struct Desk : testing::Test {
     return made;
   }
 
+  void wait_for_held() {
+    for (int i = 0; i < 10'000 && held == 0; ++i) std::this_thread::sleep_for(2ms);
+    EXPECT_GT(held, 0);
+  }
+
   Batch wait(const Call& call, const std::string& id, BatchStatus until) {
     Batch batch;
-    for (int i = 0; i < 4000; ++i) {
+    for (int i = 0; i < 10'000; ++i) {
       batch = must(store.find(call.principal, "test", id));
       if (batch.status == until || has_ended(batch.status)) break;
       std::this_thread::sleep_for(2ms);
@@ -226,7 +232,7 @@ TEST_F(Desk, AStopCutsLinesOffAndTheNextStartRunsThemAgain) {
   start(2);
   const std::string id = make(ann, lines(6)).id;
   wait(ann, id, BatchStatus::kInProgress);
-  std::this_thread::sleep_for(20ms);
+  wait_for_held();
   runner.reset();
   EXPECT_EQ(must(store.find(ann.principal, "test", id)).succeeded, 0);
   hold = false;
@@ -260,7 +266,7 @@ TEST_F(Desk, CancellingLetsWhatRunsEndAndRunsNoMore) {
   start(1);
   const std::string id = make(ann, lines(4)).id;
   wait(ann, id, BatchStatus::kInProgress);
-  std::this_thread::sleep_for(20ms);
+  wait_for_held();
   EXPECT_EQ(must(store.cancel(ann.principal, "test", id)).status, BatchStatus::kCancelling);
   EXPECT_EQ(must(store.cancel(ann.principal, "test", id)).status, BatchStatus::kCancelling);
   runner->wake();
@@ -278,7 +284,7 @@ TEST_F(Desk, WhatIsNotDoneInTimeExpires) {
   start(1);
   const std::string id = make(ann, lines(3), kHour).id;
   wait(ann, id, BatchStatus::kInProgress);
-  std::this_thread::sleep_for(20ms);
+  wait_for_held();
   clock.ahead = 2 * kHour;
   hold = false;
   const Batch batch = end(ann, id, BatchStatus::kExpired);
@@ -294,7 +300,7 @@ TEST_F(Desk, ARevokedKeyEndsTheRest) {
   start(1);
   const std::string id = make(ann, lines(3)).id;
   wait(ann, id, BatchStatus::kInProgress);
-  std::this_thread::sleep_for(20ms);
+  wait_for_held();
   ASSERT_TRUE(identity->revoke_key(Call::of(must(identity->local_operator())), ann_key));
   hold = false;
   const Batch batch = end(ann, id, BatchStatus::kFailed);

@@ -121,7 +121,7 @@ TEST(RoutedGeneratorTest, AFailingTargetIsLeftAlone) {
   world.in_order[0]->failure = kDown;
   world.in_order[0]->deltas = 0;
   for (int i = 0; i < 50; ++i) EXPECT_TRUE(ask(generator).outcome);
-  EXPECT_EQ(world.in_order[0]->asked, TargetHealth::kFailures);
+  EXPECT_LE(world.in_order[0]->asked, TargetHealth::kFailures + 1) << "it is tried again after a second";
   RoutedGenerator alone(world.parts(route_to({{"", "a"}})));
   const auto heard = ask(alone);
   ASSERT_FALSE(heard.outcome);
@@ -147,25 +147,25 @@ TEST(RoutedGeneratorTest, CallersInAHurryDoNotHaveATargetLeftAlone) {
 TEST(RoutedGeneratorTest, ASlowTargetIsHedged) {
   struct Case {
     std::string_view name;
-    int first_ms, second_ms;
+    int after_ms, first_ms, second_ms;
     std::optional<ErrorCode> first_fails, second_fails;
     bool whole;
     std::string told;
   };
   const Case cases[] = {
-      {"fast enough", 0, 0, {}, {}, false, "a"},
-      {"the second answers", 300, 0, {}, {}, false, "p/b +hedge:a"},
-      {"the first answers after all", 40, 2'000, {}, {}, false, "a +hedge:p/b"},
-      {"the second fails", 40, 0, {}, kDown, false, "a"},
-      {"the first fails at once", 0, 0, kDown, {}, false, "p/b"},
-      {"the first fails late", 40, 80, kDown, {}, false, "p/b"},
-      {"both fail", 40, 40, kDown, kDown, false, kDownText},
-      {"whole", 300, 0, {}, {}, true, "p/b +hedge:a"},
+      {"fast enough", 60'000, 0, 0, {}, {}, false, "a"},
+      {"the second answers", 10, 300, 0, {}, {}, false, "p/b +hedge:a"},
+      {"the first answers after all", 10, 400, 20'000, {}, {}, false, "a +hedge:p/b"},
+      {"the second fails", 10, 40, 0, {}, kDown, false, "a"},
+      {"the first fails at once", 10, 0, 0, kDown, {}, false, "p/b"},
+      {"the first fails late", 10, 40, 80, kDown, {}, false, "p/b"},
+      {"both fail", 10, 40, 40, kDown, kDown, false, kDownText},
+      {"whole", 10, 300, 0, {}, {}, true, "p/b +hedge:a"},
   };
   for (const Case& each : cases) {
     ScriptedTargets world;
     Route route = route_to({{"", "a"}, {"p", "b"}});
-    route.hedge = RouteHedge{.after = milliseconds(10), .percent = 100};
+    route.hedge = RouteHedge{.after = milliseconds(each.after_ms), .percent = 100};
     RoutedGenerator generator(world.parts(route));
     for (const auto& [target, ms, fails] : {std::tuple(0, each.first_ms, each.first_fails), {1, each.second_ms, each.second_fails}}) {
       world.in_order[static_cast<std::size_t>(target)]->silence_ms = ms;
@@ -224,11 +224,11 @@ TEST(RoutedGeneratorTest, MirroredRequestsAreBookedAndSlowNobody) {
                      }});
     RoutedGenerator generator(world.parts(route, {.mirrors = &pool}));
     EXPECT_EQ(told(ask(generator).outcome), "a");
-    for (int waited = 0; waited < 5'000; ++waited) {
+    const auto is_booked = [&] {
       std::lock_guard lock(mutex);
-      if (!booked.empty()) break;
-      std::this_thread::sleep_for(milliseconds(1));
-    }
+      return !booked.empty();
+    };
+    for (int waited = 0; waited < 5'000 && !is_booked(); ++waited) std::this_thread::sleep_for(milliseconds(1));
     world.by_id["lab/m"]->silence_ms = 100'000;
     for (int i = 0; i < 200; ++i) EXPECT_EQ(told(ask(generator).outcome), "a");
     EXPECT_GE(pool.left_out(), 200 - static_cast<int>(MirrorPool::kMostWaiting) - MirrorPool::kThreads);

@@ -133,7 +133,7 @@ std::string ask(const HttpServer& server, std::string_view request) {
 
 TEST(HttpServer, AnswersOneRequest) {
   HttpServerOptions options;
-  options.idle_timeout = milliseconds(250);  // so that every connection ends by itself
+  options.idle_timeout = milliseconds(1500);  // so that every connection ends by itself
   Refusals refusals;
   options.on_refusal = refusals.observer();
   const auto server = serve(plain_routes(), options);

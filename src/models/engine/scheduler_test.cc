@@ -417,6 +417,7 @@ TEST_F(OneSlot, RefusesWhatWouldWaitTooLong) {
   start_one();
   {
     BusySlot slow(*scheduler_, greedy(random_tokens(5, 1), 40));
+    ASSERT_TRUE(eventually([&] { return gauge("stoa_engine_running_requests") == 1; }));
     std::this_thread::sleep_for(milliseconds(600));  // what the estimate is made of: the time in a slot
     EXPECT_TRUE(slow.release());
     ASSERT_TRUE(idle());

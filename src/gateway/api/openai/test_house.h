@@ -146,7 +146,7 @@ struct House : testing::Test {
 
   std::string indexed_store(const std::string& file) {
     const std::string store = ask("POST", "/v1/vector_stores", R"({"file_ids":[")" + file + R"("]})").at("id");
-    for (int i = 0; i < 1000 && ask("GET", "/v1/vector_stores/" + store).at("status") != "completed"; ++i)
+    for (int i = 0; i < 4000 && ask("GET", "/v1/vector_stores/" + store).at("status") != "completed"; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     return store;
   }

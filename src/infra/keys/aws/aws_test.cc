@@ -124,7 +124,7 @@ TEST_F(AwsTest, SignsTemporaryCredentialsAndBoundsItsWaits) {
   credentials.session_token = "temporary";
   EXPECT_TRUE((*open_aws_keys(client, options()))->describe());
   auto hasty = options();
-  hasty.timeout = milliseconds(50);
+  hasty.timeout = milliseconds(1000);
   hasty.attempts = 2;
   kms.stuck = true;
   kms.calls = 0;

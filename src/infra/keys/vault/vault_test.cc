@@ -121,7 +121,7 @@ TEST_F(VaultTest, SaysWhatIsWrong) {
 
 TEST_F(VaultTest, WaitsAreBounded) {
   auto hasty = options();
-  hasty.timeout = milliseconds(50);
+  hasty.timeout = milliseconds(1000);
   hasty.attempts = 2;
   vault.stuck = true;
   EXPECT_EQ((*open_vault_keys(client, hasty))->describe().error().code, ErrorCode::kUnavailable);
