@@ -61,8 +61,7 @@ Status check_part(const Filter& filter, std::size_t level, std::size_t& parts) {
 Marks marks_of(std::string owner, const Attributes& attributes) {
   const auto text = [&](const char* name) {
     const auto found = attributes.find(name);
-    const auto* value = found == attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
-    return value == nullptr ? std::string() : *value;
+    return found == attributes.end() ? std::string() : std::visit([](const auto& value) { return fmt::format("{}", value); }, found->second);
   };
   return {std::move(owner), text("class"), text("residency"), text("labels")};
 }

@@ -16,7 +16,7 @@ using Attributes = std::map<std::string, Attribute>;  // at most 16, keys up to 
 
 Status check_attributes(const Attributes& attributes);
 
-// What policies can ask a document about itself: who brought it in, and its attributes "class", "residency" and "labels" (separated by commas), where these are texts.
+// What policies can ask a document about itself: who brought it in, and its attributes "class", "residency" and "labels" (separated by commas); numbers and truth values as they are written: 3, true.
 struct Marks {
   std::string owner, data_class, residency, labels;
   auto operator<=>(const Marks&) const = default;

@@ -198,6 +198,16 @@ TEST(Index, TellsWhatAFilterCannotCompare) {
     }
 }
 
+TEST(Marks, AreAttributesAsTheyAreWritten) {
+  const std::pair<Attributes, Marks> cases[] = {
+      {{}, {"ann", "", "", ""}},
+      {{{"class", "secret"}, {"residency", "eu"}, {"labels", "a, b"}, {"owner", "eve"}}, {"ann", "secret", "eu", "a, b"}},
+      {{{"class", 3.0}, {"residency", 0.5}, {"labels", 2024.0}}, {"ann", "3", "0.5", "2024"}},
+      {{{"class", true}, {"labels", false}}, {"ann", "true", "", "false"}},
+  };
+  for (const auto& [attributes, marks] : cases) EXPECT_EQ(marks_of("ann", attributes), marks);
+}
+
 TEST(Filter, Table) {
   const Attributes attributes{{"year", 2024.0}, {"lang", std::string("en")}, {"draft", false}};
   const auto f = [](FilterOp op, std::string key, std::vector<Attribute> values) { return Filter{op, std::move(key), std::move(values), {}}; };

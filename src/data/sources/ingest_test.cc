@@ -284,8 +284,10 @@ TEST_F(IngestTest, ACollectionIsGoneAtOnceAndItsRowsAfterwards) {
     for (const Error& error : errors) EXPECT_EQ(error.code, ErrorCode::kNotFound) << error.message;
     for (const std::string& job : {sent, waiting->id}) {
       const auto progress = ingest_->progress(ann, job);
-      ASSERT_TRUE(progress);
-      EXPECT_EQ(progress->status, JobStatus::kCancelled);
+      EXPECT_TRUE(progress || life == 2) << "in the last all rows may be gone";
+      if (progress) {
+        EXPECT_EQ(progress->status, JobStatus::kCancelled);
+      }
     }
     EXPECT_FALSE(ingest_->start(ann, waiting->id));
     if (life < 2) {

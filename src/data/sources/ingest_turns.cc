@@ -15,6 +15,7 @@ namespace {
 constexpr milliseconds kFirstPause{100}, kLongestPause{30'000};
 constexpr int kMadeForEach = 2;
 constexpr std::int64_t kFewLeft = 16;
+constexpr int kSweeps = 4;  // between two turns
 constexpr const char* kSweeping = "";  // put aside under this name, which no job has
 
 milliseconds longer(milliseconds pause) { return std::clamp(pause * 2, kFirstPause, kLongestPause); }
@@ -112,7 +113,8 @@ void IngestWorker::run() {
 
 // A job that cannot go on, because a row of it cannot be read or nothing can be written, is passed by for a while: nobody else waits for it.
 Result<bool> IngestWorker::step() {
-  const bool swept = sweep_or_wait();
+  bool swept = true;
+  for (int i = 0; i < kSweeps && swept; ++i) swept = sweep_or_wait();
   STOA_TRY(turns, next_turns());
   for (const Turn& turn : turns) {
     STOA_TRY(given, gives_way(turn));

@@ -42,19 +42,21 @@ Status IngestWorker::sweep_passages(infra::SqlTransaction& transaction) {
 }
 
 Status IngestWorker::sweep_collection(infra::SqlTransaction& transaction, const std::string& collection) {
-  STOA_TRY(documents, transaction.query("SELECT id FROM documents WHERE collection = ? ORDER BY id LIMIT ?", {collection, kSweptAtOnce}));
+  STOA_TRY(documents, transaction.query("SELECT id, digest FROM documents WHERE collection = ? LIMIT ?", {collection, kSweptAtOnce}));
   std::int64_t left = kSweptAtOnce;
-  std::string last;  // of the documents whose passages are gone
-  for (std::size_t i = 0; i < documents.size() && left > 0; ++i) {
-    STOA_TRY(document, documents[i].get<std::string>(0));
+  std::vector<std::string> digests;
+  for (const SqlRow& row : documents) {
+    std::string document, digest;
+    STOA_CHECK(row.read(document, digest));
     STOA_TRY(deleted, transaction.execute("DELETE FROM chunks WHERE key IN (SELECT key FROM chunks WHERE document = ? LIMIT ?)", {document, left}));
     left -= std::max<std::int64_t>(deleted, 1);
-    if (left > 0) last = std::move(document);  // it has no more
+    if (left <= 0) break;  // it may have more
+    STOA_CHECK(transaction.execute("DELETE FROM documents WHERE id = ?", {document}));
+    digests.push_back(std::move(digest));
   }
-  if (!documents.empty()) return catalog_.remove_documents(transaction, "d.collection = ? AND d.id <= ?", {collection, last});
+  if (!documents.empty()) return release_blobs(catalog_.events_, transaction, digests);
 
   STOA_TRY(files, transaction.query("SELECT f.job, f.ordinal, f.digest FROM ingest_jobs j JOIN ingest_files f ON f.job = j.id WHERE j.collection = ? LIMIT ?", {collection, kSweptAtOnce}));
-  std::vector<std::string> digests;
   for (const SqlRow& row : files) {
     std::string job;
     std::int64_t ordinal = 0;

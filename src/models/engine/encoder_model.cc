@@ -6,6 +6,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "models/engine/memory_plan.h"
 
@@ -26,6 +27,19 @@ Result<std::string> read_small_file(const std::filesystem::path& path) {
   text << in.rdbuf();
   if (!in) return fail(ErrorCode::kUnavailable, "{}: cannot be read", path.string());
   return std::move(text).str();
+}
+
+// What a sentence encoder was made to read, where its folder says it.
+Result<int> made_to_read(const std::filesystem::path& folder) {
+  constexpr int kUnknown = 256;
+  const auto path = folder / "sentence_bert_config.json";
+  if (!std::filesystem::exists(path)) return kUnknown;
+  STOA_TRY(text, read_small_file(path));
+  const auto config = parse_json(text);
+  const auto* object = config ? config->if_object() : nullptr;
+  const auto tokens = object == nullptr ? fail(ErrorCode::kDataLoss, "it is no JSON object") : read_int(*object, "max_seq_length", 1, 1 << 20);
+  if (!tokens) return fail(error(ErrorCode::kDataLoss, "{}: {}", path.string(), tokens.error().message).with_hint("fetch the model's own file, or remove this one"));
+  return static_cast<int>(tokens->value_or(kUnknown));
 }
 
 // The first GGUF file of a folder by name, if it has one.
@@ -96,7 +110,8 @@ Result<std::unique_ptr<EncoderModel>> EncoderModel::load(const std::filesystem::
   STOA_TRY(parts, gguf ? load_gguf(*gguf, task, backend) : load_folder(folder, task, backend));
   const auto& config = parts.encoder.config();
   STOA_CHECK(check_memory({.weights = parts.encoder.weight_bytes()}, available_memory(), name));
-  const int max_tokens = std::min(options.max_tokens, config.positions);
+  STOA_TRY(made_for, options.max_tokens ? Result<int>(*options.max_tokens) : made_to_read(folder));
+  const int max_tokens = std::min(made_for, config.positions);
   const int fewest = task == EncoderTask::kEmbed ? 2 : kFewestPairTokens;
   if (max_tokens < fewest) return fail(ErrorCode::kInvalidArgument, "{}: {} tokens are too few, at least {} are needed", folder.string(), max_tokens, fewest);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

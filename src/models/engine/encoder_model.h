@@ -23,7 +23,9 @@
 namespace stoa::models {
 
 struct EncoderOptions {
-  int max_tokens = 256;     // longer inputs are cut, special tokens included; at most the model's positions
+  // Longer inputs are cut, special tokens included; at most the model's positions. None: what the model was made to read, by max_seq_length in the sentence_bert_config.json
+  // of its folder (of sentence-transformers), and 256 where that says nothing.
+  std::optional<int> max_tokens = {};
   int batch_tokens = 1024;  // computed together
 };
 

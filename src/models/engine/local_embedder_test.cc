@@ -45,6 +45,24 @@ TEST_F(LocalEmbedderTest, EqualsThePlainForwardInAnyBatch) {
   }
 }
 
+TEST_F(LocalEmbedderTest, ReadsAsMuchAsItsFolderSays) {
+  const auto load = [&](const EncoderOptions& options = {}) { return LocalEmbedder::load(bert_.folder, "tiny-bert", options, backend_, metrics_); };
+  for (const auto& [text, tokens] : std::vector<std::pair<std::string, int>>{
+           {R"({"max_seq_length": 12, "do_lower_case": false})", 12}, {R"({"max_seq_length": 5000})", kPositions}, {R"({"max_seq_length": null})", kPositions}, {"{}", kPositions}}) {
+    bert_.write("sentence_bert_config.json", text);
+    const auto embedder = load();
+    ASSERT_TRUE(embedder) << text << embedder.error().message;
+    EXPECT_EQ((*embedder)->max_tokens(), tokens) << text;
+    EXPECT_EQ((*load({.max_tokens = 9}))->max_tokens(), 9) << "who asks decides";
+  }
+  for (const char* text : {"", "[]", R"({"max_seq_length": "many"})", R"({"max_seq_length": 0})", R"({"max_seq_length": 1e9})"}) {
+    bert_.write("sentence_bert_config.json", text);
+    const auto embedder = load();
+    ASSERT_FALSE(embedder) << text;
+    EXPECT_NE(embedder.error().message.find("sentence_bert_config.json"), std::string::npos);
+  }
+}
+
 TEST_F(LocalEmbedderTest, CutsLongTextsAndKeepsTheEnd) {
   EncoderOptions options;
   options.max_tokens = 6;

@@ -72,7 +72,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-// The three files of a Hugging Face encoder below `uri`, which ends in '/'; the model is called like the folder.
+// The files of a Hugging Face encoder below `uri`, which ends in '/'; the model is called like the folder.
 Result<CatalogModel> model_of_folder(std::string_view uri, std::string_view sha256) {
   if (!sha256.empty()) return bad_source(uri, "a folder has no digest of its own; use --unpinned, or pin its files in a catalog");
   std::string_view name = uri.substr(0, uri.size() - 1);
@@ -80,11 +80,12 @@ Result<CatalogModel> model_of_folder(std::string_view uri, std::string_view sha2
   if (!is_model_name(name)) return bad_source(uri, "its last part is not a plain folder name");
   CatalogModel model;
   model.name = lower(std::string(name));
-  for (const char* file : {"config.json", "tokenizer.json", "model.safetensors"}) {
+  for (const char* file : {"config.json", "tokenizer.json", "model.safetensors", "sentence_bert_config.json"}) {
     const std::string source = std::string(uri) + file;
     if (const auto parsed = parse_source(source); !parsed) return std::unexpected(parsed.error());
     model.files.push_back({file, 0, {}, {source}});
   }
+  model.files.back().optional = true;
   return model;
 }
 

@@ -16,6 +16,7 @@ struct CatalogFile {
   std::uint64_t bytes = 0;           // 0: unknown
   std::string sha256;                // 64 lower-case hexadecimal digits; empty: not pinned (only by the user's explicit wish)
   std::vector<std::string> sources;  // URIs, tried in order
+  bool optional = false;             // a source that does not have it is passed over; of folders, whose files are not known before
 };
 
 struct CatalogModel {
@@ -46,7 +47,7 @@ struct Source {
 Result<Source> parse_source(std::string_view uri);
 
 // A model given by its source alone: one file, after which it is named, or, when `uri` ends in '/', a folder with config.json,
-// tokenizer.json and model.safetensors, as Hugging Face has encoders; then without a digest.
+// tokenizer.json, model.safetensors and, where it is there, sentence_bert_config.json, as Hugging Face has encoders; then without a digest.
 Result<CatalogModel> model_of_source(std::string_view uri, std::string_view sha256);
 
 bool is_model_name(std::string_view name);

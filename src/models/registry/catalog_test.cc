@@ -69,7 +69,8 @@ TEST(Source, MakesAModelByItself) {
   const auto folder = model_of_source("hf://org/Cross-Encoder/", "");
   ASSERT_TRUE(folder) << folder.error().message;
   EXPECT_EQ(folder->name, "cross-encoder");
-  ASSERT_EQ(folder->files.size(), 3u);
+  ASSERT_EQ(folder->files.size(), 4u);
+  EXPECT_TRUE(folder->files[3].optional && !folder->files[0].optional);
   EXPECT_EQ(folder->files[0].sources, std::vector<std::string>{"hf://org/Cross-Encoder/config.json"});
   for (const char* bad : {"hf://org/", "file:///", "ftp://h/x/", "https://h/../"}) EXPECT_FALSE(model_of_source(bad, "")) << bad;
   EXPECT_FALSE(model_of_source("file:///models/m/", std::string(64, 'a')));

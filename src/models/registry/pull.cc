@@ -50,9 +50,11 @@ class Puller {
 
     StoredModel stored{model_.name, model_.kind, model_.about, model_.license, {}, Clock::system().now(), folder_};
     for (const auto& file : model_.files) {
-      STOA_TRY(source, fetch(file));
+      const auto source = fetch(file);
+      if (!source && file.optional && source.error().code == ErrorCode::kNotFound) continue;
+      if (!source) return fail(source.error());
       STOA_TRY(digest, file_sha256(folder_ / file.name));
-      stored.files.push_back({file.name, digest, source, fs::file_size(folder_ / file.name, problem)});
+      stored.files.push_back({file.name, digest, *source, fs::file_size(folder_ / file.name, problem)});
     }
     if (stored.kind.empty()) stored.kind = kind_of(folder_, stored.files);
     STOA_CHECK(store.write_manifest(stored));
@@ -73,6 +75,7 @@ class Puller {
     for (const auto& uri : file.sources) {
       const Status fetched = fetch_from(uri, file, target);
       if (fetched) return uri;
+      if (file.optional && fetched.error().code == ErrorCode::kNotFound) return fail(fetched.error());
       if (fetched.error().code == ErrorCode::kCancelled || fetched.error().code == ErrorCode::kResourceExhausted) return fail(fetched.error());
       if (fetched.error().code == ErrorCode::kDataLoss) all.code = ErrorCode::kDataLoss;
       all.message += fmt::format("; {}: {}", uri, fetched.error().message);

@@ -174,6 +174,8 @@ TEST_F(PullTest, AFolderIsOfTheKindItsFilesTell) {
     EXPECT_EQ(pulled->kind, kind);
     EXPECT_EQ(pulled->files.size(), 3u);
     EXPECT_EQ(store.find(name)->kind, kind);
+    std::ofstream(folder / "sentence_bert_config.json") << "{}";
+    EXPECT_EQ(pull(*model)->files.size(), 4u);
     fs::remove(pulled->folder / "manifest.json");  // as if put there by hand
     EXPECT_EQ(store.find(name)->kind, kind);
   };
