@@ -107,21 +107,22 @@ def test_documents_are_let_through_by_what_they_say_of_themselves(server, tmp_pa
     client = lambda key: openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0)
     admin, bob, carla = client(server.admin), client(server.key("bob", "developer")), client(server.key("carla", "developer", "--group", "cleared"))
     store = admin.vector_stores.create(name="papers")
-    for name, attributes in (("open", {}), ("secret", {"class": "restricted"}), ("draft", {"labels": "hr, draft"}), ("abroad", {"residency": "us-1"})):
+    for name, attributes in (("open", {}), ("secret", {"class": "restricted"}), ("draft", {"labels": "hr, draft"}), ("abroad", {"residency": "us-1"}), ("graded", {"class": 3, "labels": 2024})):
         file = admin.files.create(file=(f"{name}.txt", f"The {name} paper speaks of gardens.".encode()), purpose="assistants")
         admin.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, attributes=attributes)
     rules = tmp_path / "papers.policy"
-    rules.write_text('policy "restricted" { forbid document.read when exists resource.class and resource.class == "restricted" and not principal.groups has "cleared" }\n'
+    rules.write_text('policy "graded" { forbid document.read when exists resource.class and resource.class == "3" and resource.labels has "2024" }\n'
+                     'policy "restricted" { forbid document.read when exists resource.class and resource.class == "restricted" and not principal.groups has "cleared" }\n'
                      'policy "drafts" { forbid document.read when exists resource.labels and resource.labels has "draft" and principal.role != "admin" }\n'
                      'policy "stay" { forbid document.read when exists resource.residency and resource.residency != context.region }\n')
     found = lambda who: sorted(hit.filename for hit in who.vector_stores.search(store.id, query="gardens", max_num_results=10))
-    seen = lambda who: sorted(file.attributes.get("class", "-") for file in who.vector_stores.files.list(store.id))
-    assert len(found(bob)) == 4 and len(seen(bob)) == 4
+    seen = lambda who: sorted(str(file.attributes.get("class", "-")) for file in who.vector_stores.files.list(store.id))
+    assert len(found(bob)) == 5 and len(seen(bob)) == 5
     server.cli("policies", "set", "papers", str(rules), key=server.admin)
     assert (found(bob), found(carla), found(admin)) == (["open.txt"], ["open.txt", "secret.txt"], ["draft.txt", "open.txt"])
     assert (len(seen(bob)), len(seen(carla))) == (1, 2)
     server.cli("policies", "remove", "papers", key=server.admin)
-    assert len(found(bob)) == 4
+    assert len(found(bob)) == 5
 
 
 def test_what_policies_hide_takes_no_place_and_changes_no_score(server, tmp_path):
