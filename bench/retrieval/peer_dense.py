@@ -12,8 +12,9 @@ import time
 import numpy as np
 
 BEST, WIDEST, RUNS = 10, 4096, 3
-WIDTHS = (12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
+WIDTHS = (10, 12, 14, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 ENOUGH = 0.995  # of recall: wider ones need not be measured
+MEASURED = 0.5  # seconds that the runs of a width take at least
 name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 dimensions = int((folder / "dims.txt").read_text())
 base, queries = (np.fromfile(folder / f"{part}.f32", np.float32).reshape(-1, dimensions) for part in ("base", "queries"))
@@ -65,7 +66,7 @@ def measure(search, wanted, widths=WIDTHS, runs=RUNS, asked=queries):
     curve = []
     for width in widths:
         seconds = []
-        for _ in range(runs):
+        while len(seconds) < runs or sum(seconds) < MEASURED:
             start = time.process_time()
             found = search(asked, width)
             seconds.append(time.process_time() - start)
@@ -92,5 +93,5 @@ for filtered in (folder / "filters.txt").read_text().split():
         return [[slot for slot in row if allowed[slot]][:BEST] for row in found]
 
     search = after if find_allowed is None else (lambda asked, width: find_allowed(asked, BEST, width, words))
-    result[f"filter_{filtered}"] = measure(search, wanted, (12, 24, 64, 256), 1, queries[:100])
+    result[f"filter_{filtered}"] = measure(search, wanted, (10, 12, 16, 24, 64, 256), 1, queries[:100])
 print(json.dumps(result))

@@ -211,6 +211,11 @@ class QueryParser {
     return fail(ErrorCode::kTooLarge, "the query at byte {}: more than {} words", at_, kMaxQueryTerms);
   }
 
+  Status count_pattern() {
+    if (++patterns_ > kMaxQueryPatterns) return fail(ErrorCode::kTooLarge, "the query at byte {}: more than {} words with * or ~", at_, kMaxQueryPatterns);
+    return count_terms(1);
+  }
+
   Result<std::optional<Part>> prefix_of(std::string_view text, std::size_t begin) {
     Part part;
     part.query.kind = SparseQuery::Kind::kPrefix;
@@ -218,7 +223,7 @@ class QueryParser {
     if (part.query.text.size() < 2) return wrong_at(begin, "at least two letters stand before a *");
     analyzer_.analyse(text, Analyzer::Purpose::kQuery, words_);
     if (!words_.tokens.empty()) part.query.stem = words_.term(words_.tokens[0]);
-    STOA_CHECK(count_terms(1));
+    STOA_CHECK(count_pattern());
     return part;
   }
 
@@ -230,7 +235,7 @@ class QueryParser {
     part.query.text = words_.term(words_.tokens[0]);
     const auto letters = static_cast<std::size_t>(std::ranges::count_if(part.query.text, [](char c) { return (c & 0xC0) != 0x80; }));
     part.query.distance = distance > 0 ? distance : letters < kShortWord ? 1 : 2;
-    STOA_CHECK(count_terms(1));
+    STOA_CHECK(count_pattern());
     return part;
   }
 
@@ -275,7 +280,7 @@ class QueryParser {
   Analyzer& analyzer_;
   AnalysedText words_;
   std::size_t at_ = 0;
-  std::size_t terms_ = 0;
+  std::size_t terms_ = 0, patterns_ = 0;
 };
 
 }  // namespace

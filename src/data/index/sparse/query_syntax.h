@@ -25,6 +25,7 @@ namespace stoa::data {
 
 constexpr std::size_t kMaxQueryBytes = 32 * 1024;
 constexpr std::size_t kMaxQueryTerms = 1024;
+constexpr std::size_t kMaxQueryPatterns = 64;  // of them, beginnings and near spellings: each is a walk through the dictionary
 constexpr std::size_t kMaxQueryDepth = 16;
 
 // Every word of a text, signs or not: never fails. Of very long texts the first 1,024 words that count. A text without any finds nothing.

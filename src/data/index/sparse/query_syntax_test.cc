@@ -101,6 +101,15 @@ TEST(QuerySyntax, ErrorsNameThePlace) {
   for (int i = 0; i < 1025; ++i) many += "w" + std::to_string(i) + " ";
   EXPECT_EQ(parse_query(many, analyzer).error().code, ErrorCode::kTooLarge);
   EXPECT_EQ(plain_query(many, analyzer).clauses.size(), kMaxQueryTerms);
+  std::string patterns;
+  for (std::size_t i = 0; i < kMaxQueryPatterns / 2; ++i) patterns += "begin* near~ ";
+  EXPECT_TRUE(parse_query(patterns, analyzer));
+  for (const std::string_view more : {"begin*", "near~"}) {
+    const auto refused = parse_query(patterns + std::string(more), analyzer);
+    ASSERT_FALSE(refused) << more;
+    EXPECT_EQ(refused.error().code, ErrorCode::kTooLarge);
+    EXPECT_EQ(refused.error().message, "the query at byte " + std::to_string(patterns.size() + more.size()) + ": more than 64 words with * or ~");
+  }
 }
 
 // Text without signs is what it is without a syntax; any text is a query or an error.
