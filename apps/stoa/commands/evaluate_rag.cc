@@ -62,7 +62,7 @@ class RagEvaluation {
     feedback::RagAnswer out;
     for (const data::Found& one : found) {
       request.passages.push_back(one.passage);
-      out.passages.push_back({feedback::found_item(one), one.passage.text});
+      out.passages.push_back({feedback::found_item(one), one.passage.text, one.passage.context});
     }
     const gateway::TextSink ignore = [](const gateway::AnswerPiece&) { return true; };
     data::Embedder* embedder = bench_.bench().embedder();
@@ -73,7 +73,7 @@ class RagEvaluation {
     out.text = to_valid_utf8(answered->text);
     out.answered = answered->answered;
     out.generated = answered->mode == gateway::AnswerMode::kGenerative;
-    for (const gateway::Citation& citation : answered->citations) out.citations.push_back({citation.begin, citation.end, citation.passage, citation.quote});
+    for (const gateway::Citation& citation : answered->citations) out.citations.push_back({citation.begin, citation.end, citation.passage, citation.quote, citation.in_context});
     out.prompt_tokens = answered->usage.prompt_tokens;
     out.completion_tokens = answered->usage.completion_tokens;
     return out;

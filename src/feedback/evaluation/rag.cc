@@ -56,7 +56,7 @@ Status RagRun::judge_support(const Question& question, const RagAnswer& answer, 
   statements.insert(statements.end(), question.sentences.begin(), question.sentences.end());
   if (statements.empty()) return {};
   std::vector<std::string> texts;
-  for (const RagPassage& passage : answer.passages) texts.push_back(passage.text);
+  for (const RagPassage& passage : answer.passages) texts.push_back(passage.read());
   STOA_TRY(supported, functions.supported(texts, statements));
   if (supported.size() != statements.size()) return fail(ErrorCode::kInternal, "{} judgements of {} statements", supported.size(), statements.size());
   // A reference's sentence that stands in a passage as it is needs no judge.
@@ -75,8 +75,9 @@ void RagRun::judge_citations(const Question& question, const RagAnswer& answer, 
   std::size_t correct = 0;
   for (const RagCitation& citation : answer.citations) {
     const bool there = citation.passage < answer.passages.size() && citation.begin < citation.end && citation.end <= answer.text.size();
-    const bool literal = there && !citation.quote.empty() && answer.passages[citation.passage].text.contains(citation.quote);
-    const bool right = there && question.answerable() && is_right(question, answer.passages[citation.passage]);
+    const RagPassage* passage = there ? &answer.passages[citation.passage] : nullptr;
+    const bool literal = passage != nullptr && !citation.quote.empty() && (citation.in_context ? passage->context : passage->text).contains(citation.quote);
+    const bool right = passage != nullptr && question.answerable() && is_right(question, *passage);
     ++citations.all;
     citations.literal += literal;
     citations.of_answerable += question.answerable();
@@ -127,7 +128,7 @@ void RagRun::finish() {
   const auto share = [&](const char* name, std::size_t part, std::size_t whole, const char* about) {
     if (whole > 0) run.metrics.push_back({name, static_cast<double>(part) / static_cast<double>(whole), about});
   };
-  share("citation_literal", citations.literal, citations.all, "citations whose quote stands in the passage");
+  share("citation_literal", citations.literal, citations.all, "citations whose quote stands in the passage or around it");
   share("citation_right", citations.right, citations.of_answerable, "citations whose passage is right");
   share("citation_correct", citations.correct, citations.of_answerable, "citations that are both");
   run.add_mean("generated", "answered: written by the model, not quoted");

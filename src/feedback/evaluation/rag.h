@@ -19,14 +19,17 @@
 namespace stoa::feedback {
 
 struct RagPassage {
-  FoundItem item;    // its id is that of the paragraph
-  std::string text;  // whole
+  FoundItem item;       // its id is that of the paragraph
+  std::string text;     // whole
+  std::string context;  // `text` with what stands around it in its section, where that was read, too; may be empty
+  const std::string& read() const { return context.empty() ? text : context; }
 };
 
 struct RagCitation {
   std::size_t begin = 0, end = 0;  // bytes of the answer that it supports
   std::size_t passage = 0;         // index into the passages
   std::string quote;
+  bool in_context = false;         // it stands around the passage, not in it
 };
 
 struct RagAnswer {
@@ -53,7 +56,7 @@ struct RagFunctions {
 //   context_precision          answerable: over all passages that were found, in their order (RAGAS); one is right when it is of a right paragraph or holds a reference answer
 //   context_recall             answerable with references in their paragraph: sentences that hold a reference answer and are said by the passages / those sentences (RAGAS)
 //   answer_accuracy, balanced_accuracy, majority_baseline   one number: is it answered where it should be? (AnswerConfusion)
-//   citation_literal           citations whose quote stands in the passage it names, within a text they support
+//   citation_literal           citations whose quote stands where it says, in the passage or around it, within a text they support
 //   citation_right             citations of answerable questions whose passage is right, as for context_precision
 //   citation_correct           citations of answerable questions that are both
 //   generated                  answered: written by a model, rather than quoted

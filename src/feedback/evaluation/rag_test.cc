@@ -14,7 +14,7 @@ const QuestionSet kSet{"s",
                         {"3", "who?", {}},
                         {"4", "why?", {}}}};
 
-RagPassage passage(std::size_t i) { return {{.id = kSet.paragraphs[i].id, .excerpt = "e"}, kSet.paragraphs[i].text}; }
+RagPassage passage(std::size_t i) { return {{.id = kSet.paragraphs[i].id, .excerpt = "e"}, kSet.paragraphs[i].text, ""}; }
 
 // One good answer of two sentences, one refusal, one wrong answer to what has none, one right refusal.
 Result<RagAnswer> answer(const std::string& question) {
@@ -104,6 +104,22 @@ TEST(Rag, ACitationThatNamesNothingIsNeither) {
   EXPECT_DOUBLE_EQ(metric(*run, "citation_right"), 1.0 / 3);
   EXPECT_EQ(metric(*run, "citation_correct"), 0);
   EXPECT_EQ(metric(*run, "contains_answer"), 1);
+}
+
+// What stands around a passage was read with it: a quote from there is one where the citation says so, and supports.
+TEST(Rag, AQuoteFromAroundAPassage) {
+  for (const bool in_context : {false, true}) {
+    RagFunctions functions{answer, claims, supported};
+    functions.answer = [&](const std::string&) -> Result<RagAnswer> {
+      RagPassage found = passage(1);
+      found.context = "It is a bank. " + found.text;
+      return RagAnswer{"It is a bank. The office opens at eight.", true, {found}, {{0, 13, 0, "It is a bank.", in_context}, {14, 40, 0, "The office opens at eight."}}, 0, 0};
+    };
+    const auto run = evaluate_rag({}, {"s", kSet.paragraphs, {kSet.questions[1]}}, "", functions);
+    ASSERT_TRUE(run);
+    EXPECT_EQ(metric(*run, "citation_literal"), in_context ? 1 : 0.5);
+    EXPECT_EQ(metric(*run, "faithfulness"), 1);
+  }
 }
 
 }  // namespace
