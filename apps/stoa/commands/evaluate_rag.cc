@@ -73,7 +73,7 @@ class RagEvaluation {
     out.text = to_valid_utf8(answered->text);
     out.answered = answered->answered;
     out.generated = answered->mode == gateway::AnswerMode::kGenerative;
-    for (const gateway::Citation& citation : answered->citations) out.citations.push_back({citation.begin, citation.end, citation.passage, citation.quote, citation.in_context});
+    for (const gateway::Citation& citation : answered->citations) out.citations.push_back({citation.begin, citation.end, citation.passage, citation.quote, citation.from, citation.in_context});
     out.prompt_tokens = answered->usage.prompt_tokens;
     out.completion_tokens = answered->usage.completion_tokens;
     return out;

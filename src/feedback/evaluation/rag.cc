@@ -56,7 +56,7 @@ Status RagRun::judge_support(const Question& question, const RagAnswer& answer, 
   statements.insert(statements.end(), question.sentences.begin(), question.sentences.end());
   if (statements.empty()) return {};
   std::vector<std::string> texts;
-  for (const RagPassage& passage : answer.passages) texts.push_back(passage.read());
+  for (const RagPassage& passage : answer.passages) texts.push_back(passage.widest());
   STOA_TRY(supported, functions.supported(texts, statements));
   if (supported.size() != statements.size()) return fail(ErrorCode::kInternal, "{} judgements of {} statements", supported.size(), statements.size());
   // A reference's sentence that stands in a passage as it is needs no judge.
@@ -76,7 +76,9 @@ void RagRun::judge_citations(const Question& question, const RagAnswer& answer, 
   for (const RagCitation& citation : answer.citations) {
     const bool there = citation.passage < answer.passages.size() && citation.begin < citation.end && citation.end <= answer.text.size();
     const RagPassage* passage = there ? &answer.passages[citation.passage] : nullptr;
-    const bool literal = passage != nullptr && !citation.quote.empty() && (citation.in_context ? passage->context : passage->text).contains(citation.quote);
+    std::string_view source;
+    if (passage != nullptr) source = citation.in_context ? passage->context : passage->text;
+    const bool literal = !citation.quote.empty() && citation.from < source.size() && source.substr(citation.from).starts_with(citation.quote);
     const bool right = passage != nullptr && question.answerable() && is_right(question, *passage);
     ++citations.all;
     citations.literal += literal;
@@ -128,7 +130,7 @@ void RagRun::finish() {
   const auto share = [&](const char* name, std::size_t part, std::size_t whole, const char* about) {
     if (whole > 0) run.metrics.push_back({name, static_cast<double>(part) / static_cast<double>(whole), about});
   };
-  share("citation_literal", citations.literal, citations.all, "citations whose quote stands in the passage or around it");
+  share("citation_literal", citations.literal, citations.all, "citations whose quote stands at its place in the passage or around it");
   share("citation_right", citations.right, citations.of_answerable, "citations whose passage is right");
   share("citation_correct", citations.correct, citations.of_answerable, "citations that are both");
   run.add_mean("generated", "answered: written by the model, not quoted");

@@ -21,15 +21,16 @@ namespace stoa::feedback {
 struct RagPassage {
   FoundItem item;       // its id is that of the paragraph
   std::string text;     // whole
-  std::string context;  // `text` with what stands around it in its section, where that was read, too; may be empty
-  const std::string& read() const { return context.empty() ? text : context; }
+  std::string context;  // `text` with what stands around it in its section, where the answerer read that, too; may be empty
+  const std::string& widest() const { return context.empty() ? text : context; }  // all that the answerer read of it
 };
 
 struct RagCitation {
   std::size_t begin = 0, end = 0;  // bytes of the answer that it supports
   std::size_t passage = 0;         // index into the passages
   std::string quote;
-  bool in_context = false;         // it stands around the passage, not in it
+  std::size_t from = 0;            // byte of the passage's text, or of its context, where the quote begins
+  bool in_context = false;         // of its context: it stands around the passage, not in it
 };
 
 struct RagAnswer {
@@ -52,11 +53,11 @@ struct RagFunctions {
 // Metrics, each the mean over the questions it is defined for:
 //   exact_match, f1            all: as SQuAD 2.0 has them; for an unanswerable question 1 when it is refused, else 0. The best over the reference answers
 //   contains_answer            answerable: the answer holds the words of a reference answer; what exact match cannot see in an answer of whole sentences
-//   faithfulness               answered: claims that the passages support / claims (RAGAS)
+//   faithfulness               answered: claims that the passages, with what was read around them, support / claims (RAGAS)
 //   context_precision          answerable: over all passages that were found, in their order (RAGAS); one is right when it is of a right paragraph or holds a reference answer
-//   context_recall             answerable with references in their paragraph: sentences that hold a reference answer and are said by the passages / those sentences (RAGAS)
+//   context_recall             answerable with references in their paragraph: sentences that hold a reference answer and are said by what was read / those sentences (RAGAS)
 //   answer_accuracy, balanced_accuracy, majority_baseline   one number: is it answered where it should be? (AnswerConfusion)
-//   citation_literal           citations whose quote stands where it says, in the passage or around it, within a text they support
+//   citation_literal           citations whose quote stands at its place in the passage, or around it, letter by letter, and whose range is one of the answer. Not whether it supports it
 //   citation_right             citations of answerable questions whose passage is right, as for context_precision
 //   citation_correct           citations of answerable questions that are both
 //   generated                  answered: written by a model, rather than quoted

@@ -18,9 +18,9 @@ RagPassage passage(std::size_t i) { return {{.id = kSet.paragraphs[i].id, .excer
 
 // One good answer of two sentences, one refusal, one wrong answer to what has none, one right refusal.
 Result<RagAnswer> answer(const std::string& question) {
-  if (question == "how often?") return RagAnswer{"Keys rotate every ninety days. Cows fly.", true, {passage(1), passage(2), passage(0)}, {{0, 30, 2, "rotate every ninety days"}, {31, 40, 1, "no such words"}}, 100, 10, true};
+  if (question == "how often?") return RagAnswer{"Keys rotate every ninety days. Cows fly.", true, {passage(1), passage(2), passage(0)}, {{0, 30, 2, "rotate every ninety days", 5}, {31, 40, 1, "no such words"}}, 100, 10, true};
   if (question == "when?") return RagAnswer{"The documents do not say.", false, {passage(0), passage(2)}, {}, 50, 4};
-  if (question == "who?") return RagAnswer{"The gate is red.", true, {passage(0)}, {{0, 16, 0, "The gate is red."}}, 50, 6};
+  if (question == "who?") return RagAnswer{"The gate is red.", true, {passage(0)}, {{0, 16, 0, "The gate is red.", 31}}, 50, 6};
   return RagAnswer{"The documents do not say.", false, {}, {}, 0, 0};
 }
 
@@ -108,16 +108,21 @@ TEST(Rag, ACitationThatNamesNothingIsNeither) {
 
 // What stands around a passage was read with it: a quote from there is one where the citation says so, and supports.
 TEST(Rag, AQuoteFromAroundAPassage) {
-  for (const bool in_context : {false, true}) {
+  const struct {
+    std::size_t from;
+    bool in_context;
+    double literal;
+  } cases[] = {{0, true, 1}, {0, false, 0.5}, {1, true, 0.5}, {1000, true, 0.5}};
+  for (const auto& c : cases) {
     RagFunctions functions{answer, claims, supported};
     functions.answer = [&](const std::string&) -> Result<RagAnswer> {
       RagPassage found = passage(1);
       found.context = "It is a bank. " + found.text;
-      return RagAnswer{"It is a bank. The office opens at eight.", true, {found}, {{0, 13, 0, "It is a bank.", in_context}, {14, 40, 0, "The office opens at eight."}}, 0, 0};
+      return RagAnswer{"It is a bank. The office opens at eight.", true, {found}, {{0, 13, 0, "It is a bank.", c.from, c.in_context}, {14, 40, 0, "The office opens at eight."}}, 0, 0};
     };
     const auto run = evaluate_rag({}, {"s", kSet.paragraphs, {kSet.questions[1]}}, "", functions);
     ASSERT_TRUE(run);
-    EXPECT_EQ(metric(*run, "citation_literal"), in_context ? 1 : 0.5);
+    EXPECT_EQ(metric(*run, "citation_literal"), c.literal) << c.from << c.in_context;
     EXPECT_EQ(metric(*run, "faithfulness"), 1);
   }
 }
